@@ -1,0 +1,80 @@
+"""Masks: what they mean, how they are read and written, and how a region to repaint is chosen.
+
+In memory a mask is H x W with **1 = fake**. On disk it follows the Dolos download: 255 = real, 0 = fake.
+`read_mask` and `write_mask` are the only two functions that convert.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
+
+from wsdl.data.pictures import open_picture
+from wsdl.files import WsdlError, atomic
+
+# CelebAMask-HQ numbering of the label maps.
+CLASSES = ("background", "skin", "nose", "glasses", "left eye", "right eye", "left brow", "right brow", "left ear",
+           "right ear", "mouth inside", "upper lip", "lower lip", "hair", "hat", "earring", "necklace", "neck", "cloth")
+
+# The six regions that the paper repaints (section 3), as classes of the label map.
+COMPONENTS = {"skin": (1,), "hair": (13,), "eyes": (4, 5), "mouth": (10, 11, 12), "nose": (2,), "glasses": (3,)}
+
+# The paper dilates small components by 1-15 px at 256 px; it does not list them. Skin and hair are large already.
+SMALL = ("eyes", "mouth", "nose", "glasses")
+MIN_AREA = 0.001  # a component of fewer pixels than this part of the picture (16 px at 128 x 128) counts as absent
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """The mask file at `path` as uint8 [H, W], 1 = fake: "red channel != 255" (official code)."""
+    red = np.asarray(open_picture(path))[..., 0]
+    return (red != 255).astype(np.uint8)
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Write `mask` [H, W], 1 = fake, as an RGB PNG with 255 = real and 0 = fake."""
+    grey = np.where(mask, 0, 255).astype(np.uint8)
+    with atomic(path) as temporary:
+        Image.fromarray(np.repeat(grey[..., None], 3, axis=2)).save(temporary, "PNG")
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """A component label map as uint8 [H, W] in CelebAMask-HQ numbering. WsdlError for an unknown class."""
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("P", "L"):
+                raise WsdlError(f"{path}: has mode {image.mode}, but a component mask is a palette or grey picture "
+                                f"of class numbers 0-{len(CLASSES) - 1}.")
+            labels = np.asarray(image)
+    except OSError as error:
+        raise WsdlError(f"{path}: cannot be read as a picture ({error}).") from None
+    if labels.max() >= len(CLASSES):
+        raise WsdlError(f"{path}: has the unknown class {labels.max()}; CelebAMask-HQ classes are "
+                        f"0-{len(CLASSES) - 1}.")
+    return labels
+
+
+def component_mask(labels: np.ndarray, component: str) -> np.ndarray:
+    """Where `labels` [H, W] shows `component`: bool [H, W]."""
+    return np.isin(labels, COMPONENTS[component])
+
+
+def components_in(labels: np.ndarray) -> list[str]:
+    """The components that `labels` [H, W] shows, in the order of COMPONENTS."""
+    return [name for name in COMPONENTS if component_mask(labels, name).mean() >= MIN_AREA]
+
+
+def dilate(mask: np.ndarray, radius: float) -> np.ndarray:
+    """Grow `mask` [H, W] by a disc of `radius` pixels: bool [H, W]."""
+    return distance_transform_edt(~mask.astype(bool)) <= radius
+
+
+def region(labels: np.ndarray, component: str, rng: np.random.Generator) -> np.ndarray:
+    """The region of one partial fake: uint8 [H, W], 1 = to be painted (paper, section 3).
+
+    Small components grow by a random 1-15 px at 256 px, in proportion at other sizes.
+    """
+    mask = component_mask(labels, component)
+    if component in SMALL:
+        mask = dilate(mask, rng.integers(1, 16) * labels.shape[0] / 256)
+    return mask.astype(np.uint8)

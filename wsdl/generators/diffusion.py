@@ -1,0 +1,72 @@
+"""P2 diffusion: the loss, the sampler, and the generator that paints whole faces or one region."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler
+
+from wsdl.device import autocast, pick_device, to_pictures, to_unit
+from wsdl.files import seed_for
+from wsdl.generators.repaint import repaint
+from wsdl.generators.schedule import add_noise, alphas_bar, noise_from_x0, p2_weight
+
+
+def p2_loss(model, x0: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, predicts: str, gamma: float = 1.0):
+    """The P2-weighted squared error of what the network predicts, averaged over pictures [n, 3, S, S]."""
+    abar = alphas_bar().to(x0.device)[t]
+    predicted = model(add_noise(x0, noise, abar), t).float()
+    error = (predicted - (x0 if predicts == "x0" else noise)).square().mean(dim=(1, 2, 3))
+    return (p2_weight(abar, predicts, gamma) * error).mean()
+
+
+def noise_like(shape: tuple[int, ...], seeds: list[int]) -> tuple[torch.Tensor, list[torch.Generator]]:
+    """Start noise [n, *shape], one CPU generator for each picture: a picture does not depend on its batch."""
+    sources = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return torch.stack([torch.randn(shape, generator=source) for source in sources]), sources
+
+
+class P2:
+    """A trained diffusion model as a generator: `sample` by DDIM, `inpaint` by RePaint."""
+
+    name = "p2"
+    clean = True  # pixels outside the mask are copied back exactly
+
+    def __init__(self, model: torch.nn.Module, size: int):
+        self.model = model.to(pick_device(), memory_format=torch.channels_last).eval()
+        self.size = size
+        self.abar = alphas_bar().to(pick_device())
+
+    @torch.no_grad()
+    def noise(self, x_t: torch.Tensor, t: int) -> torch.Tensor:
+        """The noise that the network sees in x_t [n, 3, S, S] at step t, whatever it was trained to predict."""
+        steps = torch.full((len(x_t),), int(t), device=x_t.device)
+        with autocast(x_t.device):
+            predicted = self.model(x_t.contiguous(memory_format=torch.channels_last), steps).float()
+        return noise_from_x0(x_t, predicted.clamp(-1, 1), self.abar[steps]) if self.model.predicts == "x0" else predicted
+
+    def sample(self, n: int, seed: int, steps: int = 50, first: int = 0) -> np.ndarray:
+        """Pictures first .. first+n-1 of `seed` by DDIM (deterministic) in `steps` calls: uint8 [n, S, S, 3]."""
+        scheduler = DDIMScheduler(beta_start=1e-4, beta_end=0.02, timestep_spacing="trailing")
+        scheduler.set_timesteps(steps)
+        seeds = [seed_for(seed, "p2", first + i) for i in range(n)]
+        x, _ = noise_like((3, self.size, self.size), seeds)
+        x = x.to(pick_device())
+        for t in scheduler.timesteps:
+            x = scheduler.step(self.noise(x, t), t, x).prev_sample
+        return to_pictures(x)
+
+    def inpaint(self, images: np.ndarray, masks: np.ndarray, seeds: list[int], **schedule) -> np.ndarray:
+        """Paint where masks [n, S, S] are 1 into uint8 images [n, S, S, 3]; schedule: see `repaint`."""
+        known = to_unit(images)
+        holes = torch.as_tensor(masks).to(known.device)[:, None].float()
+        painted = to_pictures(repaint(self.noise, known, holes, seeds, **schedule))
+        return np.where(masks[..., None] == 1, painted, images)
+
+
+def load_p2(weights: str | Path) -> P2:
+    """A P2 generator from a run of `train-generator p2`, or a full-size one in diffusers' layout by path or hub id."""
+    from wsdl.generators.weights import load_unet
+
+    model, size = load_unet(weights)
+    return P2(model, size)

@@ -1,0 +1,59 @@
+"""RePaint (Lugmayr et al. 2022): an unconditional diffusion model paints a hole so that it fits its surroundings.
+
+The known pixels are noised to the current step, joined with what the model painted, and the joint picture is
+noised again and repainted several times ("resampling"), until the two agree. Works in any space: pixels or latents.
+"""
+
+from collections.abc import Callable
+
+import torch
+from diffusers import RePaintScheduler
+
+from wsdl.progress import bar
+
+
+def scheduler(T: int, jump_length: int, resamplings: int) -> RePaintScheduler:  # noqa: N803 (the paper's letter)
+    """The order of steps: T levels, going back `jump_length` levels, so that each stretch runs `resamplings` times."""
+    steps = RePaintScheduler(beta_start=1e-4, beta_end=0.02)
+    steps.set_timesteps(T, jump_length, resamplings)
+    return steps
+
+
+def calls(T: int, jump_length: int, resamplings: int) -> int:  # noqa: N803
+    """Network calls a picture costs. The paper's T = 250, 10, 10 costs 2,410."""
+    order = scheduler(T, jump_length, resamplings).timesteps.tolist()
+    return sum(t < before for before, t in zip([order[0] + 1, *order], order, strict=False))
+
+
+@torch.no_grad()
+def repaint(
+    noise: Callable,  # noise(x_t, t) -> the noise in x_t [n, C, H, W] at step t
+    known: torch.Tensor,  # [n, C, H, W], the originals
+    holes: torch.Tensor,  # [n, 1, H, W], 1 = paint
+    seeds: list[int],  # one a picture: a picture does not depend on its batch
+    *,
+    T: int = 250,  # noise levels  # noqa: N803
+    jump_length: int = 10,  # levels to go back
+    resamplings: int = 10,  # times each stretch is run
+    on_step: Callable | None = None,  # on_step(t, x_t), to watch it work
+) -> torch.Tensor:
+    """The whole pictures [n, C, H, W]; known pixels come back slightly altered, paste them yourself if it matters."""
+    from wsdl.generators.diffusion import noise_like
+
+    steps = scheduler(T, jump_length, resamplings)
+    x, sources = noise_like(tuple(known.shape[1:]), seeds)
+    x, keep = x.to(known.device), 1 - holes.to(known.dtype)  # the scheduler's mask is 1 = keep
+    order = steps.timesteps.tolist()
+    progress = bar(len(order), f"repainting {len(known)} pictures", unit="step")
+    last = order[0] + 1
+    for t in order:
+        if t < last:
+            x = steps.step(noise(x, t), t, x, known, keep, generator=sources).prev_sample
+        else:
+            x = steps.undo_step(x, last, generator=sources)
+        if on_step:
+            on_step(t, x)
+        last = t
+        progress.update()
+    progress.close()
+    return x

@@ -1,0 +1,59 @@
+"""The denoising network: diffusers' U-Net, small on unshuffled pictures for a CPU, plain at full size."""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from diffusers import UNet2DModel
+
+HEAD_CHANNELS = 8  # what the U-Net hands to the full-resolution head, per pixel
+HEAD_WIDTH = 32
+
+
+class SmallUNet(nn.Module):
+    """A U-Net on pixel-unshuffled pictures that predicts x0.
+
+    A picture [n, 3, S, S] enters as [n, 3 p^2, S/p, S/p], so that almost all work happens at S/p. Shuffling alone
+    prints a grid of period p into the result, a giveaway no real generator has: hence two 3x3 convolutions
+    at full resolution, which see across the borders of patches and see x_t itself.
+    """
+
+    predicts = "x0"
+
+    def __init__(self, size: int, channels: tuple[int, ...], patch: int = 4):
+        super().__init__()
+        if size % (patch * 2 ** (len(channels) - 1)):
+            raise ValueError(f"size {size} must be a multiple of {patch * 2 ** (len(channels) - 1)}")
+        self.patch = patch
+        down = ["DownBlock2D"] * (len(channels) - 1) + ["AttnDownBlock2D"]
+        up = ["AttnUpBlock2D"] + ["UpBlock2D"] * (len(channels) - 1)
+        self.unet = UNet2DModel(
+            sample_size=size // patch,
+            in_channels=3 * patch**2,
+            out_channels=HEAD_CHANNELS * patch**2,
+            layers_per_block=1,
+            block_out_channels=channels,
+            down_block_types=down,
+            up_block_types=up,
+            norm_num_groups=16,
+        )
+        self.head = nn.Sequential(
+            nn.Conv2d(HEAD_CHANNELS + 3, HEAD_WIDTH, 3, padding=1), nn.SiLU(), nn.Conv2d(HEAD_WIDTH, 3, 3, padding=1)
+        )
+
+    def forward(self, x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """x_t [n, 3, S, S] at steps t [n] -> x0 [n, 3, S, S], both about [-1, 1]."""
+        features = F.pixel_shuffle(self.unet(F.pixel_unshuffle(x_t, self.patch), t).sample, self.patch)
+        return self.head(torch.cat([features, x_t], dim=1))
+
+
+class FullUNet(nn.Module):
+    """A full-size U-Net of diffusers that predicts the noise; of 6 output channels the first 3 are it (P2's own)."""
+
+    predicts = "noise"
+
+    def __init__(self, unet: UNet2DModel):
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return self.unet(x_t, t).sample[:, :3]

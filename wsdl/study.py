@@ -1,0 +1,109 @@
+"""A study is one folder in which the whole story happens: faces, fakes, detectors, scores, lessons.
+
+Each step is "make it or load it": a notebook, the demo and a second call all find what is already there.
+
+OUT/data the dataset · OUT/p2 the generator's run · OUT/runs/NAME a detector's run · OUT/lessons/NAME.json numbers
+"""
+
+import sys
+from pathlib import Path
+
+from wsdl.data.layout import Dataset
+from wsdl.files import WsdlError, write_json
+from wsdl.profiles import Profile, load_profile
+
+
+class Study:
+    """Where a study lives and how large it is; its methods make or load one stage each."""
+
+    def __init__(self, out: Path, profile: Profile, source: str, images: str = "", masks: str = "", seed: int = 0):
+        self.out, self.profile, self.seed = Path(out), profile, seed
+        self.source, self.images, self.masks = source, images, masks
+        if source not in ("made-up", "photos"):
+            raise WsdlError(f"--source: is '{source}', but must be made-up or photos.")
+        if source == "photos" and not images:
+            raise WsdlError("--images: missing; the source photos needs a folder of pictures, and --masks theirs.")
+
+    def faces(self) -> Dataset:
+        """The dataset with its real faces, prepared if need be."""
+        from wsdl.data.prepare import prepare
+
+        if not (self.out / "data" / "manifest.csv").exists():
+            images, masks = self._pictures()
+            prepare(images, masks, self.out / "data", self.profile.size, self.seed, self.source)
+        return Dataset(self.out / "data")
+
+    def _pictures(self) -> tuple[Path, Path | None]:
+        if self.source == "photos":
+            return Path(self.images), Path(self.masks) if self.masks else None
+        from wsdl.faces.made_up import draw_faces
+
+        return draw_faces(self.out / "made-up", self.profile.faces, seed=self.seed)
+
+    def generator(self):
+        """The P2 generator: named weights, or the small model, trained on this study's faces if need be."""
+        from wsdl.generators.diffusion import load_p2
+        from wsdl.generators.train import train_p2
+        from wsdl.runs import is_done
+
+        if self.profile.p2_weights:
+            return load_p2(self.profile.p2_weights)
+        if not is_done(self.out / "p2"):
+            train_p2(self.faces().folder, self.out / "p2", seed=self.seed, **vars(self.profile.generator))
+        return load_p2(self.out / "p2")
+
+    @property
+    def p2_weights(self) -> str:
+        return self.profile.p2_weights or str(self.out / "p2")
+
+    def fakes(self) -> Dataset:
+        """The dataset with its real faces, full fakes and partial fakes; makes what is missing."""
+        from wsdl.generators.fakes import generate_full, generate_partial
+
+        faces, settings = self.faces(), self.profile.fakes
+        self.generator()
+        generate_full(faces.folder, self.p2_weights, settings.full, self.seed, steps=settings.ddim_steps,
+                      batch=settings.batch)
+        generate_partial(faces.folder, faces.folder, self.p2_weights, settings.partial, self.seed, batch=settings.batch,
+                         T=settings.T, jump_length=settings.jump_length, resamplings=settings.resamplings)
+        return Dataset(faces.folder)
+
+    def run_folder(self, method: str, setup: str) -> Path:
+        generator = "p2" if setup == "a" else "repaint-p2"
+        return self.out / "runs" / f"{method}-{setup}-{generator}-{self.source}-s{self.seed}"
+
+    def detector(self, method: str, setup: str):
+        """The trained detector of one method and setup, trained if need be."""
+        from wsdl.detectors import load_detector
+        from wsdl.runs import is_done
+        from wsdl.train import train
+
+        folder = self.run_folder(method, setup)
+        if not is_done(folder):
+            train(method, setup, self.fakes().folder, folder, self.seed, settings=self.profile.patches)
+        return load_detector(folder)
+
+    def scores(self, method: str, setup: str) -> dict:
+        """metrics.json of one method and setup (see `wsdl.evaluate`), evaluated if need be."""
+        from wsdl.evaluate import evaluate
+
+        self.detector(method, setup)
+        return evaluate(self.run_folder(method, setup), self.out / "data")
+
+    def finish(self, lesson: str, **numbers) -> None:
+        """Write what a lesson found to OUT/lessons/LESSON.json: success is what is written here."""
+        write_json(self.out / "lessons" / f"{lesson}.json", numbers)
+        print(f"{lesson}: done")
+
+
+def begin(out: str, profile: str = "quick", source: str = "made-up", images: str = "", masks: str = "", seed: int = 0):
+    """Open a study and print what its numbers depend on: versions, device, profile, seed."""
+    from wsdl.runs import surroundings
+
+    study = Study(Path(out), load_profile(profile), source, images, masks, seed)
+    about = surroundings()
+    print(", ".join(f"{name} {number}" for name, number in about["versions"].items()))
+    print(f"device {about['device']} ({about['hardware']}), precision {about['precision']}")
+    print(f"profile {study.profile.name} ({study.profile.purpose}), source {source}, seed {seed}")
+    print(f"study {study.out}", file=sys.stdout)
+    return study
