@@ -15,7 +15,7 @@ def pick_device() -> torch.device:
 
 
 def pick_precision() -> str:
-    """"bf16" where the hardware multiplies bf16 natively, else "fp32". `WSDL_PRECISION` overrides.
+    """ "bf16" where the hardware multiplies bf16 natively, else "fp32". `WSDL_PRECISION` overrides.
 
     A CPU without AVX-512 BF16 or AMX emulates bf16: on an AVX2 machine a matrix product ran at 0.3 GFLOP/s in
     bf16 and at 179 in fp32.

@@ -25,8 +25,9 @@ def atomic(path: Path):
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise WsdlError(f"{path}: cannot be written ({error.strerror or error}); free some space or choose "
-                        f"another --out.") from error
+        raise WsdlError(
+            f"{path}: cannot be written ({error.strerror or error}); free some space or choose another --out."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

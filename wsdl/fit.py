@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from wsdl.device import pick_device, pick_precision
 from wsdl.files import atomic
@@ -32,9 +32,10 @@ def fit(
     ema_decay: float | None = None,  # keep and check an exponential moving average of the weights
     what: str = "training",
 ) -> torch.nn.Module:
-    """Train `model` (paper, section 4: Adam, default betas, no weight decay, constant rate) and return it.
+    """Train `model` (paper, section 4: Adam, default betas, no weight decay, constant rate).
 
-    model.safetensors is the best checkpoint by "validation" (lower is better), or the last where check() gives none.
+    Returns the model as it is in model.safetensors: the best checkpoint by "validation" (lower is better), or the
+    last one where check() gives none.
     """
     accelerator = Accelerator(
         cpu=pick_device().type == "cpu", mixed_precision="bf16" if pick_precision() == "bf16" else "no"
@@ -75,6 +76,7 @@ def fit(
             progress.set_postfix({k: v for k, v in numbers.items() if k != "images"})
         accelerator.wait_for_everyone()
     progress.close()
+    model.load_state_dict(load_file(run.path(MODEL)))
     return model
 
 
@@ -129,5 +131,6 @@ def restore(run: Run, model, optimizer, ema) -> tuple[int, float | None]:
     optimizer.load_state_dict(state["optimizer"])
     if ema:
         ema.load_state_dict(state["ema"])
+        ema.to(next(model.parameters()).device)
     run.forget_after(state["step"] * run.config["batch"])
     return state["step"], state["best"]

@@ -6,7 +6,6 @@ wrong types are refused with the list of valid ones.
 
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import get_type_hints
 
 from wsdl.files import WsdlError, read_json
 
@@ -41,7 +40,7 @@ class Fakes:
 class Patches:
     """Training of the Patches detector."""
 
-    input_size: int = 192  # side that pictures are resized to; the paper's 299 gives a 37 x 37 map
+    input_size: int = 128  # side that pictures are resized to; the paper's 299 gives a 37 x 37 map
     images: int = 16_000  # pictures to see, setups A and B
     images_c: int = 16_000  # pictures to see, setup C
     batch: int = 32  # setups A and B
@@ -57,6 +56,7 @@ class Profile:
     name: str = "quick"
     purpose: str = "two CPU cores, about an hour after the generator is trained"
     size: int = 96  # side of every picture in pixels
+    faces: int = 240  # faces to draw where the source is made-up
     p2_weights: str = ""  # a run folder, diffusers folder or hub id; "" trains the small P2 model
     generator: Generator = field(default_factory=Generator)
     fakes: Fakes = field(default_factory=Fakes)
@@ -86,11 +86,13 @@ def load_profile(name: str) -> Profile:
 
 def build(base, changes: dict, where: str):
     """`base` (a frozen dataclass) with `changes`, checked; `where` names their origin in messages."""
-    hints = get_type_hints(type(base))
+    valid = [setting.name for setting in fields(base)]
+    if not isinstance(changes, dict):
+        raise WsdlError(f"{where}: is {changes!r}, but must be settings: {', '.join(valid)}.")
     checked = {}
     for key, value in changes.items():
-        if key not in hints:
-            raise WsdlError(f"{where}: unknown setting '{key}'; valid are {', '.join(f.name for f in fields(base))}.")
+        if key not in valid:
+            raise WsdlError(f"{where}: unknown setting '{key}'; valid are {', '.join(valid)}.")
         old = getattr(base, key)
         checked[key] = build(old, value, f"{where}: {key}") if is_dataclass(old) else same_type(old, value, where, key)
     return replace(base, **checked)

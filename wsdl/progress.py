@@ -7,8 +7,16 @@ from tqdm import tqdm
 
 def bar(total: int, what: str, unit: str = "picture", initial: int = 0) -> tqdm:
     """A plain-text bar that appears after 2 s, so that short work prints nothing."""
-    return tqdm(total=total, desc=what, unit=f" {unit}s", initial=initial, file=sys.stderr, delay=2,
-                mininterval=1 if sys.stderr.isatty() else 15, dynamic_ncols=sys.stderr.isatty())
+    return tqdm(
+        total=total,
+        desc=what,
+        unit=f" {unit}s",
+        initial=initial,
+        file=sys.stderr,
+        delay=2,
+        mininterval=1 if sys.stderr.isatty() else 15,
+        dynamic_ncols=sys.stderr.isatty(),
+    )
 
 
 def say(message: str) -> None:

@@ -62,10 +62,20 @@ class Study:
 
         faces, settings = self.faces(), self.profile.fakes
         self.generator()
-        generate_full(faces.folder, self.p2_weights, settings.full, self.seed, steps=settings.ddim_steps,
-                      batch=settings.batch)
-        generate_partial(faces.folder, faces.folder, self.p2_weights, settings.partial, self.seed, batch=settings.batch,
-                         T=settings.T, jump_length=settings.jump_length, resamplings=settings.resamplings)
+        generate_full(
+            faces.folder, self.p2_weights, settings.full, self.seed, steps=settings.ddim_steps, batch=settings.batch
+        )
+        generate_partial(
+            faces.folder,
+            faces.folder,
+            self.p2_weights,
+            settings.partial,
+            self.seed,
+            batch=settings.batch,
+            T=settings.T,
+            jump_length=settings.jump_length,
+            resamplings=settings.resamplings,
+        )
         return Dataset(faces.folder)
 
     def run_folder(self, method: str, setup: str) -> Path:

@@ -20,6 +20,7 @@ from wsdl.progress import bar
 
 SPLITS = ("train", "valid", "test")
 COLUMNS = ("path", "mask", "kind", "generator", "component", "area", "source_id", "split", "sha256")
+NEXT = ".manifest.next.csv"  # a manifest that is written but not yet vouched for
 
 
 class Dataset:
@@ -29,6 +30,7 @@ class Dataset:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise WsdlError(f"{folder}: no such folder; make one with `python -m wsdl data prepare`.")
+        finish_manifest(self.folder)
         if not (self.folder / "manifest.csv").exists():
             from wsdl.data.dolos import adopt
 
@@ -64,7 +66,7 @@ class Dataset:
         """The component label map uint8 [S, S] of a real face (a row of `table`)."""
         path = self.folder / "components" / row.split / f"{Path(row.path).stem}.png"
         if not path.exists():
-            raise WsdlError(f"{path}: no component mask, so nothing says where to paint; prepare the data with --masks.")
+            raise WsdlError(f"{path}: no component mask to say where to paint; prepare the data with --masks.")
         return read_labels(path)
 
     def _image(self, row) -> np.ndarray:
@@ -104,8 +106,10 @@ class Dataset:
 def read_manifest(path: Path, info: dict) -> pd.DataFrame:
     """The manifest as a table of COLUMNS. WsdlError if it is not the one that dataset.json vouches for."""
     if (found := sha256(path)) != info.get("manifest_sha256"):
-        raise WsdlError(f"{path}: has sha256 {found[:12]}..., but dataset.json says "
-                        f"{str(info.get('manifest_sha256'))[:12]}...; restore it, or prepare the data again.")
+        raise WsdlError(
+            f"{path}: has sha256 {found[:12]}..., but dataset.json says "
+            f"{str(info.get('manifest_sha256'))[:12]}...; restore it, or prepare the data again."
+        )
     table = pd.read_csv(path, dtype={"source_id": str}, keep_default_na=False)
     if tuple(table.columns) != COLUMNS:
         raise WsdlError(f"{path}: has the columns {', '.join(table.columns)}; expected {', '.join(COLUMNS)}.")
@@ -113,12 +117,28 @@ def read_manifest(path: Path, info: dict) -> pd.DataFrame:
 
 
 def write_manifest(folder: Path, table: pd.DataFrame, info: dict) -> None:
-    """Write manifest.csv (sorted by path), then dataset.json that vouches for it."""
+    """Write manifest.csv (sorted by path) and dataset.json that vouches for it.
+
+    Two files cannot be renamed at once, so the new manifest waits beside the old one until dataset.json is written;
+    `finish_manifest` ends what a kill in between left.
+    """
     folder = Path(folder)
     table = table[list(COLUMNS)].sort_values("path")
-    with atomic(folder / "manifest.csv") as temporary:
+    with atomic(folder / NEXT) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6f")
-    write_json(folder / "dataset.json", {**info, "manifest_sha256": sha256(folder / "manifest.csv")})
+    write_json(folder / "dataset.json", {**info, "manifest_sha256": sha256(folder / NEXT)})
+    finish_manifest(folder)
+
+
+def finish_manifest(folder: Path) -> None:
+    """Put the waiting manifest in its place if dataset.json vouches for it; drop it if not."""
+    waiting, about = Path(folder) / NEXT, Path(folder) / "dataset.json"
+    if not waiting.exists():
+        return
+    if about.exists() and read_json(about).get("manifest_sha256") == sha256(waiting):
+        waiting.replace(waiting.with_name("manifest.csv"))
+    else:
+        waiting.unlink()
 
 
 def check_splits(table: pd.DataFrame, folder: Path) -> None:
@@ -127,8 +147,10 @@ def check_splits(table: pd.DataFrame, folder: Path) -> None:
     if (splits > 1).any():
         face = splits.index[splits > 1][0]
         where = sorted(table[table.source_id == face].split.unique())
-        raise WsdlError(f"{folder}: source face '{face}' is in {' and '.join(where)} ({(splits > 1).sum()} such "
-                        f"faces); all pictures of a face must share one split.")
+        raise WsdlError(
+            f"{folder}: source face '{face}' is in {' and '.join(where)} ({(splits > 1).sum()} such "
+            f"faces); all pictures of a face must share one split."
+        )
 
 
 def split_names(names: list[str], seed: int, fractions: tuple[float, float] = (0.1, 0.1)) -> dict[str, str]:

@@ -65,7 +65,9 @@ def components_in(labels: np.ndarray) -> list[str]:
 
 
 def dilate(mask: np.ndarray, radius: float) -> np.ndarray:
-    """Grow `mask` [H, W] by a disc of `radius` pixels: bool [H, W]."""
+    """Grow `mask` [H, W] by a disc of `radius` pixels: bool [H, W]. An empty mask stays empty."""
+    if not mask.any():  # there is nothing to be distant from
+        return np.zeros(mask.shape, bool)
     return distance_transform_edt(~mask.astype(bool)) <= radius
 
 

@@ -57,7 +57,8 @@ def resize(image: Image.Image, size: int) -> Image.Image:
     if side < size:
         raise ValueError(f"is {image.size[0]}x{image.size[1]}, smaller than the target of {size} px")
     if image.size[0] != image.size[1]:
-        image = ImageOps.fit(image, (side, side), method=Image.Resampling.BOX)
+        left, top = ((length - side) // 2 for length in image.size)
+        image = image.crop((left, top, left + side, top + side))
     while side >= 2 * size:
         side //= 2
         image = image.resize((side, side), Image.Resampling.BOX)

@@ -1,6 +1,6 @@
 """`data prepare`: a folder of face pictures and component masks becomes a dataset folder."""
 
-from concurrent.futures import ThreadPoolExecutor
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +8,12 @@ import pandas as pd
 from PIL import Image
 
 from wsdl import __version__
-from wsdl.data.layout import COLUMNS, split_names, write_manifest
+from wsdl.data.layout import COLUMNS, finish_manifest, split_names, write_manifest
 from wsdl.data.masks import read_labels
+from wsdl.data.parallel import each
 from wsdl.data.pictures import list_pictures, open_picture, resize, write_picture
 from wsdl.files import WsdlError, sha256
-from wsdl.progress import bar, say
+from wsdl.progress import say
 from wsdl.runs import claim
 
 
@@ -35,33 +36,58 @@ def prepare(
     labels = list_pictures(masks) if masks else {}
     check_pairs(pictures, labels, images, masks)
     splits = split_names(list(pictures), seed)
-    recipe = {"source": source, "size": size, "seed": seed, "pictures": len(pictures), "masks": bool(masks)}
+    names = hashlib.sha256("\n".join(pictures).encode()).hexdigest()[:16]
+    recipe = {
+        "source": source,
+        "size": size,
+        "seed": seed,
+        "pictures": len(pictures),
+        "names": names,
+        "masks": bool(masks),
+    }
     out = Path(out)
     claim(out / "recipe.json", recipe)
+    finish_manifest(out)
     if (out / "manifest.csv").exists():
         return say(f"{out}: prepared already.")
+    for left in out.rglob(".*.part"):  # by a run that was killed
+        left.unlink()
 
-    def one(name: str) -> dict | WsdlError:
-        try:
-            return write_face(out, name, splits[name], pictures[name], labels.get(name), size)
-        except WsdlError as error:
-            return error
-
-    rows, progress = [], bar(len(pictures), "preparing faces")
-    with ThreadPoolExecutor() as pool:  # Pillow releases the interpreter lock while it decodes and encodes
-        for result in pool.map(one, pictures):
-            progress.update()
-            if isinstance(result, WsdlError):
+    def one(name: str) -> dict | None:
+        path, components = (out / folder / splits[name] / f"{name}.png" for folder in ("real", "components"))
+        if not path.exists() or (masks and not components.exists()):
+            try:
+                face = read_face(pictures[name], labels.get(name), size)
+            except WsdlError as error:
                 if not skip_bad:
-                    pool.shutdown(cancel_futures=True)
-                    raise result
-                say(f"skipped: {result}")
-                continue
-            rows.append(result)
-    progress.close()
-    info = {"name": source, "size": size, "licence": licence,
-            "made_by": {"command": f"python -m wsdl data prepare --source {source} --size {size} --seed {seed}",
-                        "seed": seed, "version": __version__}}
+                    raise
+                return say(f"skipped: {error}")
+            write_face(path, components, *face)
+        return {
+            "path": str(path.relative_to(out)),
+            "mask": "",
+            "kind": "real",
+            "generator": "",
+            "component": "",
+            "area": 0.0,
+            "source_id": name,
+            "split": splits[name],
+            "sha256": sha256(path),
+        }
+
+    rows = [row for row in each(one, pictures, "preparing faces") if row]
+    if not rows:
+        raise WsdlError(f"{images}: holds no usable picture; all {len(pictures)} were skipped.")
+    info = {
+        "name": source,
+        "size": size,
+        "licence": licence,
+        "made_by": {
+            "command": f"python -m wsdl data prepare --source {source} --size {size} --seed {seed}",
+            "seed": seed,
+            "version": __version__,
+        },
+    }
     write_manifest(out, pd.DataFrame(rows, columns=COLUMNS), info)
 
 
@@ -77,20 +103,20 @@ def check_pairs(pictures: dict, labels: dict, images: Path, masks: Path | None) 
             raise WsdlError(f"{pictures[name]}: picture without a mask; {masks} has none named {name}.")
 
 
-def write_face(out: Path, name: str, split: str, picture: Path, labels: Path | None, size: int) -> dict:
-    """Decode, resize and write one real face and its label map; returns its row of the manifest."""
-    path = Path("real", split, f"{name}.png")
-    components = out / "components" / split / f"{name}.png"
-    if not (out / path).exists() or (labels and not components.exists()):
-        image = open_picture(picture)
-        if labels:
-            write_picture(components, resized_labels(labels, image.size, size))
-        try:
-            write_picture(out / path, np.asarray(resize(image, size)))
-        except ValueError as error:
-            raise WsdlError(f"{picture}: {error}; leave it out, or choose a smaller --size.") from None
-    return {"path": str(path), "mask": "", "kind": "real", "generator": "", "component": "", "area": 0.0,
-            "source_id": name, "split": split, "sha256": sha256(out / path)}
+def read_face(picture: Path, labels: Path | None, size: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """One real face [size, size, 3] and its label map [size, size], if it has one. WsdlError where either is bad."""
+    image = open_picture(picture)
+    components = resized_labels(labels, image.size, size) if labels else None
+    try:
+        return np.asarray(resize(image, size)), components
+    except ValueError as error:
+        raise WsdlError(f"{picture}: {error}; leave it out, or choose a smaller --size.") from None
+
+
+def write_face(path: Path, components_path: Path, pixels: np.ndarray, components: np.ndarray | None) -> None:
+    if components is not None:
+        write_picture(components_path, components)
+    write_picture(path, pixels)
 
 
 def resized_labels(path: Path, picture_size: tuple[int, int], size: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """P2 diffusion: the loss, the sampler, and the generator that paints whole faces or one region."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from diffusers import DDIMScheduler
 from wsdl.device import autocast, pick_device, to_pictures, to_unit
 from wsdl.files import seed_for
 from wsdl.generators.repaint import repaint
-from wsdl.generators.schedule import add_noise, alphas_bar, noise_from_x0, p2_weight
+from wsdl.generators.schedule import add_noise, alphas_bar, noise_from_x0, noise_like, p2_weight
+from wsdl.generators.weights import load_unet
 
 
 def p2_loss(model, x0: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, predicts: str, gamma: float = 1.0):
@@ -18,12 +20,6 @@ def p2_loss(model, x0: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, predi
     predicted = model(add_noise(x0, noise, abar), t).float()
     error = (predicted - (x0 if predicts == "x0" else noise)).square().mean(dim=(1, 2, 3))
     return (p2_weight(abar, predicts, gamma) * error).mean()
-
-
-def noise_like(shape: tuple[int, ...], seeds: list[int]) -> tuple[torch.Tensor, list[torch.Generator]]:
-    """Start noise [n, *shape], one CPU generator for each picture: a picture does not depend on its batch."""
-    sources = [torch.Generator().manual_seed(seed) for seed in seeds]
-    return torch.stack([torch.randn(shape, generator=source) for source in sources]), sources
 
 
 class P2:
@@ -43,10 +39,15 @@ class P2:
         steps = torch.full((len(x_t),), int(t), device=x_t.device)
         with autocast(x_t.device):
             predicted = self.model(x_t.contiguous(memory_format=torch.channels_last), steps).float()
-        return noise_from_x0(x_t, predicted.clamp(-1, 1), self.abar[steps]) if self.model.predicts == "x0" else predicted
+        if self.model.predicts == "noise":
+            return predicted
+        return noise_from_x0(x_t, predicted.clamp(-1, 1), self.abar[steps])
 
-    def sample(self, n: int, seed: int, steps: int = 50, first: int = 0) -> np.ndarray:
-        """Pictures first .. first+n-1 of `seed` by DDIM (deterministic) in `steps` calls: uint8 [n, S, S, 3]."""
+    def sample(self, n: int, seed: int, steps: int = 50, first: int = 0, on_step: Callable | None = None) -> np.ndarray:
+        """Pictures first .. first+n-1 of `seed` by DDIM (deterministic) in `steps` calls: uint8 [n, S, S, 3].
+
+        on_step(t, x_t) is called after each network call.
+        """
         scheduler = DDIMScheduler(beta_start=1e-4, beta_end=0.02, timestep_spacing="trailing")
         scheduler.set_timesteps(steps)
         seeds = [seed_for(seed, "p2", first + i) for i in range(n)]
@@ -54,6 +55,8 @@ class P2:
         x = x.to(pick_device())
         for t in scheduler.timesteps:
             x = scheduler.step(self.noise(x, t), t, x).prev_sample
+            if on_step:
+                on_step(int(t), x)
         return to_pictures(x)
 
     def inpaint(self, images: np.ndarray, masks: np.ndarray, seeds: list[int], **schedule) -> np.ndarray:
@@ -66,7 +69,5 @@ class P2:
 
 def load_p2(weights: str | Path) -> P2:
     """A P2 generator from a run of `train-generator p2`, or a full-size one in diffusers' layout by path or hub id."""
-    from wsdl.generators.weights import load_unet
-
     model, size = load_unet(weights)
     return P2(model, size)

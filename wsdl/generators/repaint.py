@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from diffusers import RePaintScheduler
 
-from wsdl.progress import bar
+from wsdl.generators.schedule import noise_like
 
 
 def scheduler(T: int, jump_length: int, resamplings: int) -> RePaintScheduler:  # noqa: N803 (the paper's letter)
@@ -35,25 +35,20 @@ def repaint(
     T: int = 250,  # noise levels  # noqa: N803
     jump_length: int = 10,  # levels to go back
     resamplings: int = 10,  # times each stretch is run
-    on_step: Callable | None = None,  # on_step(t, x_t), to watch it work
+    on_step: Callable | None = None,  # on_step(t, x_t), called after each network call
 ) -> torch.Tensor:
     """The whole pictures [n, C, H, W]; known pixels come back slightly altered, paste them yourself if it matters."""
-    from wsdl.generators.diffusion import noise_like
-
     steps = scheduler(T, jump_length, resamplings)
     x, sources = noise_like(tuple(known.shape[1:]), seeds)
     x, keep = x.to(known.device), 1 - holes.to(known.dtype)  # the scheduler's mask is 1 = keep
     order = steps.timesteps.tolist()
-    progress = bar(len(order), f"repainting {len(known)} pictures", unit="step")
     last = order[0] + 1
     for t in order:
         if t < last:
             x = steps.step(noise(x, t), t, x, known, keep, generator=sources).prev_sample
+            if on_step:
+                on_step(t, x)
         else:
             x = steps.undo_step(x, last, generator=sources)
-        if on_step:
-            on_step(t, x)
         last = t
-        progress.update()
-    progress.close()
     return x

@@ -11,6 +11,12 @@ def alphas_bar(steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> to
     return torch.cumprod(1 - torch.linspace(first, last, steps, dtype=torch.float32), dim=0)
 
 
+def noise_like(shape: tuple[int, ...], seeds: list[int]) -> tuple[torch.Tensor, list[torch.Generator]]:
+    """Start noise [n, *shape] and one CPU generator a picture: a picture's noise does not depend on its batch."""
+    sources = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return torch.stack([torch.randn(shape, generator=source) for source in sources]), sources
+
+
 def snr(abar: torch.Tensor) -> torch.Tensor:
     """Signal-to-noise ratio abar / (1 - abar)."""
     return abar / (1 - abar)

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 
 from wsdl.data.layout import Dataset
+from wsdl.data.pictures import write_picture
 from wsdl.device import to_unit
 from wsdl.files import seed_for
 from wsdl.fit import fit
 from wsdl.generators.diffusion import P2, p2_loss
 from wsdl.generators.unet import SmallUNet
-from wsdl.data.pictures import write_picture
 from wsdl.progress import say
 from wsdl.runs import Run
 
@@ -38,11 +38,22 @@ def train_p2(
     """
     dataset = Dataset(data)
     faces = dataset.images[dataset.select(kind="real", split="train").index]  # uint8 [n, S, S, 3]
-    config = {"generator": "p2", "data": str(data), "size": dataset.size, "channels": list(channels), "patch": patch,
-              "images": images, "batch": batch, "rate": rate, "gamma": gamma, "ema_decay": ema_decay, "seed": seed}
-    run = Run(out, config)
+    config = {
+        "generator": "p2",
+        "data": str(data),
+        "size": dataset.size,
+        "channels": list(channels),
+        "patch": patch,
+        "images": images,
+        "batch": batch,
+        "rate": rate,
+        "gamma": gamma,
+        "ema_decay": ema_decay,
+        "seed": seed,
+    }
     torch.manual_seed(seed)
-    model = SmallUNet(dataset.size, tuple(channels), patch)
+    model = SmallUNet(dataset.size, tuple(channels), patch)  # before the run begins: it refuses sizes that do not fit
+    run = Run(out, config)
 
     def loss(net, step: int, share: slice):
         x0, t, noise = training_batch(faces, batch, seed, step)
@@ -53,8 +64,18 @@ def train_p2(
         write_picture(run.path(f"samples/{seen:08d}.png"), sheet(pictures))
         return {}
 
-    fit(run, model, loss, check, images=images, batch=batch, rate=rate, check_every=check_every, ema_decay=ema_decay,
-        what="training p2")
+    fit(
+        run,
+        model,
+        loss,
+        check,
+        images=images,
+        batch=batch,
+        rate=rate,
+        check_every=check_every,
+        ema_decay=ema_decay,
+        what="training p2",
+    )
     run.report("done")
     say(f"{out}: trained on {images} pictures; samples in {run.path('samples')}.")
     return P2(model, dataset.size)

@@ -2,8 +2,10 @@
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from diffusers import UNet2DModel
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+
+from wsdl.files import WsdlError
 
 HEAD_CHANNELS = 8  # what the U-Net hands to the full-resolution head, per pixel
 HEAD_WIDTH = 32
@@ -22,7 +24,10 @@ class SmallUNet(nn.Module):
     def __init__(self, size: int, channels: tuple[int, ...], patch: int = 4):
         super().__init__()
         if size % (patch * 2 ** (len(channels) - 1)):
-            raise ValueError(f"size {size} must be a multiple of {patch * 2 ** (len(channels) - 1)}")
+            raise WsdlError(
+                f"size: is {size} px, but a U-Net with patch {patch} and {len(channels)} levels needs a multiple of "
+                f"{patch * 2 ** (len(channels) - 1)}."
+            )
         self.patch = patch
         down = ["DownBlock2D"] * (len(channels) - 1) + ["AttnDownBlock2D"]
         up = ["AttnUpBlock2D"] + ["UpBlock2D"] * (len(channels) - 1)
@@ -42,7 +47,7 @@ class SmallUNet(nn.Module):
 
     def forward(self, x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """x_t [n, 3, S, S] at steps t [n] -> x0 [n, 3, S, S], both about [-1, 1]."""
-        features = F.pixel_shuffle(self.unet(F.pixel_unshuffle(x_t, self.patch), t).sample, self.patch)
+        features = pixel_shuffle(self.unet(pixel_unshuffle(x_t, self.patch), t).sample, self.patch)
         return self.head(torch.cat([features, x_t], dim=1))
 
 

@@ -1,9 +1,11 @@
 """Finding a denoising network: our own run folder, or a full-size one in diffusers' layout by path or hub id."""
 
+import hashlib
 from pathlib import Path
 
 import torch
 from diffusers import UNet2DModel
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from wsdl.files import WsdlError, read_json, sha256
@@ -14,27 +16,79 @@ from wsdl.generators.unet import FullUNet, SmallUNet
 def load_unet(weights: str | Path) -> tuple[torch.nn.Module, int]:
     """The network and its picture size. `weights`: a run of `train-generator p2`, a diffusers folder, or a hub id.
 
-    Hub ids (such as google/ddpm-ema-celebahq-256) are downloaded by diffusers and need a network.
+    Hub ids (such as google/ddpm-ema-celebahq-256) are downloaded by diffusers and need a connection. Weights in
+    .safetensors are preferred; older hub models only have a .bin, which diffusers reads as plain tensors.
     """
-    folder = Path(weights)
-    if (folder / MODEL).exists() and "channels" in read_json(folder / "config.json"):
-        config = read_json(folder / "config.json")
-        model = SmallUNet(config["size"], tuple(config["channels"]), config["patch"])
-        model.load_state_dict(load_file(folder / MODEL))
-        return model, config["size"]
-    if folder.is_dir() and not list(folder.rglob("*.safetensors")):
-        raise WsdlError(f"{weights}: holds no .safetensors weights; give a run of `train-generator p2` or a diffusers "
-                        f"folder.")
-    if not folder.exists() and (folder.is_absolute() or str(weights).count("/") != 1):
-        raise WsdlError(f"{weights}: no such folder, and not a hub id of the form owner/name.")
+    if is_run(weights):
+        return load_run(Path(weights)), picture_size(weights)
     try:
-        unet = UNet2DModel.from_pretrained(str(weights), use_safetensors=True)
-    except (OSError, ValueError) as error:
-        raise WsdlError(f"{weights}: no U-Net could be loaded from it ({str(error).splitlines()[0]}).") from None
-    return FullUNet(unet), unet.config.sample_size
+        return FullUNet(UNet2DModel.from_pretrained(where_unet(weights))), picture_size(weights)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise no_unet(weights, error) from None
+
+
+def load_run(folder: Path) -> SmallUNet:
+    config = read_json(folder / "config.json")
+    model = SmallUNet(config["size"], tuple(config["channels"]), config["patch"])
+    try:
+        model.load_state_dict(load_file(folder / MODEL))
+    except (RuntimeError, OSError, SafetensorError) as error:
+        raise WsdlError(
+            f"{folder / MODEL}: does not fit the network that config.json describes ({first_line(error)}); train the "
+            f"generator again."
+        ) from None
+    return model
+
+
+def picture_size(weights: str | Path) -> int:
+    """Side in pixels of what these weights paint, read from their config alone."""
+    if is_run(weights):
+        return read_json(Path(weights) / "config.json")["size"]
+    try:
+        return UNet2DModel.load_config(where_unet(weights))["sample_size"]
+    except (OSError, ValueError, KeyError) as error:
+        raise no_unet(weights, error) from None
+
+
+def is_run(weights: str | Path) -> bool:
+    """Whether `weights` is a run folder of `train-generator p2` that has come to its first checkpoint."""
+    folder = Path(weights)
+    return (folder / MODEL).exists() and "channels" in read_json(folder / "config.json")
+
+
+def where_unet(weights: str | Path) -> str:
+    """The folder or hub id that diffusers loads the U-Net from. WsdlError where it can be neither."""
+    folder = Path(weights)
+    if folder.is_dir():
+        folder = folder / "unet" if (folder / "unet").is_dir() else folder
+        if not (folder / "config.json").exists() or not weight_files(folder):
+            raise WsdlError(
+                f"{weights}: holds no trained weights; give a finished run of `train-generator p2` or a diffusers "
+                f"folder."
+            )
+        return str(folder)
+    if folder.is_absolute() or str(weights).count("/") != 1:
+        raise WsdlError(f"{weights}: no such folder, and not a hub id of the form owner/name.")
+    return str(weights)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    return sorted(path for kind in ("*.safetensors", "*.bin") for path in folder.glob(kind))
+
+
+def no_unet(weights: str | Path, error: Exception) -> WsdlError:
+    return WsdlError(f"{weights}: no U-Net could be loaded from it ({first_line(error)}).")
+
+
+def first_line(error: Exception) -> str:
+    return next((line.strip().rstrip(".:") for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def fingerprint(weights: str | Path) -> str:
-    """What tells these weights from others: the sha256 of a run's model file, else the path or hub id itself."""
-    path = Path(weights) / MODEL
-    return sha256(path) if path.exists() else str(weights)
+    """What tells these weights from others: the sha256 of their files, or the hub id itself."""
+    if is_run(weights):
+        return sha256(Path(weights) / MODEL)
+    where = where_unet(weights)
+    if not Path(where).is_dir():
+        return where
+    return hashlib.sha256("".join(sha256(path) for path in weight_files(Path(where))).encode()).hexdigest()

@@ -1,0 +1,87 @@
+"""Small data that several test files share. Tests must not modify what these fixtures return: copy it first."""
+
+import os
+
+# One thread each: at 32 px the start of threads costs more than they save, and tests run beside other work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("WSDL_PRECISION", "fp32")
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wsdl.data.layout import Dataset, write_manifest
+from wsdl.data.masks import COMPONENTS, components_in, region, write_mask
+from wsdl.data.pictures import write_picture
+from wsdl.data.prepare import prepare
+from wsdl.faces.made_up import draw_faces
+from wsdl.files import seed_for, sha256
+
+FACES, FAKES, SIZE = 24, 24, 32
+
+
+@pytest.fixture(scope="session")
+def made_up(tmp_path_factory) -> tuple[Path, Path]:
+    """24 drawn faces at 64 px: the folders of images and component masks."""
+    return draw_faces(tmp_path_factory.mktemp("made-up"), FACES, seed=0, size=64)
+
+
+@pytest.fixture(scope="session")
+def faces(made_up, tmp_path_factory) -> Path:
+    """A prepared dataset folder at 32 px: real faces only."""
+    out = tmp_path_factory.mktemp("faces") / "data"
+    prepare(*made_up, out, size=SIZE, seed=0, source="made-up")
+    return out
+
+
+@pytest.fixture(scope="session")
+def dataset(faces, tmp_path_factory) -> Path:
+    """`faces` with 24 stand-in fakes: 8 full ones and 16 partial ones, spread over the splits."""
+    folder = tmp_path_factory.mktemp("dataset") / "data"
+    shutil.copytree(faces, folder)
+    add_stand_ins(folder)
+    return folder
+
+
+def add_stand_ins(folder: Path, seed: int = 0) -> None:
+    """Write 8 full and 16 partial fakes into the dataset `folder`: no network, only paint of another texture."""
+    data = Dataset(folder)
+    rows = [fake_full(folder, data.size, i, seed) for i in range(FAKES // 3)]
+    real = {split: data.select("real", split) for split in ("train", "valid", "test")}
+    for i in range(FAKES - len(rows)):
+        split = "test" if i % 4 == 3 else "valid" if i % 4 == 2 else "train"
+        faces = real[split]
+        rows.append(fake_partial(data, faces.loc[faces.index[i // 4 % len(faces)]], i, seed))
+    write_manifest(folder, pd.concat([data.table, pd.DataFrame(rows)]), data.info)
+
+
+def paint(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
+    """What a stand-in generator paints: a flat colour with a checkerboard, easy to tell from a photograph."""
+    grid = 24 * ((np.arange(shape[0])[:, None] + np.arange(shape[1])) % 2)
+    return (rng.integers(60, 190, 3) + grid[..., None]).astype(np.uint8)
+
+
+def fake_full(folder: Path, size: int, i: int, seed: int) -> dict:
+    split = ("train", "train", "valid", "test")[i % 4]
+    path = Path("fake", "p2", split, f"{i:04d}.png")
+    write_picture(folder / path, paint(np.random.default_rng(seed_for(seed, "full", i)), (size, size, 3)))
+    return {"path": str(path), "mask": "", "kind": "full", "generator": "p2", "component": "", "area": 1.0,
+            "source_id": f"p2/{i:04d}", "split": split, "sha256": sha256(folder / path)}  # fmt: skip
+
+
+def fake_partial(data: Dataset, face: pd.Series, i: int, seed: int) -> dict:
+    rng, labels = np.random.default_rng(seed_for(seed, "partial", i)), data.labels(face)
+    here = components_in(labels)
+    component = here[i % len(here)] if i % 2 else next(c for c in COMPONENTS if c in here)
+    mask = region(labels, component, rng)
+    original = np.asarray(data.images[face.name])
+    name = f"{face.source_id}-{i:02d}-{component}.png"
+    path, mask_path = (Path("fake", "repaint-p2", what, face.split, name) for what in ("images", "masks"))
+    write_mask(data.folder / mask_path, mask)
+    write_picture(data.folder / path, np.where(mask[..., None] == 1, paint(rng, original.shape), original))
+    return {"path": str(path), "mask": str(mask_path), "kind": "partial", "generator": "repaint-p2",
+            "component": component, "area": float(mask.mean()), "source_id": face.source_id, "split": face.split,
+            "sha256": sha256(data.folder / path)}  # fmt: skip

@@ -1,0 +1,82 @@
+"""The whole story in miniature: one command from nothing to a report, and a second one that finds all done."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from wsdl.files import read_json
+
+ROOT = Path(__file__).parent.parent
+
+
+def demo(out: Path, *words: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "wsdl", "demo", "--out", str(out), "--profile", str(ROOT / "tests/miniature.json")]
+    return subprocess.run([*command, *words], capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def files(folder: Path) -> dict[str, float]:
+    kept = (p for p in folder.rglob("*") if p.is_file() and p.suffix in (".png", ".safetensors", ".csv"))
+    return {str(path.relative_to(folder)): path.stat().st_mtime for path in kept if path.name != "results.csv"}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    out = tmp_path_factory.mktemp("study") / "out"
+    result = demo(out)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return out, result
+
+
+def test_the_demo_says_the_plan_and_ends_in_a_report(study):
+    out, result = study
+    assert result.stdout.strip() == str(out / "index.html")
+    assert re.search(r"generator +\d+ s +train P2 on", result.stderr)
+    assert (out / "index.html").stat().st_size > 5000
+
+
+def test_the_table_has_a_row_a_setup_with_intervals_and_controls(study):
+    table = pd.read_csv(study[0] / "results.csv")
+    assert list(table.setup[:3]) == ["a", "b", "c"]
+    assert table.method.str.startswith("control:").sum() == 4
+    for name in ("iou", "pbca", "ap"):
+        assert (table[f"{name}_low"] <= table[name] + 1e-9).all()
+        assert (table[name] <= table[f"{name}_high"] + 1e-9).all()
+
+
+def test_every_lesson_ran(study):
+    reports = sorted((study[0] / "lessons").glob("*.run.json"))
+    assert len(reports) == 6
+    assert {read_json(path)["status"] for path in reports} == {"done"}
+    assert all((path.parent / path.name.replace(".run.json", ".html")).exists() for path in reports)
+
+
+def test_a_second_call_does_only_what_is_missing(study):
+    out, _ = study
+    before = files(out)
+    (victim := next((out / "data/fake/repaint-p2/images").rglob("*.png"))).unlink()
+    again = demo(out)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert victim.exists()
+    after = files(out)
+    changed = {name for name in before if after[name] != before[name]}
+    assert changed <= {str(victim.relative_to(out)), "data/manifest.csv"}
+
+
+def test_other_settings_are_refused(study):
+    refused = demo(study[0], "--seed", "1")
+    assert refused.returncode == 1
+    assert "was begun with seed = 0, not 1" in refused.stderr
+
+
+@pytest.mark.skipif("WSDL_PHOTOS" not in os.environ, reason="WSDL_PHOTOS names no folder with images/ and masks/")
+def test_the_demo_on_photographs(tmp_path):
+    photos = Path(os.environ["WSDL_PHOTOS"])
+    words = ("--source", "photos", "--images", str(photos / "images"), "--masks", str(photos / "masks"))
+    result = demo(tmp_path / "out", *words)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert set(pd.read_csv(tmp_path / "out/results.csv").setup.dropna()) == {"a", "b", "c"}

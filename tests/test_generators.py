@@ -1,0 +1,205 @@
+"""The P2 schedule, loss, networks, weights and sampler, against diffusers and against themselves."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMPipeline, DDIMScheduler, DDPMScheduler, UNet2DModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wsdl.files import WsdlError, seed_for, write_json
+from wsdl.fit import MODEL, save_weights
+from wsdl.generators import schedule
+from wsdl.generators.diffusion import P2, load_p2, p2_loss
+from wsdl.generators.unet import FullUNet, SmallUNet
+from wsdl.generators.weights import fingerprint, picture_size
+
+SIZE = 16
+
+
+def tiny_unet(out_channels: int = 3, size: int = SIZE) -> UNet2DModel:
+    """The smallest U-Net that diffusers builds, with random weights."""
+    torch.manual_seed(0)
+    return UNet2DModel(
+        sample_size=size,
+        out_channels=out_channels,
+        layers_per_block=1,
+        block_out_channels=(8, 8),
+        down_block_types=("DownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "UpBlock2D"),
+        norm_num_groups=4,
+    ).eval()
+
+
+def small_run(folder, size: int = SIZE, seed: int = 0):
+    """An untrained run folder of `train-generator p2`, as far as loading needs it."""
+    torch.manual_seed(seed)
+    folder.mkdir(parents=True)
+    write_json(folder / "config.json", {"size": size, "channels": [16], "patch": 4})
+    save_weights(SmallUNet(size, (16,), 4), folder / MODEL)
+    return folder
+
+
+# --- schedule ---------------------------------------------------------------------------------------------------
+
+
+def test_alphas_bar_is_that_of_diffusers():
+    expected = DDPMScheduler(num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02).alphas_cumprod
+    torch.testing.assert_close(schedule.alphas_bar(), expected, rtol=1e-6, atol=0)
+
+
+def test_p2_weight_on_x0_with_gamma_and_k_one_is_abar():
+    abar = schedule.alphas_bar()
+    torch.testing.assert_close(schedule.p2_weight(abar, "x0", gamma=1.0, k=1.0), abar, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("predicts", ["x0", "noise"])
+def test_gamma_zero_is_the_plain_weight(predicts):
+    abar = schedule.alphas_bar()
+    assert torch.equal(schedule.p2_weight(abar, predicts, gamma=0.0), schedule.plain_weight(abar, predicts))
+
+
+def test_p2_weight_plays_down_the_almost_clean_steps():
+    weight = schedule.p2_weight(schedule.alphas_bar(), "noise")
+    assert (weight.diff() > 0).all()  # grows with t, that is with noise
+    assert weight[0] < 0.001
+    assert weight[-1] > 0.999
+
+
+@settings(max_examples=30, deadline=None)
+@given(t=st.integers(0, 999), seed=st.integers(0, 1000))
+def test_noise_and_x0_are_each_others_inverse(t, seed):
+    source = torch.Generator().manual_seed(seed)
+    x0, noise = torch.randn(2, 1, 3, 4, 4, generator=source, dtype=torch.float64)
+    abar = schedule.alphas_bar()[[t]].double()
+    x_t = schedule.add_noise(x0, noise, abar)
+    torch.testing.assert_close(schedule.noise_from_x0(x_t, x0, abar), noise)
+    torch.testing.assert_close(schedule.x0_from_noise(x_t, noise, abar), x0)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0])
+def test_loss_is_the_same_in_terms_of_noise_and_of_x0(gamma):
+    torch.manual_seed(0)
+    x0, noise = torch.rand(4, 3, 8, 8) * 2 - 1, torch.randn(4, 3, 8, 8)
+    t = torch.tensor([200, 500, 800, 990])
+    guess = torch.rand(4, 3, 8, 8) * 2 - 1  # some prediction of x0
+    abar = schedule.alphas_bar()[t]
+    same_guess = schedule.noise_from_x0(schedule.add_noise(x0, noise, abar), guess, abar)
+    losses = [
+        p2_loss(lambda x, t: guess, x0, t, noise, "x0", gamma),
+        p2_loss(lambda x, t: same_guess, x0, t, noise, "noise", gamma),
+    ]
+    torch.testing.assert_close(*losses, rtol=1e-3, atol=0)
+
+
+def test_start_noise_does_not_depend_on_the_batch():
+    together, _ = schedule.noise_like((3, 4, 4), [5, 6, 7])
+    alone, _ = schedule.noise_like((3, 4, 4), [6])
+    assert torch.equal(together[1], alone[0])
+    assert not torch.equal(together[0], together[1])
+
+
+# --- networks and weights ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "channels", "patch"), [(32, (16, 32), 4), (16, (16,), 2)])
+def test_small_unet_keeps_the_shape(size, channels, patch):
+    x = torch.randn(2, 3, size, size)
+    assert SmallUNet(size, channels, patch)(x, torch.tensor([0, 999])).shape == x.shape
+
+
+def test_small_unet_refuses_a_size_that_does_not_fit():
+    with pytest.raises(WsdlError, match=r"^size: is 36 px, but .* needs a multiple of 8\.$"):
+        SmallUNet(36, (16, 32), 4)
+
+
+def test_full_unet_takes_the_first_three_of_six_channels():
+    """P2's own networks predict a variance too: channels 3-5."""
+    unet = tiny_unet(out_channels=6)
+    x, t = torch.randn(2, 3, SIZE, SIZE), torch.tensor([3, 700])
+    with torch.no_grad():
+        assert torch.equal(FullUNet(unet)(x, t), unet(x, t).sample[:, :3])
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "bin", "pipeline"])
+def test_full_size_weights_load_by_path(tmp_path, kind):
+    unet = tiny_unet(out_channels=6)
+    unet.save_pretrained(tmp_path / ("unet" if kind == "pipeline" else ""), safe_serialization=kind != "bin")
+    p2 = load_p2(tmp_path)
+    assert p2.size == picture_size(tmp_path) == SIZE
+    assert np.array_equal(p2.sample(2, seed=1, steps=3), P2(FullUNet(unet), SIZE).sample(2, seed=1, steps=3))
+
+
+def test_a_run_loads_with_its_weights(tmp_path):
+    p2 = load_p2(small_run(tmp_path / "p2"))
+    torch.manual_seed(0)
+    assert p2.size == SIZE
+    assert all(
+        torch.equal(*pair) for pair in zip(p2.model.parameters(), SmallUNet(16, (16,)).parameters(), strict=True)
+    )
+
+
+def test_fingerprint_tells_weights_apart_but_not_places(tmp_path):
+    one, other = (small_run(tmp_path / f"run{seed}", seed=seed) for seed in (0, 1))
+    assert fingerprint(one) == fingerprint(small_run(tmp_path / "copy", seed=0)) != fingerprint(other)
+    for name in ("a", "b"):
+        tiny_unet().save_pretrained(tmp_path / name)
+    tiny_unet(6).save_pretrained(tmp_path / "six")
+    assert fingerprint(tmp_path / "a") == fingerprint(tmp_path / "b") != fingerprint(tmp_path / "six")
+    assert fingerprint("google/ddpm-ema-celebahq-256") == "google/ddpm-ema-celebahq-256"
+
+
+def test_weights_that_cannot_be_used_are_refused_in_one_sentence(tmp_path):
+    with pytest.raises(WsdlError, match=r"missing: no such folder, and not a hub id"):
+        load_p2(tmp_path / "missing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(WsdlError, match=r"empty: holds no trained weights"):
+        load_p2(tmp_path / "empty")
+    run = small_run(tmp_path / "old")
+    write_json(run / "config.json", {"size": SIZE, "channels": [32], "patch": 4})
+    with pytest.raises(WsdlError, match=r"^\S*old/model\.safetensors: does not fit the network[^\n]*train the gen"):
+        load_p2(run)
+    (run / MODEL).write_bytes(b"cut short")
+    with pytest.raises(WsdlError, match="does not fit the network"):
+        load_p2(run)
+
+
+# --- sampling ---------------------------------------------------------------------------------------------------
+
+
+def test_sample_is_that_of_diffusers_ddim_pipeline():
+    unet, seed, steps = tiny_unet(), 3, 7
+    scheduler = DDIMScheduler(beta_start=1e-4, beta_end=0.02, timestep_spacing="trailing")
+    pipeline = DDIMPipeline(unet, scheduler)
+    pipeline.set_progress_bar_config(disable=True)
+    source = torch.Generator().manual_seed(seed_for(seed, "p2", 0))
+    expected = pipeline(generator=source, num_inference_steps=steps, output_type="np").images[0]
+    ours = P2(FullUNet(unet), SIZE).sample(1, seed, steps)[0]
+    assert np.abs(ours - expected * 255).max() <= 0.51  # rounding to uint8, no more
+
+
+def test_a_sample_depends_neither_on_its_batch_nor_on_where_it_starts():
+    p2 = P2(FullUNet(tiny_unet()), SIZE)
+    pictures = p2.sample(5, seed=1, steps=4)
+    later = p2.sample(2, seed=1, steps=4, first=3)
+    assert np.abs(pictures[3:].astype(int) - later).max() <= 1
+    assert np.abs(pictures[0].astype(int) - pictures[1]).max() > 20
+    assert np.array_equal(pictures, p2.sample(5, seed=1, steps=4))
+
+
+def test_a_network_that_predicts_x0_samples_as_one_that_predicts_noise():
+    """The same knowledge in both forms: every picture is flat and mid-grey."""
+    grey = torch.full((1, 3, SIZE, SIZE), 0.25)
+
+    class Knows(torch.nn.Module):
+        def __init__(self, predicts: str):
+            super().__init__()
+            self.predicts, self.abar = predicts, schedule.alphas_bar()
+
+        def forward(self, x_t, t):
+            x0 = grey.expand_as(x_t)
+            return x0 if self.predicts == "x0" else schedule.noise_from_x0(x_t, x0, self.abar[t])
+
+    pictures = [P2(Knows(predicts), SIZE).sample(2, seed=0, steps=10) for predicts in ("x0", "noise")]
+    assert np.array_equal(*pictures)
+    assert (pictures[0] == round(1.25 * 127.5)).all()

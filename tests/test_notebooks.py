@@ -1,0 +1,202 @@
+"""Notebooks as programs, and the committed series."""
+
+import json
+import re
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from wsdl import notebooks, report
+from wsdl.files import WsdlError, read_json, write_json
+
+LESSONS = sorted(notebooks.LESSONS.glob("*.ipynb"))
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def make(path, *code):
+    cells = [
+        new_markdown_cell("# 99 A toy\n\n**Question:** does it run?\n\n[next](98_other.ipynb)"),
+        new_code_cell("seed: int = 0  # of nothing\nout: str = ''", metadata={"tags": ["parameters"]}),
+        *map(new_code_cell, code),
+    ]
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": notebooks.KERNELSPEC}), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """A toy notebook that was run, and the page made of it."""
+    folder = tmp_path_factory.mktemp("good")
+    toy = make(folder / "99_toy.ipynb", "import sys, os, wsdl", "print(sys.executable, os.getcwd(), seed * 2)\nseed")
+    return toy, notebooks.run(toy, folder / "out", {"seed": 21})
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory):
+    """The folder of a toy notebook whose fourth cell raises, and what `run` said."""
+    folder = tmp_path_factory.mktemp("bad")
+    toy = make(folder / "99_toy.ipynb", "before = 'this ran'\nbefore", "1 / 0\n# no", "print('after')")
+    with pytest.raises(WsdlError) as said:
+        notebooks.run(toy, folder / "out" / "lessons", {})
+    return folder / "out", str(said.value)
+
+
+def test_unknown_parameter_is_refused_and_the_valid_ones_are_named(tmp_path):
+    toy = make(tmp_path / "toy.ipynb")
+    with pytest.raises(WsdlError, match=r"no parameter 'sede'; valid are seed, out") as said:
+        notebooks.run(toy, tmp_path / "out", {"sede": 1})
+    assert "\n" not in str(said.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_parameter_that_is_no_plain_value_is_refused(tmp_path):
+    with pytest.raises(WsdlError, match="no plain value"):
+        notebooks.run(make(tmp_path / "toy.ipynb"), tmp_path / "out", {"out": tmp_path})
+
+
+def test_run_uses_this_python_the_notebooks_folder_and_the_parameters(good):
+    import sys
+
+    toy, page = good
+    book = nbformat.read(page.with_suffix(".ipynb"), 4)
+    assert book.cells[-1].outputs[0].text == f"{sys.executable} {toy.parent} 42\n"
+    status = read_json(page.with_name("99_toy.run.json"))
+    assert status["status"] == "done"
+    assert status["parameters"] == {"seed": 21}
+    assert (status["title"], status["question"]) == ("99 A toy", "does it run?")
+
+
+def test_page_is_one_offline_file_without_parameters_and_links_to_pages(good):
+    text = good[1].read_text(encoding="utf-8")
+    assert "# of nothing" not in text
+    assert "seed = 21" not in text  # the cell that papermill injects
+    assert 'href="98_other.html"' in text
+    assert not re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=.?(?!data:)\w", text)
+    assert "<details class=\"code\" open" in text
+
+
+def test_failed_run_says_which_cell_and_is_still_converted(bad):
+    out, said = bad
+    assert said.startswith("99_toy.ipynb: cell 4 (`1 / 0`) failed: ZeroDivisionError")
+    assert "\n" not in said
+    status = read_json(out / "lessons" / "99_toy.run.json")
+    assert (status["status"], status["error"]) == ("failed", said)
+    page = (out / "lessons" / "99_toy.html").read_text(encoding="utf-8")
+    assert "This run failed." in page
+    assert "this ran" in page
+    assert "ZeroDivisionError" in page
+
+
+def test_dead_kernel_is_a_failure_though_the_notebook_looks_completed(tmp_path):
+    toy = make(tmp_path / "99_toy.ipynb", "1", "import os\nos._exit(3)", "2")
+    with pytest.raises(WsdlError, match=r"cell 4 \(`import os`\) failed: DeadKernelError"):
+        notebooks.run(toy, tmp_path / "out", {})
+    assert read_json(tmp_path / "out" / "99_toy.run.json")["status"] == "failed"
+
+
+def test_tidy_keeps_what_is_said_and_drops_traces_of_the_run(good, tmp_path):
+    path = tmp_path / "toy.ipynb"
+    book = nbformat.read(good[1].with_suffix(".ipynb"), 4)
+    view = {notebooks.WIDGET: {"model_id": "x"}, "text/plain": "Slider()"}
+    book.metadata["widgets"] = {"state": {}}
+    book.cells[-1].outputs += [
+        new_output("stream", name="stderr", text="50%"),
+        new_output("display_data", data=view),
+        new_output("display_data", data={**view, "image/png": PIXEL}),
+    ]
+    nbformat.write(book, path)
+    notebooks.tidy(path)
+    book = nbformat.read(path, 4)
+    nbformat.validate(book)
+    assert set(book.metadata) == {"kernelspec", "language_info"}
+    assert [cell.id for cell in book.cells] == ["c00", "c01", "c02", "c03"]  # the injected cell is gone
+    assert book.cells[1].metadata == {"tags": ["parameters"]}
+    assert [cell.execution_count for cell in book.cells[1:]] == [1, 2, 3]
+    stdout, value, picture = book.cells[-1].outputs
+    assert (stdout.name, value.data["text/plain"], value.execution_count) == ("stdout", "21", 3)
+    assert picture.data["image/png"].strip() == PIXEL
+    assert notebooks.WIDGET not in path.read_text(encoding="utf-8")
+
+
+def test_two_runs_tidied_are_the_same_bytes(good, tmp_path):
+    toy, page = good
+    again = notebooks.run(toy, tmp_path, {"seed": 21}).with_suffix(".ipynb")
+    first = tmp_path / "first.ipynb"
+    first.write_bytes(page.with_suffix(".ipynb").read_bytes())
+    assert first.read_bytes() != again.read_bytes()
+    notebooks.tidy(first)
+    notebooks.tidy(again)
+    assert first.read_bytes() == again.read_bytes()
+    notebooks.tidy(again)
+    assert first.read_bytes() == again.read_bytes()
+
+
+def test_index_shows_failed_lessons_controls_and_intervals(bad):
+    out, said = bad
+    (out / "results.csv").write_text(
+        "method,setup,iou,iou_low,iou_high,pbca,pbca_low,pbca_high,ap,ap_low,ap_high,n,seed\n"
+        "patches,b,0.5,0.4,0.625,0.9,0.8,0.95,,,,30,0\n"
+        "control: all-fake,b,0.2,0.1,0.3,0.2,0.1,0.3,0.5,0.4,0.6,30,0\n"
+    )
+    text = report.index(out).read_text(encoding="utf-8")
+    assert said in text
+    assert 'href="lessons/99_toy.html"' in text
+    assert "does it run?" in text
+    assert re.search(r"50\.0 <span[^>]*>\(40\.0 to 62\.5\)", text)
+    assert re.search(r"<tr class=control><td>control: all-fake", text)
+    assert "&ndash;" in text  # setup c has no AP
+
+
+def test_index_of_an_empty_folder_says_so(tmp_path):
+    text = report.index(tmp_path).read_text(encoding="utf-8")
+    assert "no results.csv yet" in text
+    assert "No lesson was run" in text
+
+
+def test_index_escapes_what_it_shows(tmp_path):
+    run = {"status": "failed", "seconds": 1.0, "notebook": "01_x.ipynb", "title": "<b>", "question": "a<b",
+           "parameters": {"images": "<img>"}, "error": "<script>"}
+    write_json(tmp_path / "lessons" / "01_x.run.json", run)
+    text = report.index(tmp_path).read_text(encoding="utf-8")
+    assert not re.findall(r"<b>|a<b|<img>|<script>", text)
+
+
+def test_series_is_complete_and_each_lesson_links_to_the_next():
+    assert [path.name[:2] for path in LESSONS] == ["01", "02", "03", "04", "05", "06"]
+    for lesson, following in zip(LESSONS, LESSONS[1:], strict=False):
+        assert f"({following.name})" in nbformat.read(lesson, 4).cells[-1].source
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_committed_lesson_is_tidy_and_was_run(lesson, tmp_path):
+    copy = tmp_path / lesson.name
+    copy.write_bytes(lesson.read_bytes())
+    notebooks.tidy(copy)
+    assert copy.read_bytes() == lesson.read_bytes()
+    assert lesson.stat().st_size <= 1_000_000
+    book = nbformat.read(lesson, 4)
+    outputs = [output for cell in book.cells for output in cell.get("outputs", [])]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
+    assert f"{lesson.stem}: done" in json.dumps(outputs)
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_committed_lesson_has_the_skeleton(lesson):
+    cells = nbformat.read(lesson, 4).cells
+    words = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert notebooks.title(lesson).startswith(lesson.stem[:2])
+    assert notebooks.question(lesson).endswith("?")
+    for heading in ("**Time:**", "## What you will learn", "## Controls", "## Exercise", "## What we saw"):
+        assert heading in words
+    assert list(notebooks.checked(lesson, {})) == []
+    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    assert [line.split(":")[0] for line in tagged[0].source.splitlines()] == [
+        "out", "profile", "source", "images", "masks", "seed"
+    ]
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    assert "wsdl.study.begin(" in code[1]
+    assert code[-1].startswith(f'study.finish("{lesson.stem}"')
+    lengths = sorted(len(source.splitlines()) for source in code)
+    assert lengths[len(lengths) // 2] <= 8

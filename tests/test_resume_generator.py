@@ -1,0 +1,84 @@
+"""Training and generation killed with SIGKILL in the middle, then run again: the same bytes as if undisturbed.
+
+The killed processes are forked from one server that has imported torch already: that import takes seconds.
+"""
+
+import multiprocessing
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from test_fakes import tree
+from test_generators import small_run
+
+from wsdl.data.layout import Dataset
+from wsdl.generators.diffusion import P2
+from wsdl.generators.fakes import generate_full, generate_partial
+from wsdl.generators.train import train_p2
+from wsdl.generators.weights import load_unet
+from wsdl.runs import is_done, read_stats
+
+TRAINING = {"images": 16, "channels": (16, 32), "batch": 4, "check_every": 8, "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def processes():
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["wsdl.generators.fakes", "wsdl.generators.train", "diffusers.training_utils"])
+    return context
+
+
+def kill_when(process: multiprocessing.Process, reached) -> None:
+    """Start `process` and send SIGKILL as soon as reached() is true."""
+    process.start()
+    deadline = time.monotonic() + 60
+    while process.is_alive() and not reached() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.kill()
+    process.join()
+    assert process.exitcode == -9, "it ended before it could be killed"
+    assert reached()
+
+
+def pictures_in(folder: Path) -> int:
+    return len(list(folder.rglob("[!.]*.png")))
+
+
+def test_a_killed_training_ends_as_an_undisturbed_one(processes, faces, tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = processes.Process(target=train_p2, args=(faces, killed), kwargs=TRAINING)
+    kill_when(process, (killed / "trainer.pt").exists)
+    assert not is_done(killed)
+
+    resumed = train_p2(faces, killed, **TRAINING)
+    train_p2(faces, whole, **TRAINING)
+    assert is_done(killed)
+    assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert (killed / "stats.jsonl").read_text() == (whole / "stats.jsonl").read_text()
+    assert [line["images"] for line in read_stats(killed)] == [8, 16]
+    assert tree(killed / "samples") == tree(whole / "samples")
+
+    # What train_p2 returns is what it saved: the averaged weights, not the last raw ones.
+    saved = P2(*load_unet(killed))
+    assert (resumed.sample(2, 0, steps=3) == saved.sample(2, 0, steps=3)).all()
+
+
+def test_killed_generators_end_as_undisturbed_ones(processes, faces, tmp_path):
+    weights = small_run(tmp_path / "p2", size=32)
+    killed, whole = (shutil.copytree(faces, tmp_path / name) for name in ("killed", "whole"))
+    full = {"args": (killed, weights, 30, 0), "kwargs": {"steps": 8, "batch": 4}}
+    partial = {
+        "args": (killed, killed, weights, 18, 0),
+        "kwargs": {"batch": 4, "T": 10, "jump_length": 2, "resamplings": 2},
+    }
+    for generate, call, folder in ((generate_full, full, "p2"), (generate_partial, partial, "repaint-p2")):
+        kill_when(
+            processes.Process(target=generate, **call),
+            lambda: pictures_in(killed / "fake" / folder) >= 6,  # noqa: B023
+        )
+        assert len(Dataset(killed).select(generator=folder)) == 0  # opens, as it was
+        generate(*call["args"], **call["kwargs"])
+        generate(*[whole if value == killed else value for value in call["args"]], **call["kwargs"])
+        assert tree(killed) == tree(whole)
+    assert len(Dataset(killed).table) == 24 + 30 + 18

@@ -1,0 +1,177 @@
+"""Training detectors: what each setup may see, and that a killed run ends like an undisturbed one."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from wsdl.data.layout import Dataset
+from wsdl.detectors import load_detector
+from wsdl.detectors.base import Batch
+from wsdl.detectors.patches import Patches
+from wsdl.files import WsdlError
+from wsdl.profiles import Patches as Settings
+from wsdl.runs import is_done, read_stats
+from wsdl.train import draw, examples, train
+
+TINY = Settings(input_size=48, images=96, images_c=96, batch=8, batch_c=8, check_every=32)
+ROOT = Path(__file__).parent.parent
+
+
+class NoMasks(Dataset):
+    """A dataset whose masks explode when anybody looks."""
+
+    @property
+    def masks(self):
+        raise AssertionError("a weak setup looked at masks")
+
+
+def test_weak_setups_cannot_see_a_mask(dataset):
+    data = NoMasks(dataset)
+    for setup in "ab":
+        seen = examples(data, setup, "train")
+        assert seen.masks is None
+        batch = draw(seen, 8, seed=0, step=0)
+        assert batch.masks is None
+        assert batch.labels.sum() == 4  # half real, half fake
+    with pytest.raises(AssertionError, match="looked at masks"):
+        examples(data, "c", "train")
+
+
+@pytest.mark.parametrize("setup", "ab")
+def test_training_and_choosing_a_weak_model_never_opens_a_mask(dataset, tmp_path, monkeypatch, setup):
+    monkeypatch.setattr("wsdl.train.Dataset", NoMasks)
+    train("patches", setup, dataset, tmp_path / "run", seed=0, settings=TINY)
+    assert is_done(tmp_path / "run")
+
+
+def test_setups_see_the_pictures_that_the_paper_says(dataset):
+    data = Dataset(dataset)
+    kinds = {setup: set(data.table.loc[draw_all(data, setup)].kind) for setup in "abc"}
+    assert kinds == {"a": {"real", "full"}, "b": {"real", "partial"}, "c": {"partial"}}
+    assert set(data.table.loc[draw_all(data, "b")].split) == {"train"}
+
+
+def draw_all(data, setup):
+    seen = examples(data, setup, "train")
+    return np.concatenate([seen.real, seen.fake])
+
+
+def test_a_batch_pairs_each_picture_with_its_own_label_and_mask(dataset):
+    data = Dataset(dataset)
+    seen = examples(data, "c", "train")
+    chosen = seen.fake[[1, 0, 1]]
+    batch = seen.batch(chosen)
+    assert np.array_equal(batch.images.numpy(), data.images[chosen])
+    assert np.array_equal(batch.masks.numpy(), data.masks[chosen])
+    weak = examples(data, "b", "train")
+    chosen = np.array([weak.fake[0], weak.real[0]])
+    mirrored = weak.batch(chosen, np.array([True, False]))
+    assert mirrored.labels.tolist() == [1, 0]
+    assert np.array_equal(mirrored.images.numpy()[0], data.images[chosen[0]][:, ::-1])
+    assert np.array_equal(mirrored.images.numpy()[1], data.images[chosen[1]])
+
+
+def test_unknown_setup_method_and_missing_fakes_are_one_sentence(dataset, faces, tmp_path):
+    with pytest.raises(WsdlError, match="--setup: is 'd', but must be a "):
+        examples(Dataset(dataset), "d", "train")
+    with pytest.raises(WsdlError, match="0 fake pictures in train for setup b; make fakes"):
+        examples(Dataset(faces), "b", "train")
+    with pytest.raises(WsdlError, match="--method: is 'magic'"):
+        train("magic", "a", dataset, tmp_path / "run", seed=0, settings=TINY)
+
+
+def test_patches_is_the_truncated_xception():
+    model = Patches(299)
+    assert sum(p.numel() for p in model.parameters()) == 191_330  # PAPER.md
+    assert model.logits(torch.zeros(1, 3, 299, 299)).shape == (1, 2, 37, 37)
+
+
+def test_a_patch_sees_43_pixels_and_no_more():
+    model = Patches(299).double().eval()
+    x = torch.randn(1, 3, 299, 299, dtype=torch.double, requires_grad=True)
+    with torch.no_grad():  # the official start is so small that gradients would underflow
+        for layer in model.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.weight.fill_(1.0 / layer.weight[0].numel())
+    model.logits(x)[0, 1, 18, 18].backward()
+    seen = x.grad[0].abs().sum(0).nonzero()
+    assert (seen.max(0).values - seen.min(0).values + 1).max() in range(31, 44)
+
+
+def test_label_loss_is_the_mean_over_all_patches():
+    logits, labels = torch.randn(3, 2, 4, 5), torch.tensor([0, 1, 1])
+    by_hand = torch.stack([F.cross_entropy(logits[i].reshape(2, -1).T, labels[i].expand(20)) for i in range(3)]).mean()
+    assert torch.allclose(Patches.loss_labels(logits, labels), by_hand)
+
+
+def test_mask_loss_wants_fake_where_more_than_half_a_cell_is():
+    masks = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    masks[0, :4, :4] = 1  # one whole cell of a 2 x 2 map
+    masks[0, 4:, :2] = 1  # exactly half of another: not more than half
+    target = torch.tensor([[[1, 0], [0, 0]]])
+    logits = F.one_hot(target, 2).permute(0, 3, 1, 2).float() * 50
+    assert Patches.loss_masks(logits, masks) < 1e-6
+
+
+def test_prediction_is_one_map_and_one_score_a_picture():
+    model = Patches(64)
+    images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    prediction = model.predict(images, batch=2)
+    assert prediction.maps.shape[0] == 5
+    assert prediction.maps.dtype == np.float32
+    assert prediction.maps.min() >= 0
+    assert prediction.maps.max() <= 1
+    assert np.allclose(prediction.scores, prediction.maps.mean((1, 2)), atol=1e-6)
+    assert np.allclose(model.predict(images[3:4]).maps[0], prediction.maps[3], atol=1e-5)
+
+
+def test_loss_of_a_part_of_a_batch_matches_the_batch():
+    torch.manual_seed(0)
+    model = Patches(48).eval()
+    images = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
+    labels = torch.tensor([0, 1, 0, 1])
+    whole = model(Batch(images, labels), "b")
+    parts = [model(Batch(images[i::2], labels[i::2]), "b") for i in range(2)]  # as two processes would share it
+    assert torch.allclose(whole, torch.stack(parts).mean(), atol=1e-6)
+
+
+def test_a_killed_training_ends_like_an_undisturbed_one(dataset, tmp_path):
+    slow = Settings(input_size=48, images=320, images_c=320, batch=8, batch_c=8, check_every=64)
+    code = (
+        f"from wsdl.train import train; from wsdl.profiles import Patches; from pathlib import Path;"
+        f"train('patches', 'c', Path({str(dataset)!r}), Path({str(tmp_path / 'killed')!r}), 0, {slow!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
+    while process.poll() is None and len(read_stats(tmp_path / "killed")) < 2:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the training ended before it could be killed"
+    assert not is_done(tmp_path / "killed")
+    for name in ("killed", "undisturbed"):
+        train("patches", "c", dataset, tmp_path / name, seed=0, settings=slow)
+    killed, undisturbed = ((tmp_path / name) for name in ("killed", "undisturbed"))
+    assert read_stats(killed) == read_stats(undisturbed)
+    assert (killed / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
+
+
+def test_other_settings_do_not_continue_a_run(dataset, tmp_path):
+    train("patches", "a", dataset, tmp_path / "run", seed=0, settings=TINY)
+    with pytest.raises(WsdlError, match="was begun with seed = 0, not 1; choose another --out"):
+        train("patches", "a", dataset, tmp_path / "run", seed=1, settings=TINY)
+
+
+def test_the_best_model_is_kept(dataset, tmp_path):
+    train("patches", "c", dataset, tmp_path / "run", seed=0, settings=TINY)
+    stats = read_stats(tmp_path / "run")
+    from wsdl.train import validation_loss
+
+    model = load_detector(tmp_path / "run")
+    again = validation_loss(model, examples(Dataset(dataset), "c", "valid"), "c", 8)
+    assert again == pytest.approx(min(line["validation"] for line in stats), abs=1e-5)

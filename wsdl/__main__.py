@@ -1,0 +1,232 @@
+"""python -m wsdl: the table of contents of the package. Results go to stdout, progress and messages to stderr.
+
+Exit code 0 done, 1 failed with one sentence, 2 wrong usage.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wsdl.files import WsdlError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Weakly supervised localisation of deepfakes: data, generators, detectors, metrics, lessons.",
+)
+data = typer.Typer(no_args_is_help=True, help="Make and check dataset folders.")
+make = typer.Typer(no_args_is_help=True, help="Make fakes with a generator.")
+learn = typer.Typer(no_args_is_help=True, help="Train a generator on the real faces of a dataset.")
+lessons = typer.Typer(no_args_is_help=True, help="Run the numbered notebooks without a browser.")
+bench = typer.Typer(no_args_is_help=True, help="Measure speed as a ratio to a plain baseline in the same run.")
+
+Out = Annotated[Path, typer.Option(help="Where to write.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+Profile = Annotated[str, typer.Option(help="quick, full, or a JSON file with what differs from quick.")]
+Weights = Annotated[str, typer.Option(help="A run of train-generator, a diffusers folder, or a hub id.")]
+Images = Annotated[Path, typer.Option(help="Folder of face pictures.")]
+Folder = Annotated[Path, typer.Argument(help="A dataset folder, or an unpacked Dolos download.")]
+
+
+@app.command()
+def demo(
+    out: Out,
+    source: Annotated[str, typer.Option(help="made-up or photos.")] = "made-up",
+    images: Annotated[str, typer.Option(help="Folder of photographs.")] = "",
+    masks: Annotated[str, typer.Option(help="Folder of their component masks.")] = "",
+    profile: Profile = "quick",
+    p2_weights: Annotated[str, typer.Option(help="Use these weights instead of training the small P2 model.")] = "",
+    seed: Seed = 0,
+):
+    """The whole series: faces, fakes, detectors, lessons -> OUT/index.html and OUT/results.csv."""
+    from wsdl.demo import demo as run_demo
+
+    print(run_demo(out, profile, source, images, masks, p2_weights, seed))
+
+
+@data.command()
+def prepare(
+    images: Images,
+    out: Out,
+    masks: Annotated[Path | None, typer.Option(help="Component masks, CelebAMask-HQ numbering, same stems.")] = None,
+    source: Annotated[str, typer.Option(help="Name of the source, for the manifest.")] = "photos",
+    licence: Annotated[str, typer.Option(help="Licence of the pictures, for the manifest.")] = "unknown",
+    size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 128,
+    seed: Seed = 0,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Name broken pictures and go on without them.")] = False,
+):
+    """Pictures and component masks -> a dataset folder, split by source face."""
+    from wsdl.data.prepare import prepare as run_prepare
+
+    run_prepare(images, masks, out, size, seed, source, licence, skip_bad)
+
+
+@data.command()
+def check(folder: Folder):
+    """Checksums, sizes, polarity, leaks between splits. Exit code 1 if anything is wrong."""
+    from wsdl.data.check import check as run_check
+    from wsdl.data.check import summary
+
+    problems = run_check(folder)
+    print(summary(folder).to_string(index=False))
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    raise typer.Exit(1 if problems else 0)
+
+
+@data.command()
+def audit(folder: Folder, generator: Annotated[str, typer.Option(help="Whose fakes.")] = "repaint-p2", seed: Seed = 0):
+    """Can real be told from fake by what is not the forgery? One AUC with an interval for each feature."""
+    from wsdl.data.audit import audit as run_audit
+
+    print(run_audit(folder, generator, seed).to_string(index=False))
+
+
+@make.command("p2")
+def generate_p2(
+    weights: Weights,
+    count: Annotated[int, typer.Option(help="How many, in all.")],
+    out: Out,
+    seed: Seed = 0,
+    steps: Annotated[int, typer.Option(help="Network calls a picture (DDIM).")] = 50,
+    batch: Annotated[int, typer.Option(help="Pictures sampled together.")] = 32,
+):
+    """Full fakes by P2 diffusion."""
+    from wsdl.generators.fakes import generate_full
+
+    generate_full(out, weights, count, seed, steps=steps, batch=batch)
+
+
+@make.command("repaint-p2")
+def generate_repaint_p2(
+    data: Annotated[Path, typer.Option(help="The dataset whose real faces are repainted.")],
+    weights: Weights,
+    count: Annotated[int, typer.Option(help="How many, in all.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write; default: into --data itself.")] = None,
+    seed: Seed = 0,
+    t: Annotated[int, typer.Option("--T", help="Noise levels.")] = 250,
+    jump_length: Annotated[int, typer.Option(help="Levels to go back.")] = 10,
+    resamplings: Annotated[int, typer.Option(help="Times each stretch is run.")] = 10,
+    batch: Annotated[int, typer.Option(help="Pictures repainted together.")] = 32,
+):
+    """Partial fakes: one component of a real face repainted by RePaint."""
+    from wsdl.generators.fakes import generate_partial
+
+    generate_partial(
+        data, out or data, weights, count, seed, batch=batch, T=t, jump_length=jump_length, resamplings=resamplings
+    )
+
+
+@learn.command("p2")
+def train_p2(
+    data: Annotated[Path, typer.Option(help="A dataset folder; only real faces of its train split are seen.")],
+    out: Out,
+    profile: Profile = "quick",
+    images: Annotated[int | None, typer.Option(help="Pictures to see, in all; default: the profile's.")] = None,
+    seed: Seed = 0,
+):
+    """P2 diffusion, resumable; a sheet of samples at every checkpoint."""
+    from wsdl.generators.train import train_p2 as run_train
+    from wsdl.profiles import load_profile
+
+    settings = vars(load_profile(profile).generator)
+    run_train(data, out, seed=seed, **settings | ({"images": images} if images else {}))
+
+
+@app.command()
+def train(
+    setup: Annotated[str, typer.Option(help="a: labels, full fakes; b: labels, partial fakes; c: masks.")],
+    data: Annotated[Path, typer.Option(help="A dataset folder with fakes.")],
+    out: Out,
+    method: Annotated[str, typer.Option(help="patches.")] = "patches",
+    profile: Profile = "quick",
+    seed: Seed = 0,
+):
+    """Train a detector in one setup, resumable."""
+    from wsdl.profiles import load_profile
+    from wsdl.train import train as run_train
+
+    run_train(method, setup, data, out, seed, load_profile(profile).patches)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run of train.")],
+    data: Annotated[Path, typer.Option(help="A dataset folder; its test split is scored.")],
+    preset: Annotated[str, typer.Option(help="dolos: the paper's definitions.")] = "dolos",
+):
+    """Score a run, with controls and intervals -> RUN/metrics.json and a table."""
+    from wsdl.evaluate import evaluate as run_evaluate
+    from wsdl.evaluate import frame
+
+    print(frame([run_evaluate(run, data, preset)]).to_csv(index=False), end="")
+
+
+@bench.command("patches")
+def bench_patches(batch: int = 16, seconds: Annotated[float, typer.Option(help="To spend on each loop.")] = 10.0):
+    """Training throughput of Patches against the same loop in plain fp32 NCHW."""
+    from wsdl.bench import patches
+
+    print(patches(batch, seconds).to_string(index=False))
+
+
+@lessons.command("run")
+def notebooks_run(
+    out: Out,
+    source: Annotated[str, typer.Option(help="made-up or photos.")] = "made-up",
+    images: str = "",
+    masks: str = "",
+    profile: Profile = "quick",
+    seed: Seed = 0,
+):
+    """Run the series in OUT; what is there already is loaded."""
+    from wsdl.demo import run_lessons
+    from wsdl.study import Study, load_profile
+
+    if not run_lessons(Study(out, load_profile(profile), source, images, masks, seed), profile):
+        raise typer.Exit(1)
+
+
+@lessons.command()
+def refresh():
+    """Rerun the series in miniature on made-up faces and write the committed copies."""
+    from wsdl.notebooks import refresh as run_refresh
+
+    run_refresh()
+
+
+@lessons.command()
+def html(notebook: Annotated[Path, typer.Argument()], out: Out):
+    """One notebook as one offline HTML page."""
+    from wsdl.notebooks import to_html
+
+    to_html(notebook, out)
+
+
+for group, name in (
+    (data, "data"),
+    (make, "generate"),
+    (learn, "train-generator"),
+    (lessons, "notebooks"),
+    (bench, "bench"),
+):
+    app.add_typer(group, name=name)
+
+
+def main() -> None:
+    try:
+        app()
+    except WsdlError as error:
+        print(f"wsdl: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("wsdl: stopped; the same command goes on from here.", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

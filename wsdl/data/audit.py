@@ -1,0 +1,162 @@
+"""`data audit`: can real and fake be told apart by something that is *not* the forgery?
+
+If the fakes are saved in another format, or their untouched pixels differ from a photograph's, a detector learns that
+instead, scores well and localises nothing. So a simple classifier (logistic regression) gets each such property alone
+and tries. It must fail: an area under the ROC curve (AUC) of 0.5 is a coin.
+
+Each partial fake is paired with the real picture of its source face. What concerns pixels is measured outside the
+fake's mask in *both*, so that the two differ in nothing but what a generator or a codec did out there.
+"""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy.ndimage import convolve1d
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from wsdl.data.layout import Dataset
+from wsdl.data.masks import dilate, read_mask
+from wsdl.data.parallel import each
+from wsdl.data.pictures import read_picture
+from wsdl.files import WsdlError, seed_for
+
+BANDS = 3  # octaves of the spectrum, from the finest
+REACH = 10  # pixels beside the mask that are left out: the filters below reach 7 along both axes, 9.9 diagonally
+ROUNDS = 1000  # bootstrap resamples
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+
+FILE = ("file format", "picture size", "file bytes against our own PNG", "file bytes (depend on what was painted)")
+PIXELS = ("colour means outside the mask", "spectrum outside the mask", "8-pixel grid outside the mask")
+
+
+def audit(
+    folder: Path, generator: str | None = None, seed: int = 0, kind: str = "partial", most: int = 2000
+) -> pd.DataFrame:
+    """One row for each property: feature, auc, low, high (95 % bootstrap over source faces), verdict.
+
+    verdict is "ok" where 0.5 is not below the interval (worse than a coin on unseen faces is no shortcut either), else
+    "shortcut?". One property may well stand out: the bytes of a file depend on what was painted; no detector sees them.
+    generator: "repaint-p2" where none is given, "p2" for kind "full", which compares files only (a full fake has no
+    outside). most: at most so many fakes, drawn by `seed`. WsdlError where there is nothing to compare.
+    """
+    generator = generator or {"partial": "repaint-p2", "full": "p2"}[kind]
+    data = Dataset(folder)
+    pairs = pick_pairs(data, kind, generator, seed, most)
+    names = FILE + PIXELS if kind == "partial" else FILE
+    measured = [m for m in each(lambda pair: measure_pair(data.folder, *pair), pairs, "measuring") if m]
+    if len({face for face, _, _ in measured}) < 5:
+        raise WsdlError(f"{folder}: has fewer than 5 faces with {kind} fakes by {generator}; make more to audit.")
+    faces = np.repeat([face for face, _, _ in measured], 2)
+    fake = np.tile([0, 1], len(measured))
+    rows = []
+    for name in names:
+        features = np.array([values[name] for _, *both in measured for values in both])  # [2n, features], real first
+        scores = out_of_fold(features, fake, faces)
+        low, high = interval(scores, fake, faces, seed)
+        verdict = "ok" if low <= 0.5 else "shortcut?"
+        rows.append({"feature": name, "auc": auc(scores, fake), "low": low, "high": high, "verdict": verdict})
+    return pd.DataFrame(rows)
+
+
+def pick_pairs(data: Dataset, kind: str, generator: str, seed: int, most: int) -> list[tuple]:
+    """(real row, fake row): each fake with its own source face, or with another face of its split without one."""
+    rng = np.random.default_rng(seed_for(seed, "audit", kind, generator))
+    fakes, reals = data.select(kind, generator=generator), data.select("real")
+    if fakes.empty or reals.empty:
+        raise WsdlError(f"{data.folder}: has {len(fakes)} {kind} fakes by '{generator}' and {len(reals)} real faces; "
+                        f"an audit needs both.")  # fmt: skip
+    own = {row.source_id: row for row in reals.itertuples()}
+    others = {split: list(some.itertuples()) for split, some in reals.groupby("split")}
+    everyone = list(reals.itertuples())
+    pairs = []
+    for fake in fakes.iloc[np.sort(rng.permutation(len(fakes))[:most])].itertuples():
+        pool = others.get(fake.split, everyone)
+        pairs.append((own.get(fake.source_id) or pool[rng.integers(len(pool))], fake))
+    return pairs
+
+
+def measure_pair(folder: Path, real, fake) -> tuple[str, dict, dict] | None:
+    """(source face, what was measured on the real one, on the fake); None if the mask leaves nothing outside."""
+    if fake.kind == "full":
+        return fake.source_id, measure_file(folder / real.path), measure_file(folder / fake.path)
+    outside = ~dilate(read_mask(folder / fake.mask), REACH)
+    if outside.mean() < 0.02:
+        return None
+    both = [
+        measure_file(p) | measure_pixels(read_picture(p), outside) for p in (folder / real.path, folder / fake.path)
+    ]
+    return fake.source_id, *both
+
+
+def measure_file(path: Path) -> dict[str, list[float]]:
+    """What a file says without its picture being looked at."""
+    with Image.open(path) as image:
+        image.load()
+        kind = [float(image.format == name) for name in FORMATS] + [float(len(image.getbands()))]
+        again = BytesIO()
+        image.convert("RGB").save(again, "PNG")
+        size = [float(side) for side in image.size]
+    bytes_ = path.stat().st_size
+    values = (kind, size, [np.log(bytes_ / again.tell())], [np.log(bytes_)])
+    return dict(zip(FILE, values, strict=True))
+
+
+def measure_pixels(pixels: np.ndarray, outside: np.ndarray) -> dict[str, list[float]]:
+    """What pixels [H, W, 3] say where `outside` [H, W] is true, far enough from the mask that nothing leaks in."""
+    colours = pixels[outside].mean(axis=0).tolist()
+    values = (colours, spectrum(pixels, outside), grid(pixels, outside))
+    return dict(zip(PIXELS, values, strict=True))
+
+
+def spectrum(pixels: np.ndarray, outside: np.ndarray) -> list[float]:
+    """Log energy of brightness in BANDS octaves: the difference between one blur and the next (reach 1, 3, 7 px)."""
+    image, energies = pixels.mean(axis=2), []
+    for band in range(BANDS):
+        kernel = np.zeros(2 * 2**band + 1)
+        kernel[[0, 2**band, -1]] = 0.25, 0.5, 0.25  # "a trous": holes double the reach at each band
+        blurred = convolve1d(convolve1d(image, kernel, axis=0), kernel, axis=1)
+        energies.append(np.log((image - blurred)[outside].var() + 1e-3))
+        image = blurred
+    return energies
+
+
+def grid(pixels: np.ndarray, outside: np.ndarray) -> list[float]:
+    """Log ratio of steps across the borders of 8 x 8 blocks (JPEG's) to steps elsewhere, along rows and columns."""
+    ratios = []
+    for axis in (0, 1):
+        steps = np.abs(np.diff(pixels.astype(np.float32).mean(axis=2), axis=axis))
+        seen = outside.take(range(1, outside.shape[axis]), axis)
+        border = np.expand_dims(np.arange(steps.shape[axis]) % 8 == 7, 1 - axis) & seen
+        inner = seen & ~border
+        ratios.append(np.log((steps[border].mean() + 1e-3) / (steps[inner].mean() + 1e-3)) if border.any() else 0.0)
+    return ratios
+
+
+def out_of_fold(features: np.ndarray, fake: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """The log odds of being fake [n], each picture judged by a classifier that never saw its face."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    folds = GroupKFold(5, shuffle=True, random_state=0)
+    return cross_val_predict(model, features, fake, groups=faces, cv=folds, method="decision_function").round(9)
+
+
+def auc(scores: np.ndarray, fake: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """How often a fake picture scores above a real one, ties counting half; weights [n] repeat pictures."""
+    _, rank = np.unique(scores, return_inverse=True)
+    weights = np.ones(len(scores)) if weights is None else weights
+    fakes, reals = (np.bincount(rank, weights * chosen) for chosen in (fake == 1, fake == 0))
+    return float(fakes @ (np.cumsum(reals) - reals / 2) / (fakes.sum() * reals.sum()))
+
+
+def interval(scores: np.ndarray, fake: np.ndarray, faces: np.ndarray, seed: int) -> tuple[float, float]:
+    """95 % bootstrap interval of the AUC, resampling source faces with all their pictures."""
+    names, index = np.unique(faces, return_inverse=True)
+    rng = np.random.default_rng(seed_for(seed, "audit bootstrap"))
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=ROUNDS)
+    low, high = np.quantile([auc(scores, fake, times[index]) for times in drawn], [0.025, 0.975])
+    return float(low), float(high)

@@ -1,0 +1,120 @@
+"""`data check`: is a dataset folder what its manifest says, and are its splits apart?"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from wsdl.data.layout import SPLITS, Dataset, check_splits, finish_manifest, read_manifest
+from wsdl.data.masks import read_labels, read_mask
+from wsdl.data.parallel import each
+from wsdl.data.pictures import read_picture
+from wsdl.files import WsdlError, read_json, sha256
+
+AREA_ROUNDING = 1e-5  # the manifest keeps six digits
+
+
+def check(folder: Path) -> list[str]:
+    """Everything wrong with a dataset folder, one sentence each; an empty list means that all is well.
+
+    Reads every file: sha256, size, mask areas (which also shows inverted masks), splits that share a face or a
+    picture, files that the manifest does not know. WsdlError where `folder` is no dataset at all.
+    """
+    folder = Path(folder)
+    finish_manifest(folder)
+    if not (folder / "manifest.csv").exists():
+        Dataset(folder)  # writes the manifest of a Dolos download, or says why it cannot
+    info = read_json(folder / "dataset.json")
+    try:
+        table = read_manifest(folder / "manifest.csv", info)
+    except WsdlError as error:
+        return [str(error)]
+    rows = list(table.itertuples(index=False))
+    found = [problem for some in each(lambda row: check_row(folder, row, info["size"]), rows, "checking")
+             for problem in some]  # fmt: skip
+    return found + leaks(table, folder) + strangers(table, folder)
+
+
+def check_row(folder: Path, row, size: int) -> list[str]:
+    """What is wrong with one row of the manifest: its picture, then its mask."""
+    path = folder / row.path
+    if row.split not in SPLITS:
+        return [f"{path}: is in split '{row.split}'; splits are {', '.join(SPLITS)}."]
+    if not path.exists():
+        return [f"{path}: is in the manifest but does not exist; make it again."]
+    problems = []
+    if sha256(path) != row.sha256:
+        problems.append(f"{path}: is not the file that the manifest lists (its sha256 differs); make it again.")
+    try:
+        problems += wrong_size(path, read_picture(path).shape, size)
+        if row.kind == "partial":
+            problems += check_mask(folder, row, size)
+        if row.kind == "real" and (labels := components_of(folder, row)).exists():
+            problems += wrong_size(labels, read_labels(labels).shape, size)
+    except WsdlError as error:
+        problems.append(str(error))
+    return problems
+
+
+def check_mask(folder: Path, row, size: int) -> list[str]:
+    """What is wrong with the mask of a partial fake, whose area the manifest keeps."""
+    if not row.mask:
+        return [f"{folder / row.path}: is a partial fake, but the manifest names no mask for it."]
+    path = folder / row.mask
+    mask = read_mask(path)
+    if problems := wrong_size(path, mask.shape, size):
+        return problems
+    area = float(mask.mean())
+    if abs(area - row.area) <= AREA_ROUNDING:
+        return []
+    if abs(1 - area - row.area) <= AREA_ROUNDING:
+        return [f"{path}: is inverted; 255 must be real and 0 fake, {row.area:.1%} of the picture."]
+    return [f"{path}: calls {area:.2%} of the picture fake, but the manifest says {row.area:.2%}."]
+
+
+def wrong_size(path: Path, shape: tuple[int, ...], size: int) -> list[str]:
+    if shape[:2] == (size, size):
+        return []
+    return [f"{path}: is {shape[1]}x{shape[0]}, but this dataset has {size}x{size}."]
+
+
+def components_of(folder: Path, row) -> Path:
+    return folder / "components" / row.split / f"{Path(row.path).stem}.png"
+
+
+def leaks(table: pd.DataFrame, folder: Path) -> list[str]:
+    """Faces and pictures that are in two splits."""
+    problems = []
+    try:
+        check_splits(table, folder)
+    except WsdlError as error:
+        problems.append(str(error))
+    for _, same in table.groupby("sha256"):
+        if same.split.nunique() > 1:
+            problems.append(f"{folder}: {' and '.join(same.path)} are the same picture in different splits; remove all "
+                            f"but one.")  # fmt: skip
+    return problems
+
+
+def strangers(table: pd.DataFrame, folder: Path) -> list[str]:
+    """Files in the folders of the layout that no row of the manifest names."""
+    known = {folder / name for name in (*table.path, *table["mask"]) if name}
+    known |= {components_of(folder, row) for row in table[table.kind == "real"].itertuples()}
+    return [
+        f"{path}: is not in the manifest; remove it, or make the manifest again."
+        for top in ("real", "fake", "components")
+        for path in sorted((folder / top).rglob("*"))
+        if path.is_file() and path not in known
+    ]
+
+
+def summary(folder: Path) -> pd.DataFrame:
+    """One row for each kind and generator: pictures in each split and in all, source faces, mean mask area."""
+    table = Dataset(folder).table
+    rows = []
+    for (kind, generator), some in table.groupby(["kind", "generator"]):
+        counts = {split: int((some.split == split).sum()) for split in SPLITS}
+        rows.append({"kind": kind, "generator": generator, **counts, "pictures": len(some),
+                     "faces": some.source_id.nunique(), "mean_area": some.area.mean()})  # fmt: skip
+    order = {"real": 0, "full": 1, "partial": 2}
+    return pd.DataFrame(rows).sort_values(["kind", "generator"], key=lambda c: c.map(order) if c.name == "kind" else c,
+                                          ignore_index=True)  # fmt: skip

@@ -1,0 +1,52 @@
+"""Patches (Chai et al. 2020, as in the paper, section 3): a small receptive field judges every patch by itself.
+
+The network is Xception cut after block2: each of its outputs sees 43 px of the input and nothing else, so what it
+learns must be visible in a patch. The map is the grid of patch probabilities, the score their mean.
+"""
+
+import timm
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from wsdl.detectors.base import Detector
+
+STEM = ("conv1", "bn1", "act1", "conv2", "bn2", "act2", "block1", "block2")  # timm's names, to block2 and no further
+
+
+class Patches(Detector):
+    """191,330 parameters; input S x S -> map about S/8 x S/8 (37 x 37 at 299)."""
+
+    def __init__(self, input_size: int = 299):
+        super().__init__(input_size)
+        xception = timm.create_model("legacy_xception", pretrained=False)
+        self.features = nn.Sequential(*(getattr(xception, name) for name in STEM))
+        self.head = nn.Conv2d(256, 2, kernel_size=1)
+        self.apply(xavier)
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """x [n, 3, S, S] -> logits [n, 2, h, w], class 1 = fake."""
+        return self.head(self.features(x))
+
+    @staticmethod
+    def loss_labels(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Setups A and B: every patch is told the label of its picture [n], true or not."""
+        n, _, h, w = logits.shape
+        return F.cross_entropy(logits, labels.view(n, 1, 1).expand(n, h, w))
+
+    @staticmethod
+    def loss_masks(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        """Setup C: a patch is fake where more than half of its cell is, in masks [n, H, W]."""
+        cells = F.interpolate(masks[:, None].float(), logits.shape[-2:], mode="area")[:, 0]
+        return F.cross_entropy(logits, (cells > 0.5).long())
+
+    def predict_batch(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Patch probabilities [n, h, w] and their means [n]."""
+        maps = self.logits(x).float().softmax(dim=1)[:, 1]
+        return maps, maps.mean(dim=(1, 2))
+
+
+def xavier(layer: nn.Module) -> None:
+    """The official start: Xavier with gain 0.02."""
+    if isinstance(layer, nn.Conv2d):
+        nn.init.xavier_normal_(layer.weight, gain=0.02)

@@ -1,0 +1,1 @@
+"""Faces that need no download: `made_up` draws them."""

@@ -1,0 +1,189 @@
+"""Writing fakes into a dataset folder: planned by seed, made in fixed batches, killed and resumed at any moment.
+
+Which fake is number i depends on the seed alone, so a larger count adds to what is there. Batches are always whole,
+so that a picture is the same to the last bit whatever the count. The manifest is written once, at the end: until
+then the dataset opens as it was before.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from wsdl import __version__
+from wsdl.data.layout import COLUMNS, Dataset, check_splits, write_manifest
+from wsdl.data.masks import read_mask, region, write_mask
+from wsdl.data.pictures import read_picture, write_picture
+from wsdl.device import pick_device
+from wsdl.files import WsdlError, seed_for, sha256
+from wsdl.generators.diffusion import P2, load_p2
+from wsdl.generators.plan import Fake, digest, full_plan, partial_plan
+from wsdl.generators.repaint import calls
+from wsdl.generators.weights import fingerprint, picture_size
+from wsdl.progress import bar, say
+from wsdl.runs import claim
+
+
+def generate_full(
+    out: Path,
+    weights: str | Path,  # a run of `train-generator p2`, a diffusers folder, or a hub id
+    count: int,  # pictures, in all
+    seed: int,
+    *,
+    steps: int = 50,  # network calls a picture (DDIM)
+    batch: int = 32,  # pictures sampled together
+) -> None:
+    """Write full fakes into the dataset `out`, or begin one: out/fake/p2/SPLIT/ID.png (paper, section 3).
+
+    As in the paper one in ten is for validation and none for testing. Run again, it makes only what is missing.
+    """
+    out = Path(out)
+    begin(out, {"name": "p2", "size": picture_size(weights), "licence": "unknown", "made_by": []})
+    recipe = {"generator": "p2", "weights": fingerprint(weights), "seed": seed, "steps": steps, "batch": batch}
+
+    def paint(p2: P2, chunk: int, fakes: list[Fake], on_step: Callable):
+        return p2.sample(batch, seed, steps, first=chunk * batch, on_step=on_step), [None] * batch
+
+    write_fakes(out, weights, count, recipe, full_plan(), paint, steps)
+
+
+def generate_partial(
+    data: Path,  # the dataset whose real faces are repainted; needs component masks
+    out: Path,  # where the fakes go: the same dataset, or another
+    weights: str | Path,
+    count: int,  # pictures, in all
+    seed: int,
+    *,
+    batch: int = 32,  # pictures repainted together
+    T: int,  # RePaint: noise levels  # noqa: N803 (the paper's letter)
+    jump_length: int,  # levels to go back
+    resamplings: int,  # runs of each stretch
+) -> None:
+    """Write partial fakes by RePaint: out/fake/repaint-p2/{images,masks}/SPLIT/SOURCE-COMPONENT.png.
+
+    Every face of every split has one region repainted, then every face another one, and so on (paper, section 3);
+    a face that has no further region starts over, and its names get -2, -3 ... at the end.
+    """
+    data, out = Path(data), Path(out)
+    dataset = Dataset(data)
+    check_size(dataset, weights)
+    begin(out, {**dataset.info, "made_by": []})
+    faces = dataset.select(kind="real")
+    check_splits(pd.concat([Dataset(out).table, faces]), out)
+    labels = lru_cache(4096)(dataset.labels)  # at most 256 MB at 256 px
+    schedule = {"T": T, "jump_length": jump_length, "resamplings": resamplings}
+    recipe = {"generator": "repaint-p2", "weights": fingerprint(weights), "faces": digest(faces), "seed": seed,
+              **schedule, "batch": batch}  # fmt: skip
+
+    def paint(p2: P2, chunk: int, fakes: list[Fake], on_step: Callable):
+        keys = [(seed, "repaint-p2", fake.source_id, fake.component, fake.use) for fake in fakes]
+        rngs = [np.random.default_rng(seed_for(*key, "region")) for key in keys]
+        masks = np.stack(
+            [region(labels(fake.face), fake.component, rng) for fake, rng in zip(fakes, rngs, strict=True)]
+        )
+        pictures = np.stack([read_picture(data / fake.face.path) for fake in fakes])
+        return p2.inpaint(pictures, masks, [seed_for(*key) for key in keys], on_step=on_step, **schedule), masks
+
+    write_fakes(out, weights, count, recipe, partial_plan(faces, labels, seed), paint, calls(**schedule))
+
+
+def write_fakes(
+    out: Path,
+    weights: str | Path,
+    count: int,
+    recipe: dict,  # what decides the pictures: a later call must have the same
+    plan: Iterator[Fake],
+    paint: Callable,  # paint(p2, chunk, fakes, on_step) -> pictures and masks (or Nones) of one whole batch
+    calls: int,  # network calls a picture
+) -> None:
+    """Make the first `count` fakes of `plan`, as far as they are missing, then list them in the manifest."""
+    generator, batch = recipe["generator"], recipe["batch"]
+    dataset = Dataset(out)
+    check_size(dataset, weights)
+    claim(out / "fake" / generator / "recipe.json", recipe)
+    for leftover in (*out.glob(".*.part"), *(out / "fake" / generator).rglob(".*.part")):  # of a killed call
+        leftover.unlink()
+    listed = dataset.select(generator=generator)
+    if len(listed) >= count and all(is_there(out, fake) for fake in listed.itertuples()):
+        return say(f"{out}: has {len(listed)} fakes by {generator} already.")
+
+    fakes = list(islice(plan, -(-count // batch) * batch))  # whole batches
+    absent = [i for i in range(count) if not is_there(out, fakes[i])]
+    chunks = sorted({i // batch for i in absent})
+    if absent:
+        p2 = load_p2(weights)
+        announce(p2, generator, len(absent), len(chunks), batch, calls)
+        progress = bar(len(chunks) * calls, generator, unit="call")
+        for k in chunks:
+            made = paint(p2, k, fakes[k * batch : (k + 1) * batch], lambda t, x: progress.update())
+            for i, picture, mask in zip(range(k * batch, count), *made, strict=False):
+                write_fake(out, fakes[i], picture, mask)
+        progress.close()
+    enlist(dataset, generator, recipe["seed"], [row_of(out, generator, fake) for fake in fakes[:count]])
+
+
+def is_there(out: Path, fake) -> bool:
+    return (out / fake.path).exists() and (out / fake.mask).exists()  # a full fake's mask is "": the folder itself
+
+
+def write_fake(out: Path, fake: Fake, picture: np.ndarray, mask: np.ndarray | None) -> None:
+    if is_there(out, fake):
+        return
+    if mask is not None:
+        write_mask(out / fake.mask, mask)
+    write_picture(out / fake.path, picture)
+
+
+def row_of(out: Path, generator: str, fake: Fake) -> dict:
+    """The row of the manifest of a fake that was written."""
+    area = float(read_mask(out / fake.mask).mean()) if fake.mask else 1.0
+    values = {"path": fake.path, "mask": fake.mask, "kind": "partial" if fake.mask else "full",
+              "generator": generator, "component": fake.component, "area": area, "source_id": fake.source_id,
+              "split": fake.split, "sha256": sha256(out / fake.path)}  # fmt: skip
+    return {column: values[column] for column in COLUMNS}
+
+
+def announce(p2: P2, generator: str, pictures: int, chunks: int, batch: int, calls: int) -> None:
+    """Say what the work costs before it starts, from the time of two network calls."""
+    x, seconds = torch.zeros(batch, 3, p2.size, p2.size, device=pick_device()), []
+    for t in (999, 0):
+        start = time.perf_counter()
+        p2.noise(x, t).cpu()
+        seconds.append(time.perf_counter() - start)
+    minutes = chunks * calls * min(seconds) / 60
+    about = f"{minutes:.0f} minutes" if minutes >= 2 else "two minutes or less"
+    say(f"{generator}: {pictures:,} pictures to make, {calls:,} network calls each; in batches of {batch} that is "
+        f"{chunks * calls:,} calls, about {about} of network time on {pick_device()}.")  # fmt: skip
+
+
+def check_size(dataset: Dataset, weights: str | Path) -> None:
+    if dataset.size != picture_size(weights):
+        raise WsdlError(
+            f"{dataset.folder}: has pictures of {dataset.size} px, but {weights} paints {picture_size(weights)} px; "
+            f"prepare the data with --size {picture_size(weights)}, or train a generator on these faces."
+        )
+
+
+def begin(out: Path, info: dict) -> None:
+    """Make `out` a dataset (without pictures so far) if it is not one yet."""
+    if not any((out / name).exists() for name in ("manifest.csv", "real", "fake")):
+        write_manifest(out, pd.DataFrame(columns=COLUMNS), info)
+
+
+def enlist(dataset: Dataset, generator: str, seed: int, rows: list[dict]) -> None:
+    """Put `rows` into the manifest, in place of old rows of the same pictures and of pictures that are gone."""
+    made, old = pd.DataFrame(rows), dataset.table
+    gone = [row.generator == generator and not is_there(dataset.folder, row) for row in old.itertuples()]
+    table = pd.concat([old[~old.path.isin(made.path) & ~np.array(gone, bool)], made])
+    total = int((table.generator == generator).sum())
+    entry = {"command": f"python -m wsdl generate {generator} --count {total} --seed {seed}", "generator": generator,
+             "seed": seed, "version": __version__}  # fmt: skip
+    made_by = dataset.info.get("made_by", [])
+    entries = {e.get("generator", "real"): e for e in (made_by if isinstance(made_by, list) else [made_by])}
+    write_manifest(dataset.folder, table, {**dataset.info, "made_by": list({**entries, generator: entry}.values())})
+    say(f"{dataset.folder}: has {total} fakes by {generator}.")

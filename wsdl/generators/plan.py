@@ -1,0 +1,63 @@
+"""Which fakes to make: endless lists, in which item i depends on the seed and the real faces, never on the count."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from wsdl.data.masks import components_in
+from wsdl.files import WsdlError, seed_for
+
+
+@dataclass(frozen=True)
+class Fake:
+    """One fake to make: where it goes (paths in the dataset) and, if it is partial, which face it repaints."""
+
+    path: str
+    split: str
+    source_id: str
+    mask: str = ""
+    component: str = ""
+    use: int = 0  # how often this component of this face was repainted before
+    face: object = None  # its row in the manifest of the real faces
+
+
+def full_plan() -> Iterator[Fake]:
+    """The full fakes, without end: item i goes to valid where i ends in 9, else to train."""
+    for i in count():
+        split = "valid" if i % 10 == 9 else "train"
+        yield Fake(f"fake/p2/{split}/{i:06d}.png", split, f"p2/{i:06d}")
+
+
+def partial_plan(faces: pd.DataFrame, labels: Callable, seed: int) -> Iterator[Fake]:
+    """The partial fakes, without end: round after round over the shuffled faces, each time another component.
+
+    labels(face) gives a face's label map; it is asked for once a face, when the first round comes to it.
+    """
+    rows = sorted(faces.itertuples(), key=lambda face: seed_for(seed, "face", face.source_id))
+    components: dict[str, list[str]] = {}
+    for turn in count():
+        for face in rows:
+            if turn == 0:
+                rng = np.random.default_rng(seed_for(seed, "components", face.source_id))
+                components[face.path] = rng.permutation(components_in(labels(face))).tolist()
+            if names := components[face.path]:
+                yield partial_fake(face, names[turn % len(names)], turn // len(names))
+        if not any(components.values()):
+            raise WsdlError("--data: no real face in it shows a component that could be repainted; check its masks.")
+
+
+def partial_fake(face, component: str, use: int) -> Fake:
+    name = f"{face.split}/{Path(face.path).stem}-{component}{f'-{use + 1}' if use else ''}.png"
+    return Fake(f"fake/repaint-p2/images/{name}", face.split, face.source_id, f"fake/repaint-p2/masks/{name}",
+                component, use, face)  # fmt: skip
+
+
+def digest(faces: pd.DataFrame) -> str:
+    """What tells these real faces from others."""
+    lines = sorted(f"{face.source_id} {face.split} {face.sha256}" for face in faces.itertuples())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,191 @@
+"""How good is a map, how good is a score, and how sure are we: arrays in, numbers out.
+
+The definitions are those of the paper's code (preset `dolos`): a map is upsampled BICUBIC to the mask, a pixel is
+called fake where the map is strictly above 0.5, IoU and PBCA are computed for each picture and averaged over partial
+fakes, AP is computed on as many real pictures as fake ones.
+"""
+
+import numpy as np
+from PIL import Image
+
+THRESHOLD = 0.5  # of every method in the paper; a pixel of exactly 0.5 counts as real
+ROUNDING = 1e-3  # how far a map may leave [0, 1] and still be taken for one
+
+
+def upsample(map_: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """`map_` [h, w] in [0, 1] at the size `shape` = (H, W) of the mask, BICUBIC: float32 [H, W] in [0, 1].
+
+    Bicubic curves shoot over: beside a sharp edge they leave [0, 1], so the result is clipped. Never normalise a map
+    by its own maximum instead: it would find something in every picture.
+    ValueError where the map holds NaN or infinity, leaves [0, 1] (logits, say), or is not [h, w].
+    """
+    array = _checked_map(map_)
+    height, width = shape
+    resized = Image.fromarray(array).resize((width, height), Image.Resampling.BICUBIC)  # float32 is PIL's mode F
+    return np.clip(np.asarray(resized), 0, 1)
+
+
+def binary(map_: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
+    """Where `map_` [H, W] says fake: bool [H, W], strictly above `threshold`. ValueError as in `upsample`."""
+    return _checked_map(map_) > float(threshold)
+
+
+def iou(predicted: np.ndarray, mask: np.ndarray) -> float:
+    """Intersection over union of two masks [H, W], 1 = fake: in [0, 1], 1 where both are empty (paper's code).
+
+    A detector that calls everything fake gets the area of the mask, about .19 on the paper's test set.
+    ValueError where the shapes differ or a value is not 0 or 1.
+    """
+    predicted, mask = _checked_pair(predicted, mask)
+    union = (predicted | mask).sum()
+    return float((predicted & mask).sum() / union) if union else 1.0
+
+
+def pbca(predicted: np.ndarray, mask: np.ndarray) -> float:
+    """Pixel-wise binary classification accuracy: the share of pixels [H, W] where two masks agree, in [0, 1].
+
+    A detector that calls everything real gets 1 - area of the mask, about .81 on the paper's test set.
+    ValueError where the shapes differ or a value is not 0 or 1.
+    """
+    predicted, mask = _checked_pair(predicted, mask)
+    return float((predicted == mask).mean())
+
+
+def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Average precision of picture `scores` [n] (higher = more fake) against `labels` [n] (1 = fake), in [0, 1].
+
+    The sum over thresholds of (recall gained) x (precision there), as in scikit-learn. Pictures of equal score pass
+    a threshold together, so a constant score gets the share of fakes: .5 on balanced data.
+    ValueError where labels or scores are not finite, differ in length, or one class is missing.
+    """
+    fake = np.asarray(labels, dtype=np.float64)
+    scores = _checked_scores(scores, "scores")
+    if fake.shape != scores.shape or not np.isin(fake, (0, 1)).all():
+        raise ValueError(f"labels must be {len(scores)} values of 0 or 1, one for each score")
+    if fake.min() == fake.max():
+        raise ValueError("average precision needs real and fake pictures, but only one kind is there")
+    return float(_weighted_ap(fake, scores, np.ones((1, len(fake))))[0])
+
+
+def balanced_ap(real_scores: np.ndarray, fake_scores: np.ndarray, draws: int = 5, seed: int = 0) -> float:
+    """The paper's AP: draw as many real as fake pictures without replacement, `draws` times, and average.
+
+    On the paper's test set: 900 real against 900 of the partial fakes, 5 draws.
+    """
+    real, fake = _checked_scores(real_scores, "real_scores"), _checked_scores(fake_scores, "fake_scores")
+    n = min(len(real), len(fake))
+    labels = np.repeat([0, 1], n)
+    rng = np.random.default_rng(seed)
+    drawn = [np.concatenate([rng.choice(kind, n, replace=False) for kind in (real, fake)]) for _ in range(draws)]
+    return float(np.mean([average_precision(labels, scores) for scores in drawn]))
+
+
+def bootstrap(
+    values: np.ndarray,  # [n], such as the IoU of each picture
+    groups: np.ndarray,  # [n], the source face of each picture
+    seed: int = 0,
+    rounds: int = 1000,  # resamples
+    level: float = 0.95,  # share of resamples inside the interval
+) -> tuple[float, float]:
+    """Percentile bootstrap interval (low, high) of the mean of `values`, resampling whole source faces.
+
+    Fakes of one face resemble each other: drawing pictures singly would count each as new evidence and make the
+    interval too narrow (cluster bootstrap; Efron and Tibshirani 1993, chapters 8 and 13).
+    ValueError for values that are not finite, or fewer than two source faces.
+    """
+    values = _checked_scores(values, "values")
+    index, times = _resample(groups, len(values), seed, rounds)
+    sums = np.bincount(index, weights=values)
+    counts = np.bincount(index)
+    return _interval((times @ sums) / (times @ counts), level)
+
+
+def bootstrap_ap(
+    real_scores: np.ndarray,
+    real_groups: np.ndarray,
+    fake_scores: np.ndarray,
+    fake_groups: np.ndarray,
+    seed: int = 0,
+    rounds: int = 1000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Bootstrap interval (low, high) of the balanced AP; a face that is drawn brings its real picture and its fakes.
+
+    In each resample the reals are weighted to count as much as the fakes: what `balanced_ap` tends to with many
+    draws, without the noise of drawing. A resample without reals, or without fakes, is left out.
+    """
+    real, fake = _checked_scores(real_scores, "real_scores"), _checked_scores(fake_scores, "fake_scores")
+    groups = np.concatenate([np.asarray(real_groups), np.asarray(fake_groups)])
+    labels = np.repeat([0.0, 1.0], [len(real), len(fake)])
+    scores = np.concatenate([real, fake])
+    index, times = _resample(groups, len(scores), seed, rounds)
+    reals, fakes = (times @ np.bincount(index, weights=labels == kind) for kind in (0, 1))
+    kept = (reals > 0) & (fakes > 0)
+    if not kept.any():
+        raise ValueError("no resample holds real and fake pictures")
+    times, balance = times[kept], (fakes[kept] / reals[kept])[:, None]
+    parts = np.array_split(np.arange(len(times)), max(1, times.shape[0] * len(scores) // 1_000_000))  # bounds memory
+    return _interval(
+        np.concatenate(
+            [_weighted_ap(labels, scores, times[p][:, index] * np.where(labels, 1, balance[p])) for p in parts]
+        ),
+        level,
+    )
+
+
+def _weighted_ap(fake: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """AP of each row of `weights` [r, n]: how often each picture counts. fake [n] is 0 or 1. Gives [r]."""
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.diff(scores[order], append=-np.inf))  # the last picture of each run of equal scores
+    weights = weights[:, order]
+    hits = np.cumsum(weights * fake[order], axis=1)[:, ends]
+    called = np.cumsum(weights, axis=1)[:, ends]
+    precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
+    return (np.diff(hits, axis=1, prepend=0) * precision).sum(axis=1) / hits[:, -1]
+
+
+def _resample(groups: np.ndarray, n: int, seed: int, rounds: int) -> tuple[np.ndarray, np.ndarray]:
+    """The group number of each picture [n], and how often each group is drawn in each round [rounds, groups]."""
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    if index.shape != (n,):
+        raise ValueError(f"groups must name the source face of each of the {n} pictures, but has shape {index.shape}")
+    if len(names) < 2:
+        raise ValueError("an interval needs pictures of at least two source faces")
+    rng = np.random.default_rng(seed)
+    return index, rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=rounds)
+
+
+def _interval(estimates: np.ndarray, level: float) -> tuple[float, float]:
+    low, high = np.quantile(estimates, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _checked_map(map_: np.ndarray) -> np.ndarray:
+    array = np.asarray(map_, dtype=np.float32)
+    if array.ndim != 2 or array.size == 0:
+        raise ValueError(f"a map must be [H, W], but has shape {array.shape}")
+    low, high = array.min(), array.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError("a map must be finite, but holds NaN or infinity")
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        raise ValueError(f"a map must lie in [0, 1], but runs from {low:.4g} to {high:.4g}")
+    return array
+
+
+def _checked_pair(predicted: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    predicted, mask = np.asarray(predicted), np.asarray(mask)
+    if predicted.ndim != 2 or predicted.shape != mask.shape or predicted.size == 0:
+        raise ValueError(f"masks must be [H, W] and alike, but have shapes {predicted.shape} and {mask.shape}")
+    for name, array in (("predicted", predicted), ("mask", mask)):
+        if array.dtype != bool and not ((array == 0) | (array == 1)).all():
+            raise ValueError(
+                f"{name} must hold only 0 (real) and 1 (fake); use binary() on a map, read_mask() on a file"
+            )
+    return predicted.astype(bool), mask.astype(bool)
+
+
+def _checked_scores(scores: np.ndarray, name: str) -> np.ndarray:
+    array = np.asarray(scores, dtype=np.float64)
+    if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
+        raise ValueError(f"{name} must be a list of finite numbers, at least one")
+    return array

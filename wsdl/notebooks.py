@@ -1,0 +1,225 @@
+"""Notebooks as programs: run one with parameters, tidy it for git, turn it into one offline page.
+
+Beside a notebook that was run stand NAME.ipynb, NAME.html and NAME.run.json. Whether it succeeded is what the runner
+writes in the last of these: a notebook whose kernel died looks completed.
+"""
+
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+
+from wsdl.files import WsdlError, write_json, write_text
+from wsdl.progress import say
+
+LESSONS = Path(__file__).parent.parent / "notebooks"  # the committed series, in a checkout
+KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+INJECTED = ("injected-parameters", "papermill-error-cell-tag")  # tags of the cells that papermill adds
+HIDDEN = ("parameters", *INJECTED, "remove-cell")  # tags of the cells that a page does without
+
+
+def lessons() -> list[Path]:
+    """The notebooks of the series, in order."""
+    found = sorted(LESSONS.glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise WsdlError(f"{LESSONS}: holds no lessons; work in a checkout of the repository.")
+    return found
+
+
+def run(notebook: Path, out_folder: Path, parameters: dict) -> Path:
+    """Run `notebook` with `parameters` and return the page made of it, `out_folder`/NAME.html.
+
+    Raises WsdlError for a parameter that the notebook does not have, and, after writing everything that there is to
+    see, for a cell that failed.
+    """
+    notebook, out_folder = Path(notebook).resolve(), Path(out_folder).resolve()
+    parameters = checked(notebook, parameters)
+    done, page = out_folder / notebook.name, out_folder / f"{notebook.stem}.html"
+    report = {
+        "notebook": notebook.name,
+        "title": title(notebook),
+        "question": question(notebook),
+        "parameters": parameters,
+    }
+    out_folder.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+
+    def write(status: str, **more) -> None:
+        seconds = round(time.monotonic() - start, 1)
+        write_json(out_folder / f"{notebook.stem}.run.json", {"status": status, "seconds": seconds, **report, **more})
+
+    write("running")
+    try:
+        execute(notebook, done, parameters)
+        problem = ""
+    except Exception as error:  # papermill, nbclient and the kernel each raise their own
+        problem = sentence(notebook, done, error)
+    if done.exists():
+        to_html(done, page, problem)
+    if problem:
+        write("failed", error=problem)
+        raise WsdlError(problem)
+    write("done")
+    return page
+
+
+def checked(notebook: Path, parameters: dict) -> dict:
+    """`parameters` as plain JSON values; WsdlError where `notebook` has no parameter of such a name."""
+    import papermill
+
+    if not notebook.exists():
+        raise WsdlError(f"{notebook}: no such notebook.")
+    valid = papermill.inspect_notebook(str(notebook))
+    if unknown := sorted(set(parameters) - set(valid)):
+        raise WsdlError(f"{notebook.name}: has no parameter '{unknown[0]}'; valid are {', '.join(valid)}.")
+    try:
+        return json.loads(json.dumps(parameters))
+    except TypeError as error:
+        raise WsdlError(
+            f"{notebook.name}: a parameter is no plain value ({error}); give text, numbers or lists."
+        ) from None
+
+
+def execute(notebook: Path, done: Path, parameters: dict) -> None:
+    """Run `notebook` by papermill into `done`, in the notebook's folder and with the Python that runs this."""
+    import papermill
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpec
+
+    class ThisPython(AsyncKernelManager):
+        """A user's own kernel named python3 may be another Python, without wsdl: never ask for it by name."""
+
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            path = os.pathsep.join(filter(None, [str(LESSONS.parent), os.environ.get("PYTHONPATH")]))
+            return KernelSpec(argv=argv, language="python", env={"PYTHONPATH": path})
+
+    papermill.execute_notebook(
+        str(notebook),
+        str(done),
+        parameters,
+        kernel_name="python3",
+        cwd=str(notebook.parent),
+        progress_bar=False,
+        kernel_manager_class=ThisPython,
+        extra_arguments=["--IPKernelApp.log_level=40"],
+    )
+
+
+def sentence(notebook: Path, done: Path, error: Exception) -> str:
+    """Which cell failed, and why, in one sentence. Cells are counted from 1, text and code alike."""
+    import papermill
+
+    reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    if isinstance(error, papermill.PapermillExecutionError):
+        reason = f"{error.ename}: {error.evalue}"
+    else:
+        reason = f"{type(error).__name__}: {reason}"
+    cells = nbformat.read(done, 4).cells if done.exists() else []
+    own = [cell for cell in cells if not set(INJECTED) & set(cell.metadata.get("tags", []))]
+    for number, cell in enumerate(own, start=1):
+        if cell.cell_type == "code" and not answered(cell):
+            first = next(iter(cell.source.splitlines()), "")
+            return f"{notebook.name}: cell {number} (`{first}`) failed: {reason}"
+    return f"{notebook.name}: did not run: {reason}"
+
+
+def answered(cell) -> bool:
+    """Whether the kernel came back from `cell` without an error; one that it died in has no execution count."""
+    return cell.execution_count is not None and not any(out.output_type == "error" for out in cell.outputs)
+
+
+def title(notebook: Path) -> str:
+    """The first heading of `notebook`, or its name."""
+    for line in nbformat.read(notebook, 4).cells[0].source.splitlines():
+        if line.startswith("# "):
+            return line[2:].strip()
+    return Path(notebook).stem
+
+
+def question(notebook: Path) -> str:
+    """The question that `notebook` puts after "**Question:**" in its first cell, or nothing."""
+    found = re.search(r"\*\*Question:\*\* (.+)", nbformat.read(notebook, 4).cells[0].source)
+    return found.group(1).strip() if found else ""
+
+
+def tidy(notebook: Path) -> None:
+    """Rewrite `notebook` so that two runs give the same bytes: source, tags and outputs stay, traces of the run go."""
+    book = nbformat.read(notebook, 4)
+    book.cells = [cell for cell in book.cells if not set(INJECTED) & set(cell.metadata.get("tags", []))]
+    book.metadata = {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}}
+    count = 0
+    for number, cell in enumerate(book.cells):
+        tags = cell.metadata.get("tags", [])
+        cell.id, cell.metadata = f"c{number:02d}", {"tags": tags} if tags else {}
+        if cell.cell_type == "code":
+            count += 1
+            cell.execution_count = count
+            cell.outputs = [tidy_output(output, count) for output in cell.outputs if keep(output)]
+    book.nbformat_minor = 5
+    write_text(Path(notebook), nbformat.writes(book) + "\n")
+
+
+def keep(output) -> bool:
+    """Whether git should see `output`: not what went to stderr, not a widget with nothing else to show for it."""
+    return output.get("name") != "stderr" and list(output.get("data", ())) not in ([WIDGET], [WIDGET, "text/plain"])
+
+
+def tidy_output(output, count: int):
+    output.get("data", {}).pop(WIDGET, None)
+    if output.output_type == "execute_result":
+        output.execution_count = count
+    return output
+
+
+# Code can be folded away, and stands open: the lessons are about it.
+TEMPLATE = """{% extends 'basic/index.html.j2' %}
+{% block input_group %}<details open class="code"><summary>code</summary>{{ super() }}</details>{% endblock %}
+{% block in_prompt %}{% endblock %}{% block empty_in_prompt %}{% endblock %}{% block output_area_prompt %}{% endblock %}
+{% block stream_stderr %}{% endblock %}"""
+
+
+def to_html(notebook: Path, html: Path, problem: str = "") -> None:
+    """Write `notebook` as one page that needs no network; `problem` stands above it where a run failed."""
+    from nbconvert import HTMLExporter
+    from nbconvert.preprocessors import TagRemovePreprocessor
+
+    from wsdl.report import banner, page
+
+    exporter = HTMLExporter(raw_template=TEMPLATE)
+    exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags=set(HIDDEN)), enabled=True)
+    book = nbformat.read(notebook, 4)
+    for cell in book.cells:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET, None)  # draws nothing without a network: its picture stands in
+    body, _ = exporter.from_notebook_node(book)
+    body = re.sub(r'href="([\w./-]+)\.ipynb"', r'href="\1.html"', body)
+    write_text(Path(html), page(title(notebook), (banner(problem) if problem else "") + body))
+
+
+def refresh(profile: str, parameters: dict | None = None) -> None:
+    """Run the series on drawn faces, each lesson in the study of the one before, and commit-ready outputs to it.
+
+    profile: `quick`, `full` or a JSON file. Nothing is written back unless every lesson succeeds.
+    """
+    if Path(profile).is_file():
+        profile = str(Path(profile).resolve())
+    with tempfile.TemporaryDirectory() as scratch:
+        # The lessons print where the study is: from a copy, that is the same "../out" every time.
+        copies = Path(scratch, "notebooks")
+        shutil.copytree(LESSONS, copies)
+        shown = {"out": "../out", "profile": profile, "source": "made-up", **(parameters or {})}
+        for lesson in lessons():
+            say(f"running {lesson.name}")
+            run(copies / lesson.name, Path(scratch, "run"), shown)
+        for lesson in lessons():
+            tidy(Path(scratch, "run", lesson.name))
+            write_text(lesson, Path(scratch, "run", lesson.name).read_text(encoding="utf-8"))

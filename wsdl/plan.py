@@ -1,0 +1,112 @@
+"""Predict before measuring: what a study has still to do, and how long that takes on this machine."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from wsdl.detectors.base import Batch
+from wsdl.detectors.patches import Patches
+from wsdl.device import autocast, pick_device, to_unit
+from wsdl.generators.diffusion import P2, p2_loss
+from wsdl.generators.repaint import calls
+from wsdl.generators.unet import SmallUNet
+from wsdl.runs import is_done
+from wsdl.study import Study
+
+LESSON_SECONDS = 60  # a lesson whose data and detectors exist: mostly start-up and figures
+
+
+@dataclass(frozen=True)
+class Stage:
+    name: str
+    work: str  # in words
+    seconds: float  # predicted; 0 where it is done already
+
+
+def plan(study: Study) -> list[Stage]:
+    """The stages of `study` in order, each with the time it should take, from two timed steps of each network."""
+    return [
+        Stage("faces", "decode, resize and split the pictures", 0 if (study.out / "data").exists() else 30),
+        *generator_stages(study),
+        *detector_stages(study),
+        Stage("lessons", "six notebooks", 6 * LESSON_SECONDS),
+    ]
+
+
+def generator_stages(study: Study) -> list[Stage]:
+    settings, fakes, size = study.profile.generator, study.profile.fakes, study.profile.size
+    repaint_calls = calls(fakes.T, fakes.jump_length, fakes.resamplings)
+    work = fakes.full * fakes.ddim_steps + fakes.partial * repaint_calls
+    made = [len(list((study.out / "data" / "fake" / path).rglob("*.png"))) for path in ("p2", "repaint-p2/images")]
+    left = max(0, fakes.full - made[0]) * fakes.ddim_steps + max(0, fakes.partial - made[1]) * repaint_calls
+    describe = (
+        f"{fakes.full} full ({fakes.ddim_steps} network calls each), {fakes.partial} partial ({repaint_calls} "
+        f"each): {work:,} calls"
+    )
+    if study.profile.p2_weights:
+        return [
+            Stage("generator", f"load {study.profile.p2_weights}", 0),
+            Stage("fakes", describe, left * call_seconds(study.generator(), fakes.batch, size) if left else 0),
+        ]
+    model = SmallUNet(size, settings.channels, settings.patch).to(pick_device(), memory_format=torch.channels_last)
+    unseen = 0 if is_done(study.out / "p2") else settings.images
+    x0 = to_unit(torch.zeros(settings.batch, size, size, 3, dtype=torch.uint8))
+    t = torch.zeros(settings.batch, dtype=torch.long, device=x0.device)
+    training = unseen and unseen * seconds_of(lambda: p2_loss(model, x0, t, x0, "x0").backward()) / settings.batch
+    return [
+        Stage("generator", f"train P2 on {settings.images:,} pictures", training),
+        Stage("fakes", describe, left and left * call_seconds(P2(model, size), fakes.batch, size)),
+    ]
+
+
+def call_seconds(p2: P2, batch: int, size: int) -> float:
+    """Seconds of one network call for one picture, in a batch."""
+    x = torch.zeros(batch, 3, size, size, device=pick_device())
+    return seconds_of(lambda: p2.noise(x, 0)) / batch
+
+
+def detector_stages(study: Study) -> list[Stage]:
+    settings = study.profile.patches
+    model = Patches(settings.input_size).to(pick_device(), memory_format=torch.channels_last).train()
+    pictures = torch.zeros(settings.batch, study.profile.size, study.profile.size, 3, dtype=torch.uint8)
+    batch = Batch(pictures, torch.zeros(settings.batch, dtype=torch.long))
+    stages = []
+    for setup in "abc":
+        images = settings.images_c if setup == "c" else settings.images
+        seconds = 0.0
+        if not is_done(study.run_folder("patches", setup)):
+            seconds = images * seconds_of(lambda: model.loss(batch, "a").backward()) / settings.batch
+        stages.append(Stage(f"patches {setup}", f"train on {images:,} pictures", seconds))
+    return stages
+
+
+def seconds_of(step) -> float:
+    """Seconds of `step`, warmed up once."""
+    for _ in range(2):
+        start = time.perf_counter()
+        with autocast():
+            step()
+        if pick_device().type == "cuda":
+            torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def describe(stages: list[Stage]) -> str:
+    """The plan as lines of text."""
+    lines = [f"  {stage.name:<12}{duration(stage.seconds):>12}  {stage.work}" for stage in stages]
+    return "\n".join(
+        [
+            "Plan, with the time each stage should take here:",
+            *lines,
+            f"  {'in all':<12}{duration(sum(stage.seconds for stage in stages)):>12}",
+        ]
+    )
+
+
+def duration(seconds: float) -> str:
+    if seconds == 0:
+        return "done"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

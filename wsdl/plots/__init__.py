@@ -1,0 +1,28 @@
+"""Figures that teach. Maps are always shown on the scale [0, 1] with a colour bar; blue is real, orange-red is fake.
+
+Helpers return a figure (shown by a notebook where it is the last line of a cell) or a PIL image; `save` writes either.
+"""
+
+from wsdl.plots.charts import curves, histogram, schedule, table
+from wsdl.plots.faces import component_legend, grid, label_map, maps, overlay, strip
+from wsdl.plots.style import FAKE, MAP_COLOURS, PALETTE, REAL, figure, save, to_image
+
+__all__ = [
+    "FAKE",
+    "MAP_COLOURS",
+    "PALETTE",
+    "REAL",
+    "component_legend",
+    "curves",
+    "figure",
+    "grid",
+    "histogram",
+    "label_map",
+    "maps",
+    "overlay",
+    "save",
+    "schedule",
+    "strip",
+    "table",
+    "to_image",
+]

@@ -1,0 +1,198 @@
+"""Figures made of faces: sheets, component maps, heat maps, before and after."""
+
+import textwrap
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from PIL import Image, ImageDraw, ImageFont
+
+from wsdl.data.masks import CLASSES, COMPONENTS
+from wsdl.metrics import upsample
+from wsdl.plots.style import (
+    DIFFERENCE_COLOURS,
+    FAKE,
+    MAP_COLOURS,
+    bare,
+    figure,
+    map_bar,
+    outline,
+    styled,
+)
+
+GAP = 6  # pixels between the pictures of a sheet
+LETTERS = 16  # pixels, about 11.5 pt at 100 dpi
+PANEL = 1.8  # inches, the side of one picture in a figure
+PALE = "#E8EDF1"  # real pixels in a drawn mask
+
+COMPONENT_COLOURS = {
+    "skin": "#E69F00",
+    "hair": "#0072B2",
+    "eyes": "#56B4E9",
+    "mouth": "#D55E00",
+    "nose": "#009E73",
+    "glasses": "#CC79A7",
+}
+OTHER, BACKGROUND = "#B5B5B5", "#F4F4F4"
+
+
+def grid(
+    pictures: np.ndarray,  # uint8 [n, H, W, 3]
+    titles: list[str] | None = None,  # one above each picture
+    columns: int = 8,
+    scale: int | None = None,  # whole-number enlargement; None makes pictures about 112 px wide
+) -> Image.Image:
+    """Pictures side by side on white, row by row; enlarged pixels stay square, so that nothing is smoothed away."""
+    height, width = pictures.shape[1:3]
+    scale = scale or max(1, round(112 / width))
+    height, width, columns = height * scale, width * scale, min(columns, len(pictures))
+    head = LETTERS + 6 if titles else 0
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * (width + GAP) - GAP, rows * (head + height + GAP) - GAP), "white")
+    pen = ImageDraw.Draw(sheet)
+    for i, picture in enumerate(pictures):
+        x, y = i % columns * (width + GAP), i // columns * (head + height + GAP)
+        tile = Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST)
+        sheet.paste(tile, (x, y + head))
+        if titles:
+            text = _fitting(titles[i], width - 4)
+            pen.text((x + width / 2, y + head - 3), text, fill="#222222", font=_font(), anchor="ms")
+    return sheet
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), LETTERS)
+
+
+def _fitting(text: str, width: int) -> str:
+    """`text`, shortened to `width` pixels."""
+    if _font().getlength(text) <= width:
+        return text
+    while text and _font().getlength(text + "...") > width:
+        text = text[:-1]
+    return text.rstrip() + "..."
+
+
+def label_map(labels: np.ndarray) -> np.ndarray:
+    """A component label map [H, W] (CelebAMask-HQ classes) in colours: uint8 [H, W, 3]; see `component_legend`.
+
+    Classes that the paper never repaints (neck, brows, clothes ...) are grey, the background is almost white.
+    """
+    colours = np.tile(_rgb(OTHER), (len(CLASSES), 1))
+    colours[0] = _rgb(BACKGROUND)
+    for name, classes in COMPONENTS.items():
+        colours[list(classes)] = _rgb(COMPONENT_COLOURS[name])
+    return colours[labels]
+
+
+@styled
+def component_legend(ax: Axes) -> None:
+    """What the colours of `label_map` mean, to the right of `ax`."""
+    names = {**COMPONENT_COLOURS, "other": OTHER, "background": BACKGROUND}
+    patches = [Patch(facecolor=colour, edgecolor="#999999", label=name) for name, colour in names.items()]
+    ax.legend(handles=patches, loc="center left", bbox_to_anchor=(1.02, 0.5))
+
+
+@styled
+def overlay(picture: np.ndarray, map_: np.ndarray, ax: Axes | None = None, alpha: float = 0.65) -> Figure:
+    """A face (uint8 [H, W, 3]) under its map ([h, w] in [0, 1]), outlined where the map is above 0.5.
+
+    The face is shown in grey, so that every colour is the map's. The colour bar is mixed with mid-grey as the map is
+    with the face, and always runs from 0 to 1.
+    """
+    if ax is None:
+        ax = figure(size=(5.2, 4.2))[1]
+    full = upsample(map_, picture.shape[:2])
+    ax.imshow(_grey(picture), cmap="gray", vmin=0, vmax=255)
+    shown = ax.imshow(full, cmap=MAP_COLOURS, vmin=0, vmax=1, alpha=alpha)
+    outline(ax, full)
+    bare(ax)
+    map_bar(shown, ax).ax.set_facecolor("0.5")
+    return ax.figure
+
+
+@styled
+def strip(
+    real: np.ndarray,  # uint8 [n, H, W, 3]
+    fake: np.ndarray,  # uint8 [n, H, W, 3]
+    mask: np.ndarray,  # [n, H, W], 1 = fake
+    map_: np.ndarray | None = None,  # n maps [h, w] in [0, 1]
+    gain: int = 4,  # how much the difference is amplified
+    rows: list[str] | None = None,  # a name for each face, such as the component
+) -> Figure:
+    """Before, after, their difference (mean over colours, amplified), the mask and, if given, the map: a row a face."""
+    titles = ["real", "repainted", f"difference, {gain} x", "mask", *(["map"] if map_ is not None else [])]
+    chart, axes = _panels(len(real), titles, rows)
+    difference = np.abs(real.astype(float) - fake).mean(axis=-1)
+    for i, row in enumerate(axes):
+        row[0].imshow(real[i])
+        row[1].imshow(fake[i])
+        apart = row[2].imshow(difference[i], cmap=DIFFERENCE_COLOURS, vmin=0, vmax=255 / gain)
+        row[3].imshow(mask[i], cmap=ListedColormap([PALE, FAKE]), vmin=0, vmax=1, interpolation="nearest")
+        if map_ is not None:
+            shown = _show_map(row[4], map_[i], mask[i])
+    ticks = [0, 128 // gain, 255 // gain]
+    chart.colorbar(apart, ax=axes[:, 2], location="bottom", ticks=ticks, label="grey levels").outline.set_visible(False)
+    if map_ is not None:
+        map_bar(shown, axes[:, 4], "0 real, 1 fake", location="bottom").set_ticks([0, 0.5, 1])
+    return chart
+
+
+@styled
+def maps(
+    pictures: np.ndarray,  # uint8 [n, H, W, 3]
+    masks: np.ndarray,  # [n, H, W], 1 = fake
+    detectors: dict[str, np.ndarray],  # name -> n maps [h, w] in [0, 1]
+    rows: list[str] | None = None,  # a name for each face
+) -> Figure:
+    """What detectors see: a row a face; the picture, where it was painted, and the map of each detector.
+
+    The white outline is the mask. All maps share one scale from 0 to 1, so that columns can be compared.
+    """
+    chart, axes = _panels(len(pictures), ["picture", "painted", *detectors], rows)
+    for i, row in enumerate(axes):
+        row[0].imshow(pictures[i])
+        row[1].imshow(_tinted(pictures[i], masks[i]))
+        outline(row[1], masks[i])
+        for ax, found in zip(row[2:], detectors.values(), strict=True):
+            shown = _show_map(ax, found[i], masks[i])
+    map_bar(shown, axes, shrink=min(1, 2 / len(pictures)))
+    return chart
+
+
+def _show_map(ax: Axes, map_: np.ndarray, mask: np.ndarray):
+    shown = ax.imshow(upsample(map_, mask.shape), cmap=MAP_COLOURS, vmin=0, vmax=1)
+    outline(ax, mask)
+    return shown
+
+
+def _panels(n: int, titles: list[str], rows: list[str] | None) -> tuple[Figure, np.ndarray]:
+    """A figure of n x len(titles) picture panels: titles above the first row, names left of the first column."""
+    chart, axes = figure(n, len(titles), (PANEL * len(titles) + 1, PANEL * n + 1), layout="compressed")
+    axes = np.reshape(axes, (n, len(titles)))
+    for ax in axes.ravel():
+        bare(ax)
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(textwrap.fill(title, 16))
+    for ax, name in zip(axes[:, 0], rows or [], strict=bool(rows)):
+        ax.set_ylabel(name)
+    return chart, axes
+
+
+def _tinted(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The picture with its painted pixels tinted in the colour of fakes."""
+    return np.where(mask[..., None] == 1, picture * 0.55 + _rgb(FAKE) * 0.45, picture).astype(np.uint8)
+
+
+def _grey(picture: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(picture).convert("L"))
+
+
+def _rgb(colour: str) -> np.ndarray:
+    return np.round(np.array(to_rgb(colour)) * 255).astype(np.uint8)

@@ -1,0 +1,143 @@
+"""What all figures share: colours, letters that survive half size, the colour bar, and saving small."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps, rc_context
+from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
+from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, Stroke
+from PIL import Image
+
+from wsdl.files import atomic
+
+# Okabe and Ito's colours, told apart with any kind of colour blindness.
+REAL, FAKE = "#0072B2", "#D55E00"
+PALETTE = (REAL, FAKE, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#555555")
+MAP_COLOURS = "magma"  # perceptual: equal steps of the map look equal; black is 0 = real, light yellow is 1 = fake
+DIFFERENCE_COLOURS = "cividis"  # another one, so that a difference is never taken for a map
+
+DPI = 100
+LIMIT = 200_000  # bytes of a saved figure
+STYLE = {
+    "font.size": 13,
+    "axes.titlesize": 13,
+    "axes.labelsize": 13,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+    "legend.fontsize": 12,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#666666",
+    "axes.grid": False,
+    "xtick.color": "#333333",
+    "ytick.color": "#333333",
+    "lines.linewidth": 2,
+    "figure.facecolor": "white",
+}
+styled = rc_context(STYLE)  # a decorator: what the function draws is drawn in our style
+
+
+class Chart(Figure):
+    """A figure that draws in our style and that a notebook shows once, whether or not pyplot was imported."""
+
+    def draw(self, renderer) -> None:
+        with rc_context(STYLE):  # ticks are made while drawing, and would take the reader's defaults
+            super().draw(renderer)
+
+    def _repr_png_(self) -> bytes:
+        return _png(to_image(self))
+
+
+@styled
+def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (9, 4), layout: str = "constrained", **more):
+    """A Chart and its axes, as from `plt.subplots`. size: width and height in inches at 100 dpi.
+
+    `more` goes to matplotlib's `Figure.subplots` (sharex, width_ratios, ...).
+    """
+    chart = Chart(figsize=size, layout=layout, dpi=DPI)
+    return chart, chart.subplots(rows, columns, **more)
+
+
+def bare(ax: Axes, title: str = "") -> None:
+    """No ticks and no frame: for pictures."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    if title:
+        ax.set_title(title)
+
+
+def map_bar(shown, axes, label: str = "map (0 real, 1 fake)", **more) -> Colorbar:
+    """The colour bar of maps, 0 to 1 with a line at the threshold; `shown` is what imshow returned."""
+    first = axes if isinstance(axes, Axes) else np.ravel(axes)[0]
+    colours = first.figure.colorbar(shown, ax=axes, label=label, ticks=[0, 0.25, 0.5, 0.75, 1], **more)
+    colours.outline.set_visible(False)
+    line = colours.ax.axvline if colours.orientation == "horizontal" else colours.ax.axhline
+    line(0.5, color="white", linewidth=2, path_effects=halo(3.5))
+    return colours
+
+
+def outline(ax: Axes, values: np.ndarray, threshold: float = 0.5) -> None:
+    """A white line with a dark halo around where `values` [H, W] are above `threshold`; seen on any ground."""
+    if not values.min() <= threshold < values.max():  # nothing or everything: there is no border to draw
+        return
+    limits = ax.get_xlim(), ax.get_ylim()
+    padded = np.pad(values.astype(float), 1)  # closes the line at the edge of the picture
+    height, width = values.shape
+    ax.contour(
+        np.arange(-1, width + 1), np.arange(-1, height + 1), padded, [threshold], colors="white", linewidths=1.6
+    ).set_path_effects(halo(3.2))
+    ax.set(xlim=limits[0], ylim=limits[1])
+
+
+def halo(width: float) -> list:
+    return [Stroke(linewidth=width, foreground="#222222"), Normal()]
+
+
+def to_image(chart: Figure | Image.Image) -> Image.Image:
+    """The figure as an RGB picture at 100 dpi, without white margins."""
+    if isinstance(chart, Image.Image):
+        return chart.convert("RGB")
+    buffer = BytesIO()
+    chart.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.08, facecolor="white")
+    return Image.open(buffer).convert("RGB")
+
+
+def save(chart: Figure | Image.Image, path: Path) -> Path:
+    """Write a figure or PIL image as a PNG of at most 200 kB, and return its path.
+
+    What is larger gets 256 colours, mixed in dots as in print; what is still larger is made smaller as well.
+    Same figure, same bytes.
+    """
+    image = to_image(chart)
+    data = _png(image)
+    scale = 1.0
+    while len(data) > LIMIT:
+        size = tuple(max(1, round(side * scale)) for side in image.size)
+        data = _png(_in_256_colours(image.resize(size, Image.Resampling.LANCZOS)))
+        scale *= 0.95
+    with atomic(Path(path)) as temporary:
+        temporary.write_bytes(data)
+    return Path(path)
+
+
+def _in_256_colours(image: Image.Image) -> Image.Image:
+    """`image` with a palette; the colours of maps get their share of it, so that a colour bar stays true."""
+    sample = np.asarray(image.resize((128, 128), Image.Resampling.NEAREST)).reshape(-1, 3)  # all pixels take minutes
+    ramps = [colormaps[name](np.linspace(0, 1, 64))[:, :3] * 255 for name in (MAP_COLOURS, DIFFERENCE_COLOURS)]
+    weighted = np.concatenate([sample, np.tile(np.concatenate(ramps).round(), (32, 1))]).astype(np.uint8)
+    palette = Image.fromarray(weighted.reshape(-1, 128, 3)).quantize(256, kmeans=1)
+    colours = np.reshape(palette.getpalette(), (-1, 3))
+    colours[colours.min(axis=1).argmax()] = 255  # paper stays white
+    palette.putpalette(colours.ravel().tolist())
+    return image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
