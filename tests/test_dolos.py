@@ -36,6 +36,13 @@ def test_a_download_becomes_the_dataset_it_came_from(download, dataset):
     assert check(download) == []
 
 
+def test_full_fakes_numbered_anew_in_each_split_are_no_leak(download):
+    path = first(download, "fake/p2/test/*")
+    path.rename(path.with_name("0000.png"))  # train has a 0000.png, too
+    table = Dataset(download).select("full")
+    assert {"p2/test/0000", "p2/train/0000"} <= set(table.source_id)
+
+
 def test_the_manifest_is_written_once(download):
     Dataset(download)
     before = (download / "manifest.csv").stat().st_mtime_ns

@@ -62,6 +62,9 @@ def test_faces_of_another_seed_are_not_mixed_in(tmp_path):
     draw_faces(tmp_path, 1, seed=1, size=32)
     with pytest.raises(WsdlError, match="was begun with seed = 1, not 2"):
         draw_faces(tmp_path, 1, seed=2, size=32)
+    draw_faces(tmp_path / "other", 1, seed=2, size=32)
+    one, other = (read_picture(folder / "images" / "0000.png") for folder in (tmp_path, tmp_path / "other"))
+    assert not np.array_equal(one, other)
 
 
 def test_noise_like_a_cameras(made_up):

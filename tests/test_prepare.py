@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from wsdl.data.layout import Dataset
+from wsdl.data.parallel import each
 from wsdl.data.pictures import list_pictures
 from wsdl.data.prepare import prepare
 from wsdl.files import WsdlError
@@ -145,3 +146,21 @@ def test_pictures_without_masks_cannot_be_repainted(pair, tmp_path):
     data = Dataset(tmp_path / "out")
     with pytest.raises(WsdlError, match="no component mask to say where to paint"):
         data.labels(data.table.iloc[0])
+
+
+def test_after_an_error_the_rest_is_dropped():
+    begun = []
+
+    def work(item: int) -> None:
+        begun.append(item)
+        time.sleep(0.01)
+        if item == 0:
+            raise WsdlError("0: is bad.")
+
+    with pytest.raises(WsdlError, match="0: is bad"):
+        each(work, range(500), "working")
+    assert len(begun) < 400
+
+
+def test_results_come_in_order():
+    assert each(lambda item: item * 2, range(50), "working") == list(range(0, 100, 2))

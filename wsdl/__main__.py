@@ -79,11 +79,15 @@ def check(folder: Folder):
 
 
 @data.command()
-def audit(folder: Folder, generator: Annotated[str, typer.Option(help="Whose fakes.")] = "repaint-p2", seed: Seed = 0):
-    """Can real be told from fake by what is not the forgery? One AUC with an interval for each feature."""
+def audit(
+    folder: Folder,
+    kind: Annotated[str, typer.Option(help="partial: pixels outside the mask and files; full: files.")] = "partial",
+    seed: Seed = 0,
+):
+    """Can real be told from fake by what is not the forgery? One AUC with an interval for each property."""
     from wsdl.data.audit import audit as run_audit
 
-    print(run_audit(folder, generator, seed).to_string(index=False))
+    print(run_audit(folder, kind=kind, seed=seed).to_string(index=False))
 
 
 @make.command("p2")

@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import torch
 
 from wsdl.files import WsdlError
@@ -38,7 +39,9 @@ def autocast(device: torch.device | None = None):
 
 def to_unit(pictures, device: torch.device | None = None) -> torch.Tensor:
     """uint8 [n, H, W, 3] -> float32 [n, 3, H, W] in [-1, 1] (mean = std = 0.5), channels last, on `device`."""
-    tensor = torch.as_tensor(pictures).to(device or pick_device()).permute(0, 3, 1, 2)
+    if not torch.is_tensor(pictures):
+        pictures = torch.from_numpy(np.array(pictures))  # a copy: memory-mapped pictures are read-only
+    tensor = pictures.to(device or pick_device()).permute(0, 3, 1, 2)
     return tensor.float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
 
 

@@ -29,6 +29,7 @@ def fit(
     batch: int,  # pictures a step, over all processes
     rate: float,  # Adam's learning rate, constant
     check_every: int,  # pictures between checks; each check also saves a checkpoint
+    clip: float | None = None,  # largest norm of the gradient
     ema_decay: float | None = None,  # keep and check an exponential moving average of the weights
     what: str = "training",
 ) -> torch.nn.Module:
@@ -54,7 +55,8 @@ def fit(
         with accelerator.autocast():
             value = loss(wrapped, step, share)
         accelerator.backward(value)
-        accelerator.clip_grad_norm_(wrapped.parameters(), 1.0)
+        if clip:
+            accelerator.clip_grad_norm_(wrapped.parameters(), clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if ema:

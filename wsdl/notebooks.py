@@ -19,6 +19,7 @@ from wsdl.files import WsdlError, write_json, write_text
 from wsdl.progress import say
 
 LESSONS = Path(__file__).parent.parent / "notebooks"  # the committed series, in a checkout
+MINIATURE = LESSONS.parent / "tests" / "miniature.json"  # a profile that takes two minutes
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 INJECTED = ("injected-parameters", "papermill-error-cell-tag")  # tags of the cells that papermill adds
@@ -174,7 +175,11 @@ def keep(output) -> bool:
 
 
 def tidy_output(output, count: int):
-    output.get("data", {}).pop(WIDGET, None)
+    """`output` without widget views, and without the JPEG that Pillow adds to each PNG."""
+    data = output.get("data", {})
+    data.pop(WIDGET, None)
+    if "image/png" in data:
+        data.pop("image/jpeg", None)
     if output.output_type == "execute_result":
         output.execution_count = count
     return output
@@ -205,10 +210,11 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
     write_text(Path(html), page(title(notebook), (banner(problem) if problem else "") + body))
 
 
-def refresh(profile: str, parameters: dict | None = None) -> None:
-    """Run the series on drawn faces, each lesson in the study of the one before, and commit-ready outputs to it.
+def refresh(profile: str = str(MINIATURE), parameters: dict | None = None) -> None:
+    """Run the series on drawn faces and write the tidy results over the committed notebooks.
 
-    profile: `quick`, `full` or a JSON file. Nothing is written back unless every lesson succeeds.
+    profile: `quick`, `full` or a JSON file. All lessons share one study; unless every one of them succeeds, none is
+    written.
     """
     if Path(profile).is_file():
         profile = str(Path(profile).resolve())

@@ -16,22 +16,25 @@ STYLE = """
   --shade: #1f2328; --link: #7ab7ff; --bad: #ff8a80; --good: #7fd69b; --word: #cfa3ee; --quote: #8fd6a5;
   --number: #f0b070 } }
 * { box-sizing: border-box }
-body { margin: 0 auto; padding: 1.2rem; max-width: 52rem; color: var(--text); background: var(--paper);
+body { margin: 0 auto; padding: 1.2rem; max-width: 60rem; color: var(--text); background: var(--paper);
   font: 1rem/1.6 system-ui, sans-serif; color-scheme: light dark }
+p, li, blockquote { max-width: 46rem } blockquote { color: var(--faint); margin-left: 0; font-size: .9rem }
 h1 { line-height: 1.2; font-size: 1.9rem } h2 { margin-top: 2.2rem; line-height: 1.25 } h3 { margin-top: 1.6rem }
 a { color: var(--link) } a.anchor-link { display: none }
 img { max-width: 100%; height: auto; background: #fff; border-radius: 4px }
-pre, code { font: .86rem/1.5 ui-monospace, Menlo, Consolas, monospace }
+pre, code { font: .82rem/1.5 ui-monospace, Menlo, Consolas, monospace }
 code { background: var(--shade); padding: .1em .3em; border-radius: 3px } pre code { padding: 0 }
 pre { margin: .4rem 0; overflow-x: auto }
 .highlight pre { background: var(--shade); padding: .7rem; border-radius: 4px }
-.output_text pre { color: var(--faint); padding-left: .7rem; border-left: 3px solid var(--line) }
+.output_text pre { white-space: pre-wrap; color: var(--faint); padding-left: .7rem; border-left: 3px solid var(--line) }
 .scroll, .output_html { overflow-x: auto } details.code > summary { color: var(--faint); font-size: .75rem }
 table { border-collapse: collapse; font-size: .9rem; margin: .6rem 0; font-variant-numeric: tabular-nums }
 th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap }
 td.number, th.number { text-align: right } tr.control { background: var(--shade); color: var(--faint) }
 td.wide { white-space: normal; min-width: 13rem }
+@media (max-width: 40rem) { td .small { display: block } th, td { padding: .35rem .4rem } }
 .small { color: var(--faint); font-size: .85rem } .ok { color: var(--good) } .failed { color: var(--bad) }
+.lessons { list-style: none; padding: 0 } .lessons li { margin-bottom: .8rem }
 .banner { border-left: 4px solid var(--bad); background: var(--shade); padding: .7rem 1rem; overflow-wrap: anywhere }
 .highlight .k, .highlight .kn, .highlight .kc, .highlight .ow { color: var(--word) }
 .highlight .s, .highlight .s1, .highlight .s2, .highlight .sd, .highlight .sa { color: var(--quote) }
@@ -68,7 +71,7 @@ def index(out: Path) -> Path:
         results(out / "results.csv"),
         figures(out),
         "<h2>Lessons</h2>",
-        lesson_table(out, lessons),
+        lesson_list(out, lessons),
         "<h2>What these numbers depend on</h2>",
         depends(out, lessons),
     ]
@@ -129,23 +132,19 @@ def figures(out: Path) -> str:
     return f"<h2>Figures</h2>{images}"
 
 
-def lesson_table(out: Path, lessons: list[dict]) -> str:
-    """Each lesson: its title, linked where there is a page, its question, how it went."""
+def lesson_list(out: Path, lessons: list[dict]) -> str:
+    """Each lesson: its title, linked where there is a page, how it went, and its question."""
     if not lessons:
         return "<p>No lesson was run.</p>"
-    rows = []
+    items = []
     for lesson in lessons:
-        name = Path(lesson["notebook"]).stem
-        heading = html.escape(lesson["title"])
+        name, heading = Path(lesson["notebook"]).stem, html.escape(lesson["title"])
         if (out / "lessons" / f"{name}.html").exists():
             heading = f'<a href="lessons/{name}.html">{heading}</a>'
         colour = "ok" if lesson["status"] == "done" else "failed"
-        status = f'<td class="{colour}">{html.escape(lesson["status"])}, {lesson["seconds"]:.0f} s</td>'
-        rows.append(
-            f'<tr><td class="wide">{heading}</td><td class="wide">{html.escape(lesson["question"])}</td>{status}</tr>'
-        )
-    head = "<tr><th>lesson</th><th>question</th><th>run</th></tr>"
-    return f'<div class="scroll"><table>{head}{"".join(rows)}</table></div>'
+        status = f'<span class="small {colour}">{html.escape(lesson["status"])}, {lesson["seconds"]:.0f} s</span>'
+        items.append(f"<li>{heading} {status}<br>{html.escape(lesson['question'])}</li>")
+    return f'<ul class="lessons">{"".join(items)}</ul>'
 
 
 def depends(out: Path, lessons: list[dict]) -> str:

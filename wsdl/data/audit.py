@@ -45,7 +45,10 @@ def audit(
     generator: "repaint-p2" where none is given, "p2" for kind "full", which compares files only (a full fake has no
     outside). most: at most so many fakes, drawn by `seed`. WsdlError where there is nothing to compare.
     """
-    generator = generator or {"partial": "repaint-p2", "full": "p2"}[kind]
+    usual = {"partial": "repaint-p2", "full": "p2"}
+    if kind not in usual:
+        raise WsdlError(f"--kind: is '{kind}', but must be partial or full.")
+    generator = generator or usual[kind]
     data = Dataset(folder)
     pairs = pick_pairs(data, kind, generator, seed, most)
     names = FILE + PIXELS if kind == "partial" else FILE

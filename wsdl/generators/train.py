@@ -73,7 +73,7 @@ def train_p2(
         batch=batch,
         rate=rate,
         check_every=check_every,
-        ema_decay=ema_decay,
+        clip=1.0, ema_decay=ema_decay,
         what="training p2",
     )
     run.report("done")

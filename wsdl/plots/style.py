@@ -25,9 +25,9 @@ STYLE = {
     "font.size": 13,
     "axes.titlesize": 13,
     "axes.labelsize": 13,
-    "xtick.labelsize": 12,
-    "ytick.labelsize": 12,
-    "legend.fontsize": 12,
+    "xtick.labelsize": 13,
+    "ytick.labelsize": 13,
+    "legend.fontsize": 13,
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -42,11 +42,7 @@ styled = rc_context(STYLE)  # a decorator: what the function draws is drawn in o
 
 
 class Chart(Figure):
-    """A figure that draws in our style and that a notebook shows once, whether or not pyplot was imported."""
-
-    def draw(self, renderer) -> None:
-        with rc_context(STYLE):  # ticks are made while drawing, and would take the reader's defaults
-            super().draw(renderer)
+    """A figure that a notebook shows once, whether or not pyplot was imported."""
 
     def _repr_png_(self) -> bytes:
         return _png(to_image(self))
@@ -132,7 +128,7 @@ def _in_256_colours(image: Image.Image) -> Image.Image:
     weighted = np.concatenate([sample, np.tile(np.concatenate(ramps).round(), (32, 1))]).astype(np.uint8)
     palette = Image.fromarray(weighted.reshape(-1, 128, 3)).quantize(256, kmeans=1)
     colours = np.reshape(palette.getpalette(), (-1, 3))
-    colours[colours.min(axis=1).argmax()] = 255  # paper stays white
+    colours[colours.min(axis=1) >= 245] = 255  # paper stays white
     palette.putpalette(colours.ravel().tolist())
     return image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
 
