@@ -108,7 +108,7 @@ def test_errors_are_one_sentence(run, dataset, faces, tmp_path):
         evaluate(run, dataset, preset="mine")
     with pytest.raises(WsdlError, match="0 partial pictures in test"):
         evaluate(run, faces)
-    with pytest.raises(WsdlError, match="config.json: no such file"):
+    with pytest.raises(WsdlError, match=r"config\.json: no such file"):
         evaluate(tmp_path, dataset)
 
 

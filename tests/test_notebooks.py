@@ -1,14 +1,20 @@
 """Notebooks as programs, and the committed series."""
 
+import base64
+import inspect
 import json
 import re
+from io import BytesIO
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from wsdl import notebooks, report
 from wsdl.files import WsdlError, read_json, write_json
+from wsdl.generators import schedule
 
 LESSONS = sorted(notebooks.LESSONS.glob("*.ipynb"))
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -73,7 +79,7 @@ def test_page_is_one_offline_file_without_parameters_and_links_to_pages(good):
     assert "seed = 21" not in text  # the cell that papermill injects
     assert 'href="98_other.html"' in text
     assert not re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=.?(?!data:)\w", text)
-    assert "<details class=\"code\" open" in text
+    assert '<details class="code" open' in text
 
 
 def test_failed_run_says_which_cell_and_is_still_converted(bad):
@@ -119,6 +125,18 @@ def test_tidy_keeps_what_is_said_and_drops_traces_of_the_run(good, tmp_path):
     assert notebooks.WIDGET not in path.read_text(encoding="utf-8")
 
 
+def test_tidy_makes_large_pictures_lighter_once():
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    buffer = BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG")
+    large = base64.b64encode(buffer.getvalue()).decode()
+    lighter = notebooks.lighter(large)
+    assert len(lighter) < 0.5 * len(large)
+    assert Image.open(BytesIO(base64.b64decode(lighter))).size == (200, 200)
+    assert notebooks.lighter(lighter) == lighter
+    assert notebooks.lighter(PIXEL) == PIXEL
+
+
 def test_two_runs_tidied_are_the_same_bytes(good, tmp_path):
     toy, page = good
     again = notebooks.run(toy, tmp_path, {"seed": 21}).with_suffix(".ipynb")
@@ -155,8 +173,15 @@ def test_index_of_an_empty_folder_says_so(tmp_path):
 
 
 def test_index_escapes_what_it_shows(tmp_path):
-    run = {"status": "failed", "seconds": 1.0, "notebook": "01_x.ipynb", "title": "<b>", "question": "a<b",
-           "parameters": {"images": "<img>"}, "error": "<script>"}
+    run = {
+        "status": "failed",
+        "seconds": 1.0,
+        "notebook": "01_x.ipynb",
+        "title": "<b>",
+        "question": "a<b",
+        "parameters": {"images": "<img>"},
+        "error": "<script>",
+    }
     write_json(tmp_path / "lessons" / "01_x.run.json", run)
     text = report.index(tmp_path).read_text(encoding="utf-8")
     assert not re.findall(r"<b>|a<b|<img>|<script>", text)
@@ -166,6 +191,20 @@ def test_series_is_complete_and_each_lesson_links_to_the_next():
     assert [path.name[:2] for path in LESSONS] == ["01", "02", "03", "04", "05", "06"]
     for lesson, following in zip(LESSONS, LESSONS[1:], strict=False):
         assert f"({following.name})" in nbformat.read(lesson, 4).cells[-1].source
+
+
+def test_lesson_defines_the_p2_weight_with_the_source_of_the_package():
+    cells = [cell.source for cell in nbformat.read(notebooks.LESSONS / "02_making_fakes.ipynb", 4).cells]
+    assert inspect.getsource(schedule.p2_weight).strip() in cells
+
+
+def test_links_inside_a_lesson_lead_somewhere():
+    for lesson in LESSONS:
+        words = "\n".join(c.source for c in nbformat.read(lesson, 4).cells if c.cell_type == "markdown")
+        headings = {name.replace(" ", "-") for name in re.findall(r"^## (.+)$", words, re.M)}
+        anchors = re.findall(r"\(#(.+?)\)", words)
+        assert anchors
+        assert set(anchors) <= headings
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
@@ -193,7 +232,12 @@ def test_committed_lesson_has_the_skeleton(lesson):
     assert list(notebooks.checked(lesson, {})) == []
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     assert [line.split(":")[0] for line in tagged[0].source.splitlines()] == [
-        "out", "profile", "source", "images", "masks", "seed"
+        "out",
+        "profile",
+        "source",
+        "images",
+        "masks",
+        "seed",
     ]
     code = [cell.source for cell in cells if cell.cell_type == "code"]
     assert "wsdl.study.begin(" in code[1]

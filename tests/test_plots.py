@@ -241,7 +241,7 @@ def test_save_keeps_the_colours_of_maps_when_it_must_reduce_colours(tmp_path):
     picture = np.clip(smooth * 255, 0, 255).astype(np.uint8)
     ramp = np.round(colormaps[plots.MAP_COLOURS](np.linspace(0, 1, 480))[:, :3] * 255).astype(np.uint8)
     picture[:20] = ramp
-    picture[-20:] = 255
+    picture[-60:], picture[-20:] = 250, 255
     saved = Image.open(plots.save(Image.fromarray(picture), tmp_path / "figure.png"))
     assert saved.mode == "P"
     assert saved.size == (480, 480)

@@ -1,4 +1,4 @@
-"""The main job: from faces to a table and a report, everything in one study folder. Run again, it does what is missing."""
+"""The main job: from faces to a table and a report, in one study folder. Run again, it does what is missing."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -4,6 +4,7 @@ Beside a notebook that was run stand NAME.ipynb, NAME.html and NAME.run.json. Wh
 writes in the last of these: a notebook whose kernel died looks completed.
 """
 
+import base64
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
+from io import BytesIO
 from pathlib import Path
 
 import nbformat
@@ -20,6 +22,7 @@ from wsdl.progress import say
 
 LESSONS = Path(__file__).parent.parent / "notebooks"  # the committed series, in a checkout
 MINIATURE = LESSONS.parent / "tests" / "miniature.json"  # a profile that takes two minutes
+LARGE = 80_000  # letters of a picture in base64
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 INJECTED = ("injected-parameters", "papermill-error-cell-tag")  # tags of the cells that papermill adds
@@ -180,9 +183,23 @@ def tidy_output(output, count: int):
     data.pop(WIDGET, None)
     if "image/png" in data:
         data.pop("image/jpeg", None)
+        data["image/png"] = lighter(data["image/png"])
     if output.output_type == "execute_result":
         output.execution_count = count
     return output
+
+
+def lighter(png: str) -> str:
+    """A PNG in base64, with 256 colours where it is large: git keeps every version of every notebook."""
+    from PIL import Image
+
+    from wsdl.plots.style import _in_256_colours  # keeps the colours of maps true
+
+    image, smaller = Image.open(BytesIO(base64.b64decode(png))), BytesIO()
+    if len(png) <= LARGE or image.mode == "P":
+        return png
+    _in_256_colours(image.convert("RGB")).save(smaller, "PNG", optimize=True)
+    return min(png, base64.b64encode(smaller.getvalue()).decode(), key=len)
 
 
 # Code can be folded away, and stands open: the lessons are about it.

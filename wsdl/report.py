@@ -90,7 +90,9 @@ def results(path: Path) -> str:
         f'<th class="number">seed</th></tr>\n{rows}</table></div>'
         '<p class="small">Means over partially fake test pictures, with 95&nbsp;% bootstrap intervals over source '
         "faces. IoU and PBCA judge the map at 0.5, pixel by pixel; AP judges the score of the whole picture. Shaded "
-        "rows are controls that look at no picture: a detector that does not beat them has learned nothing.</p>"
+        "rows are controls that look at no picture: a detector that does not beat them has learned nothing. Setup a: "
+        "labels of real and wholly fake pictures; b: labels of real and partially fake ones; c: masks of partially fake "
+        "pictures, no real ones.</p>"
     )
 
 

@@ -14,8 +14,27 @@ from wsdl.data.pictures import open_picture
 from wsdl.files import WsdlError, atomic
 
 # CelebAMask-HQ numbering of the label maps.
-CLASSES = ("background", "skin", "nose", "glasses", "left eye", "right eye", "left brow", "right brow", "left ear",
-           "right ear", "mouth inside", "upper lip", "lower lip", "hair", "hat", "earring", "necklace", "neck", "cloth")
+CLASSES = (
+    "background",
+    "skin",
+    "nose",
+    "glasses",
+    "left eye",
+    "right eye",
+    "left brow",
+    "right brow",
+    "left ear",
+    "right ear",
+    "mouth inside",
+    "upper lip",
+    "lower lip",
+    "hair",
+    "hat",
+    "earring",
+    "necklace",
+    "neck",
+    "cloth",
+)
 
 # The six regions that the paper repaints (section 3), as classes of the label map.
 COMPONENTS = {"skin": (1,), "hair": (13,), "eyes": (4, 5), "mouth": (10, 11, 12), "nose": (2,), "glasses": (3,)}
@@ -43,14 +62,17 @@ def read_labels(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             if image.mode not in ("P", "L"):
-                raise WsdlError(f"{path}: has mode {image.mode}, but a component mask is a palette or grey picture "
-                                f"of class numbers 0-{len(CLASSES) - 1}.")
+                raise WsdlError(
+                    f"{path}: has mode {image.mode}, but a component mask is a palette or grey picture "
+                    f"of class numbers 0-{len(CLASSES) - 1}."
+                )
             labels = np.asarray(image)
     except OSError as error:
         raise WsdlError(f"{path}: cannot be read as a picture ({error}).") from None
     if labels.max() >= len(CLASSES):
-        raise WsdlError(f"{path}: has the unknown class {labels.max()}; CelebAMask-HQ classes are "
-                        f"0-{len(CLASSES) - 1}.")
+        raise WsdlError(
+            f"{path}: has the unknown class {labels.max()}; CelebAMask-HQ classes are 0-{len(CLASSES) - 1}."
+        )
     return labels
 
 

@@ -12,6 +12,7 @@ from wsdl.files import seed_for
 from wsdl.fit import fit
 from wsdl.generators.diffusion import P2, p2_loss
 from wsdl.generators.unet import SmallUNet
+from wsdl.plots import grid
 from wsdl.progress import say
 from wsdl.runs import Run
 
@@ -61,7 +62,7 @@ def train_p2(
 
     def check(net, seen: int) -> dict:
         pictures = P2(net, dataset.size).sample(SAMPLES, seed)
-        write_picture(run.path(f"samples/{seen:08d}.png"), sheet(pictures))
+        write_picture(run.path(f"samples/{seen:08d}.png"), np.asarray(grid(pictures)))
         return {}
 
     fit(
@@ -73,7 +74,8 @@ def train_p2(
         batch=batch,
         rate=rate,
         check_every=check_every,
-        clip=1.0, ema_decay=ema_decay,
+        clip=1.0,
+        ema_decay=ema_decay,
         what="training p2",
     )
     run.report("done")
@@ -91,9 +93,3 @@ def training_batch(faces: np.ndarray, batch: int, seed: int, step: int):
     source = torch.Generator().manual_seed(seed_for(seed, "p2 noise", step))
     t = torch.randint(0, 1000, (batch,), generator=source).to(x0.device)
     return x0, t, torch.randn(x0.shape, generator=source).to(x0.device)
-
-
-def sheet(pictures: np.ndarray, columns: int = 8) -> np.ndarray:
-    """Pictures [n, S, S, 3] side by side, `columns` in a row."""
-    rows = [np.concatenate(list(pictures[i : i + columns]), axis=1) for i in range(0, len(pictures), columns)]
-    return np.concatenate([row for row in rows if row.shape == rows[0].shape], axis=0)

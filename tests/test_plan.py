@@ -1,0 +1,69 @@
+"""The plan predicts the work that is left, and nothing for what is done."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from wsdl import bench
+from wsdl.files import WsdlError, write_json
+from wsdl.plan import describe, duration, plan
+from wsdl.profiles import load_profile
+from wsdl.study import Study
+
+
+@pytest.fixture
+def study(tmp_path):
+    changes = {
+        "size": 32,
+        "generator": {"images": 1000, "channels": [16, 32]},
+        "fakes": {"full": 10, "partial": 20, "ddim_steps": 5, "T": 10, "jump_length": 2, "resamplings": 2, "batch": 4},
+        "patches": {"input_size": 48, "images": 100, "images_c": 200, "batch": 8},
+    }
+    (tmp_path / "p.json").write_text(json.dumps(changes))
+    return Study(tmp_path / "out", load_profile(str(tmp_path / "p.json")), "made-up")
+
+
+def test_a_new_study_has_all_to_do(study):
+    stages = plan(study)
+    assert [stage.name for stage in stages] == [
+        "faces",
+        "generator",
+        "fakes",
+        *(f"patches {s}" for s in "abc"),
+        "lessons",
+    ]
+    assert all(stage.seconds > 0 for stage in stages)
+    text = describe(stages)
+    assert "train P2 on 1,000 pictures" in text
+    assert "10 full (5 network calls each), 20 partial (18 each): 410 calls" in text
+    assert "in all" in text
+
+
+def test_what_is_done_costs_nothing(study):
+    write_json(study.out / "p2" / "run.json", {"status": "done"})
+    write_json(study.run_folder("patches", "b") / "run.json", {"status": "done"})
+    seconds = {stage.name: stage.seconds for stage in plan(study)}
+    assert seconds["generator"] == 0
+    assert seconds["patches b"] == 0
+    assert seconds["patches a"] > 0
+
+
+def test_durations_read_well():
+    assert [duration(s) for s in (0, 45, 600, 9000)] == ["done", "45 s", "10 min", "2.5 h"]
+
+
+def test_wrong_sources_are_one_sentence(tmp_path):
+    with pytest.raises(WsdlError, match="--source: is 'moon', but must be made-up or photos"):
+        Study(tmp_path, load_profile("quick"), "moon")
+    with pytest.raises(WsdlError, match="--images: missing"):
+        Study(tmp_path, load_profile("quick"), "photos")
+
+
+def test_the_benchmark_gives_ratios_to_its_baseline(monkeypatch):
+    monkeypatch.setattr(bench, "INPUT", 96)
+    table = bench.patches(batch=2, seconds=0.2)
+    assert isinstance(table, pd.DataFrame)
+    assert table.loop[0] == "fp32, NCHW (baseline)"
+    assert table.ratio[0] == 1
+    assert table.ratio[1] == pytest.approx(table["pictures/s"][1] / table["pictures/s"][0], rel=0.05)
