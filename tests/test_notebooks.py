@@ -5,6 +5,7 @@ import inspect
 import json
 import re
 from io import BytesIO
+from itertools import pairwise
 
 import nbformat
 import numpy as np
@@ -189,7 +190,7 @@ def test_index_escapes_what_it_shows(tmp_path):
 
 def test_series_is_complete_and_each_lesson_links_to_the_next():
     assert [path.name[:2] for path in LESSONS] == ["01", "02", "03", "04", "05", "06"]
-    for lesson, following in zip(LESSONS, LESSONS[1:], strict=False):
+    for lesson, following in pairwise(LESSONS):
         assert f"({following.name})" in nbformat.read(lesson, 4).cells[-1].source
 
 

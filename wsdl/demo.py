@@ -3,61 +3,87 @@
 from dataclasses import replace
 from pathlib import Path
 
-from wsdl import notebooks, report
+import pandas as pd
+
+from wsdl import notebooks, plots, report
 from wsdl.evaluate import frame
-from wsdl.files import WsdlError, atomic
+from wsdl.files import WsdlError, atomic, read_json, sha256
 from wsdl.plan import describe, plan
 from wsdl.profiles import load_profile, to_dict
 from wsdl.progress import say
-from wsdl.runs import claim
+from wsdl.runs import claim, read_stats
 from wsdl.study import Study
+from wsdl.train import SETUPS
 
 
 def demo(out: Path, profile: str, source: str, images: str, masks: str, p2_weights: str, seed: int) -> Path:
     """Run the whole study into `out` and return the path of the report. WsdlError if a lesson failed."""
     settings = load_profile(profile)
     if p2_weights:
-        settings = replace(
-            settings, p2_weights=str(Path(p2_weights).resolve()) if Path(p2_weights).exists() else p2_weights
-        )
-    out = Path(out).resolve()
-    study = Study(
-        out, settings, source, *(str(Path(folder).resolve()) if folder else "" for folder in (images, masks)), seed
-    )
-    claim(out / "study.json", {"source": source, "seed": seed, "profile": to_dict(settings)})
-    claim(out / "profile.json", to_dict(settings))
+        settings = replace(settings, p2_weights=absolute(p2_weights))
+    study = Study(Path(out).resolve(), settings, source, absolute(images), absolute(masks), seed)
+    claim(study.out / "study.json", {"source": source, "seed": seed, "profile": to_dict(settings)})
+    claim(study.out / "profile.json", to_dict(settings))
 
     study.faces()
     say(describe(plan(study)))
     study.fakes()
-    results = frame([study.scores("patches", setup) for setup in "abc"])
-    with atomic(out / "results.csv") as temporary:
+    results = frame([study.scores("patches", setup) for setup in SETUPS])
+    with atomic(study.out / "results.csv") as temporary:
         results.to_csv(temporary, index=False)
-    done = run_lessons(study, str(out / "profile.json"))
-    page = report.index(out)
+    draw_figures(study)
+    done = run_lessons(study, str(study.out / "profile.json"))
+    page = report.index(study.out)
     if not done:
         raise WsdlError(f"{page}: some lessons failed; the report names the cells.")
     return page
 
 
+def absolute(path: str) -> str:
+    """`path` as an absolute one where it exists; hub ids and "" stay as they are."""
+    return str(Path(path).resolve()) if path and Path(path).exists() else path
+
+
+def draw_figures(study: Study) -> None:
+    """The two figures of the report: maps of all setups beside the masks, and how training went."""
+    dataset = study.faces()
+    chosen = one_of_each(dataset.select(kind="partial", split="test"))
+    pictures, masks = dataset.images[chosen.index], dataset.masks[chosen.index]
+    found = {f"setup {s}": study.detector("patches", s).predict(pictures).maps for s in SETUPS}
+    plots.save(plots.maps(pictures, masks, found, rows=list(chosen.component)), study.out / "figures" / "1-maps.png")
+    stats = {f"setup {s}": read_stats(study.run_folder("patches", s)) for s in SETUPS}
+    plots.save(plots.curves(stats), study.out / "figures" / "2-training.png")
+
+
+def one_of_each(fakes: pd.DataFrame) -> pd.DataFrame:
+    """The first fake of each component, each of another face where there are enough: not chosen by how it turned out."""
+    return fakes.sort_values("path").drop_duplicates("source_id").drop_duplicates("component")
+
+
 def run_lessons(study: Study, profile: str) -> bool:
     """Run every notebook of the series in `study`, a failed one never stopping the others; did all succeed?
 
-    A lesson that is done is not run again.
+    A lesson that succeeded is not run again while its text, its parameters and the study's results are the same.
     """
     fine = True
-    parameters = {
-        "out": str(study.out),
-        "profile": profile,
-        "source": study.source,
-        "images": study.images,
-        "masks": study.masks,
-        "seed": study.seed,
-    }
-    for notebook in notebooks.lessons():
+    parameters = {"out": str(study.out), "profile": profile, "source": study.source, "images": study.images,
+                  "masks": study.masks, "seed": study.seed}  # fmt: skip
+    for lesson in notebooks.lessons():
+        made_of = {"lesson": sha256(lesson), "results": results_of(study)}
+        status = study.out / "lessons" / f"{lesson.stem}.run.json"
+        old = read_json(status) if status.exists() else {}
+        if old.get("status") == "done" and (old["parameters"], old["made_of"]) == (parameters, made_of):
+            continue
         try:
-            notebooks.run(notebook, study.out / "lessons", parameters)
+            say(f"lesson {lesson.stem}")
+            notebooks.run(lesson, study.out / "lessons", parameters, made_of)
         except WsdlError as error:
             say(str(error))
             fine = False
     return fine
+
+
+def results_of(study: Study) -> str:
+    """What tells the results in this study from others; "" while there are none."""
+    table = study.out / "results.csv"
+    return sha256(table) if table.exists() else ""

@@ -37,8 +37,10 @@ def lessons() -> list[Path]:
     return found
 
 
-def run(notebook: Path, out_folder: Path, parameters: dict) -> Path:
+def run(notebook: Path, out_folder: Path, parameters: dict, made_of: dict | None = None) -> Path:
     """Run `notebook` with `parameters` and return the page made of it, `out_folder`/NAME.html.
+
+    made_of is noted in NAME.run.json: what a caller compares, to tell whether the lesson must be run again.
 
     Raises WsdlError for a parameter that the notebook does not have, and, after writing everything that there is to
     see, for a cell that failed.
@@ -51,6 +53,7 @@ def run(notebook: Path, out_folder: Path, parameters: dict) -> Path:
         "title": title(notebook),
         "question": question(notebook),
         "parameters": parameters,
+        "made_of": made_of,
     }
     out_folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()

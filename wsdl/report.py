@@ -91,8 +91,8 @@ def results(path: Path) -> str:
         '<p class="small">Means over partially fake test pictures, with 95&nbsp;% bootstrap intervals over source '
         "faces. IoU and PBCA judge the map at 0.5, pixel by pixel; AP judges the score of the whole picture. Shaded "
         "rows are controls that look at no picture: a detector that does not beat them has learned nothing. Setup a: "
-        "labels of real and wholly fake pictures; b: labels of real and partially fake ones; c: masks of partially fake "
-        "pictures, no real ones.</p>"
+        "labels of real and wholly fake pictures; b: labels of real and partially fake pictures; c: masks of partially "
+        "fake pictures, no real ones.</p>"
     )
 
 

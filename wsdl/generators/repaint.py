@@ -37,7 +37,9 @@ def repaint(
     resamplings: int = 10,  # times each stretch is run
     on_step: Callable | None = None,  # on_step(t, x_t), called after each network call
 ) -> torch.Tensor:
-    """The whole pictures [n, C, H, W]; known pixels come back slightly altered, paste them yourself if it matters."""
+    """The whole pictures [n, C, H, W]. The last step takes the known part from `known`, without noise: it comes back
+    as it was, up to rounding. Where `known` is not pixels but latents, decoding alters it all the same.
+    """
     steps = scheduler(T, jump_length, resamplings)
     x, sources = noise_like(tuple(known.shape[1:]), seeds)
     x, keep = x.to(known.device), 1 - holes.to(known.dtype)  # the scheduler's mask is 1 = keep
