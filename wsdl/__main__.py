@@ -188,10 +188,12 @@ def notebooks_run(
     seed: Seed = 0,
 ):
     """Run the series in OUT; what is there already is loaded."""
-    from wsdl.demo import run_lessons
+    from wsdl.demo import absolute, run_lessons
     from wsdl.study import Study, load_profile
 
-    if not run_lessons(Study(out, load_profile(profile), source, images, masks, seed), profile):
+    profile = absolute(profile)
+    study = Study(out.resolve(), load_profile(profile), source, absolute(images), absolute(masks), seed)
+    if not run_lessons(study, profile):
         raise typer.Exit(1)
 
 

@@ -56,7 +56,7 @@ def draw_figures(study: Study) -> None:
 
 
 def one_of_each(fakes: pd.DataFrame) -> pd.DataFrame:
-    """The first fake of each component, each of another face where there are enough: not chosen by how it turned out."""
+    """The first fake of each component, each of another face: not chosen by how it turned out."""
     return fakes.sort_values("path").drop_duplicates("source_id").drop_duplicates("component")
 
 

@@ -196,12 +196,12 @@ def lighter(png: str) -> str:
     """A PNG in base64, with 256 colours where it is large: git keeps every version of every notebook."""
     from PIL import Image
 
-    from wsdl.plots.style import _in_256_colours  # keeps the colours of maps true
+    from wsdl.plots.style import in_256_colours  # keeps the colours of maps true
 
     image, smaller = Image.open(BytesIO(base64.b64decode(png))), BytesIO()
     if len(png) <= LARGE or image.mode == "P":
         return png
-    _in_256_colours(image.convert("RGB")).save(smaller, "PNG", optimize=True)
+    in_256_colours(image.convert("RGB")).save(smaller, "PNG", optimize=True)
     return min(png, base64.b64encode(smaller.getvalue()).decode(), key=len)
 
 
@@ -231,10 +231,9 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
 
 
 def refresh(profile: str = str(MINIATURE), parameters: dict | None = None) -> None:
-    """Run the series on drawn faces and write the tidy results over the committed notebooks.
+    """Run the series on drawn faces, in one study, and write the tidy results over the committed notebooks.
 
-    profile: `quick`, `full` or a JSON file. All lessons share one study; unless every one of them succeeds, none is
-    written.
+    profile: `quick`, `full` or a JSON file. Unless every lesson succeeds, none is written.
     """
     if Path(profile).is_file():
         profile = str(Path(profile).resolve())

@@ -114,14 +114,14 @@ def save(chart: Figure | Image.Image, path: Path) -> Path:
     scale = 1.0
     while len(data) > LIMIT:
         size = tuple(max(1, round(side * scale)) for side in image.size)
-        data = _png(_in_256_colours(image.resize(size, Image.Resampling.LANCZOS)))
+        data = _png(in_256_colours(image.resize(size, Image.Resampling.LANCZOS)))
         scale *= 0.95
     with atomic(Path(path)) as temporary:
         temporary.write_bytes(data)
     return Path(path)
 
 
-def _in_256_colours(image: Image.Image) -> Image.Image:
+def in_256_colours(image: Image.Image) -> Image.Image:
     """`image` with a palette; the colours of maps get their share of it, so that a colour bar stays true."""
     sample = np.asarray(image.resize((128, 128), Image.Resampling.NEAREST)).reshape(-1, 3)  # all pixels take minutes
     ramps = [colormaps[name](np.linspace(0, 1, 64))[:, :3] * 255 for name in (MAP_COLOURS, DIFFERENCE_COLOURS)]
