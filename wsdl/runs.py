@@ -117,11 +117,13 @@ def surroundings() -> dict:
 
 
 def hardware(device) -> str:
+    """The name of the GPU, or of the CPU with the threads in use."""
     import torch
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    cpu = getattr(torch.cpu, "get_capabilities", dict)()
+    return f"{cpu.get('cpu_name') or platform.machine()}, threads: {torch.get_num_threads()}"
 
 
 def git_commit() -> str | None:
