@@ -135,3 +135,12 @@ def test_the_grid_shows_jpeg_blocks():
     blocky = np.asarray(Image.open(file))
     everywhere = np.ones((64, 64), bool)
     assert min(grid(blocky, everywhere)) > max(grid(pixels, everywhere)) + 0.3
+
+
+def test_a_grid_shows_at_its_own_period():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(90, 110, (64, 64, 3)).astype(np.uint8)
+    printed = pixels + 40 * ((np.arange(64) // 4 + np.arange(64)[:, None] // 4) % 2)[..., None].astype(np.uint8)
+    everywhere = np.ones((64, 64), bool)
+    assert max(np.abs(grid(pixels, everywhere, period=4))) < 0.2
+    assert min(grid(printed, everywhere, period=4)) > 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from wsdl.data.check import check
 from wsdl.files import read_json
 
 ROOT = Path(__file__).parent.parent
@@ -54,6 +55,10 @@ def test_every_lesson_ran(study):
     assert len(reports) == 6
     assert {read_json(path)["status"] for path in reports} == {"done"}
     assert all((path.parent / path.name.replace(".run.json", ".html")).exists() for path in reports)
+
+
+def test_the_dataset_passes_its_own_check(study):
+    assert check(study[0] / "data") == []
 
 
 def test_a_second_call_does_only_what_is_missing(study):

@@ -129,13 +129,16 @@ def spectrum(pixels: np.ndarray, outside: np.ndarray) -> list[float]:
     return energies
 
 
-def grid(pixels: np.ndarray, outside: np.ndarray) -> list[float]:
-    """Log ratio of steps across the borders of 8 x 8 blocks (JPEG's) to steps elsewhere, along rows and columns."""
+def grid(pixels: np.ndarray, outside: np.ndarray, period: int = 8) -> list[float]:
+    """Log ratio of steps across block borders to steps elsewhere, along rows and columns: 0 where there is no grid.
+
+    A period of 8 px is JPEG's; a network that works on patches of p pixels may print one of p.
+    """
     ratios = []
     for axis in (0, 1):
         steps = np.abs(np.diff(pixels.astype(np.float32).mean(axis=2), axis=axis))
         seen = outside.take(range(1, outside.shape[axis]), axis)
-        border = np.expand_dims(np.arange(steps.shape[axis]) % 8 == 7, 1 - axis) & seen
+        border = np.expand_dims(np.arange(steps.shape[axis]) % period == period - 1, 1 - axis) & seen
         inner = seen & ~border
         ratios.append(np.log((steps[border].mean() + 1e-3) / (steps[inner].mean() + 1e-3)) if border.any() else 0.0)
     return ratios

@@ -7,7 +7,7 @@ import pandas as pd
 from wsdl.data.layout import SPLITS, Dataset, check_splits, finish_manifest, read_manifest
 from wsdl.data.masks import read_labels, read_mask
 from wsdl.data.parallel import each
-from wsdl.data.pictures import read_picture
+from wsdl.data.pictures import SUFFIXES, read_picture
 from wsdl.files import WsdlError, read_json, sha256
 
 AREA_ROUNDING = 1e-5  # the manifest keeps six digits
@@ -96,14 +96,14 @@ def leaks(table: pd.DataFrame, folder: Path) -> list[str]:
 
 
 def strangers(table: pd.DataFrame, folder: Path) -> list[str]:
-    """Files in the folders of the layout that no row of the manifest names."""
+    """Pictures in the folders of the layout that no row of the manifest names."""
     known = {folder / name for name in (*table.path, *table["mask"]) if name}
     known |= {components_of(folder, row) for row in table[table.kind == "real"].itertuples()}
     return [
         f"{path}: is not in the manifest; remove it, or make the manifest again."
         for top in ("real", "fake", "components")
         for path in sorted((folder / top).rglob("*"))
-        if path.is_file() and path not in known
+        if path.suffix.lower() in SUFFIXES and path not in known
     ]
 
 

@@ -14,27 +14,9 @@ from wsdl.data.pictures import open_picture
 from wsdl.files import WsdlError, atomic
 
 # CelebAMask-HQ numbering of the label maps.
-CLASSES = (
-    "background",
-    "skin",
-    "nose",
-    "glasses",
-    "left eye",
-    "right eye",
-    "left brow",
-    "right brow",
-    "left ear",
-    "right ear",
-    "mouth inside",
-    "upper lip",
-    "lower lip",
-    "hair",
-    "hat",
-    "earring",
-    "necklace",
-    "neck",
-    "cloth",
-)
+CLASSES = ("background", "skin", "nose", "glasses", "left eye", "right eye", "left brow", "right brow", "left ear",
+           "right ear", "mouth inside", "upper lip", "lower lip", "hair", "hat", "earring", "necklace", "neck",
+           "cloth")  # fmt: skip
 
 # The six regions that the paper repaints (section 3), as classes of the label map.
 COMPONENTS = {"skin": (1,), "hair": (13,), "eyes": (4, 5), "mouth": (10, 11, 12), "nose": (2,), "glasses": (3,)}

@@ -37,14 +37,8 @@ def prepare(
     check_pairs(pictures, labels, images, masks)
     splits = split_names(list(pictures), seed)
     names = hashlib.sha256("\n".join(pictures).encode()).hexdigest()[:16]
-    recipe = {
-        "source": source,
-        "size": size,
-        "seed": seed,
-        "pictures": len(pictures),
-        "names": names,
-        "masks": bool(masks),
-    }
+    recipe = {"source": source, "size": size, "seed": seed, "pictures": len(pictures), "names": names,
+              "masks": bool(masks)}  # fmt: skip
     out = Path(out)
     claim(out / "recipe.json", recipe)
     finish_manifest(out)
@@ -63,31 +57,15 @@ def prepare(
                     raise
                 return say(f"skipped: {error}")
             write_face(path, components, *face)
-        return {
-            "path": str(path.relative_to(out)),
-            "mask": "",
-            "kind": "real",
-            "generator": "",
-            "component": "",
-            "area": 0.0,
-            "source_id": name,
-            "split": splits[name],
-            "sha256": sha256(path),
-        }
+        return {"path": str(path.relative_to(out)), "mask": "", "kind": "real", "generator": "", "component": "",
+                "area": 0.0, "source_id": name, "split": splits[name], "sha256": sha256(path)}  # fmt: skip
 
     rows = [row for row in each(one, pictures, "preparing faces") if row]
     if not rows:
         raise WsdlError(f"{images}: holds no usable picture; all {len(pictures)} were skipped.")
-    info = {
-        "name": source,
-        "size": size,
-        "licence": licence,
-        "made_by": {
-            "command": f"python -m wsdl data prepare --source {source} --size {size} --seed {seed}",
-            "seed": seed,
-            "version": __version__,
-        },
-    }
+    made_by = {"command": f"python -m wsdl data prepare --source {source} --size {size} --seed {seed}", "seed": seed,
+               "version": __version__}  # fmt: skip
+    info = {"name": source, "size": size, "licence": licence, "made_by": made_by}
     write_manifest(out, pd.DataFrame(rows, columns=COLUMNS), info)
 
 
