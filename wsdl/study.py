@@ -43,14 +43,17 @@ class Study:
     def generator(self):
         """The P2 generator: named weights, or the small model, trained on this study's faces if need be."""
         from wsdl.generators.diffusion import load_p2
+
+        self.train_generator()
+        return load_p2(self.p2_weights)
+
+    def train_generator(self) -> None:
+        """Train the small P2 model, unless it is trained already or the profile names other weights."""
         from wsdl.generators.train import train_p2
         from wsdl.runs import is_done
 
-        if self.profile.p2_weights:
-            return load_p2(self.profile.p2_weights)
-        if not is_done(self.out / "p2"):
+        if not self.profile.p2_weights and not is_done(self.out / "p2"):
             train_p2(self.faces().folder, self.out / "p2", seed=self.seed, **vars(self.profile.generator))
-        return load_p2(self.out / "p2")
 
     @property
     def p2_weights(self) -> str:
@@ -61,7 +64,7 @@ class Study:
         from wsdl.generators.fakes import generate_full, generate_partial
 
         faces, settings = self.faces(), self.profile.fakes
-        self.generator()
+        self.train_generator()
         generate_full(
             faces.folder, self.p2_weights, settings.full, self.seed, steps=settings.ddim_steps, batch=settings.batch
         )

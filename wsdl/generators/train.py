@@ -11,6 +11,7 @@ from wsdl.device import to_unit
 from wsdl.files import seed_for
 from wsdl.fit import fit
 from wsdl.generators.diffusion import P2, p2_loss
+from wsdl.generators.plan import digest
 from wsdl.generators.unet import SmallUNet
 from wsdl.plots import grid
 from wsdl.progress import say
@@ -38,20 +39,11 @@ def train_p2(
     Only real faces of the train split are seen, mirrored half of the time.
     """
     dataset = Dataset(data)
-    faces = dataset.images[dataset.select(kind="real", split="train").index]  # uint8 [n, S, S, 3]
-    config = {
-        "generator": "p2",
-        "data": str(data),
-        "size": dataset.size,
-        "channels": list(channels),
-        "patch": patch,
-        "images": images,
-        "batch": batch,
-        "rate": rate,
-        "gamma": gamma,
-        "ema_decay": ema_decay,
-        "seed": seed,
-    }
+    rows = dataset.select(kind="real", split="train")
+    faces = dataset.images[rows.index]  # uint8 [n, S, S, 3]
+    config = {"generator": "p2", "faces": digest(rows), "size": dataset.size, "channels": list(channels),
+              "patch": patch, "images": images, "batch": batch, "rate": rate, "gamma": gamma, "ema_decay": ema_decay,
+              "seed": seed}  # fmt: skip
     torch.manual_seed(seed)
     model = SmallUNet(dataset.size, tuple(channels), patch)  # before the run begins: it refuses sizes that do not fit
     run = Run(out, config)
