@@ -111,13 +111,15 @@ def test_label_loss_is_the_mean_over_all_patches():
     assert torch.allclose(Patches.loss_labels(logits, labels), by_hand)
 
 
-def test_mask_loss_wants_fake_where_more_than_half_a_cell_is():
+def test_mask_loss_is_least_where_each_patch_says_which_part_is_painted():
     masks = torch.zeros(1, 8, 8, dtype=torch.uint8)
     masks[0, :4, :4] = 1  # one whole cell of a 2 x 2 map
-    masks[0, 4:, :2] = 1  # exactly half of another: not more than half
-    target = torch.tensor([[[1, 0], [0, 0]]])
-    logits = F.one_hot(target, 2).permute(0, 3, 1, 2).float() * 50
-    assert Patches.loss_masks(logits, masks) < 1e-6
+    masks[0, 4:, :1] = 1  # a quarter of another
+    part = torch.tensor([[[1.0, 0.0], [0.25, 0.0]]])
+    right = torch.stack([1 - part, part], dim=1).clamp_min(1e-9).log()
+    entropy = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75)) / 4  # no answer can do better: one of four cells is mixed
+    assert Patches.loss_masks(right, masks) == pytest.approx(entropy, abs=1e-5)
+    assert all(Patches.loss_masks(right + d * torch.randn_like(right), masks) > entropy for d in (0.1, 1.0))
 
 
 def test_prediction_is_one_map_and_one_score_a_picture():
