@@ -198,11 +198,15 @@ def notebooks_run(
 
 
 @lessons.command()
-def refresh():
-    """Rerun the series in miniature on made-up faces and write the committed copies."""
+def refresh(
+    study: Annotated[
+        Path | None, typer.Option(help="A finished study by ci/demo.sh, so that nothing is trained.")
+    ] = None,
+):
+    """Rerun the series as ci/demo.sh does and write the committed copies."""
     from wsdl.notebooks import refresh as run_refresh
 
-    run_refresh()
+    run_refresh(study=study)
 
 
 @lessons.command()

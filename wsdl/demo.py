@@ -50,9 +50,9 @@ def draw_figures(study: Study) -> None:
     chosen = one_of_each(dataset.select(kind="partial", split="test"))
     pictures, masks = dataset.images[chosen.index], dataset.masks[chosen.index]
     found = {f"setup {s}": study.detector("patches", s).predict(pictures).maps for s in SETUPS}
-    plots.save(plots.maps(pictures, masks, found, rows=list(chosen.component)), study.out / "figures" / "1-maps.png")
+    plots.save(plots.maps(pictures, masks, found, rows=list(chosen.component)), study.out / "figures" / "maps.png")
     stats = {f"setup {s}": read_stats(study.run_folder("patches", s)) for s in SETUPS}
-    plots.save(plots.curves(stats), study.out / "figures" / "2-training.png")
+    plots.save(plots.curves(stats), study.out / "figures" / "training.png")
 
 
 def one_of_each(fakes: pd.DataFrame) -> pd.DataFrame:

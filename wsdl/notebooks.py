@@ -4,7 +4,6 @@ Beside a notebook that was run stand NAME.ipynb, NAME.html and NAME.run.json. Wh
 writes in the last of these: a notebook whose kernel died looks completed.
 """
 
-import base64
 import json
 import os
 import re
@@ -12,20 +11,16 @@ import shutil
 import sys
 import tempfile
 import time
-from io import BytesIO
 from pathlib import Path
 
 import nbformat
 
 from wsdl.files import WsdlError, write_json, write_text
 from wsdl.progress import say
+from wsdl.tidy import INJECTED, WIDGET, tidy
 
 LESSONS = Path(__file__).parent.parent / "notebooks"  # the committed series, in a checkout
-MINIATURE = LESSONS.parent / "tests" / "miniature.json"  # a profile that takes two minutes
-LARGE = 80_000  # letters of a picture in base64
-KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
-WIDGET = "application/vnd.jupyter.widget-view+json"
-INJECTED = ("injected-parameters", "papermill-error-cell-tag")  # tags of the cells that papermill adds
+SMALL = LESSONS.parent / "ci" / "demo.json"  # the profile of the committed copies
 HIDDEN = ("parameters", *INJECTED, "remove-cell")  # tags of the cells that a page does without
 
 
@@ -132,16 +127,11 @@ def sentence(notebook: Path, done: Path, error: Exception) -> str:
         reason = f"{type(error).__name__}: {reason}"
     cells = nbformat.read(done, 4).cells if done.exists() else []
     own = [cell for cell in cells if not set(INJECTED) & set(cell.metadata.get("tags", []))]
-    for number, cell in enumerate(own, start=1):
-        if cell.cell_type == "code" and not answered(cell):
-            first = next(iter(cell.source.splitlines()), "")
-            return f"{notebook.name}: cell {number} (`{first}`) failed: {reason}"
-    return f"{notebook.name}: did not run: {reason}"
-
-
-def answered(cell) -> bool:
-    """Whether the kernel came back from `cell` without an error; one that it died in has no execution count."""
-    return cell.execution_count is not None and not any(out.output_type == "error" for out in cell.outputs)
+    begun = [n for n, cell in enumerate(own) if cell.metadata.get("papermill", {}).get("start_time")]
+    if not begun:
+        return f"{notebook.name}: did not run: {reason}"
+    first = next(iter(own[begun[-1]].source.splitlines()), "")  # nothing is begun after a failure
+    return f"{notebook.name}: cell {begun[-1] + 1} (`{first}`) failed: {reason}"
 
 
 def title(notebook: Path) -> str:
@@ -156,53 +146,6 @@ def question(notebook: Path) -> str:
     """The question that `notebook` puts after "**Question:**" in its first cell, or nothing."""
     found = re.search(r"\*\*Question:\*\* (.+)", nbformat.read(notebook, 4).cells[0].source)
     return found.group(1).strip() if found else ""
-
-
-def tidy(notebook: Path) -> None:
-    """Rewrite `notebook` so that two runs give the same bytes: source, tags and outputs stay, traces of the run go."""
-    book = nbformat.read(notebook, 4)
-    book.cells = [cell for cell in book.cells if not set(INJECTED) & set(cell.metadata.get("tags", []))]
-    book.metadata = {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}}
-    count = 0
-    for number, cell in enumerate(book.cells):
-        tags = cell.metadata.get("tags", [])
-        cell.id, cell.metadata = f"c{number:02d}", {"tags": tags} if tags else {}
-        if cell.cell_type == "code":
-            count += 1
-            cell.execution_count = count
-            cell.outputs = [tidy_output(output, count) for output in cell.outputs if keep(output)]
-    book.nbformat_minor = 5
-    write_text(Path(notebook), nbformat.writes(book) + "\n")
-
-
-def keep(output) -> bool:
-    """Whether git should see `output`: not what went to stderr, not a widget with nothing else to show for it."""
-    return output.get("name") != "stderr" and list(output.get("data", ())) not in ([WIDGET], [WIDGET, "text/plain"])
-
-
-def tidy_output(output, count: int):
-    """`output` without widget views, and without the JPEG that Pillow adds to each PNG."""
-    data = output.get("data", {})
-    data.pop(WIDGET, None)
-    if "image/png" in data:
-        data.pop("image/jpeg", None)
-        data["image/png"] = lighter(data["image/png"])
-    if output.output_type == "execute_result":
-        output.execution_count = count
-    return output
-
-
-def lighter(png: str) -> str:
-    """A PNG in base64, with 256 colours where it is large: git keeps every version of every notebook."""
-    from PIL import Image
-
-    from wsdl.plots.style import in_256_colours  # keeps the colours of maps true
-
-    image, smaller = Image.open(BytesIO(base64.b64decode(png))), BytesIO()
-    if len(png) <= LARGE or image.mode == "P":
-        return png
-    in_256_colours(image.convert("RGB")).save(smaller, "PNG", optimize=True)
-    return min(png, base64.b64encode(smaller.getvalue()).decode(), key=len)
 
 
 # Code can be folded away, and stands open: the lessons are about it.
@@ -230,10 +173,11 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
     write_text(Path(html), page(title(notebook), (banner(problem) if problem else "") + body))
 
 
-def refresh(profile: str = str(MINIATURE), parameters: dict | None = None) -> None:
-    """Run the series on drawn faces, in one study, and write the tidy results over the committed notebooks.
+def refresh(profile: str = str(SMALL), study: Path | None = None) -> None:
+    """Run the series on drawn faces and write the tidy results over the committed notebooks.
 
-    profile: `quick`, `full` or a JSON file. Unless every lesson succeeds, none is written.
+    profile: `quick`, `full` or a JSON file. study: a finished study of that profile to start from, so that nothing is
+    trained again. Unless every lesson succeeds, none is written.
     """
     if Path(profile).is_file():
         profile = str(Path(profile).resolve())
@@ -241,10 +185,12 @@ def refresh(profile: str = str(MINIATURE), parameters: dict | None = None) -> No
         # The lessons print where the study is: from a copy, that is the same "../out" every time.
         copies = Path(scratch, "notebooks")
         shutil.copytree(LESSONS, copies)
-        shown = {"out": "../out", "profile": profile, "source": "made-up", **(parameters or {})}
+        if study:
+            shutil.copytree(study, Path(scratch, "out"))
         for lesson in lessons():
             say(f"running {lesson.name}")
-            run(copies / lesson.name, Path(scratch, "run"), shown)
+            parameters = {"out": "../out", "profile": profile, "source": "made-up"}
+            run(copies / lesson.name, Path(scratch, "run"), parameters)
         for lesson in lessons():
             tidy(Path(scratch, "run", lesson.name))
             write_text(lesson, Path(scratch, "run", lesson.name).read_text(encoding="utf-8"))

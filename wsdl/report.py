@@ -41,6 +41,12 @@ td.wide { white-space: normal; min-width: 13rem }
 .highlight .mi, .highlight .mf { color: var(--number) } .highlight .c1 { color: var(--faint); font-style: italic }
 """
 
+FIGURES = {
+    "maps": "One test fake of each component, the first by file name, not chosen by how it turned out: the picture, "
+    "where it was painted, and the map of each setup. The outline is the true mask; all maps share one scale.",
+    "training": "Loss on training pictures and on validation pictures, against the pictures seen. Setups a and b are "
+    "judged by labels, setup c by masks, so only curves of one setup compare.",
+}
 SCORES = {"iou": "IoU %", "pbca": "PBCA %", "ap": "AP %"}
 
 
@@ -122,16 +128,15 @@ def text(value) -> str:
 
 
 def figures(out: Path) -> str:
-    """The pictures in OUT/figures, inside the page."""
-    shown = sorted((out / "figures").glob("*.png"))
-    if not shown:
-        return ""
+    """The pictures in OUT/figures that the demo draws, inside the page, each with what it shows."""
+    shown = [(out / "figures" / f"{name}.png", caption) for name, caption in FIGURES.items()]
     images = "".join(
-        f'<p><img alt="{html.escape(path.stem.replace("-", " "))}" src="data:image/png;base64,'
-        f'{base64.b64encode(path.read_bytes()).decode()}"></p>'
-        for path in shown
+        f'<p><img alt="{html.escape(caption)}" src="data:image/png;base64,'
+        f'{base64.b64encode(path.read_bytes()).decode()}"></p><p class="small">{html.escape(caption)}</p>'
+        for path, caption in shown
+        if path.exists()
     )
-    return f"<h2>Figures</h2>{images}"
+    return f"<h2>Figures</h2>{images}" if images else ""
 
 
 def lesson_list(out: Path, lessons: list[dict]) -> str:
