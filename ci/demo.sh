@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job. Without arguments: the whole series in miniature on made-up faces, about 10 minutes on 2 cores.
+# The main job. Without arguments: the whole series in miniature on made-up faces, about 13 minutes on 2 cores.
 # With arguments: those of `python -m wsdl demo`, for example
 #   bash ci/demo.sh --source photos --images DIR --masks DIR --out out/photos
 source "$(dirname "$0")/setup.sh"
