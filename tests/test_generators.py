@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from wsdl.files import WsdlError, seed_for, write_json
 from wsdl.fit import MODEL, save_weights
 from wsdl.generators import schedule
-from wsdl.generators.diffusion import P2, load_p2, p2_loss
+from wsdl.generators.diffusion import P2, load_p2, p2_loss, shift
 from wsdl.generators.unet import FullUNet, SmallUNet
 from wsdl.generators.weights import fingerprint, picture_size
 
@@ -194,7 +194,7 @@ def test_a_network_that_predicts_x0_samples_as_one_that_predicts_noise():
     class Knows(torch.nn.Module):
         def __init__(self, predicts: str):
             super().__init__()
-            self.predicts, self.abar = predicts, schedule.alphas_bar()
+            self.predicts, self.abar, self.patch = predicts, schedule.alphas_bar(), 1
 
         def forward(self, x_t, t):
             x0 = grey.expand_as(x_t)
@@ -203,3 +203,28 @@ def test_a_network_that_predicts_x0_samples_as_one_that_predicts_noise():
     pictures = [P2(Knows(predicts), SIZE).sample(2, seed=0, steps=10) for predicts in ("x0", "noise")]
     assert np.array_equal(*pictures)
     assert (pictures[0] == round(1.25 * 127.5)).all()
+
+
+class Prints(torch.nn.Module):
+    """A network that knows the picture (mid-grey) but prints the grid of its 4-pixel patches into it."""
+
+    predicts, patch = "x0", 4
+
+    def forward(self, x_t, t):
+        x0 = torch.zeros_like(x_t)
+        x0[..., ::4] = 0.3
+        return x0
+
+
+def test_a_patch_network_sees_the_picture_moved_and_answers_in_place():
+    places = {shift(t, 4) for t in range(0, 1000, 5)}
+    assert places == {(down, right) for down in range(4) for right in range(4)}
+    assert shift(7, 1) == (0, 0)
+    p2, x = P2(Prints(), SIZE), torch.zeros(1, 3, SIZE, SIZE)
+    columns = set()
+    for t in range(300, 320):
+        x0 = schedule.x0_from_noise(x, p2.noise(x, t), p2.abar[[t]])
+        printed = (x0[0, 0, 0] > 0.1).nonzero().flatten()
+        assert (printed % 4 == (-shift(t, 4)[1]) % 4).all()
+        columns |= set((printed % 4).tolist())
+    assert columns == {0, 1, 2, 3}  # no column carries the grid at every step

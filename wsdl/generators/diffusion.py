@@ -22,6 +22,11 @@ def p2_loss(model, x0: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, predi
     return (p2_weight(abar, predicts, gamma) * error).mean()
 
 
+def shift(t: int, patch: int) -> tuple[int, int]:
+    """How many pixels down and right (0 .. patch - 1, wrapping around) the picture is moved at step t."""
+    return divmod(seed_for("shift", t) % patch**2, patch)
+
+
 class P2:
     """A trained diffusion model as a generator: `sample` by DDIM, `inpaint` by RePaint."""
 
@@ -35,10 +40,16 @@ class P2:
 
     @torch.no_grad()
     def noise(self, x_t: torch.Tensor, t: int) -> torch.Tensor:
-        """The noise that the network sees in x_t [n, 3, S, S] at step t, whatever it was trained to predict."""
+        """The noise that the network sees in x_t [n, 3, S, S] at step t, whatever it was trained to predict.
+
+        A network that works on patches sees the picture moved by a few pixels, another way at each step, so that the
+        grid of its patches never falls on the same pixels and averages out over the steps.
+        """
         steps = torch.full((len(x_t),), int(t), device=x_t.device)
+        down, right = shift(int(t), self.model.patch)
+        moved = x_t.roll((down, right), dims=(2, 3)).contiguous(memory_format=torch.channels_last)
         with autocast(x_t.device):
-            predicted = self.model(x_t.contiguous(memory_format=torch.channels_last), steps).float()
+            predicted = self.model(moved, steps).float().roll((-down, -right), dims=(2, 3))
         if self.model.predicts == "noise":
             return predicted
         return noise_from_x0(x_t, predicted.clamp(-1, 1), self.abar[steps])

@@ -49,7 +49,7 @@ def train_p2(
     run = Run(out, config)
 
     def loss(net, step: int, share: slice):
-        x0, t, noise = training_batch(faces, batch, seed, step)
+        x0, t, noise = training_batch(faces, batch, patch, seed, step)
         return p2_loss(net, x0[share], t[share], noise[share], predicts="x0", gamma=gamma)
 
     def check(net, seen: int) -> dict:
@@ -75,13 +75,17 @@ def train_p2(
     return P2(model, dataset.size)
 
 
-def training_batch(faces: np.ndarray, batch: int, seed: int, step: int):
-    """Batch `step`: x0 [n, 3, S, S], steps t [n] and noise like x0, a function of seed and step alone."""
+def training_batch(faces: np.ndarray, batch: int, patch: int, seed: int, step: int):
+    """Batch `step`: x0 [n, 3, S, S], steps t [n] and noise like x0, a function of seed and step alone.
+
+    Faces are mirrored half of the time, and move by less than a patch, wrapping around, as they do in sampling.
+    """
     rng = np.random.default_rng(seed_for(seed, "p2 batch", step))
     pictures = faces[rng.integers(len(faces), size=batch)]
     mirror = rng.random(batch) < 0.5
     pictures[mirror] = pictures[mirror, :, ::-1]
-    x0 = to_unit(pictures)
+    down, right = rng.integers(patch, size=2)
+    x0 = to_unit(np.roll(pictures, (down, right), axis=(1, 2)))
     source = torch.Generator().manual_seed(seed_for(seed, "p2 noise", step))
     t = torch.randint(0, 1000, (batch,), generator=source).to(x0.device)
     return x0, t, torch.randn(x0.shape, generator=source).to(x0.device)

@@ -16,7 +16,8 @@ class SmallUNet(nn.Module):
 
     A picture [n, 3, S, S] enters as [n, 3 p^2, S/p, S/p], so that almost all work happens at S/p. Shuffling alone
     prints a grid of period p into the result, a giveaway no real generator has: hence two 3x3 convolutions
-    at full resolution, which see across the borders of patches and see x_t itself.
+    at full resolution, which see across the borders of patches and see x_t itself, and pictures that move by less than
+    a patch in training and in sampling (P2.noise).
     """
 
     predicts = "x0"
@@ -55,6 +56,7 @@ class FullUNet(nn.Module):
     """A full-size U-Net of diffusers that predicts the noise; of 6 output channels the first 3 are it (P2's own)."""
 
     predicts = "noise"
+    patch = 1  # works on single pixels
 
     def __init__(self, unet: UNet2DModel):
         super().__init__()
