@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wsdl.faces.geometry import ramp
 from wsdl.faces.identity import Hair
 
 HANGING = "medium", "long", "curly"  # these fall past the face
@@ -60,7 +61,9 @@ def gathered(roots, eye: np.ndarray) -> Style:
 
 def short(hair: Hair, roots, rng) -> Style:
     """Short at the sides and longer on top, combed to a side, forward, back or up."""
-    x, top, up = roots.template[:, 0], roots.top**2, hair.comb == "up"  # squared: long hair beside the top would flare
+    x, up = roots.template[:, 0], hair.comb == "up"
+    # Long hair only on the middle of the top: beside it, it would stand out over the ears.
+    top = roots.top**2 * (1 - 0.7 * ramp(np.abs(x), 0.035, 0.07))
     length = (0.012 + 0.012 * hair.length) + (0.018 + 0.04 * hair.length) * top
     sign = np.sign(hair.part) or 1.0
     comb = {

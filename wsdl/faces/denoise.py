@@ -1,6 +1,7 @@
 """Take the grain out of a path-traced picture that has few samples, without softening the paint."""
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from wsdl.faces import template
 
@@ -27,3 +28,11 @@ def denoise(light: np.ndarray, guide: np.ndarray, labels: np.ndarray, reach: int
             total += weight[..., None] * np.roll(fall, shift, (0, 1))
             weights += weight[..., None]
     return np.where(smooth[..., None] > 0, total / weights * colours, light)
+
+
+def soften(light: np.ndarray, where: np.ndarray, amount: float) -> np.ndarray:
+    """`light` [H, W, 3] mixed by `amount` (0-1) with its blur `where` [H, W] it is grainy, from pixels there."""
+    inside = where.astype(float)
+    weight = gaussian_filter(inside, 0.8) + 1e-9
+    blurred = gaussian_filter(light * inside[..., None], (0.8, 0.8, 0)) / weight[..., None]
+    return light + amount * inside[..., None] * (blurred - light)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wsdl.faces.geometry import ramp
+
 
 @dataclass
 class Skin:
@@ -120,3 +122,8 @@ class Identity:
     light: Light
     camera: Camera
     background: Background
+
+
+def paleness(hair: np.ndarray) -> float:
+    """How much hair of a colour is like grey and white hair, whose strands are hard to render without grain: 0-1."""
+    return float(ramp(hair.mean(), 0.1, 0.4))

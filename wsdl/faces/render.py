@@ -7,10 +7,10 @@ import numpy as np
 from wsdl.faces import template
 from wsdl.faces.background import behind
 from wsdl.faces.camera import expose
-from wsdl.faces.denoise import denoise
+from wsdl.faces.denoise import denoise, soften
 from wsdl.faces.extra import mi
 from wsdl.faces.glasses import lens_mesh
-from wsdl.faces.identity import Identity
+from wsdl.faces.identity import Identity, paleness
 from wsdl.faces.rig import Rig, rig
 from wsdl.faces.sample import sample_identity
 from wsdl.faces.scene import PAINTED_HEAD, Scene, build
@@ -59,6 +59,7 @@ def photograph(head: Rig, person: Identity, size: int, samples: int) -> tuple[np
         light, rays = look_through(scene, light, rays)
     labels = vote(rays, size)
     light = denoise(light, hits.guide, labels)
+    light = soften(light, labels == template.HAIR, 0.7 * paleness(person.hair.colour))
     light = light * brightness(light, labels, person)
     light = light + (1 - np.clip(alpha, 0, 1)) * behind(person.background, size, rng)
     return expose(light, person.camera, rng), labels

@@ -7,8 +7,8 @@ import numpy as np
 from wsdl.faces import clothes, glasses, hair, skin, template
 from wsdl.faces.camera import View, frame
 from wsdl.faces.eyes import brow_hairs, eyeball, lashes
-from wsdl.faces.geometry import compact, normals, ramp, triangles, unit
-from wsdl.faces.identity import Identity
+from wsdl.faces.geometry import compact, normals, triangles, unit
+from wsdl.faces.identity import Identity, paleness
 from wsdl.faces.light import lights
 from wsdl.faces.rig import Rig
 from wsdl.faces.shapes import PAINTED, bitmap, material, matt, mesh, rgb, ribbons
@@ -90,7 +90,7 @@ def add_hair(scene: Scene, rig: Rig, person: Identity, vertices, outward, middle
     if grown is not None:
         strands, radius = grown
         lighter = np.linspace(0.75, 1.2, strands.shape[1])[None, :, None]  # from root to tip
-        pale = ramp(colour.mean(), 0.1, 0.4)  # grey and white hair would be noisy
+        pale = paleness(person.hair.colour)  # grey and white hair would be noisy
         shades = colour * lighter * np.exp(rng.normal(0, 0.28 - 0.18 * pale, (len(strands), 1, 1)))
         shiny = material(PAINTED, 0.4, 0.25 - 0.15 * pale)
         scene.add("hair", ribbons("hair", strands, radius, camera, shiny, shades), template.HAIR)
@@ -105,7 +105,7 @@ def add_hair(scene: Scene, rig: Rig, person: Identity, vertices, outward, middle
         )
         for name, strip in rig.lashes.items()
     }
-    kept = rng.random(len(brows)) < 0.2 + 0.5 * person.hair.brow
+    kept = rng.random(len(brows)) < 0.3 + 0.6 * person.hair.brow
     shade = np.minimum(colour, [0.25, 0.19, 0.14]) * 0.7 + 0.1 * person.skin.tone
     for side, sign, label in (("l", 1, template.LEFT_BROW), ("r", -1, template.RIGHT_BROW)):
         own = brows[kept & (rig.brow_side == sign)]

@@ -29,7 +29,7 @@ def paint(rig: Rig, person: Identity, rng: np.random.Generator) -> tuple[np.ndar
     grain = np.clip(0.8 + 0.1 * middle + 0.12 * fine, 0, 1.3)
     stubble = np.clip(skin.stubble * beard(rig) * 0.75 * grain, 0, 0.9)
     colour = lay(colour, stubble, skin.tone * 0.12 + dark * 0.4)
-    brows = np.clip(rig.brows * hair.brow * 0.45 * (0.85 + 0.2 * fine), 0, 0.8)
+    brows = np.clip(rig.brows * hair.brow * 0.55 * (0.85 + 0.2 * fine), 0, 0.8)
     colour = lay(colour, brows, dark + 0.06 * skin.tone)
     edge = own_hair_line(rig.above_hair_line, rig.positions, hair) + 0.0025 * fine
     cover = COVER.get(hair.kind, 0.93) * ramp(edge, -0.004, 0.03 if hair.kind == "bald" else 0.008) * (1 - rig.ears)
