@@ -22,6 +22,7 @@ import numpy as np
 from wsdl.data.pictures import write_picture
 from wsdl.faces.batch import name
 out, crashes = Path(sys.argv[1]), Path(sys.argv[1]) / "crashes.txt"
+print("ready", flush=True)
 for line in sys.stdin:
     left = crashes.read_text().split() if crashes.exists() else []
     if line.strip() in left:
@@ -178,14 +179,14 @@ def test_a_face_that_always_crashes_is_named_after_the_others_are_made(stand_in)
 
 
 def test_an_error_of_a_child_is_raised_at_once(tmp_path, monkeypatch):
-    child = "input(); print('failed x.png: cannot be written.', flush=True)"
+    child = "print('ready', flush=True); input(); print('failed x.png: cannot be written.', flush=True)"
     monkeypatch.setattr(batch, "CHILD", ["-c", child])
     with pytest.raises(WsdlError, match=r"x\.png: cannot be written\."):
         batch.render_faces(tmp_path / "out", "studio", 2, workers=1)
 
 
 def test_a_mistake_in_the_child_is_not_tried_again(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(batch, "CHILD", ["-c", "input(); 1 / 0"])
+    monkeypatch.setattr(batch, "CHILD", ["-c", "print('ready', flush=True); input(); 1 / 0"])
     with pytest.raises(RuntimeError, match="face 0: the renderer failed"):
         batch.render_faces(tmp_path / "out", "studio", 1)
     assert capfd.readouterr().err.count("ZeroDivisionError") == 1

@@ -4,9 +4,8 @@
 """
 
 import warnings
-from importlib.metadata import version
 
-from wsdl.files import WsdlError
+from wsdl.faces.needs import missing
 
 try:
     with warnings.catch_warnings():
@@ -15,14 +14,10 @@ try:
         import drjit
         import mitsuba as mi
 except ImportError as error:
-    raise WsdlError(
-        f"Rendered faces need the package {error.name}, which is missing; run: pip install 'wsdl[render]'."
-    ) from None
+    raise missing(error.name) from None
 
 mi.set_variant("scalar_rgb")  # the llvm variants crash on some machines
 mi.set_log_level(mi.LogLevel.Error)
 drjit.set_thread_count(1)  # mitsuba cuts the picture into a part for each thread, and seeds depend on the part
 
-VERSIONS = {name: version(name) for name in ("anny", "mitsuba")}
-
-__all__ = ["VERSIONS", "anny", "mi"]
+__all__ = ["anny", "mi"]

@@ -41,7 +41,7 @@ def paint_eye(angle: np.ndarray, radius: float, eyes: Eyes, rng: np.random.Gener
     streaks = 1 + 0.25 * streaks[None] / (streaks.std() + 1e-6)
     bright = np.interp(angle, [eyes.pupil, limit * 0.55, limit], [1.5, 1.15, 0.55])
     iris = 0.62 * eyes.iris * (streaks * bright)[..., None]
-    white = np.array([0.74, 0.71, 0.69]) - np.array([0.0, 0.10, 0.12]) * ramp(angle, 40, 75)[..., None]
+    white = np.array([0.66, 0.63, 0.61]) - np.array([0.0, 0.10, 0.12]) * ramp(angle, 40, 75)[..., None]
     colour = iris + (white - iris) * ramp(angle, limit - 1.2, limit + 2.2)[..., None]
     return (colour * ramp(angle, eyes.pupil - 1, eyes.pupil + 1)[..., None] + 0.004).reshape(-1, 3)
 

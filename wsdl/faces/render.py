@@ -19,7 +19,7 @@ from wsdl.faces.shapes import mesh
 SAMPLES = 36  # light paths a pixel
 RAYS = 3  # label rays a pixel, along each side
 LUMINANCE = np.array([0.21, 0.72, 0.07])
-GLARE = 1.2  # a photographer turns the light until the lenses mirror no more than this
+GLARE = 0.6  # a photographer turns the light until the lenses mirror no more than this
 SEE_THROUGH = template.SKIN, template.NOSE, template.NECK, template.BACKGROUND  # what a lens takes over
 
 
@@ -59,7 +59,7 @@ def photograph(head: Rig, person: Identity, size: int, samples: int) -> tuple[np
         light, rays = look_through(scene, light, rays)
     labels = vote(rays, size)
     light = denoise(light, hits.guide, labels)
-    light = soften(light, labels == template.HAIR, 0.7 * paleness(person.hair.colour))
+    light = soften(light, labels == template.HAIR, 0.55 * paleness(person.hair.colour))
     light = light * brightness(light, labels, person)
     light = light + (1 - np.clip(alpha, 0, 1)) * behind(person.background, size, rng)
     return expose(light, person.camera, rng), labels

@@ -1,4 +1,7 @@
-"""The head: anny's parametric body, and all that depends on its topology alone (built once a process, some seconds)."""
+"""The head: anny's parametric body, and all that depends on its topology alone (built once a process, some seconds).
+
+The first time of all takes minutes: anny writes its model, 1.5 GB, to ~/.cache/anny.
+"""
 
 from functools import cache
 from pathlib import Path
@@ -6,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
@@ -13,6 +17,7 @@ from scipy.spatial import cKDTree
 from wsdl.faces import template
 from wsdl.faces.extra import anny
 from wsdl.faces.geometry import triangles, unit
+from wsdl.files import WsdlError
 
 LEFT, RIGHT, TOP, BOTTOM = 0.62, 1.0, 0.14, 0.86  # the part of the texture square that holds the head
 TEXTURE = 1024  # pixels of the whole square
@@ -37,13 +42,17 @@ class Rig:
 
     def __init__(self):
         from anny.models.model_data import TopologyConfig
+        from anny.paths import get_anny_cache_path
         from anny.utils.obj_utils import load_obj_file
 
         torch.set_num_threads(1)  # the same sums on every machine
         # All 19 158 vertices stay: teeth, tongue, lashes, and the suit that becomes clothes.
         topology = TopologyConfig(base_mesh="makehuman", nudity_edits=False, remove_unattached_vertices=False)
         everything = dict.fromkeys(("local_changes", "facial_actions", "phenotypes"), "all")
-        self.model = anny.Anny(topology=topology, **everything).float()
+        try:
+            self.model = anny.Anny(topology=topology, **everything).float()
+        except SafetensorError as error:
+            raise WsdlError(f"{get_anny_cache_path()}: is damaged ({error}); delete this folder.") from None
         self.data = Path(anny.__file__).parent / "data" / "mpfb2"
         _, texture, groups = load_obj_file(str(self.data / "3dobjs/base.obj"))
         self.faces = {name: group["face_vertex_indices"].numpy() for name, group in groups.items()}
