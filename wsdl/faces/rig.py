@@ -59,8 +59,9 @@ class Rig:
         self.template = self._template()
         self._split(texture.numpy().astype(np.float32), groups["body"]["face_texture_coordinate_indices"].numpy())
         self._paint_maps()
-        self._place_scalp_hair()
-        self._place_brow_hair()
+        rng = np.random.default_rng(0)
+        self._place_scalp_hair(rng)
+        self._place_brow_hair(rng)
         self._find_lashes()
 
     def vertices(self, shape: dict, local: dict, actions: dict) -> np.ndarray:
@@ -136,8 +137,7 @@ class Rig:
         part = np.asarray(square, np.float32)[rows : rows + self.height, columns : columns + self.width]
         return gaussian_filter(part / 255, 0.7)
 
-    def _place_scalp_hair(self) -> None:
-        rng = np.random.default_rng(0)
+    def _place_scalp_hair(self, rng: np.random.Generator) -> None:
         corners = self.template[self.skin]
         area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
         middle = corners.mean(1)
@@ -148,11 +148,9 @@ class Rig:
         self.scalp_positions = np.einsum("nk,nkd->nd", self.scalp[1], corners[face])
         self.scalp_above = template.above_hair_line(self.scalp_positions)
         self.solid = np.unique(self.skin[(middle[:, 2] > 0.40) & ~ear])  # what hair may not enter
-        self._rng = rng
 
-    def _place_brow_hair(self) -> None:
+    def _place_brow_hair(self, rng: np.random.Generator) -> None:
         """Roots drawn in the frontal plane, then found on the triangles of the forehead."""
-        rng = self._rng
         self.brow_along = rng.uniform(-0.02, 1.0, BROW_HAIRS)
         self.brow_side = np.sign(rng.standard_normal(BROW_HAIRS))
         offset = rng.uniform(-1, 1, BROW_HAIRS)
