@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from wsdl.commands.faces import faces
 from wsdl.files import WsdlError
 
 app = typer.Typer(
@@ -219,6 +220,7 @@ def html(notebook: Annotated[Path, typer.Argument()], out: Out):
 
 for group, name in (
     (data, "data"),
+    (faces, "faces"),
     (make, "generate"),
     (learn, "train-generator"),
     (lessons, "notebooks"),

@@ -1,0 +1,38 @@
+"""Take the grain out of a path-traced picture that has few samples, without softening the paint."""
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from wsdl.faces import template
+
+# Smooth surfaces; hair, eyes and glasses are too fine to average.
+SMOOTH = (template.SKIN, template.NOSE, template.NECK, template.LEFT_BROW, template.RIGHT_BROW, template.MOUTH,
+          template.UPPER_LIP, template.LOWER_LIP, template.CLOTH)  # fmt: skip
+MOUTH = template.MOUTH, template.UPPER_LIP, template.LOWER_LIP
+
+
+def denoise(light: np.ndarray, guide: np.ndarray, labels: np.ndarray, reach: int = 2) -> np.ndarray:
+    """Joint bilateral filter of light / colour [H, W, 3] along similar normals; guide [H, W, 6]: normals, colours."""
+    normals, colours = guide[..., :3], guide[..., 3:6] + 0.02
+    fall = light / colours
+    if (labels > 0).any():
+        fall = np.minimum(fall, 3 * np.median(fall[labels > 0]) + 1e-6)
+    smooth, mouth = np.isin(labels, SMOOTH).astype(float), np.isin(labels, MOUTH)
+    total, weights = np.zeros_like(light), np.zeros((*labels.shape, 1))
+    for dy in range(-reach, reach + 1):
+        for dx in range(-reach, reach + 1):
+            shift = (dy, dx)
+            bend = ((normals - np.roll(normals, shift, (0, 1))) ** 2).sum(-1)
+            weight = np.exp(-bend / 0.03 - (dx * dx + dy * dy) / 3.5) * smooth * np.roll(smooth, shift, (0, 1))
+            weight = weight * (mouth == np.roll(mouth, shift, (0, 1))) + 1e-9 * (shift == (0, 0))
+            total += weight[..., None] * np.roll(fall, shift, (0, 1))
+            weights += weight[..., None]
+    return np.where(smooth[..., None] > 0, total / weights * colours, light)
+
+
+def soften(light: np.ndarray, where: np.ndarray, amount: float) -> np.ndarray:
+    """`light` [H, W, 3] mixed by `amount` (0-1) with its blur `where` [H, W] it is grainy, from pixels there."""
+    inside = where.astype(float)
+    weight = gaussian_filter(inside, 0.8) + 1e-9
+    blurred = gaussian_filter(light * inside[..., None], (0.8, 0.8, 0)) / weight[..., None]
+    return light + amount * inside[..., None] * (blurred - light)
