@@ -5,7 +5,6 @@ Each step is "make it or load it": a notebook, the demo and a second call all fi
 OUT/data the dataset · OUT/p2 the generator's run · OUT/runs/NAME a detector's run · OUT/lessons/NAME.json numbers
 """
 
-import sys
 from pathlib import Path
 
 from wsdl.data.layout import Dataset
@@ -118,5 +117,5 @@ def begin(out: str, profile: str = "quick", source: str = "made-up", images: str
     print(", ".join(f"{name} {number}" for name, number in about["versions"].items()))
     print(f"device {about['device']} ({about['hardware']}), precision {about['precision']}")
     print(f"profile {study.profile.name} ({study.profile.purpose}), source {source}, seed {seed}")
-    print(f"study {study.out}", file=sys.stdout)
+    print(f"study {study.out}")
     return study
