@@ -11,7 +11,7 @@ from wsdl import evaluate as module
 from wsdl.data.layout import Dataset
 from wsdl.detectors import load_detector
 from wsdl.detectors.base import Prediction
-from wsdl.evaluate import COLUMNS, evaluate, frame, score_one
+from wsdl.evaluate import COLUMNS, evaluate, frame, judge, summarise
 from wsdl.files import WsdlError
 from wsdl.profiles import Patches as Settings
 from wsdl.train import train
@@ -33,7 +33,7 @@ def test_a_detector_that_knows_the_masks_scores_one(dataset):
         maps = np.asarray(data.masks[index], np.float32)
         return Prediction(maps, maps.mean((1, 2)))
 
-    row = score_one(data, know_all)
+    row = summarise([judge(data, know_all)])
     assert row["iou"] == row["pbca"] == row["ap"] == 1.0
     assert (row["iou_low"], row["iou_high"]) == (1.0, 1.0)
     assert row["n"] == len(data.select("partial", "test"))
@@ -91,7 +91,7 @@ def test_scoring_holds_a_batch_at_a_time(dataset, monkeypatch):
         sizes.append(len(index))
         return Prediction(np.zeros((len(index), 4, 4), np.float32), np.zeros(len(index)))
 
-    score_one(Dataset(dataset), watch)
+    judge(Dataset(dataset), watch)
     assert max(sizes) == 2
 
 

@@ -9,7 +9,11 @@ from typing import Annotated
 
 import typer
 
+from wsdl.commands import bundle, parse
 from wsdl.commands.faces import faces
+from wsdl.commands.notebooks import lessons
+from wsdl.commands.options import Images, Out, Profile, Seed, Weights
+from wsdl.commands.report import report
 from wsdl.files import WsdlError
 
 app = typer.Typer(
@@ -22,14 +26,8 @@ app = typer.Typer(
 data = typer.Typer(no_args_is_help=True, help="Make and check dataset folders.")
 make = typer.Typer(no_args_is_help=True, help="Make fakes with a generator.")
 learn = typer.Typer(no_args_is_help=True, help="Train a generator on the real faces of a dataset.")
-lessons = typer.Typer(no_args_is_help=True, help="Run the numbered notebooks without a browser.")
 bench = typer.Typer(no_args_is_help=True, help="Measure speed as a ratio to a plain baseline in the same run.")
 
-Out = Annotated[Path, typer.Option(help="Where to write.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
-Profile = Annotated[str, typer.Option(help="quick, full, or a JSON file with what differs from quick.")]
-Weights = Annotated[str, typer.Option(help="A run of train-generator, a diffusers folder, or a hub id.")]
-Images = Annotated[Path, typer.Option(help="Folder of face pictures.")]
 Folder = Annotated[Path, typer.Argument(help="A dataset folder, or an unpacked Dolos download.")]
 
 
@@ -179,54 +177,18 @@ def bench_patches(batch: int = 16, seconds: Annotated[float, typer.Option(help="
     print(patches(batch, seconds).to_string(index=False))
 
 
-@lessons.command("run")
-def notebooks_run(
-    out: Out,
-    source: Annotated[str, typer.Option(help="made-up or photos.")] = "made-up",
-    images: str = "",
-    masks: str = "",
-    profile: Profile = "quick",
-    seed: Seed = 0,
-):
-    """Run the series in OUT; what is there already is loaded."""
-    from wsdl.demo import absolute, run_lessons
-    from wsdl.study import Study, load_profile
-
-    profile = absolute(profile)
-    study = Study(out.resolve(), load_profile(profile), source, absolute(images), absolute(masks), seed)
-    if not run_lessons(study, profile):
-        raise typer.Exit(1)
-
-
-@lessons.command()
-def refresh(
-    study: Annotated[
-        Path | None, typer.Option(help="A finished study by ci/demo.sh, so that nothing is trained.")
-    ] = None,
-):
-    """Rerun the series as ci/demo.sh does and write the committed copies."""
-    from wsdl.notebooks import refresh as run_refresh
-
-    run_refresh(study=study)
-
-
-@lessons.command()
-def html(notebook: Annotated[Path, typer.Argument()], out: Out):
-    """One notebook as one offline HTML page."""
-    from wsdl.notebooks import to_html
-
-    to_html(notebook, out)
-
-
 for group, name in (
     (data, "data"),
     (faces, "faces"),
     (make, "generate"),
     (learn, "train-generator"),
     (lessons, "notebooks"),
+    (report, "report"),
     (bench, "bench"),
 ):
     app.add_typer(group, name=name)
+bundle.register(data)
+parse.register(app, data)
 
 
 def main() -> None:

@@ -13,12 +13,13 @@ import pandas as pd
 from wsdl.controls import CONTROLS, score
 from wsdl.data.layout import Dataset
 from wsdl.detectors.base import Prediction
-from wsdl.files import WsdlError, read_json, sha256, write_json
+from wsdl.files import WsdlError, atomic, read_json, sha256, write_json
 from wsdl.fit import MODEL
 from wsdl.metrics import balanced_ap, binary, bootstrap, bootstrap_ap, iou, pbca, upsample
 from wsdl.progress import bar
 
 PRESETS = ("dolos",)
+PICTURES = "pictures.csv"  # in a run: what the detector said of each test picture
 BATCH = 64  # pictures held at a time: memory does not grow with the test set
 COLUMNS = (
     "method",
@@ -38,8 +39,9 @@ COLUMNS = (
 
 
 def evaluate(run: Path, data: Path, preset: str = "dolos") -> dict:
-    """Score the detector in `run` on the test split of `data`; writes metrics.json into the run and returns it.
+    """Score the detector in `run` on the test split of `data`; returns metrics.json, written into the run.
 
+    pictures.csv beside it has what the detector said of each picture.
     Done already for this model, data and preset: loads it. WsdlError for an unknown preset or without test pictures.
     """
     if preset not in PRESETS:
@@ -49,26 +51,31 @@ def evaluate(run: Path, data: Path, preset: str = "dolos") -> dict:
     if not (run / MODEL).exists():
         raise WsdlError(f"{run}: holds no {MODEL}; train it first.")
     made_of = {"preset": preset, "model": sha256(run / MODEL), "data": dataset.info["manifest_sha256"]}
-    if (run / "metrics.json").exists():
+    if (run / "metrics.json").exists() and (run / PICTURES).exists():
         old = read_json(run / "metrics.json")
         if {key: old.get(key) for key in made_of} == made_of:
             return old
-    result = {**made_of, "rows": score_rows(run, config, dataset)}
+    pictures, rows = score_rows(run, config, dataset)
+    with atomic(run / PICTURES) as temporary:
+        pictures.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+    result = {**made_of, "rows": rows}
     write_json(run / "metrics.json", result)
     return result
 
 
-def score_rows(run: Path, config: dict, dataset: Dataset) -> list[dict]:
-    """The row of the detector, then one for each control, all through `score_one`."""
+def score_rows(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame, list[dict]]:
+    """What the detector says of each picture, its row, and then one row for each control, all through `judge`."""
     from wsdl.detectors import load_detector
 
     detector = load_detector(run)
     who = {"method": config["method"], "setup": config["setup"], "seed": config["seed"]}
-    rows = [score_one(dataset, lambda index: detector.predict(dataset.images[index])) | who]
+    pictures = judge(dataset, lambda index: detector.predict(dataset.images[index]))
+    rows = [summarise([pictures]) | who]
     for name, control in CONTROLS.items():
         who = {"method": f"control: {name}", "setup": "", "seed": config["seed"]}
-        rows.append(score_one(dataset, lambda index, control=control: control_maps(control, index, dataset.size)) | who)
-    return [{name: row[name] for name in COLUMNS} for row in rows]
+        judged = judge(dataset, lambda index, control=control: control_maps(control, index, dataset.size))
+        rows.append(summarise([judged]) | who)
+    return pictures, [{name: row[name] for name in COLUMNS} for row in rows]
 
 
 def control_maps(control: Callable, index: np.ndarray, size: int) -> Prediction:
@@ -77,8 +84,8 @@ def control_maps(control: Callable, index: np.ndarray, size: int) -> Prediction:
     return Prediction(maps, np.array([score(map_) for map_ in maps]))
 
 
-def score_one(dataset: Dataset, predict: Callable) -> dict:
-    """IoU, PBCA and AP of `predict(indices) -> Prediction` on the test split, each with its 95 % interval."""
+def judge(dataset: Dataset, predict: Callable) -> pd.DataFrame:
+    """The test split picture by picture under `predict(indices) -> Prediction`: a score each, IoU and PBCA of fakes."""
     real, partial = (dataset.select(kind=kind, split="test") for kind in ("real", "partial"))
     if real.empty or partial.empty:
         raise WsdlError(
@@ -86,12 +93,32 @@ def score_one(dataset: Dataset, predict: Callable) -> dict:
         )
     real_scores, _ = stream(dataset, real, predict, None)
     fake_scores, values = stream(dataset, partial, predict, per_picture)
-    numbers = {"n": len(partial), "ap": balanced_ap(real_scores, fake_scores)}
-    numbers["ap_low"], numbers["ap_high"] = bootstrap_ap(real_scores, real.source_id, fake_scores, partial.source_id)
-    for name, column in zip(("iou", "pbca"), np.array(values).T, strict=True):
-        numbers[name] = float(column.mean())
-        numbers[f"{name}_low"], numbers[f"{name}_high"] = bootstrap(column, partial.source_id.to_numpy())
-    return {name: value if name == "n" else round(value, 6) for name, value in numbers.items()}
+    pictures = pd.concat([real, partial])[["path", "kind", "generator", "component", "area", "source_id"]]
+    ious, pbcas = np.array(values).T
+    nothing = np.full(len(real), np.nan)
+    return pictures.assign(
+        score=np.concatenate([real_scores, fake_scores]),
+        iou=np.concatenate([nothing, ious]),
+        pbca=np.concatenate([nothing, pbcas]),
+    )
+
+
+def summarise(runs: list[pd.DataFrame]) -> dict:
+    """IoU, PBCA and AP with 95 % intervals from `judge`'s tables of the same pictures, one for each seed.
+
+    A picture's IoU and PBCA are averaged over the seeds first, so the interval is about faces, not about training.
+    """
+    is_fake = (runs[0].kind == "partial").to_numpy()
+    faces = runs[0].source_id.to_numpy()
+    scores = np.array([run.score for run in runs])
+    real, fake = scores[:, ~is_fake], scores[:, is_fake]
+    numbers = {"n": int(is_fake.sum()), "ap": np.mean([balanced_ap(*pair) for pair in zip(real, fake, strict=True)])}
+    numbers["ap_low"], numbers["ap_high"] = bootstrap_ap(real, faces[~is_fake], fake, faces[is_fake])
+    for name in ("iou", "pbca"):
+        column = np.mean([run[name][is_fake] for run in runs], axis=0)
+        numbers[name] = column.mean()
+        numbers[f"{name}_low"], numbers[f"{name}_high"] = bootstrap(column, faces[is_fake])
+    return {name: value if name == "n" else round(float(value), 6) for name, value in numbers.items()}
 
 
 def per_picture(map_: np.ndarray, mask: np.ndarray, threshold: float = 0.5) -> tuple[float, float]:

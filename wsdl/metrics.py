@@ -101,9 +101,9 @@ def bootstrap(
 
 
 def bootstrap_ap(
-    real_scores: np.ndarray,
+    real_scores: np.ndarray,  # [n], or [seeds, n] for detectors that differ in their seed alone
     real_groups: np.ndarray,
-    fake_scores: np.ndarray,
+    fake_scores: np.ndarray,  # [m], or [seeds, m]
     fake_groups: np.ndarray,
     seed: int = 0,
     rounds: int = 1000,
@@ -112,25 +112,27 @@ def bootstrap_ap(
     """Bootstrap interval (low, high) of the balanced AP; a face that is drawn brings its real picture and its fakes.
 
     In each resample the reals are weighted to count as much as the fakes: what `balanced_ap` tends to with many
-    draws, without the noise of drawing. A resample without reals, or without fakes, is left out.
+    draws, without the noise of drawing. A resample without reals, or without fakes, is left out. Scores of several
+    seeds give the interval of their mean AP, all seeds judged on the same resamples.
     """
-    real, fake = _checked_scores(real_scores, "real_scores"), _checked_scores(fake_scores, "fake_scores")
+    real = [_checked_scores(row, "real_scores") for row in np.atleast_2d(real_scores)]
+    fake = [_checked_scores(row, "fake_scores") for row in np.atleast_2d(fake_scores)]
     groups = np.concatenate([np.asarray(real_groups), np.asarray(fake_groups)])
-    labels = np.repeat([0.0, 1.0], [len(real), len(fake)])
-    scores = np.concatenate([real, fake])
-    index, times = _resample(groups, len(scores), seed, rounds)
+    labels = np.repeat([0.0, 1.0], [len(real[0]), len(fake[0])])
+    index, times = _resample(groups, len(labels), seed, rounds)
     reals, fakes = (times @ np.bincount(index, weights=labels == kind) for kind in (0, 1))
     kept = (reals > 0) & (fakes > 0)
     if not kept.any():
         raise ValueError("no resample holds real and fake pictures")
     times, balance = times[kept], (fakes[kept] / reals[kept])[:, None]
-    parts = np.array_split(np.arange(len(times)), max(1, times.shape[0] * len(scores) // 1_000_000))  # bounds memory
-    return _interval(
-        np.concatenate(
-            [_weighted_ap(labels, scores, times[p][:, index] * np.where(labels, 1, balance[p])) for p in parts]
-        ),
-        level,
-    )
+    parts = np.array_split(np.arange(len(times)), max(1, times.shape[0] * len(labels) // 1_000_000))  # bounds memory
+
+    def mean_ap(part: np.ndarray) -> np.ndarray:  # of the resamples in `part`, over the seeds
+        weights = times[part][:, index] * np.where(labels, 1, balance[part])
+        runs = zip(real, fake, strict=True)
+        return np.mean([_weighted_ap(labels, np.concatenate(scores), weights) for scores in runs], axis=0)
+
+    return _interval(np.concatenate([mean_ap(part) for part in parts]), level)
 
 
 def _weighted_ap(fake: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -75,6 +75,7 @@ def train(method: str, setup: str, data: Path, out: Path, seed: int, settings: S
     config = {
         "method": method,
         "setup": setup,
+        "source": dataset.info["name"],
         "data": dataset.info["manifest_sha256"],
         "images": images,
         "batch": batch,

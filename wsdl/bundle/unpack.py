@@ -1,0 +1,241 @@
+"""The bundle's faces, fakes and small generators, unpacked once into the cache folder.
+
+CACHE/ARCHIVE/STYLE/data a dataset folder · CACHE/ARCHIVE/STYLE/p2 a run of `train-generator p2`
+
+ARCHIVE is the start of the archive's sha256, so that a new bundle never mixes with an old one. A folder appears by
+one rename when all of it is written: a kill leaves nothing half there, and of two processes the later one uses what
+the earlier one made.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from uuid import uuid4
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
+
+import platformdirs
+
+from wsdl.bundle.codec import compose, decode, decode_labels
+from wsdl.data.layout import Dataset, read_manifest, write_manifest
+from wsdl.data.masks import write_mask
+from wsdl.data.parallel import each
+from wsdl.data.pictures import write_picture
+from wsdl.files import WsdlError, sha256
+from wsdl.progress import say
+
+ASSET = Path(__file__).parent.parent / "assets" / "bundle.zip"
+FORMAT = 1  # of the archive; another number is another way to store
+MAX_MEMBER = 20_000_000  # bytes of one file in the archive: the weights are the largest
+GENERATOR = "p2/"  # the members of a generator's run; all others are the dataset's
+STALE = 3600  # seconds after which a folder that nobody finished is a killed process's
+
+
+def unpack(style: str, archive: Path = ASSET, cache: Path | None = None) -> Path:
+    """The dataset folder of `style` in the cache; it is shared, so copy it (`copy_to`) before adding to it.
+
+    cache: default $WSDL_CACHE, else the user's cache folder (~/.cache/wsdl on Linux). Every file's sha256 is checked
+    against the archive's manifest. WsdlError where the archive is missing, damaged or without this style.
+    """
+    target = place(style, archive, cache) / "data"
+    if not target.is_dir():
+        about, files = read_part(archive, style, p2=False)
+        with whole_folder(target) as folder:
+            write_dataset(folder, about, files, f"unpacking {style}")
+    return target
+
+
+def weights(style: str, archive: Path = ASSET, cache: Path | None = None) -> Path:
+    """The run folder of the P2 generator trained on `style`, in the cache: what `--p2-weights` takes."""
+    target = place(style, archive, cache) / "p2"
+    if not target.is_dir():
+        _, files = read_part(archive, style, p2=True)
+        with whole_folder(target) as folder:
+            for name, data in files.items():
+                write_bytes(folder, name.removeprefix(GENERATOR), data)
+    return target
+
+
+def copy_to(out: Path, style: str, archive: Path = ASSET, cache: Path | None = None) -> None:
+    """Copy the dataset of `style` to `out`, where fakes may be added. Nothing happens if `out` holds it already."""
+    source, out = unpack(style, archive, cache), Path(out).absolute()
+    if holds(out, source):
+        return say(f"{out}: unpacked already.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise WsdlError(f"{out}: holds something else already; choose another --out.")
+    with suppress(FileNotFoundError):
+        out.rmdir()  # it is empty: not every system renames onto a folder
+    with whole_folder(out) as folder:
+        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".cache"))
+
+
+def holds(out: Path, source: Path) -> bool:
+    """Whether `out` is a dataset that lists every picture of the dataset `source`."""
+    if not (out / "manifest.csv").exists():
+        return False
+    ours, theirs = (Dataset(folder).table for folder in (out, source))
+    return set(zip(theirs.path, theirs.sha256, strict=True)) <= set(zip(ours.path, ours.sha256, strict=True))
+
+
+def place(style: str, archive: Path, cache: Path | None) -> Path:
+    """Where this archive's `style` is unpacked."""
+    if not Path(archive).is_file():
+        raise WsdlError(f"{archive}: is missing, so there are no bundled faces; the source photos needs no bundle.")
+    cache = cache or os.environ.get("WSDL_CACHE") or platformdirs.user_cache_dir("wsdl", appauthor=False)
+    return inside(Path(cache).expanduser() / sha256(archive)[:16], style)
+
+
+@contextmanager
+def whole_folder(target: Path):
+    """Yield a new folder that becomes `target` by one rename, unless another process was there first."""
+    temporary = target.with_name(f".{target.name}.{uuid4().hex}.part")
+    try:
+        temporary.mkdir(parents=True)
+        sweep(target)
+        yield temporary
+        try:
+            os.replace(temporary, target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    except OSError as error:
+        raise WsdlError(
+            f"{target}: cannot be written ({error.strerror or error}); free some space, or name another folder "
+            f"(WSDL_CACHE for the cache)."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep(target: Path) -> None:
+    """Delete what killed processes left beside `target`; what is younger than STALE may be another one's work."""
+    for left in target.parent.glob(f".{target.name}.*.part"):
+        with suppress(FileNotFoundError):  # its process has just finished it
+            if time.time() - left.stat().st_mtime > STALE:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+# --- the archive, which may be damaged or a stranger's ------------------------------------------------------------
+
+
+def read_part(archive: Path, style: str, p2: bool) -> tuple[dict, dict[str, bytes]]:
+    """What manifest.json says of `style`, and the bytes of its dataset or its generator by name. At most 64 MB."""
+    try:
+        with ZipFile(archive) as bundle:
+            about = read_about(bundle, style)
+            names = [name for name in about["files"] if name.startswith(GENERATOR) == p2]
+            files = {name: read_member(bundle, f"{style}/{name}") for name in names}
+    except (BadZipFile, OSError, EOFError, RuntimeError, KeyError, ValueError) as error:
+        raise broken(archive, error.args[0] if isinstance(error, KeyError) else error) from None
+    for name, data in files.items():
+        inside(Path(style), name)
+        if hashlib.sha256(data).hexdigest() != about["files"][name]:
+            raise broken(archive, f"{style}/{name} is not the file that its manifest lists")
+    return about, files
+
+
+def read_about(bundle: ZipFile, style: str) -> dict:
+    """What manifest.json says of `style`: dataset (its dataset.json), boxes (left, top) and files (their sha256)."""
+    manifest = json.loads(read_member(bundle, "manifest.json"))
+    if not isinstance(manifest, dict) or "format" not in manifest:
+        raise ValueError("manifest.json names no format")
+    if manifest["format"] != FORMAT:
+        raise WsdlError(
+            f"{bundle.filename}: has format {manifest['format']}, but this wsdl reads format {FORMAT}; take the wsdl "
+            f"that it came with."
+        )
+    if style not in manifest["styles"]:
+        raise WsdlError(f"{bundle.filename}: has no style '{style}'; it has {' and '.join(manifest['styles'])}.")
+    about = manifest["styles"][style]
+    if not isinstance(about, dict) or not all(
+        isinstance(about.get(key), dict) for key in ("dataset", "boxes", "files")
+    ):
+        raise ValueError(f"manifest.json does not describe {style}")
+    return about
+
+
+def read_member(bundle: ZipFile, name: str) -> bytes:
+    """One file of the archive. ValueError for what is no plain stored file of a sensible size, KeyError for none."""
+    member = bundle.getinfo(name)
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise ValueError(f"{name} is a link")
+    if member.compress_type != ZIP_STORED or max(member.file_size, member.compress_size) > MAX_MEMBER:
+        raise ValueError(f"{name} is compressed, or larger than {MAX_MEMBER:,} bytes")
+    return bundle.read(member)
+
+
+def broken(archive: Path, why) -> WsdlError:
+    return WsdlError(f"{archive}: is damaged or no bundle ({why}); restore it from where wsdl came from.")
+
+
+def inside(folder: Path, name: str) -> Path:
+    """folder/name. WsdlError where `name` leads elsewhere, on any system."""
+    if {"", ".."} & set(name.split("/")) or set(name) & set("\\:\0"):
+        raise WsdlError(f"{name!r}: is not a name within {folder.name}; nothing is written outside it.")
+    return folder / name
+
+
+# --- the dataset folder -------------------------------------------------------------------------------------------
+
+
+def write_dataset(folder: Path, about: dict, files: dict[str, bytes], what: str) -> None:
+    """Write the dataset into `folder` as `data prepare` and `generate` write it: same layout, same encoder."""
+    write_bytes(folder, "manifest.csv", take(files, "manifest.csv"))
+    table = read_manifest(folder / "manifest.csv", about["dataset"])
+    faces = {row.source_id: row for row in table[table.kind == "real"].itertuples()}
+
+    def restore(row) -> str:
+        """Write one row's files; the sha256 of its picture."""
+        if row.kind == "partial":
+            face, at = faces.get(row.source_id), about["boxes"].get(row.path)
+            write_partial(folder, row, face, at, files)
+        else:
+            write_picture(inside(folder, row.path), decode(take(files, stored(row.path)), row.path))
+        if row.kind == "real" and (components := stored(components_of(row))) in files:
+            write_picture(inside(folder, components_of(row)), decode_labels(files[components], components))
+        return sha256(folder / row.path)
+
+    for name in files:
+        if PurePosixPath(name).name == "recipe.json":
+            write_bytes(folder, name, files[name])
+    write_manifest(folder, table.assign(sha256=each(restore, table.itertuples(), what)), about["dataset"])
+
+
+def write_partial(folder: Path, row, face, at, files: dict[str, bytes]) -> None:
+    """Compose one partial fake on its real face and write both it and its mask."""
+    if face is None or at is None:
+        raise WsdlError(f"{row.path}: has no real face or no box in the bundle; restore the bundle.")
+    original = decode(take(files, stored(face.path)), face.path)
+    region = decode(take(files, stored(row.path)), row.path, "RGBA")
+    try:
+        fake, mask = compose(original, region, at)
+    except (ValueError, TypeError) as error:
+        raise WsdlError(f"{row.path}: cannot be composed ({error}); restore the bundle.") from None
+    write_mask(inside(folder, row.mask), mask)
+    write_picture(inside(folder, row.path), fake)
+
+
+def stored(path: str) -> str:
+    """The name in the archive of the picture at `path` of a dataset."""
+    return str(PurePosixPath(path).with_suffix(".webp"))
+
+
+def components_of(row) -> str:
+    """Where a dataset keeps the label map of a real face."""
+    return f"components/{row.split}/{PurePosixPath(row.path).stem}.png"
+
+
+def take(files: dict[str, bytes], name: str) -> bytes:
+    if name not in files:
+        raise WsdlError(f"{name}: is missing from the bundle; restore it from where wsdl came from.")
+    return files[name]
+
+
+def write_bytes(folder: Path, name: str, data: bytes) -> None:
+    path = inside(folder, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)

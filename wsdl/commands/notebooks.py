@@ -1,0 +1,49 @@
+"""python -m wsdl notebooks: the numbered lessons without a browser."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wsdl.commands.options import Out, Profile, Seed
+
+lessons = typer.Typer(no_args_is_help=True, help="Run the numbered notebooks without a browser.")
+
+
+@lessons.command("run")
+def notebooks_run(
+    out: Out,
+    source: Annotated[str, typer.Option(help="made-up or photos.")] = "made-up",
+    images: str = "",
+    masks: str = "",
+    profile: Profile = "quick",
+    seed: Seed = 0,
+):
+    """Run the series in OUT; what is there already is loaded."""
+    from wsdl.demo import absolute, run_lessons
+    from wsdl.study import Study, load_profile
+
+    profile = absolute(profile)
+    study = Study(out.resolve(), load_profile(profile), source, absolute(images), absolute(masks), seed)
+    if not run_lessons(study, profile):
+        raise typer.Exit(1)
+
+
+@lessons.command()
+def refresh(
+    study: Annotated[
+        Path | None, typer.Option(help="A finished study by ci/demo.sh, so that nothing is trained.")
+    ] = None,
+):
+    """Rerun the series as ci/demo.sh does and write the committed copies."""
+    from wsdl.notebooks import refresh as run_refresh
+
+    run_refresh(study=study)
+
+
+@lessons.command()
+def html(notebook: Annotated[Path, typer.Argument()], out: Out):
+    """One notebook as one offline HTML page."""
+    from wsdl.notebooks import to_html
+
+    to_html(notebook, out)

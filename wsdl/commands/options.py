@@ -1,0 +1,12 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Out = Annotated[Path, typer.Option(help="Where to write.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+Profile = Annotated[str, typer.Option(help="quick, full, or a JSON file with what differs from quick.")]
+Weights = Annotated[str, typer.Option(help="A run of train-generator, a diffusers folder, or a hub id.")]
+Images = Annotated[Path, typer.Option(help="Folder of face pictures.")]
