@@ -1,6 +1,7 @@
 """Pictures become a dataset: the same bytes each time, whatever interrupts it, and clear words if not."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -164,3 +165,16 @@ def test_after_an_error_the_rest_is_dropped():
 
 def test_results_come_in_order():
     assert each(lambda item: item * 2, range(50), "working") == list(range(0, 100, 2))
+
+
+def test_the_dataset_says_how_rendered_faces_were_made(pair, tmp_path):
+    about = {"style": "studio", "seed": 3, "made by": "wsdl (faces render)"}
+    (tmp_path / "recipe.json").write_text(json.dumps(about))
+    prepare(*pair, tmp_path / "data", size=32)
+    assert Dataset(tmp_path / "data").info["made_by"]["faces"] == about
+
+
+def test_other_recipes_beside_the_pictures_are_not_taken_over(pair, tmp_path):
+    (tmp_path / "recipe.json").write_text(json.dumps({"source": "photos", "secret": "mine"}))
+    prepare(*pair, tmp_path / "data", size=32)
+    assert "secret" not in (tmp_path / "data" / "dataset.json").read_text()

@@ -12,7 +12,7 @@ from wsdl.data.layout import COLUMNS, finish_manifest, split_names, write_manife
 from wsdl.data.masks import read_labels
 from wsdl.data.parallel import each
 from wsdl.data.pictures import list_pictures, open_picture, resize, write_picture
-from wsdl.files import WsdlError, sha256
+from wsdl.files import WsdlError, read_json, sha256
 from wsdl.progress import say
 from wsdl.runs import claim
 
@@ -64,9 +64,16 @@ def prepare(
     if not rows:
         raise WsdlError(f"{images}: holds no usable picture; all {len(pictures)} were skipped.")
     made_by = {"command": f"python -m wsdl data prepare --source {source} --size {size} --seed {seed}", "seed": seed,
-               "version": __version__}  # fmt: skip
+               "version": __version__, **how_made(images)}  # fmt: skip
     info = {"name": source, "size": size, "licence": licence, "made_by": made_by}
     write_manifest(out, pd.DataFrame(rows, columns=COLUMNS), info)
+
+
+def how_made(images: Path) -> dict:
+    """What `faces render` says of the pictures it made, in recipe.json beside their folder: style, seed, versions."""
+    recipe = Path(images).parent / "recipe.json"
+    about = read_json(recipe) if recipe.exists() else {}
+    return {"faces": about} if "style" in about else {}
 
 
 def check_pairs(pictures: dict, labels: dict, images: Path, masks: Path | None) -> None:
