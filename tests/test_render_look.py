@@ -66,14 +66,15 @@ def test_a_beard_darkens_the_chin_and_counts_as_skin(crowd):
     assert set(np.unique(labels)) <= set(np.unique(same))
 
 
-def test_whites_lie_in_the_shadow_of_the_lids():
+def test_whites_lie_in_the_shadow_of_the_lids(crowd):
     from wsdl.faces.eyes import Lids, paint_eye
 
-    person = sample_identity(1, "studio", [])
     margin = np.array([[-0.015, 0, 0.004], [0, 0, 0.005], [0.015, 0, 0.004]])
     lids = Lids(margin, margin * [1, 1, -1])
     points = np.array([[[0.008, 0, 0.0045]], [[0.008, 0, -0.001]], [[0.0145, 0, -0.001]]]).repeat(64, 1)
-    top, middle, corner = paint_eye(np.full((3, 64), 0.01), points, lids, person.eyes, np.random.default_rng(0)).mean(1)
+    top, middle, corner = paint_eye(np.full((3, 64), 0.01), points, lids, crowd[0].eyes, np.random.default_rng(0)).mean(
+        1
+    )
     assert top.mean() < 0.6 * middle.mean()
     assert middle.max() < 0.7
     assert corner[0] / corner[1] > 1.2 * middle[0] / middle[1]  # redder

@@ -1,7 +1,7 @@
 """Take the grain out of a path-traced picture that has few samples, without softening the paint."""
 
 import numpy as np
-from scipy.ndimage import binary_erosion, gaussian_filter, median_filter
+from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter, median_filter
 
 from wsdl.faces import template
 
@@ -33,10 +33,13 @@ def denoise(light: np.ndarray, guide: np.ndarray, labels: np.ndarray, reach: int
 
 
 def calm(light: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """`light` [H, W, 3] without sparks `where` [H, W] hair mirrors a lamp: none far brighter than its surroundings."""
+    """`light` [H, W, 3] without sparks `where` [H, W] hair mirrors a lamp: none far brighter than the hair around."""
+    if not where.any():
+        return light
     bright = light.mean(-1)
-    limit = 1.7 * median_filter(np.where(where, bright, 0), 5) + 0.02 * bright[where].mean() if where.any() else 0
-    factor = np.where(where & (bright > limit), limit / (bright + 1e-9), 1)
+    nearest = distance_transform_edt(~where, return_distances=False, return_indices=True)
+    limit = 1.7 * median_filter(bright[tuple(nearest)], 5) + 0.1 * np.median(bright[where])
+    factor = np.where(where, np.minimum(1, limit / (bright + 1e-9)), 1)
     return light * factor[..., None]
 
 
@@ -50,9 +53,9 @@ def scatter(light: np.ndarray, guide: np.ndarray, labels: np.ndarray) -> np.ndar
     return np.where(inside[..., None] > 0, np.stack(soft, -1) * colours, light)
 
 
-def soften(light: np.ndarray, where: np.ndarray, amount: float) -> np.ndarray:
-    """`light` [H, W, 3] mixed by `amount` (0-1) with its blur `where` [H, W] it is grainy, from pixels there."""
+def soften(light: np.ndarray, where: np.ndarray, amount: float, spread: float) -> np.ndarray:
+    """`light` [H, W, 3] mixed by `amount` (0-1) with its blur over `spread` pixels `where` [H, W] it is grainy."""
     inside = where.astype(float)
-    weight = gaussian_filter(inside, 0.8) + 1e-9
-    blurred = gaussian_filter(light * inside[..., None], (0.8, 0.8, 0)) / weight[..., None]
+    weight = gaussian_filter(inside, spread) + 1e-9
+    blurred = gaussian_filter(light * inside[..., None], (spread, spread, 0)) / weight[..., None]
     return light + amount * inside[..., None] * (blurred - light)

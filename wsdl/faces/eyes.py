@@ -61,8 +61,7 @@ def eyeball(name: str, centre: np.ndarray, radius: float, gaze, mirrored, lids: 
     one, two = i * AROUND + j, i * AROUND + (j + 1) % AROUND
     faces = triangles(np.stack([one, one + AROUND, two + AROUND, two], -1).reshape(-1, 4))
     wet = material(PAINTED, 0.25, 0.25)
-    flat = (array.reshape(-1, 3) for array in (points, outward, colours))
-    vertices, normals, colours = flat
+    vertices, normals, colours = (array.reshape(-1, 3) for array in (points, outward, colours))
     return mesh(name, vertices, faces, normals, wet, colours=colours)
 
 

@@ -61,7 +61,8 @@ def photograph(head: Rig, person: Identity, size: int, samples: int) -> tuple[np
     light = denoise(light, hits.guide, labels)
     light = scatter(light, hits.guide, labels)
     light = calm(light, labels == template.HAIR)
-    light = soften(light, labels == template.HAIR, 0.3 + 0.4 * paleness(person.hair.colour))
+    pale = paleness(person.hair.colour)
+    light = soften(light, labels == template.HAIR, 0.3 + 0.45 * pale, 0.8 + 0.5 * pale)
     light = light * brightness(light, labels, person)
     light = light + (1 - np.clip(alpha, 0, 1)) * behind(person.background, size, rng)
     return expose(light, person.camera, rng), labels

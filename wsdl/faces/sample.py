@@ -14,7 +14,7 @@ SKINS = np.array(
      [0.115, 0.055, 0.032]]
 )  # fmt: skip
 HAIRS = {
-    "black": (0.012, 0.010, 0.009),
+    "black": (0.014, 0.011, 0.010),
     "dark": (0.035, 0.02, 0.012),
     "brown": (0.085, 0.045, 0.022),
     "light": (0.20, 0.112, 0.055),
@@ -102,13 +102,16 @@ def sample_skin(dice: Dice, female: bool, dark: float, old: float) -> Skin:
 def sample_hair(dice: Dice, female: bool, dark: float, old: float, origin: np.ndarray) -> tuple[Hair, str]:
     """Hair, and the name of its colour."""
     weights = [0.5, 0.3, 0.1, 0.04, 0, 0, 0, 0] if dark > 2.2 else [0.14, 0.2, 0.24, 0.16, 0.16, 0.08, 0, 0]
-    colour = dice.weigh(list(HAIRS), np.add(weights, np.array([0, 0, 0, 0, 0, 0, 0.5, 0.3]) * old * 1.6))
+    colour = dice.weigh(
+        list(HAIRS),
+        np.add(weights, np.array([0, 0, 0, 0, 0, 0, 0.5, 0.3]) * (1.2 if female else 2.4) * ramp(old, 0.4, 1)),
+    )
     if origin[0] > 0.55:
         kinds = ("buzz", "short", "afro", "curly", "back", "long")
         weights = [0.1, 0.1, 0.3, 0.25, 0.2, 0.15] if female else [0.4, 0.15, 0.3, 0.08, 0, 0]
     else:
         kinds = ("buzz", "short", "medium", "long", "curly", "back")
-        weights = [0.0, 0.07, 0.25, 0.42, 0.14, 0.14] if female else [0.16, 0.6, 0.12, 0.03, 0.08, 0.01]
+        weights = [0.0, 0.07, 0.25, 0.42, 0.14, 0.14] if female else [0.18, 0.68, 0.06, 0.015, 0.055, 0.01]
     kind = dice.weigh(kinds, weights)
     if not female and dice.chance(0.06 + 0.2 * old):
         kind = "bald"

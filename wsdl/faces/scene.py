@@ -17,8 +17,8 @@ from wsdl.faces.shapes import PAINTED, bitmap, material, matt, mesh, rgb, ribbon
 
 PAINTED_HEAD = 255  # the class of a point on the head stands in the rig's and the hair's maps
 MOUTHS = {  # parts of the mouth: colour, how far they are moved
-    "upper-teeth": ((0.74, 0.70, 0.62), (0, -0.003, -0.005)),
-    "lower-teeth": ((0.68, 0.64, 0.56), (0, -0.001, 0.001)),
+    "upper-teeth": ((0.86, 0.80, 0.70), (0, -0.003, -0.005)),
+    "lower-teeth": ((0.78, 0.72, 0.62), (0, -0.001, 0.001)),
     "tongue": ((0.4, 0.14, 0.12), (0, 0.004, -0.002)),
 }
 
@@ -124,7 +124,7 @@ def add_small_hairs(scene: Scene, rig: Rig, person: Identity, vertices, rng) -> 
         )
         for name, strip in rig.lashes.items()
     }
-    kept = rng.random(len(brows)) < 0.3 + 0.6 * person.hair.brow
+    kept = rng.random(len(brows)) < 0.2 + 0.5 * person.hair.brow
     shade = skin.hair_root(colour) + 0.06 * person.skin.tone
     for side, sign, label in (("l", 1, template.LEFT_BROW), ("r", -1, template.RIGHT_BROW)):
         own = brows[kept & (rig.brow_side == sign)]

@@ -11,6 +11,7 @@ from wsdl.faces.geometry import noise, ramp
 SIDE = 128  # pixels they are painted at
 WALLPAINTS = (0.62, 0.56, 0.46), (0.55, 0.57, 0.58), (0.40, 0.46, 0.42), (0.66, 0.62, 0.58), (0.35, 0.42, 0.50)
 HOUSES = (0.50, 0.30, 0.22), (0.55, 0.48, 0.38), (0.42, 0.42, 0.44), (0.62, 0.58, 0.50), (0.30, 0.22, 0.18)
+FRAMES = (0.05, 0.03, 0.02), (0.45, 0.33, 0.12), (0.8, 0.8, 0.78)
 BOOKS = ((0.35, 0.06, 0.05), (0.06, 0.12, 0.25), (0.08, 0.18, 0.10), (0.45, 0.36, 0.22), (0.05, 0.05, 0.06),
          (0.55, 0.50, 0.42), (0.40, 0.20, 0.05))  # fmt: skip
 
@@ -45,32 +46,20 @@ def foliage(x, y, rng) -> np.ndarray:
     gaps = noise(rng, x.shape, 1.6) + 0.7 * noise(rng, x.shape, 14) - 2.6 * y
     fill(painted, ramp(gaps, 0.9, 1.6), np.array([1.0, 1.1, 1.05]) * rng.uniform(0.8, 1.8))
     for _ in range(rng.integers(0, 4)):
-        fill(
-            painted,
-            np.abs(x - rng.random() - 0.1 * (y - 0.5) * rng.normal()) < rng.uniform(0.015, 0.04),
-            (0.05, 0.035, 0.025),
-        )
-    lawn = np.array([0.12, 0.18, 0.045]) * rng.uniform(0.7, 1.3)
-    fill(
-        painted,
-        ramp(y + 0.02 * noise(rng, x.shape, 5), 0.66, 0.72),
-        lawn * (0.75 + 0.25 * noise(rng, x.shape, 9))[..., None],
-    )
+        away = np.abs(x - rng.random() - 0.1 * (y - 0.5) * rng.normal())
+        fill(painted, away < rng.uniform(0.015, 0.04), (0.05, 0.035, 0.025))
+    lawn = np.array([0.12, 0.18, 0.045]) * rng.uniform(0.7, 1.3) * (0.75 + 0.25 * noise(rng, x.shape, 9))[..., None]
+    fill(painted, ramp(y + 0.02 * noise(rng, x.shape, 5), 0.66, 0.72), lawn)
     return defocus(painted, rng.uniform(3, 6.5))
 
 
 def window(x, y, rng) -> np.ndarray:
     """A room: daylight falls through a window with bars and curtains."""
     painted = np.ones((*x.shape, 3)) * one_of(rng, WALLPAINTS) * rng.uniform(0.35, 0.7)
-    left, top, wide, tall = (
-        rng.uniform(-0.25, 0.6),
-        rng.uniform(-0.1, 0.12),
-        rng.uniform(0.4, 0.6),
-        rng.uniform(0.6, 0.8),
-    )
-    near = np.hypot(
-        np.maximum(0, np.maximum(left - x, x - left - wide)), np.maximum(0, np.maximum(top - y, y - top - tall))
-    )
+    left, top = rng.uniform(-0.25, 0.6), rng.uniform(-0.1, 0.12)
+    wide, tall = rng.uniform(0.4, 0.6), rng.uniform(0.6, 0.8)
+    beside, over = np.maximum(left - x, x - left - wide), np.maximum(top - y, y - top - tall)
+    near = np.hypot(np.maximum(0, beside), np.maximum(0, over))
     painted = painted * (0.75 + 0.8 * np.exp(-near / 0.25))[..., None]
     pane = within(x, y, left, top, wide, tall)
     outside = np.array([1.0, 1.08, 1.15]) * (1.25 - 0.5 * ramp(y, top, top + tall))[..., None]
@@ -88,24 +77,17 @@ def window(x, y, rng) -> np.ndarray:
 
 
 def wall(x, y, rng) -> np.ndarray:
-    """A painted wall with one or two framed pictures, lit from a side; perhaps a lamp."""
+    """A painted wall with one or two framed pictures, lit from a side."""
     painted = np.ones((*x.shape, 3)) * one_of(rng, WALLPAINTS) * (1.1 - 0.5 * np.abs(x - rng.random()))[..., None]
     for side in rng.permutation(2)[: rng.integers(1, 3)]:
         wide, tall = rng.uniform(0.2, 0.32), rng.uniform(0.25, 0.4)
         left, top = (rng.uniform(-0.08, 0.08) if side == 0 else rng.uniform(0.72, 0.85)), rng.uniform(0.02, 0.25)
         fill(painted, within(x, y, left + 0.012, top + 0.015, wide, tall), painted * 0.6)  # shadow
-        fill(
-            painted,
-            within(x, y, left, top, wide, tall),
-            one_of(rng, ((0.05, 0.03, 0.02), (0.45, 0.33, 0.12), (0.8, 0.8, 0.78))),
-        )
+        fill(painted, within(x, y, left, top, wide, tall), one_of(rng, FRAMES))
         fill(painted, within(x, y, left + 0.02, top + 0.02, wide - 0.04, tall - 0.04), (0.75, 0.73, 0.68))
         inner = within(x, y, left + 0.05, top + 0.05, wide - 0.1, tall - 0.1)
-        view = (
-            one_of(rng, HOUSES)
-            + 0.5 * (one_of(rng, WALLPAINTS) - 0.2) * ramp(noise(rng, x.shape, 6), -0.5, 0.5)[..., None]
-        )
-        painted = np.where(inner[..., None], view, painted)
+        fill(painted, inner, one_of(rng, HOUSES))
+        fill(painted, inner * ramp(noise(rng, x.shape, 6), -0.5, 0.5), one_of(rng, WALLPAINTS))
     if rng.random() < 0.5:
         skirting = rng.uniform(0.8, 0.9)
         fill(painted, y > skirting, one_of(rng, ((0.16, 0.09, 0.05), (0.45, 0.4, 0.35), (0.1, 0.12, 0.16))))
@@ -160,12 +142,8 @@ def night(x, y, rng) -> np.ndarray:
     """A street at night: lamps out of focus over dark houses and a wet road."""
     painted = np.ones((*x.shape, 3)) * np.array([0.012, 0.013, 0.028]) * (1.6 - y)[..., None]
     for _ in range(5):
-        left, top = rng.uniform(-0.2, 1), rng.uniform(0.05, 0.45)
-        fill(
-            painted,
-            within(x, y, left, top, rng.uniform(0.15, 0.4), 1),
-            np.array([0.03, 0.025, 0.025]) * rng.uniform(0.4, 1.3),
-        )
+        house = within(x, y, rng.uniform(-0.2, 1), rng.uniform(0.05, 0.45), rng.uniform(0.15, 0.4), 1)
+        fill(painted, house, np.array([0.03, 0.025, 0.025]) * rng.uniform(0.4, 1.3))
     painted = defocus(painted, 3)
     for _ in range(rng.integers(12, 30)):
         across, down = rng.random(), rng.uniform(0.15, 0.7)

@@ -34,8 +34,8 @@ def paint(rig: Rig, person: Identity, rng: np.random.Generator) -> tuple[np.ndar
     edge = own_hair_line(rig.above_hair_line, rig.positions, hair) + 0.0025 * fine
     cover = COVER.get(hair.kind, 0.93) * ramp(edge, -0.004, 0.03 if hair.kind == "bald" else 0.008) * (1 - rig.ears)
     colour = lay(colour, cover, hair.colour * (0.7 + 0.15 * fine[..., None]))
-    rough = skin.gloss + 0.08 + 0.03 * middle + 0.03 * fine - 0.1 * rig.lips * (1 + skin.makeup) + 0.2 * cover
-    rough = np.clip(rough - 0.08 * spot(rig, 0, 0.70, 0.025, 0.07), 0.18, 0.9)
+    rough = skin.gloss + 0.12 + 0.03 * middle + 0.03 * fine - 0.1 * rig.lips * (1 + skin.makeup) + 0.2 * cover
+    rough = np.clip(rough - 0.05 * spot(rig, 0, 0.70, 0.025, 0.07), 0.18, 0.9)
     return np.clip(colour, 0.006, 0.9), rough[..., None], cover
 
 
@@ -94,5 +94,5 @@ def lips(skin, middle: np.ndarray, fine: np.ndarray) -> np.ndarray:
 
 
 def hair_root(colour: np.ndarray) -> np.ndarray:
-    """The colour of brows and of a beard's roots: that of the hair, but never as light."""
-    return np.minimum(colour, [0.16, 0.115, 0.085]) * 0.8
+    """The colour of brows and of a beard's roots: that of the hair, but never as light or as black."""
+    return 0.8 * np.clip(colour, [0.03, 0.021, 0.016], [0.16, 0.115, 0.085])
