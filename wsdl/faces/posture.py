@@ -12,7 +12,7 @@ def turn_shoulders(vertices: np.ndarray, rig: Rig, pose: Pose) -> np.ndarray:
 
     The head stays, since hair and camera are laid out along its axes; the neck twists smoothly between.
     """
-    below = 1 - ramp(rig.template[:, 2] - 0.4 * (rig.template[:, 1] + 0.1), 0.49, 0.58)
+    below = 1 - ramp(rig.template[:, 2] - 0.2 * (rig.template[:, 1] + 0.1), 0.49, 0.58)
     joint = vertices[rig.faces["joint-neck"]].reshape(-1, 3).mean(0)
     x, y, z = (vertices - joint).T
     turn, lean = np.radians(pose.turn) * below, np.radians(pose.lean) * below

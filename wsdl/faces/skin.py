@@ -24,7 +24,7 @@ def paint(rig: Rig, person: Identity, rng: np.random.Generator) -> tuple[np.ndar
     colour *= age(rig, skin, person.actions.get("mouthSmileLeft", 0.0), coarse)
     colour *= freckles(rig, skin, rng)
     colour = lay(colour, 0.9 * gaussian_filter(rig.lips, 1.2), lips(skin, middle, fine))
-    lids = np.array([0.16, 0.24, 0.24]) + skin.makeup * np.array([0.25, 0.3, 0.26])
+    lids = np.array([0.17, 0.21, 0.20]) + skin.makeup * np.array([0.25, 0.3, 0.26])
     colour *= 1 - rig.lids[..., None] * lids
     colour *= 1 - (0.45 + 0.4 * skin.makeup) * np.clip(rig.lash_line, 0, 1)[..., None]
     root = hair_root(hair.colour)
