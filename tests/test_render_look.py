@@ -121,3 +121,8 @@ def test_places_are_light_and_depend_on_the_seed(kind):
     assert one.std() > 0.01
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
+
+
+def test_snapshots_are_taken_at_every_place(crowd):
+    found = {person.background.kind for person in crowd if person.style == "snapshot"}
+    assert found == set(PLACES)

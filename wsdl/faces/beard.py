@@ -30,9 +30,8 @@ def grows(points: np.ndarray, kind: str) -> np.ndarray:
 def shade(rig: Rig, beard: Beard, grain: np.ndarray) -> np.ndarray:
     """The opacity of roots below the skin and of short hairs [H, W]; grain: noise of deviation 1."""
     thick = 0.55 if beard.kind in LONGEST else 0.42
-    return np.clip(beard.strength * thick * grows(rig.positions, beard.kind) * (1 + 0.1 * grain), 0, 0.75) * (
-        1 - rig.lips
-    )
+    opacity = beard.strength * thick * grows(rig.positions, beard.kind) * (1 + 0.1 * grain)
+    return np.clip(opacity, 0, 0.75) * (1 - rig.lips)
 
 
 def strands(vertices: np.ndarray, rig: Rig, beard: Beard, rng: np.random.Generator) -> np.ndarray | None:
@@ -44,7 +43,8 @@ def strands(vertices: np.ndarray, rig: Rig, beard: Beard, rng: np.random.Generat
     roots, out = rig.roots(vertices, (face[kept], weights[kept]))
     on_lip = ramp(rig.chin_positions[kept][:, 2:], 0.632, 0.636) * (np.abs(rig.chin_positions[kept][:, :1]) < 0.03)
     aside = np.sign(roots[:, :1]) * (0.15 + 0.5 * on_lip)
-    grow = np.concatenate([aside, -0.25 + 0 * aside, -1 + 0 * aside], 1) + 0.22 * rng.standard_normal(roots.shape)
+    grow = np.concatenate([aside, np.full_like(aside, -0.25), np.full_like(aside, -1)], 1)
+    grow = grow + 0.22 * rng.standard_normal(roots.shape)
     flat = unit(grow - (grow * out).sum(1, keepdims=True) * out)
     length = LONGEST[beard.kind] * (0.3 + 0.7 * beard.length) * rng.uniform(0.7, 1.1, (len(roots), 1))
     length = length * (1 - 0.45 * on_lip)
