@@ -71,12 +71,12 @@ def paint_eye(out: np.ndarray, points: np.ndarray, lids: Lids, eyes: Eyes, rng: 
     place = out / IRIS_RADIUS
     streaks = gaussian_filter(rng.standard_normal(AROUND), 1, mode="wrap")
     streaks = 1 + 0.2 * streaks[None] / (streaks.std() + 1e-6)
-    bright = np.interp(place, [eyes.pupil, 0.6, 0.8, 1.0], [1.5, 1.25, 1.0, 0.22])
+    bright = np.interp(place, [eyes.pupil, 0.6, 0.8, 1.0], [1.3, 1.05, 0.85, 0.15])
     iris = eyes.iris * (streaks * bright)[..., None]
     iris = iris * ramp(place, eyes.pupil - 0.06, eyes.pupil + 0.06)[..., None] + 0.002
     red = 1 - ramp(lids.from_corner(points), 0.0005, 0.0035)
     white = eyes.white * (1 - red[..., None] * np.array([0.05, 0.35, 0.35]))
     colour = iris + (white - iris) * ramp(place, 0.94, 1.12)[..., None]
-    shade = 0.4 + 0.6 * ramp(lids.below_upper(points), -0.0005, 0.005)
+    shade = 0.3 + 0.7 * ramp(lids.below_upper(points), -0.0005, 0.005)
     shade = shade * (0.75 + 0.25 * ramp(lids.above_lower(points), 0, 0.002))
     return colour * shade[..., None]

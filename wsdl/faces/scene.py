@@ -131,7 +131,7 @@ def add_small_hairs(scene: Scene, rig: Rig, person: Identity, vertices, rng) -> 
         radius = np.array([[0.0003, 0.00026, 0.0001]])
         scene.add(f"brow-{side}", ribbons(f"brow-{side}", own, radius, camera, matt(PAINTED), shade), label)
     for name, strands in strips.items():
-        radius = np.array([[0.00028, 0.00022, 0.0001]])
+        radius = np.array([[0.0004, 0.0003, 0.00012]])
         shape = ribbons(name, strands, radius, camera, matt(PAINTED), np.minimum(colour, 0.03))
         scene.add(name, shape, template.LEFT_EYE if name.startswith("l") else template.RIGHT_EYE)
 
