@@ -46,7 +46,8 @@ def people():
     for seed in range(FACES):
         person = sample_identity(seed, ("studio", "snapshot")[seed % 2], head.model.local_change_labels)
         person.pose.yaw = person.pose.pitch = person.pose.roll = 0.0
-        person.actions["eyeBlinkLeft"] = person.actions["eyeBlinkRight"] = 0.0
+        for action in ("eyeBlink", "eyeSquint", "cheekSquint"):
+            person.actions[action + "Left"] = person.actions[action + "Right"] = 0.0
         person.hair.kind, person.glasses = "short", None
         found.append(person)
     return head, found

@@ -1,13 +1,15 @@
 """Take the grain out of a path-traced picture that has few samples, without softening the paint."""
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter, median_filter
 
 from wsdl.faces import template
 
 # Smooth surfaces; hair, eyes and glasses are too fine to average.
 SMOOTH = (template.SKIN, template.NOSE, template.NECK, template.LEFT_BROW, template.RIGHT_BROW, template.MOUTH,
           template.UPPER_LIP, template.LOWER_LIP, template.CLOTH)  # fmt: skip
+SKINS = template.SKIN, template.NOSE, template.NECK, template.LEFT_BROW, template.RIGHT_BROW
+SCATTER = np.array([0.010, 0.005, 0.003])  # how far red, green and blue light goes, parts of the frame
 MOUTH = template.MOUTH, template.UPPER_LIP, template.LOWER_LIP
 
 
@@ -30,9 +32,30 @@ def denoise(light: np.ndarray, guide: np.ndarray, labels: np.ndarray, reach: int
     return np.where(smooth[..., None] > 0, total / weights * colours, light)
 
 
-def soften(light: np.ndarray, where: np.ndarray, amount: float) -> np.ndarray:
-    """`light` [H, W, 3] mixed by `amount` (0-1) with its blur `where` [H, W] it is grainy, from pixels there."""
+def calm(light: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """`light` [H, W, 3] without sparks `where` [H, W] hair mirrors a lamp: none far brighter than the hair around."""
+    if not where.any():
+        return light
+    bright = light.mean(-1)
+    nearest = distance_transform_edt(~where, return_distances=False, return_indices=True)
+    limit = 1.7 * median_filter(bright[tuple(nearest)], 5) + 0.1 * np.median(bright[where])
+    factor = np.where(where, np.minimum(1, limit / (bright + 1e-9)), 1)
+    return light * factor[..., None]
+
+
+def scatter(light: np.ndarray, guide: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """`light` [H, W, 3] after it went through skin, red the farthest: shadows get soft, warm borders."""
+    colours = guide[..., 3:6] + 0.02
+    # Not at its border, where colours are mixed with those of hair or background.
+    inside = binary_erosion(np.isin(labels, SKINS), np.ones((3, 3)), border_value=1).astype(float)
+    fall, spread = light / colours * inside[..., None], SCATTER * len(light)
+    soft = [gaussian_filter(fall[..., c], spread[c]) / (gaussian_filter(inside, spread[c]) + 1e-6) for c in range(3)]
+    return np.where(inside[..., None] > 0, np.stack(soft, -1) * colours, light)
+
+
+def soften(light: np.ndarray, where: np.ndarray, amount: float, spread: float) -> np.ndarray:
+    """`light` [H, W, 3] mixed by `amount` (0-1) with its blur over `spread` pixels `where` [H, W] it is grainy."""
     inside = where.astype(float)
-    weight = gaussian_filter(inside, 0.8) + 1e-9
-    blurred = gaussian_filter(light * inside[..., None], (0.8, 0.8, 0)) / weight[..., None]
+    weight = gaussian_filter(inside, spread) + 1e-9
+    blurred = gaussian_filter(light * inside[..., None], (spread, spread, 0)) / weight[..., None]
     return light + amount * inside[..., None] * (blurred - light)

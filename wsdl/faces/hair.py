@@ -55,7 +55,10 @@ class Head:
 
 
 def grow(vertices, normals, rig: Rig, hair: Hair, rng: np.random.Generator, eye: np.ndarray):
-    """Strands [N, K, 3] and radii [N, K] in metres; None for a bald head. eye [3]: the point between the eyes."""
+    """Strands [N, K, 3], radii [N, K] in metres and the lock [N] (below GUIDES) of each; None for a bald head.
+
+    eye [3]: the point between the eyes.
+    """
     if hair.kind == "bald":
         return None
     roots = Roots(vertices, rig, hair, rng)
@@ -71,14 +74,14 @@ def grow(vertices, normals, rig: Rig, hair: Hair, rng: np.random.Generator, eye:
     strands[:, 1:] = head.push(free, np.full(len(free), 0.0012)).reshape(roots.count, -1, 3)
     along = np.linspace(0, 1, strands.shape[1])[None]
     thick = np.exp(rng.normal(0, 0.15, (roots.count, 1)))
-    return strands, RADIUS.get(hair.kind, 0.00075) * (1 - 0.65 * along**2) * thick
+    return strands, RADIUS.get(hair.kind, 0.00075) * (1 - 0.65 * along**2) * thick, nearest[:, 0]
 
 
 def grow_guides(roots: Roots, style: Style, kind: str, length, layer, head: Head, eye, rng) -> np.ndarray:
     """The first GUIDES roots grown point by point: [G, K + 1, 3], relative to their roots."""
     g = np.arange(min(roots.count, GUIDES))
     hanging, side = kind in HANGING, roots.side[g]
-    course = unit(style.direction[g] + style.mess * 0.6 * rng.standard_normal((len(g), 3)))
+    course = unit(style.direction[g] + style.mess * 0.6 * scattered(rng, (len(g), 3)))
     step = (length[g] / style.points)[:, None]
     points = [roots.position[g]]
     for k in range(style.points):
@@ -112,9 +115,14 @@ def follow(roots: Roots, style: Style, kind: str, length, guides: np.ndarray, rn
     strands = roots.position[:, None] + np.einsum("nk,nkjd->njd", weights, guides[nearest]) * scale[:, None, None]
     astray = style.mess * (0.12 if kind in HANGING else 0.3) * np.minimum(length, 0.12)
     along = np.linspace(0, 1, style.points + 1)[None, :, None]
-    lean = rng.standard_normal((roots.count, 1, 3)) * astray[:, None, None]
+    lean = scattered(rng, (roots.count, 1, 3)) * astray[:, None, None]
     shake = rng.standard_normal((roots.count, style.points + 1, 3)) * 0.0006
     return strands + along * (lean + shake), nearest
+
+
+def scattered(rng: np.random.Generator, shape: tuple) -> np.ndarray:
+    """Normal numbers without the rare large ones: no single hair stands away from the others."""
+    return np.clip(rng.standard_normal(shape), -1.6, 1.6)
 
 
 def curl(strands, roots: Roots, style: Style, kind: str, length, nearest, rng) -> np.ndarray:

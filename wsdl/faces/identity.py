@@ -15,9 +15,9 @@ class Skin:
     freckles: float  # 0-1
     old: float  # 0 (young) to 1
     blotch: float  # unevenness, about 1
-    stubble: float  # 0-1
     makeup: float  # 0-1
     lip: np.ndarray | None  # colour of lipstick
+    redlips: float  # how much redder than the skin bare lips are, about 1
     gloss: float  # roughness of the surface, 0-1
 
 
@@ -34,14 +34,23 @@ class Hair:
     wave: float  # 0-1
     comb: str  # short hair: side, forward, back or up
     brow: float  # strength of the brows, 0-1
+    brow_wide: float  # their thickness, about 1
     volume: float  # 0-1
+
+
+@dataclass
+class Beard:
+    kind: str  # none, stubble, moustache, goatee or full
+    strength: float  # density, 0-1
+    length: float  # 0-1 within the kind
 
 
 @dataclass
 class Eyes:
     iris: np.ndarray  # colour
+    white: np.ndarray  # colour
     gaze: tuple[float, float]  # aside and up
-    pupil: float  # angle from the middle of the iris to the edge of the pupil
+    pupil: float  # radius, parts of the iris
     lash: float  # length, 0-1
 
 
@@ -69,6 +78,8 @@ class Pose:
     yaw: float
     pitch: float
     roll: float
+    turn: float  # of the shoulders against the head
+    lean: float  # of the shoulders against the head
 
 
 @dataclass
@@ -99,7 +110,7 @@ class Camera:
 
 @dataclass
 class Background:
-    kind: str  # studio: plain, gradient, mottled; snapshot: foliage, indoor, street, sky, night
+    kind: str  # studio: plain, gradient, mottled; snapshot: foliage, window, wall, street, books, night
     colour: np.ndarray
 
 
@@ -115,6 +126,7 @@ class Identity:
     actions: dict[str, float]
     skin: Skin
     hair: Hair
+    beard: Beard
     eyes: Eyes
     glasses: Glasses | None
     clothes: Clothes

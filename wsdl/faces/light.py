@@ -33,9 +33,7 @@ def lights(person: Identity, middle: np.ndarray, front: np.ndarray, rng: np.rand
 
 def panel(middle, front, azimuth: float, elevation: float, distance: float, size: float, radiance) -> dict:
     """A bright square that faces `middle`; farther than any camera, or it would stand between camera and face."""
-    azimuth, elevation = np.radians(azimuth), np.radians(elevation)
-    side = unit(np.cross([0, 0, 1.0], front))
-    towards = (front * np.cos(azimuth) + side * np.sin(azimuth)) * np.cos(elevation) + [0, 0, np.sin(elevation)]
+    towards = direction(front, azimuth, elevation)
     transform = mi.ScalarTransform4f()
     place = transform.look_at(origin=(middle + towards * distance).tolist(), target=middle.tolist(), up=[0, 0.1, 1])
     radiance = {"type": "rgb", "value": [float(value) for value in radiance]}
@@ -44,6 +42,13 @@ def panel(middle, front, azimuth: float, elevation: float, distance: float, size
         "to_world": place @ transform.scale(size),
         "emitter": {"type": "area", "radiance": radiance},
     }
+
+
+def direction(front: np.ndarray, azimuth: float, elevation: float) -> np.ndarray:
+    """Where a light stands [3], seen from the face; `front` [3] points to the camera, degrees count from there."""
+    azimuth, elevation = np.radians(azimuth), np.radians(elevation)
+    side = unit(np.cross([0, 0, 1.0], front))
+    return (front * np.cos(azimuth) + side * np.sin(azimuth)) * np.cos(elevation) + [0, 0, np.sin(elevation)]
 
 
 def surround(light: Light, rng: np.random.Generator) -> np.ndarray:

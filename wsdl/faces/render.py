@@ -7,7 +7,7 @@ import numpy as np
 from wsdl.faces import template
 from wsdl.faces.background import behind
 from wsdl.faces.camera import expose
-from wsdl.faces.denoise import denoise, soften
+from wsdl.faces.denoise import calm, denoise, scatter, soften
 from wsdl.faces.extra import mi
 from wsdl.faces.glasses import lens_mesh
 from wsdl.faces.identity import Identity, paleness
@@ -36,7 +36,7 @@ class Hits:
 def render_face(seed: int, style: str, size: int = 128, samples: int = SAMPLES) -> tuple[np.ndarray, np.ndarray]:
     """One face: uint8 pixels [size, size, 3] and label map [size, size] in CelebAMask-HQ numbering.
 
-    style: studio or snapshot. Ears and stubble count as skin; behind a lens, skin counts as glasses while eyes and
+    style: studio or snapshot. Ears and beards count as skin; behind a lens, skin counts as glasses while eyes and
     brows keep their class. Nose and lips end where the template says so.
     """
     head = rig()
@@ -59,7 +59,10 @@ def photograph(head: Rig, person: Identity, size: int, samples: int) -> tuple[np
         light, rays = look_through(scene, light, rays)
     labels = vote(rays, size)
     light = denoise(light, hits.guide, labels)
-    light = soften(light, labels == template.HAIR, 0.55 * paleness(person.hair.colour))
+    light = scatter(light, hits.guide, labels)
+    light = calm(light, labels == template.HAIR)
+    pale = paleness(person.hair.colour)
+    light = soften(light, labels == template.HAIR, 0.3 + 0.45 * pale, 0.8 + 0.5 * pale)
     light = light * brightness(light, labels, person)
     light = light + (1 - np.clip(alpha, 0, 1)) * behind(person.background, size, rng)
     return expose(light, person.camera, rng), labels
@@ -94,7 +97,7 @@ def classify(head: Rig, person: Identity, scene: Scene, names: list[str], hits: 
     table = np.array([template.BACKGROUND] + [scene.classes.get(name, template.BACKGROUND) for name in names])
     found = table[np.clip(hits.shape, 0, len(names))]
     texel = head.texel(hits.uv)
-    painted = head.classes[texel]
+    painted = template.with_brows(head.classes, head.positions, person.hair.brow_wide)[texel]
     if person.hair.kind != "bald":
         painted = np.where(scene.cover[texel] > 0.5, template.HAIR, painted)
     return np.where(found == PAINTED_HEAD, painted, found)

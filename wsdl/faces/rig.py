@@ -24,6 +24,7 @@ TEXTURE = 1024  # pixels of the whole square
 AVERAGE = {"age": 0.67, "gender": 0.5}
 CANDIDATES = 40_000  # places where a hair of the head may grow
 BROW_HAIRS = 420
+BEARD_HAIRS = 9000
 
 
 @cache
@@ -37,7 +38,7 @@ class Rig:
 
     parts: for head, cavity (inside of the mouth) and body (vertex numbers, triangles, texture coordinates).
     width, height: of the head's texture in pixels; positions [height, width, 3]: its texels on the template.
-    lips, lids, face, ears [height, width]: opacity of these regions, 0-1; classes: the class of each texel.
+    lips, lids, face, ears, lash_line [height, width]: opacity of these regions, 0-1; classes: the class of each texel.
     """
 
     def __init__(self):
@@ -58,11 +59,12 @@ class Rig:
         self.faces = {name: group["face_vertex_indices"].numpy() for name, group in groups.items()}
         self.template = self._template()
         self._split(texture.numpy().astype(np.float32), groups["body"]["face_texture_coordinate_indices"].numpy())
+        self._find_lashes()
         self._paint_maps()
         rng = np.random.default_rng(0)
         self._place_scalp_hair(rng)
         self._place_brow_hair(rng)
-        self._find_lashes()
+        self._place_beard_hair(rng)
 
     def vertices(self, shape: dict, local: dict, actions: dict) -> np.ndarray:
         """Vertices [19158, 3] in metres for phenotypes, local changes and facial actions (0-1 or -1-1)."""
@@ -120,8 +122,16 @@ class Rig:
         opened = self.vertices(AVERAGE, {}, {"jawOpen": 1.0})[:, 2] - self.vertices(AVERAGE, {}, {})[:, 2]
         lower = self._spread(uv, opened[numbers]) < 0.5 * opened[self.lip_vertices].min()
         self.classes = template.classes(self.positions, self.lips, lower)
-        self.brows = template.brow_opacity(self.positions)
+        self.lash_line = self._lash_line()
         self.above_hair_line = template.above_hair_line(self.positions)
+
+    def _lash_line(self) -> np.ndarray:
+        """Where lashes meet the lids, 1 at the upper and 0.5 at the lower: [height, width]."""
+        total = np.zeros((self.height, self.width), np.float32)
+        for name, strip in self.lashes.items():
+            away = cKDTree(self.template[np.unique(strip[:, :2])]).query(self.positions, distance_upper_bound=0.004)[0]
+            total += np.exp(-((away / 0.0011) ** 2)) * (0.5 if name.endswith("1") else 1)
+        return total
 
     def _spread(self, uv: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Values at the head's vertices, interpolated to its texels [height, width, ...]."""
@@ -143,11 +153,23 @@ class Rig:
         middle = corners.mean(1)
         ear = template.on_ear(middle)
         scalp = area * ((template.above_hair_line(middle) > -0.015) & ~ear & (middle[:, 2] > 0.6))
-        face = rng.choice(len(self.skin), CANDIDATES, p=scalp / scalp.sum())
-        self.scalp = face, rng.dirichlet([1, 1, 1], len(face))
-        self.scalp_positions = np.einsum("nk,nkd->nd", self.scalp[1], corners[face])
+        self.scalp, self.scalp_positions = self._strew(scalp, CANDIDATES, rng)
         self.scalp_above = template.above_hair_line(self.scalp_positions)
         self.solid = np.unique(self.skin[(middle[:, 2] > 0.40) & ~ear])  # what hair may not enter
+
+    def _place_beard_hair(self, rng: np.random.Generator) -> None:
+        corners = self.template[self.skin]
+        area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+        x, y, z = corners.mean(1).T
+        chin = (z > 0.565) & (z < 0.70) & (y < -0.03) & (np.abs(x) < 0.08) & (y < 0.9 * np.abs(x) - 0.06)
+        chin &= ~np.isin(self.skin, self.lip_vertices).any(1) & np.isin(self.skin, self.parts["head"][0]).all(1)
+        self.chin, self.chin_positions = self._strew(area * chin, BEARD_HAIRS, rng)
+
+    def _strew(self, weights: np.ndarray, count: int, rng: np.random.Generator):
+        """`count` places on the skin, each triangle as often as `weights` say, and where they are on the template."""
+        face = rng.choice(len(self.skin), count, p=weights / weights.sum())
+        place = face, rng.dirichlet([1, 1, 1], count)
+        return place, np.einsum("nk,nkd->nd", place[1], self.template[self.skin[face]])
 
     def _place_brow_hair(self, rng: np.random.Generator) -> None:
         """Roots drawn in the frontal plane, then found on the triangles of the forehead."""

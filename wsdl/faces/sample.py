@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from wsdl.faces.expression import sample_expression
 from wsdl.faces.geometry import ramp
-from wsdl.faces.identity import Clothes, Eyes, Glasses, Hair, Identity, Skin
+from wsdl.faces.identity import Beard, Clothes, Eyes, Glasses, Hair, Identity, Skin
+from wsdl.faces.proportions import sample_local, sample_shape
 from wsdl.faces.setting import sample_background, sample_camera, sample_light, sample_pose
 
 STYLES = ("studio", "snapshot")
@@ -12,27 +14,23 @@ SKINS = np.array(
      [0.115, 0.055, 0.032]]
 )  # fmt: skip
 HAIRS = {
-    "black": (0.012, 0.010, 0.009),
+    "black": (0.014, 0.011, 0.010),
     "dark": (0.035, 0.02, 0.012),
     "brown": (0.085, 0.045, 0.022),
-    "light": (0.19, 0.11, 0.055),
-    "blond": (0.42, 0.28, 0.13),
+    "light": (0.20, 0.112, 0.055),
+    "blond": (0.47, 0.30, 0.15),
     "red": (0.24, 0.075, 0.025),
     "grey": (0.30, 0.29, 0.28),
     "white": (0.60, 0.59, 0.57),
 }
 IRISES = np.array(
-    [[0.05, 0.025, 0.012], [0.11, 0.055, 0.02], [0.20, 0.13, 0.05], [0.12, 0.18, 0.10], [0.13, 0.22, 0.34],
-     [0.25, 0.31, 0.36]]
+    [[0.022, 0.010, 0.005], [0.05, 0.022, 0.009], [0.11, 0.062, 0.02], [0.075, 0.095, 0.045], [0.06, 0.115, 0.20],
+     [0.12, 0.16, 0.20]]
 )  # fmt: skip
-LIPSTICKS = (0.42, 0.05, 0.07), (0.45, 0.14, 0.14), (0.35, 0.06, 0.12), (0.50, 0.18, 0.16)
+LIPSTICKS = (0.42, 0.07, 0.075), (0.45, 0.16, 0.15), (0.36, 0.09, 0.10), (0.50, 0.22, 0.19)
 FRAMES = (0.01, 0.01, 0.01), (0.06, 0.025, 0.01), (0.35, 0.33, 0.3), (0.45, 0.3, 0.12), (0.1, 0.01, 0.02)
 FABRICS = ((0.5, 0.5, 0.5), (0.02, 0.03, 0.08), (0.35, 0.03, 0.04), (0.05, 0.12, 0.25), (0.7, 0.68, 0.64),
            (0.03, 0.03, 0.03), (0.1, 0.2, 0.12), (0.5, 0.35, 0.1), (0.45, 0.2, 0.25))  # fmt: skip
-# Parts of the head that vary from face to face, and what would look ill or break the hair line.
-VARIED = ("head-", "cheek", "chin", "forehead", "mouth", "nose", "eyebrows", "l-ear-", "l-eye-", "l-cheek", "neck-")
-LEFT_ALONE = ("trans-out", "angle-out", "neck-trans", "neck-double", "ear-wing", "ear-flap", "ear-trans", "head-trans",
-              "laugh", "push")  # fmt: skip
 
 
 class Dice:
@@ -61,14 +59,15 @@ def sample_identity(seed: int, style: str, local_changes: list[str]) -> Identity
     female = dice.chance(0.5)
     origin = dice.rng.dirichlet([0.5, 0.5, 0.6])  # anny's african, asian, caucasian
     dark = float(np.clip(origin @ [4.3, 1.7, 0.5] + dice.normal(0, 0.5), 0, 5))
-    age = float(np.clip(dice.rng.beta(1.3, 2) * 0.36 + 0.62, 0.6, 0.97))
+    age = float(np.clip(dice.rng.beta(1.2, 2.4) * 0.34 + 0.64, 0.64, 0.95))
     old = float(ramp(age, 0.74, 0.95))
     shape = sample_shape(dice, female, age, origin)
-    local = sample_local(dice, local_changes)
+    local = sample_local(dice, local_changes, female, shape["weight"])
     actions = sample_expression(dice)
     skin = sample_skin(dice, female, dark, old)
     hair, name = sample_hair(dice, female, dark, old, origin)
-    eyes = sample_eyes(dice, female, dark, name)
+    beard = sample_beard(dice, female)
+    eyes = sample_eyes(dice, female, skin, name)
     glasses = sample_glasses(dice)
     clothes = sample_clothes(dice, female)
     pose, camera, light, background = (
@@ -76,60 +75,8 @@ def sample_identity(seed: int, style: str, local_changes: list[str]) -> Identity
     )
     fine = int(dice.rng.integers(2**31))
     return Identity(
-        fine, style, shape, local, actions, skin, hair, eyes, glasses, clothes, pose, light, camera, background
+        fine, style, shape, local, actions, skin, hair, beard, eyes, glasses, clothes, pose, light, camera, background
     )
-
-
-def sample_shape(dice: Dice, female: bool, age: float, origin: np.ndarray) -> dict[str, float]:
-    shape = {
-        "gender": float(np.clip(dice.normal(0.93 if female else 0.07, 0.1), 0, 1)),
-        "age": age,
-        "muscle": dice.uniform(0.35, 0.7),
-        "weight": dice.uniform(0.25, 0.8),
-        "height": 0.5,
-        "proportions": dice.uniform(0.5, 0.9),
-    }
-    return shape | dict(zip(("african", "asian", "caucasian"), origin, strict=True))
-
-
-def sample_local(dice: Dice, names: list[str]) -> dict[str, float]:
-    """Small changes of head, cheeks, chin, mouth, nose, ears and eyes, the same on both sides."""
-    local = {}
-    for name in names:
-        if not name.startswith(VARIED) or any(word in name for word in LEFT_ALONE):
-            continue
-        size = float(np.clip(dice.normal(0, 0.26), -0.6, 0.6)) * (0.6 if "eye" in name else 1)
-        size += 0.65 * ("eye-scale" in name) + 0.5 * ("eye-height2" in name)
-        local[name] = max(size, -0.12) if "eye-height" in name else size
-        if name.startswith("l-"):
-            local["r-" + name[2:]] = local[name]
-    return local
-
-
-def sample_expression(dice: Dice) -> dict[str, float]:
-    """Two in three smile; few blink, open the mouth or pucker."""
-    actions = {}
-    smile = dice.uniform(0.15, 0.85) if dice.chance(0.65) else dice.uniform(0, 0.12)
-    for side in ("Left", "Right"):
-        actions["mouthSmile" + side] = smile * dice.uniform(0.9, 1)
-        actions["cheekSquint" + side] = smile * 0.5
-        actions["eyeSquint" + side] = smile * dice.uniform(0, 0.2)
-        actions["mouthUpperUp" + side] = max(0, smile - 0.35) * dice.uniform(0.2, 0.9)
-        actions["mouthLowerDown" + side] = max(0, smile - 0.4) * dice.uniform(0, 0.5)
-    if smile > 0.35 and dice.chance(0.75):
-        actions["jawOpen"] = dice.uniform(0.06, 0.2)
-    else:
-        actions["jawOpen"] = dice.uniform(0.05, 0.4) if dice.chance(0.1) else 0.0
-    blink = dice.uniform(0, 0.06) if dice.chance(0.97) else dice.uniform(0.4, 1)
-    lift = dice.normal(0, 0.3)
-    actions["browInnerUp"] = max(0, lift) * 0.7
-    for side in ("Left", "Right"):
-        actions["eyeBlink" + side] = blink
-        actions["browOuterUp" + side] = max(0, lift)
-        actions["browDown" + side] = max(0, -lift) * 0.3
-    if dice.chance(0.08):
-        actions["mouthPucker"] = dice.uniform(0.2, 0.7)
-    return {name: float(np.clip(value, 0, 1)) for name, value in actions.items()}
 
 
 def sample_skin(dice: Dice, female: bool, dark: float, old: float) -> Skin:
@@ -144,24 +91,27 @@ def sample_skin(dice: Dice, female: bool, dark: float, old: float) -> Skin:
         red=dice.uniform(0.3, 1.0),
         freckles=dice.uniform(0.3, 1) if dark < 1.5 and dice.chance(0.3) else 0.0,
         old=old,
-        blotch=dice.uniform(0.5, 1.2),
-        stubble=0.0 if female else dice.pick(0.0, 0.0, dice.uniform(0.15, 0.5), dice.uniform(0.4, 0.8)),
+        blotch=dice.uniform(0.4, 1.1),
         makeup=dice.uniform(0.3, 1) if made_up else 0.0,
         lip=np.array(dice.pick(*LIPSTICKS)) if made_up else None,
-        gloss=dice.uniform(0.28, 0.45),
+        redlips=dice.uniform(0.85, 1.1) if female else dice.uniform(0.5, 0.85),
+        gloss=dice.uniform(0.3, 0.48),
     )
 
 
 def sample_hair(dice: Dice, female: bool, dark: float, old: float, origin: np.ndarray) -> tuple[Hair, str]:
     """Hair, and the name of its colour."""
     weights = [0.5, 0.3, 0.1, 0.04, 0, 0, 0, 0] if dark > 2.2 else [0.14, 0.2, 0.24, 0.16, 0.16, 0.08, 0, 0]
-    colour = dice.weigh(list(HAIRS), np.add(weights, np.array([0, 0, 0, 0, 0, 0, 0.5, 0.3]) * old * 1.6))
+    colour = dice.weigh(
+        list(HAIRS),
+        np.add(weights, np.array([0, 0, 0, 0, 0, 0, 0.5, 0.3]) * (1.2 if female else 2.4) * ramp(old, 0.4, 1)),
+    )
     if origin[0] > 0.55:
         kinds = ("buzz", "short", "afro", "curly", "back", "long")
         weights = [0.1, 0.1, 0.3, 0.25, 0.2, 0.15] if female else [0.4, 0.15, 0.3, 0.08, 0, 0]
     else:
         kinds = ("buzz", "short", "medium", "long", "curly", "back")
-        weights = [0.0, 0.07, 0.25, 0.42, 0.14, 0.14] if female else [0.16, 0.6, 0.12, 0.03, 0.08, 0.01]
+        weights = [0.0, 0.07, 0.25, 0.42, 0.14, 0.14] if female else [0.18, 0.68, 0.06, 0.015, 0.055, 0.01]
     kind = dice.weigh(kinds, weights)
     if not female and dice.chance(0.06 + 0.2 * old):
         kind = "bald"
@@ -171,23 +121,33 @@ def sample_hair(dice: Dice, female: bool, dark: float, old: float, origin: np.nd
         part=dice.pick(-1, 1) * dice.uniform(0.0, 0.035),
         bangs=kind in ("medium", "long", "curly") and dice.chance(0.35),
         recede=dice.uniform(0.2, 1) * old if not female else 0.0,
-        line=dice.normal(0.002, 0.005),
+        line=dice.normal(-0.003, 0.004),
         jag=dice.uniform(0, 6),
         length=dice.uniform(0, 1),
         wave=dice.uniform(0, 1),
         comb=dice.pick("side", "side", "forward", "back", "up"),
-        brow=dice.uniform(0.5, 1.0),
+        brow=dice.uniform(0.45, 0.9),
+        brow_wide=dice.uniform(0.7, 1.05) if female else dice.uniform(0.95, 1.35),
         volume=dice.uniform(0.3, 1),
     )
     return hair, colour
 
 
-def sample_eyes(dice: Dice, female: bool, dark: float, hair: str) -> Eyes:
-    lightest = 5 if dark < 1.6 and hair != "black" else 1
+def sample_beard(dice: Dice, female: bool) -> Beard:
+    """Half of all men are shaved."""
+    kinds = {"none": 0.5, "stubble": 0.24, "moustache": 0.04, "goatee": 0.08, "full": 0.14}
+    kind = "none" if female else dice.weigh(list(kinds), list(kinds.values()))
+    return Beard(kind, dice.uniform(0.2, 0.8) if kind == "stubble" else dice.uniform(0.65, 1), dice.uniform(0, 1))
+
+
+def sample_eyes(dice: Dice, female: bool, skin: Skin, hair: str) -> Eyes:
+    """Whites are never as bright as an exposure for dark skin would make them."""
+    lightest = 5 if skin.dark < 1.6 and hair != "black" else 1
     iris = IRISES[min(dice.rng.integers(0, 6), lightest)] * np.exp(dice.normal(0, 0.15, 3))
-    gaze = dice.normal(0, 3), dice.normal(0, 2)
+    white = np.array([0.50, 0.482, 0.472]) * min(1, float(skin.tone.mean()) / 0.35) ** 0.4
+    gaze = dice.normal(0, 3), dice.normal(-1, 1.5)
     lash = (0.7, 1) if female else (0.4, 0.7)
-    return Eyes(iris, gaze, pupil=dice.uniform(11, 16), lash=dice.uniform(*lash))
+    return Eyes(iris, white, gaze, pupil=dice.uniform(0.28, 0.42), lash=dice.uniform(*lash))
 
 
 def sample_glasses(dice: Dice) -> Glasses | None:

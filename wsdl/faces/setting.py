@@ -5,7 +5,7 @@ import numpy as np
 from wsdl.faces.identity import Background, Camera, Light, Pose
 
 STUDIOS = "plain", "gradient", "mottled"
-PLACES = "foliage", "indoor", "street", "sky", "night"
+PLACES = {"foliage": 5, "window": 4, "wall": 4, "street": 4, "books": 2, "night": 2}  # and how often
 WALLS = ((0.5, 0.5, 0.52), (0.12, 0.13, 0.15), (0.75, 0.75, 0.74), (0.12, 0.2, 0.33), (0.3, 0.22, 0.15),
          (0.22, 0.28, 0.24), (0.45, 0.25, 0.2), (0.25, 0.3, 0.4))  # fmt: skip
 SKIES = (0.8, 0.9, 1.1), (1, 0.95, 0.9), (0.9, 1.0, 0.85), (1.05, 0.9, 0.75)
@@ -16,6 +16,8 @@ def sample_pose(dice, snapshot: bool) -> Pose:
         yaw=float(np.clip(dice.normal(0, 14 if snapshot else 12), -35, 35)),
         pitch=float(np.clip(dice.normal(0, 6), -14, 14)),
         roll=dice.normal(0, 2.0),
+        turn=dice.normal(0, 12),
+        lean=dice.normal(0, 3),
     )
 
 
@@ -43,7 +45,7 @@ def sample_light(dice, snapshot: bool) -> Light:
         size=dice.uniform(0.12, 0.5),
         key=dice.uniform(0.0, 3) if snapshot else dice.uniform(2, 5),
         warmth=warmth,
-        fill=dice.uniform(0.1, 0.45),
+        fill=dice.uniform(0.06, 0.3),
         rim=sample_rim(dice),
         sky=np.array(dice.pick(*SKIES)),
         ground=np.array([0.5, 0.42, 0.35]) * dice.uniform(0.3, 1),
@@ -56,5 +58,5 @@ def sample_rim(dice) -> float:
 
 
 def sample_background(dice, snapshot: bool) -> Background:
-    kind = dice.pick(*(PLACES if snapshot else STUDIOS))
+    kind = dice.weigh(*zip(*PLACES.items(), strict=True)) if snapshot else dice.pick(*STUDIOS)
     return Background(kind, np.array(dice.pick(*WALLS)) * dice.uniform(0.7, 1.25))

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from wsdl.faces import beard, template
 from wsdl.faces.geometry import noise, ramp
 from wsdl.faces.identity import Identity
 from wsdl.faces.rig import Rig
@@ -18,24 +19,23 @@ def paint(rig: Rig, person: Identity, rng: np.random.Generator) -> tuple[np.ndar
     shape = rig.positions.shape[:2]
     coarse, middle, fine = noise(rng, shape, 30), noise(rng, shape, 7), noise(rng, shape, 1.2)
     colour = np.ones((*shape, 3), np.float32) * skin.tone
-    colour *= 1 + skin.blotch * (0.03 * coarse + 0.025 * middle + 0.015 * fine)[..., None]
+    colour *= 1 + skin.blotch * (0.016 * coarse + 0.012 * middle + 0.012 * fine)[..., None]
     colour *= blood(rig, skin, middle)
-    colour *= age(rig, skin, coarse)
+    colour *= age(rig, skin, person.actions.get("mouthSmileLeft", 0.0), coarse)
     colour *= freckles(rig, skin, rng)
-    colour = lay(colour, 0.92 * gaussian_filter(rig.lips, 0.8), lips(skin, middle, fine))
-    lids = np.array([0.10, 0.16, 0.15]) + skin.makeup * np.array([0.3, 0.4, 0.35])
+    colour = lay(colour, 0.9 * gaussian_filter(rig.lips, 1.2), lips(skin, middle, fine))
+    lids = np.array([0.17, 0.21, 0.20]) + skin.makeup * np.array([0.25, 0.3, 0.26])
     colour *= 1 - rig.lids[..., None] * lids
-    dark = np.minimum(hair.colour, [0.25, 0.2, 0.16]) * 0.55
-    grain = np.clip(0.8 + 0.1 * middle + 0.12 * fine, 0, 1.3)
-    stubble = np.clip(skin.stubble * beard(rig) * 0.75 * grain, 0, 0.9)
-    colour = lay(colour, stubble, skin.tone * 0.12 + dark * 0.4)
-    brows = np.clip(rig.brows * hair.brow * 0.55 * (0.85 + 0.2 * fine), 0, 0.8)
-    colour = lay(colour, brows, dark + 0.06 * skin.tone)
+    colour *= 1 - (0.45 + 0.4 * skin.makeup) * np.clip(rig.lash_line, 0, 1)[..., None]
+    root = hair_root(hair.colour)
+    colour = lay(colour, beard.shade(rig, person.beard, fine), 0.8 * root + 0.18 * skin.tone)
+    brows = template.brow_opacity(rig.positions, hair.brow_wide) * hair.brow * 0.62 * (0.9 + 0.12 * fine)
+    colour = lay(colour, np.clip(brows, 0, 0.75), root + 0.08 * skin.tone)
     edge = own_hair_line(rig.above_hair_line, rig.positions, hair) + 0.0025 * fine
     cover = COVER.get(hair.kind, 0.93) * ramp(edge, -0.004, 0.03 if hair.kind == "bald" else 0.008) * (1 - rig.ears)
     colour = lay(colour, cover, hair.colour * (0.7 + 0.15 * fine[..., None]))
-    rough = skin.gloss + 0.17 + 0.05 * middle + 0.04 * fine - 0.12 * rig.lips * (1 + skin.makeup) + 0.2 * cover
-    rough = np.clip(rough - 0.05 * spot(rig, 0, 0.69, 0.02, 0.06), 0.18, 0.9)
+    rough = skin.gloss + 0.12 + 0.03 * middle + 0.03 * fine - 0.1 * rig.lips * (1 + skin.makeup) + 0.2 * cover
+    rough = np.clip(rough - 0.05 * spot(rig, 0, 0.70, 0.025, 0.07), 0.18, 0.9)
     return np.clip(colour, 0.006, 0.9), rough[..., None], cover
 
 
@@ -52,23 +52,26 @@ def spot(rig: Rig, aside: float, height: float, wide: float, tall: float) -> np.
 
 def blood(rig: Rig, skin, middle: np.ndarray) -> np.ndarray:
     """The factor of blood on cheeks, nose, ears and chin; it shows less on dark skin."""
-    where = spot(rig, 0.045, 0.662, 0.022, 0.022) + 0.8 * spot(rig, 0, 0.66, 0.016, 0.012)
-    where = where + 0.8 * rig.ears + 0.25 * spot(rig, 0, 0.60, 0.02, 0.012)
-    red = skin.red * (1 - 0.12 * skin.dark) * where * (1 + 0.25 * middle)
+    where = spot(rig, 0.042, 0.664, 0.03, 0.026) + 0.7 * spot(rig, 0, 0.66, 0.018, 0.014)
+    where = where + 0.9 * rig.ears + 0.25 * spot(rig, 0, 0.60, 0.02, 0.012)
+    red = skin.red * (1 - 0.12 * skin.dark) * where * (0.8 + 0.06 * middle)
     return 1 + np.clip(red, 0, 1.5)[..., None] * np.array([0.06, -0.17, -0.16])
 
 
-def age(rig: Rig, skin, coarse: np.ndarray) -> np.ndarray:
-    """The factor of shadows below the eyes, folds beside the mouth and lines on the forehead."""
+def age(rig: Rig, skin, smile: float, coarse: np.ndarray) -> np.ndarray:
+    """The factor of shadows below the eyes, folds beside the mouth (deeper in a `smile`), and wrinkles."""
     x, y, z = np.moveaxis(rig.positions, -1, 0)
-    shade = (0.20 + 0.25 * skin.old) * spot(rig, 0.031, 0.685, 0.016, 0.006) + 0.15 * spot(
-        rig, 0.022, 0.703, 0.008, 0.01
-    )
-    fold = np.exp(-(((np.abs(x) - np.interp(z, [0.625, 0.665], [0.034, 0.02])) / 0.0025) ** 2))
-    fold = fold * ramp(z, 0.625, 0.635) * (1 - ramp(z, 0.655, 0.668)) * (y < -0.1)
-    lines = np.clip(np.sin((z + 0.0012 * coarse) * 760), 0, 1) ** 6 * spot(rig, 0, 0.745, 0.04, 0.016)
-    total = shade + 0.5 * skin.old * fold + 0.22 * skin.old * lines
-    return 1 - np.clip(total, 0, 0.8)[..., None] * np.array([0.55, 0.75, 0.75])
+    aside = np.abs(x)
+    shade = (0.16 + 0.3 * skin.old) * spot(rig, 0.029, 0.686, 0.015, 0.005)
+    shade = shade + 0.22 * spot(rig, 0.018, 0.703, 0.007, 0.009)
+    fold = np.exp(-(((aside - np.interp(z, [0.625, 0.665], [0.034, 0.02])) / 0.003) ** 2))
+    fold = fold * ramp(z, 0.625, 0.64) * (1 - ramp(z, 0.652, 0.668)) * (y < -0.1)
+    lines = np.clip(np.sin((z + 0.0012 * coarse) * 760), 0, 1) ** 4 * spot(rig, 0, 0.745, 0.04, 0.016)
+    bag = np.exp(-(((z - 0.681 + 73 * (aside - 0.03) ** 2) / 0.0016) ** 2)) * spot(rig, 0.03, 0.683, 0.013, 0.01)
+    spread = np.arctan2(z - 0.696, aside - 0.03)
+    feet = np.clip(np.sin(spread * 15), 0, 1) ** 2 * spot(rig, 0.056, 0.695, 0.009, 0.013)
+    total = shade + (0.1 * smile + 0.45 * skin.old) * fold + skin.old * (0.3 * lines + 0.4 * bag + 0.25 * feet)
+    return 1 - np.clip(total, 0, 0.8)[..., None] * np.array([0.55, 0.72, 0.72])
 
 
 def freckles(rig: Rig, skin, rng: np.random.Generator) -> np.ndarray:
@@ -81,17 +84,15 @@ def freckles(rig: Rig, skin, rng: np.random.Generator) -> np.ndarray:
 
 
 def lips(skin, middle: np.ndarray, fine: np.ndarray) -> np.ndarray:
-    """The colour of the lips [H, W, 3]: lipstick, or skin with more blood."""
-    bare = skin.tone * (np.array([0.84, 0.50, 0.52]) + skin.dark * np.array([-0.02, 0.03, 0.035]))
-    colour = bare if skin.lip is None else skin.lip
-    return colour * (1 + 0.06 * fine + 0.05 * middle)[..., None]
+    """The colour of the lips [H, W, 3]: skin with more blood, below lipstick if there is any."""
+    blood = np.array([0.15, 0.48, 0.46]) - skin.dark * np.array([-0.01, 0.03, 0.035])
+    colour = skin.tone * (1 - skin.redlips * blood)
+    if skin.lip is not None:
+        cover = 0.35 + 0.45 * skin.makeup
+        colour = colour * (1 - cover) + cover * skin.lip
+    return colour * (1 + 0.05 * fine + 0.04 * middle)[..., None]
 
 
-def beard(rig: Rig) -> np.ndarray:
-    """Where a beard grows: 0-1 [H, W]."""
-    x, y, z = np.moveaxis(rig.positions, -1, 0)
-    aside = np.abs(x)
-    low = np.interp(aside, [0, 0.03, 0.07], [0.648, 0.645, 0.68])
-    high = np.interp(aside, [0, 0.03, 0.07], [0.654, 0.665, 0.70])
-    grows = ramp(z, 0.57, 0.60) * (1 - ramp(z, low, high)) * (y < -0.03) * (1 - rig.lips)
-    return grows * (1 - 0.8 * np.exp(-((aside / 0.02) ** 2) - ((z - 0.617) / 0.005) ** 2))
+def hair_root(colour: np.ndarray) -> np.ndarray:
+    """The colour of brows and of a beard's roots: that of the hair, but never as light or as black."""
+    return 0.8 * np.clip(colour, [0.03, 0.021, 0.016], [0.16, 0.115, 0.085])

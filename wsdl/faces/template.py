@@ -20,7 +20,7 @@ HAIR_LINE = np.array(
     [[0, 0.7735], [12, 0.773], [25, 0.769], [36, 0.760], [46, 0.744], [54, 0.724], [61, 0.704], [68, 0.684],
      [76, 0.676], [82, 0.692], [86, 0.716], [100, 0.714], [108, 0.692], [120, 0.645], [150, 0.615], [180, 0.607]]
 )  # fmt: skip
-BROW_START, BROW_LENGTH = 0.011, 0.044  # metres from the middle of the face
+BROW_START, BROW_LENGTH = 0.0125, 0.042  # metres from the middle of the face
 
 
 def azimuth(points: np.ndarray) -> np.ndarray:
@@ -44,21 +44,21 @@ def own_hair_line(above: np.ndarray, points: np.ndarray, hair) -> np.ndarray:
 
 def brow_middle(along: np.ndarray) -> np.ndarray:
     """The height of the brow's middle line at places `along` it (0-1)."""
-    return np.interp(along, [-0.1, 0, 0.35, 0.68, 1, 1.1], [0.7190, 0.7193, 0.7222, 0.7236, 0.7175, 0.715])
+    return np.interp(along, [-0.1, 0, 0.35, 0.68, 1, 1.1], [0.7148, 0.7150, 0.7170, 0.7188, 0.7145, 0.713])
 
 
 def along_brow(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(place along the brow from 0 inside to 1 outside, height over its middle in half widths)."""
+    """(place along the brow from 0 inside to 1 outside, height over its middle in half widths of usual brows)."""
     along = (np.abs(points[..., 0]) - BROW_START) / BROW_LENGTH
     half = np.interp(along, [-0.1, 0, 0.2, 0.6, 1, 1.1], [0.001, 0.0023, 0.0028, 0.0023, 0.0008, 0.0004])
     return along, (points[..., 2] - brow_middle(along)) / half
 
 
-def brow_opacity(points: np.ndarray) -> np.ndarray:
-    """How much of the brow covers template `points` [..., 3]: 0 to 1."""
+def brow_opacity(points: np.ndarray, wide: float) -> np.ndarray:
+    """How much of a brow, `wide` as thick as usual, covers template `points` [..., 3]: 0 to 1."""
     along, over = along_brow(points)
-    ends = ramp(along, -0.06, 0.1) * (1 - ramp(along, 0.9, 1.05))
-    return np.exp(-(np.abs(over) ** 3)) * ends * (points[..., 1] < -0.03)
+    ends = ramp(along, -0.07, 0.16) * (1 - ramp(along, 0.82, 1.05))
+    return np.exp(-(np.abs(over / wide) ** 3)) * ends * (points[..., 1] < -0.03)
 
 
 def on_ear(points: np.ndarray) -> np.ndarray:
@@ -68,14 +68,18 @@ def on_ear(points: np.ndarray) -> np.ndarray:
 
 
 def classes(points: np.ndarray, lips: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """The class of each texel: uint8 [H, W] from template positions [H, W, 3], lip opacity and lower-lip mask."""
+    """Each texel's class but for brows: uint8 [H, W] from template positions [H, W, 3], lip opacity, lower-lip mask."""
     x, y, z = np.moveaxis(points, -1, 0)
-    half = np.interp(z, [0.645, 0.66, 0.70, 0.715], [0.021, 0.021, 0.0085, 0.006])
+    half = np.interp(z, [0.645, 0.66, 0.70, 0.715], [0.0195, 0.0195, 0.0085, 0.006])
     nose = (np.abs(x) < half) & (z > 0.647) & (z < 0.712) & (y < -0.11)
     found = np.where(nose, NOSE, SKIN)
     found[z < 0.585 + 0.42 * (y + 0.13)] = NECK
     found[lips > 0.5] = UPPER_LIP
     found[(lips > 0.5) & lower] = LOWER_LIP
-    brow = brow_opacity(points) > 0.4
-    found[brow] = np.where(x > 0, LEFT_BROW, RIGHT_BROW)[brow]
     return found.astype(np.uint8)
+
+
+def with_brows(classes: np.ndarray, points: np.ndarray, wide: float) -> np.ndarray:
+    """`classes` [H, W] with the brows of one person."""
+    brow = brow_opacity(points, wide) > 0.35
+    return np.where(brow, np.where(points[..., 0] > 0, LEFT_BROW, RIGHT_BROW), classes)
