@@ -18,9 +18,11 @@ from wsdl.data.masks import COMPONENTS, components_in, region, write_mask
 from wsdl.data.pictures import write_picture
 from wsdl.data.prepare import prepare
 from wsdl.faces.made_up import draw_faces
-from wsdl.files import seed_for, sha256
+from wsdl.files import seed_for, sha256, write_json
 
 FACES, FAKES, SIZE = 24, 24, 32
+PARSER = {"images": 1600, "batch": 8, "widths": (8, 16, 24, 32), "rate": 5e-3, "ema_decay": 0.95,
+          "check_every": 800, "seed": 0}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +45,52 @@ def dataset(faces, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("dataset") / "data"
     shutil.copytree(faces, folder)
     add_stand_ins(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def free(dataset, tmp_path_factory) -> Path:
+    """`dataset`, declared CC0, so that it can be packed."""
+    return declare_cc0(Path(shutil.copytree(dataset, tmp_path_factory.mktemp("free") / "data")))
+
+
+@pytest.fixture(scope="session")
+def p2(tmp_path_factory) -> Path:
+    """A tiny P2 run with random weights."""
+    return finished_run(tmp_path_factory.mktemp("p2") / "p2")
+
+
+@pytest.fixture(scope="session")
+def archive(free, p2, tmp_path_factory) -> Path:
+    """`free` and `p2` packed as the style studio."""
+    from wsdl.bundle.pack import pack
+
+    out = tmp_path_factory.mktemp("archive") / "bundle.zip"
+    pack({"studio": free}, {"studio": p2}, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def trained(faces, tmp_path_factory) -> Path:
+    """A face parser after a short training on drawn faces at 32 px."""
+    from wsdl.parse.train import train_parser
+
+    out = tmp_path_factory.mktemp("parser") / "run"
+    train_parser([faces], out, **PARSER)
+    return out
+
+
+def declare_cc0(data: Path) -> Path:
+    write_json(data / "dataset.json", {**Dataset(data).info, "licence": "CC0-1.0"})
+    return data
+
+
+def finished_run(folder: Path, seed: int = 0) -> Path:
+    """A P2 run that looks finished: tiny, with random weights."""
+    from test_generators import small_run
+
+    small_run(folder, size=32, seed=seed)
+    write_json(folder / "run.json", {"status": "done"})
     return folder
 
 

@@ -9,11 +9,11 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 import torch
+from conftest import declare_cc0, finished_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors.torch import load_file
-from test_generators import small_run
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
@@ -24,40 +24,10 @@ from wsdl.data.check import check
 from wsdl.data.layout import Dataset
 from wsdl.data.masks import read_mask
 from wsdl.data.pictures import read_picture
-from wsdl.files import WsdlError, sha256, write_json
+from wsdl.files import WsdlError, sha256
 from wsdl.fit import MODEL
 from wsdl.generators.fakes import generate_full, generate_partial
 from wsdl.generators.weights import fingerprint, load_unet
-
-
-def declare_cc0(data: Path) -> Path:
-    write_json(data / "dataset.json", {**Dataset(data).info, "licence": "CC0-1.0"})
-    return data
-
-
-def finished_run(folder: Path, seed: int = 0) -> Path:
-    """A P2 run that looks finished: tiny, with random weights."""
-    small_run(folder, size=32, seed=seed)
-    write_json(folder / "run.json", {"status": "done"})
-    return folder
-
-
-@pytest.fixture(scope="module")
-def free(dataset, tmp_path_factory) -> Path:
-    """`dataset`, declared CC0: real faces, full and partial fakes at 32 px. Tests must not modify it."""
-    return declare_cc0(Path(shutil.copytree(dataset, tmp_path_factory.mktemp("free") / "data")))
-
-
-@pytest.fixture(scope="module")
-def p2(tmp_path_factory) -> Path:
-    return finished_run(tmp_path_factory.mktemp("p2") / "p2")
-
-
-@pytest.fixture(scope="module")
-def archive(free, p2, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("archive") / "bundle.zip"
-    pack({"studio": free}, {"studio": p2}, out)
-    return out
 
 
 @pytest.fixture

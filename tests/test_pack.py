@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from test_bundle import declare_cc0, finished_run
 
 from wsdl.bundle import pack as packing
 from wsdl.bundle import unpack as unpacking
@@ -17,17 +16,6 @@ from wsdl.data.masks import read_mask, write_mask
 from wsdl.data.pictures import read_picture, write_picture
 from wsdl.files import WsdlError, sha256, write_json
 from wsdl.fit import MODEL
-
-
-@pytest.fixture(scope="module")
-def free(dataset, tmp_path_factory) -> Path:
-    """`dataset`, declared CC0. Tests must not modify it."""
-    return declare_cc0(Path(shutil.copytree(dataset, tmp_path_factory.mktemp("free") / "data")))
-
-
-@pytest.fixture(scope="module")
-def p2(tmp_path_factory) -> Path:
-    return finished_run(tmp_path_factory.mktemp("p2") / "p2")
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def align(image: Image.Image, eyes: np.ndarray, size: int) -> Image.Image:
     What lies outside the picture is its reflection.
     """
     back = similarity(eyes, size)
-    while back.scale >= 2:
+    while back.scale > 2 - 1e-6:  # rounding must not decide about a scale of exactly two
         image, eyes = image.reduce(2), eyes / 2
         back = similarity(eyes, size)
     corners = back(np.array([[0, 0], [0, size], [size, 0], [size, size]], float))
