@@ -1,6 +1,5 @@
 """The package as a newcomer meets it: light to import, a command line that explains itself, files in step."""
 
-import json
 import re
 import subprocess
 import sys
@@ -70,7 +69,8 @@ def test_every_dependency_has_a_reason():
     assert all("#" in line for line in lines)
 
 
-def test_the_profile_of_the_demo_is_valid():
+@pytest.mark.parametrize("name", ["demo", "photos", "bundle"])
+def test_the_profiles_of_ci_are_valid(name):
     from wsdl.profiles import load_profile
 
-    assert load_profile(str(ROOT / "ci" / "demo.json")).name == json.loads((ROOT / "ci/demo.json").read_text())["name"]
+    assert load_profile(str(ROOT / "ci" / f"{name}.json")).name == name

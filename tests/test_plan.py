@@ -7,7 +7,8 @@ import pytest
 
 from wsdl import bench
 from wsdl.files import WsdlError, write_json
-from wsdl.plan import describe, duration, plan
+from wsdl.notebooks import lessons
+from wsdl.plan import LESSON_SECONDS, describe, duration, plan
 from wsdl.profiles import load_profile
 from wsdl.study import Study
 
@@ -43,7 +44,11 @@ def test_a_new_study_has_all_to_do(study):
 def test_what_is_done_costs_nothing(study):
     write_json(study.out / "p2" / "run.json", {"status": "done"})
     write_json(study.run_folder("patches", "b") / "run.json", {"status": "done"})
+    for lesson in lessons()[:-1]:
+        write_json(study.out / "lessons" / f"{lesson.stem}.run.json", {"status": "done"})
+    write_json(study.out / "lessons" / f"{lessons()[-1].stem}.run.json", {"status": "failed"})
     seconds = {stage.name: stage.seconds for stage in plan(study)}
+    assert seconds["lessons"] == LESSON_SECONDS
     assert seconds["generator"] == 0
     assert seconds["patches b"] == 0
     assert seconds["patches a"] > 0

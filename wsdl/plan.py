@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import torch
 
+from wsdl import notebooks
 from wsdl.detectors.base import Batch
 from wsdl.detectors.patches import Patches
 from wsdl.device import autocast, pick_device, to_unit
+from wsdl.files import read_json
 from wsdl.generators.diffusion import P2, p2_loss
 from wsdl.generators.repaint import calls
 from wsdl.generators.unet import SmallUNet
@@ -30,8 +32,14 @@ def plan(study: Study) -> list[Stage]:
         Stage("faces", "decode, resize and split the pictures", 0 if (study.out / "data").exists() else 30),
         *generator_stages(study),
         *detector_stages(study),
-        Stage("lessons", "six notebooks", 6 * LESSON_SECONDS),
+        Stage("lessons", f"{len(notebooks.lessons())} notebooks", lessons_left(study) * LESSON_SECONDS),
     ]
+
+
+def lessons_left(study: Study) -> int:
+    """How many lessons have not run to their end in this study yet."""
+    runs = [study.out / "lessons" / f"{lesson.stem}.run.json" for lesson in notebooks.lessons()]
+    return sum(not (run.exists() and read_json(run)["status"] == "done") for run in runs)
 
 
 def generator_stages(study: Study) -> list[Stage]:
