@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import average_precision_score, jaccard_score
@@ -11,7 +12,7 @@ from wsdl import evaluate as module
 from wsdl.data.layout import Dataset
 from wsdl.detectors import load_detector
 from wsdl.detectors.base import Prediction
-from wsdl.evaluate import COLUMNS, evaluate, frame, judge, summarise
+from wsdl.evaluate import COLUMNS, PICTURES, evaluate, frame, judge, summarise
 from wsdl.files import WsdlError
 from wsdl.profiles import Patches as Settings
 from wsdl.train import train
@@ -81,6 +82,16 @@ def test_metrics_are_written_once_and_again_when_the_model_changes(run, dataset,
     with pytest.raises(pytest.fail.Exception, match="scored again"):
         evaluate(run, dataset)
     (run / "model.safetensors").write_bytes(weights)
+
+
+def test_what_was_said_of_each_picture_stands_beside_the_numbers_and_comes_back(run, dataset):
+    first = evaluate(run, dataset)
+    pictures = pd.read_csv(run / PICTURES)
+    assert pictures.iou.mean() == pytest.approx(first["rows"][0]["iou"], abs=1e-5)
+    assert list(pictures[pictures.kind == "real"].iou.isna().unique()) == [True]
+    (run / PICTURES).unlink()
+    assert evaluate(run, dataset) == first
+    pd.testing.assert_frame_equal(pd.read_csv(run / PICTURES), pictures)
 
 
 def test_scoring_holds_a_batch_at_a_time(dataset, monkeypatch):

@@ -275,3 +275,10 @@ def test_the_centre_prior_covers_what_it_says(height, width):
     assert metrics.binary(map_).mean() == pytest.approx(0.19, abs=0.012)  # mean mask of the paper
     assert np.array_equal(map_, map_[::-1, ::-1])
     assert map_[height // 2, width // 2] == map_.max() > 0.95
+
+
+def test_bootstrap_ap_of_several_seeds_is_about_their_mean():
+    """One seed that always guesses (AP .5) and one that is never wrong (AP 1): .75 in every resample."""
+    real, fake = [[0.3] * 10, [0.1] * 10], [[0.3] * 10, [0.9] * 10]
+    low, high = metrics.bootstrap_ap(real, range(10), fake, range(10), rounds=50)
+    assert (low, high) == pytest.approx((0.75, 0.75))
