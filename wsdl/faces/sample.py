@@ -144,7 +144,7 @@ def sample_eyes(dice: Dice, female: bool, skin: Skin, hair: str) -> Eyes:
     """Whites are never as bright as an exposure for dark skin would make them."""
     lightest = 5 if skin.dark < 1.6 and hair != "black" else 1
     iris = IRISES[min(dice.rng.integers(0, 6), lightest)] * np.exp(dice.normal(0, 0.15, 3))
-    white = np.array([0.50, 0.482, 0.472]) * min(1, float(skin.tone.mean()) / 0.35) ** 0.4
+    white = np.array([0.40, 0.382, 0.372]) * min(1, float(skin.tone.mean()) / 0.35) ** 0.4
     gaze = dice.normal(0, 3), dice.normal(-1, 1.5)
     lash = (0.7, 1) if female else (0.4, 0.7)
     return Eyes(iris, white, gaze, pupil=dice.uniform(0.28, 0.42), lash=dice.uniform(*lash))

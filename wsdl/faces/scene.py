@@ -110,7 +110,7 @@ def add_small_hairs(scene: Scene, rig: Rig, person: Identity, vertices, rng) -> 
     colour, camera = person.hair.colour, scene.view.position
     grown = beard.strands(vertices, rig, person.beard, rng)
     if grown is not None:
-        shades = 0.85 * np.minimum(colour, 0.3) * np.exp(rng.normal(0, 0.15, (len(grown), 1, 1)))
+        shades = colour * min(1, 0.3 / colour.max()) * np.exp(rng.normal(0, 0.15, (len(grown), 1, 1)))
         radius = np.array([[0.00042, 0.0004, 0.00035, 0.0002]])
         scene.add("beard", ribbons("beard", grown, radius, camera, matt(PAINTED), shades), template.SKIN)
     brows = brow_hairs(vertices, rig, person.hair.brow_wide, rng)

@@ -45,7 +45,7 @@ def sample_light(dice, snapshot: bool) -> Light:
         size=dice.uniform(0.12, 0.5),
         key=dice.uniform(0.0, 3) if snapshot else dice.uniform(2, 5),
         warmth=warmth,
-        fill=dice.uniform(0.06, 0.3),
+        fill=dice.uniform(0.03, 0.16),
         rim=sample_rim(dice),
         sky=np.array(dice.pick(*SKIES)),
         ground=np.array([0.5, 0.42, 0.35]) * dice.uniform(0.3, 1),
