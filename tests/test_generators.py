@@ -11,6 +11,7 @@ from wsdl.files import WsdlError, seed_for, write_json
 from wsdl.fit import MODEL, save_weights
 from wsdl.generators import schedule
 from wsdl.generators.diffusion import P2, load_p2, p2_loss, shift
+from wsdl.generators.train import training_batch
 from wsdl.generators.unet import FullUNet, SmallUNet
 from wsdl.generators.weights import fingerprint, picture_size
 
@@ -86,8 +87,8 @@ def test_loss_is_the_same_in_terms_of_noise_and_of_x0(gamma):
     abar = schedule.alphas_bar()[t]
     same_guess = schedule.noise_from_x0(schedule.add_noise(x0, noise, abar), guess, abar)
     losses = [
-        p2_loss(lambda x, t: guess, x0, t, noise, "x0", gamma),
-        p2_loss(lambda x, t: same_guess, x0, t, noise, "noise", gamma),
+        p2_loss(lambda x, t, moved: guess, x0, t, noise, "x0", gamma),
+        p2_loss(lambda x, t, moved: same_guess, x0, t, noise, "noise", gamma),
     ]
     torch.testing.assert_close(*losses, rtol=1e-3, atol=0)
 
@@ -196,7 +197,7 @@ def test_a_network_that_predicts_x0_samples_as_one_that_predicts_noise():
             super().__init__()
             self.predicts, self.abar, self.patch = predicts, schedule.alphas_bar(), 1
 
-        def forward(self, x_t, t):
+        def forward(self, x_t, t, moved):
             x0 = grey.expand_as(x_t)
             return x0 if self.predicts == "x0" else schedule.noise_from_x0(x_t, x0, self.abar[t])
 
@@ -210,7 +211,7 @@ class Prints(torch.nn.Module):
 
     predicts, patch = "x0", 4
 
-    def forward(self, x_t, t):
+    def forward(self, x_t, t, moved):
         x0 = torch.zeros_like(x_t)
         x0[..., ::4] = 0.3
         return x0
@@ -228,3 +229,29 @@ def test_a_patch_network_sees_the_picture_moved_and_answers_in_place():
         assert (printed % 4 == (-shift(t, 4)[1]) % 4).all()
         columns |= set((printed % 4).tolist())
     assert columns == {0, 1, 2, 3}  # no column carries the grid at every step
+
+
+def test_the_network_is_told_where_the_frame_went():
+    torch.manual_seed(0)
+    net, x, t = SmallUNet(16, (16,)).eval(), torch.randn(1, 3, 16, 16), torch.tensor([500])
+    frame = torch.zeros(16, 16)
+    frame[[0, -1]] = frame[:, [0, -1]] = 1
+    seen = []
+    net.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0, -1]))
+    answers = [net(x, t, moved) for moved in ((0, 0), (2, 3))]
+    assert torch.equal(seen[0], frame)
+    assert torch.equal(seen[1], frame.roll((2, 3), (0, 1)))
+    assert not torch.equal(*answers)
+
+
+def test_training_moves_the_frame_with_the_picture():
+    faces = np.zeros((1, 16, 16, 3), np.uint8)
+    faces[:, [0, -1]] = faces[:, :, [0, -1]] = 255
+    moves = set()
+    for step in range(40):
+        x0, _, _, moved = training_batch(faces, 2, 4, 0, step)
+        moves.add(moved)
+        still = x0.roll((-moved[0], -moved[1]), (2, 3))
+        assert (still[:, :, 0] == 1).all()
+        assert (still[:, :, 1:-1, 1:-1] == -1).all()
+    assert len(moves) > 10

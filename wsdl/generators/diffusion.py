@@ -14,10 +14,12 @@ from wsdl.generators.schedule import add_noise, alphas_bar, noise_from_x0, noise
 from wsdl.generators.weights import load_unet
 
 
-def p2_loss(model, x0: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, predicts: str, gamma: float = 1.0):
-    """The P2-weighted squared error of what the network predicts, averaged over pictures [n, 3, S, S]."""
+def p2_loss(
+    model, x0: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, predicts: str, gamma: float = 1.0, moved=(0, 0)
+):
+    """The P2-weighted squared error of what the network predicts, averaged over (moved) pictures [n, 3, S, S]."""
     abar = alphas_bar().to(x0.device)[t]
-    predicted = model(add_noise(x0, noise, abar), t).float()
+    predicted = model(add_noise(x0, noise, abar), t, moved).float()
     error = (predicted - (x0 if predicts == "x0" else noise)).square().mean(dim=(1, 2, 3))
     return (p2_weight(abar, predicts, gamma) * error).mean()
 
@@ -46,10 +48,10 @@ class P2:
         grid of its patches never falls on the same pixels and averages out over the steps.
         """
         steps = torch.full((len(x_t),), int(t), device=x_t.device)
-        down, right = shift(int(t), self.model.patch)
+        move = down, right = shift(int(t), self.model.patch)
         moved = x_t.roll((down, right), dims=(2, 3)).contiguous(memory_format=torch.channels_last)
         with autocast(x_t.device):
-            predicted = self.model(moved, steps).float().roll((-down, -right), dims=(2, 3))
+            predicted = self.model(moved, steps, move).float().roll((-down, -right), dims=(2, 3))
         if self.model.predicts == "noise":
             return predicted
         return noise_from_x0(x_t, predicted.clamp(-1, 1), self.abar[steps])

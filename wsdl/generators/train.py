@@ -49,8 +49,8 @@ def train_p2(
     run = Run(out, config)
 
     def loss(net, step: int, share: slice):
-        x0, t, noise = training_batch(faces, batch, patch, seed, step)
-        return p2_loss(net, x0[share], t[share], noise[share], predicts="x0", gamma=gamma)
+        x0, t, noise, moved = training_batch(faces, batch, patch, seed, step)
+        return p2_loss(net, x0[share], t[share], noise[share], predicts="x0", gamma=gamma, moved=moved)
 
     def check(net, seen: int) -> dict:
         pictures = P2(net, dataset.size).sample(SAMPLES, seed)
@@ -76,7 +76,8 @@ def train_p2(
 
 
 def training_batch(faces: np.ndarray, batch: int, patch: int, seed: int, step: int):
-    """Batch `step`: x0 [n, 3, S, S], steps t [n] and noise like x0, a function of seed and step alone.
+    """Batch `step`: x0 [n, 3, S, S], steps t [n], noise like x0, and by how much x0 is moved: all of it a function of
+    seed and step alone.
 
     Faces are mirrored half of the time, and move by less than a patch, wrapping around, as they do in sampling.
     """
@@ -84,8 +85,8 @@ def training_batch(faces: np.ndarray, batch: int, patch: int, seed: int, step: i
     pictures = faces[rng.integers(len(faces), size=batch)]
     mirror = rng.random(batch) < 0.5
     pictures[mirror] = pictures[mirror, :, ::-1]
-    down, right = rng.integers(patch, size=2)
-    x0 = to_unit(np.roll(pictures, (down, right), axis=(1, 2)))
+    moved = tuple(rng.integers(patch, size=2).tolist())
+    x0 = to_unit(np.roll(pictures, moved, axis=(1, 2)))
     source = torch.Generator().manual_seed(seed_for(seed, "p2 noise", step))
     t = torch.randint(0, 1000, (batch,), generator=source).to(x0.device)
-    return x0, t, torch.randn(x0.shape, generator=source).to(x0.device)
+    return x0, t, torch.randn(x0.shape, generator=source).to(x0.device), moved

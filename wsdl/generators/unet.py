@@ -3,7 +3,7 @@
 import torch
 import torch.nn as nn
 from diffusers import UNet2DModel
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
 
 from wsdl.files import WsdlError
 
@@ -14,10 +14,11 @@ HEAD_WIDTH = 32
 class SmallUNet(nn.Module):
     """A U-Net on pixel-unshuffled pictures that predicts x0.
 
-    A picture [n, 3, S, S] enters as [n, 3 p^2, S/p, S/p], so that almost all work happens at S/p. Shuffling alone
+    A picture [n, 3, S, S] enters as [n, 4 p^2, S/p, S/p], so that almost all work happens at S/p. Shuffling alone
     prints a grid of period p into the result, a giveaway no real generator has: hence two 3x3 convolutions
     at full resolution, which see across the borders of patches and see x_t itself, and pictures that move by less than
-    a patch in training and in sampling (P2.noise).
+    a patch, wrapping around, in training and in sampling (P2.noise). A fourth channel marks the frame of the picture
+    where the move has taken it: without it the network cannot tell the frame from an edge, and paints a dark seam.
     """
 
     predicts = "x0"
@@ -30,11 +31,13 @@ class SmallUNet(nn.Module):
                 f"{patch * 2 ** (len(channels) - 1)}."
             )
         self.patch = patch
+        frame = pad(torch.zeros(1, 1, size - 2, size - 2), (1, 1, 1, 1), value=1)
+        self.register_buffer("frame", frame, persistent=False)
         down = ["DownBlock2D"] * (len(channels) - 1) + ["AttnDownBlock2D"]
         up = ["AttnUpBlock2D"] + ["UpBlock2D"] * (len(channels) - 1)
         self.unet = UNet2DModel(
             sample_size=size // patch,
-            in_channels=3 * patch**2,
+            in_channels=4 * patch**2,
             out_channels=HEAD_CHANNELS * patch**2,
             layers_per_block=1,
             block_out_channels=channels,
@@ -43,13 +46,15 @@ class SmallUNet(nn.Module):
             norm_num_groups=16,
         )
         self.head = nn.Sequential(
-            nn.Conv2d(HEAD_CHANNELS + 3, HEAD_WIDTH, 3, padding=1), nn.SiLU(), nn.Conv2d(HEAD_WIDTH, 3, 3, padding=1)
+            nn.Conv2d(HEAD_CHANNELS + 4, HEAD_WIDTH, 3, padding=1), nn.SiLU(), nn.Conv2d(HEAD_WIDTH, 3, 3, padding=1)
         )
 
-    def forward(self, x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """x_t [n, 3, S, S] at steps t [n] -> x0 [n, 3, S, S], both about [-1, 1]."""
-        features = pixel_shuffle(self.unet(pixel_unshuffle(x_t, self.patch), t).sample, self.patch)
-        return self.head(torch.cat([features, x_t], dim=1))
+    def forward(self, x_t: torch.Tensor, t: torch.Tensor, moved: tuple[int, int] = (0, 0)) -> torch.Tensor:
+        """x_t [n, 3, S, S] at steps t [n] -> x0 [n, 3, S, S], about [-1, 1]; moved: down and right, both of them."""
+        frame = self.frame.roll(moved, dims=(2, 3)).expand(len(x_t), -1, -1, -1)
+        seen = torch.cat([x_t, frame.to(x_t.dtype)], dim=1)
+        features = pixel_shuffle(self.unet(pixel_unshuffle(seen, self.patch), t).sample, self.patch)
+        return self.head(torch.cat([features, seen], dim=1))
 
 
 class FullUNet(nn.Module):
@@ -62,5 +67,5 @@ class FullUNet(nn.Module):
         super().__init__()
         self.unet = unet
 
-    def forward(self, x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    def forward(self, x_t: torch.Tensor, t: torch.Tensor, moved: tuple[int, int] = (0, 0)) -> torch.Tensor:
         return self.unet(x_t, t).sample[:, :3]
