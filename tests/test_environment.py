@@ -69,7 +69,7 @@ def test_every_dependency_has_a_reason():
     assert all("#" in line for line in lines)
 
 
-@pytest.mark.parametrize("name", ["demo", "photos", "bundle"])
+@pytest.mark.parametrize("name", ["photos"])
 def test_the_profiles_of_ci_are_valid(name):
     from wsdl.profiles import load_profile
 

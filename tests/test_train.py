@@ -78,6 +78,16 @@ def test_a_batch_pairs_each_picture_with_its_own_label_and_mask(dataset):
     assert np.array_equal(mirrored.images.numpy()[1], data.images[chosen[1]])
 
 
+def test_a_mirrored_picture_keeps_its_mask(dataset):
+    data = Dataset(dataset)
+    told = examples(data, "c", "train")
+    chosen = told.fake[:2]
+    mirrored = told.batch(chosen, np.array([True, False]))
+    for array, known in ((mirrored.images, data.images), (mirrored.masks, data.masks)):
+        assert np.array_equal(array.numpy()[0], known[chosen[0]][:, ::-1])
+        assert np.array_equal(array.numpy()[1], known[chosen[1]])
+
+
 def test_unknown_setup_method_and_missing_fakes_are_one_sentence(dataset, faces, tmp_path):
     with pytest.raises(WsdlError, match="--setup: is 'd', but must be a "):
         examples(Dataset(dataset), "d", "train")

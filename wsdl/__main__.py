@@ -12,7 +12,7 @@ import typer
 from wsdl.commands import bundle, parse
 from wsdl.commands.faces import faces
 from wsdl.commands.notebooks import lessons
-from wsdl.commands.options import Images, Out, Profile, Seed, Weights
+from wsdl.commands.options import Images, Out, Profile, Seed, Source, Weights
 from wsdl.commands.report import report
 from wsdl.files import WsdlError
 
@@ -33,15 +33,15 @@ Folder = Annotated[Path, typer.Argument(help="A dataset folder, or an unpacked D
 
 @app.command()
 def demo(
-    out: Out,
-    source: Annotated[str, typer.Option(help="made-up or photos.")] = "made-up",
+    out: Out = Path("out/demo"),
+    source: Source = "studio",
     images: Annotated[str, typer.Option(help="Folder of photographs.")] = "",
     masks: Annotated[str, typer.Option(help="Folder of their component masks.")] = "",
     profile: Profile = "quick",
     p2_weights: Annotated[str, typer.Option(help="Use these weights instead of training the small P2 model.")] = "",
     seed: Seed = 0,
 ):
-    """The whole series: faces, fakes, detectors, lessons -> OUT/index.html and OUT/results.csv."""
+    """The whole series: faces, fakes, detectors, lessons -> OUT/index.html and OUT/results.csv. Needs no arguments."""
     from wsdl.demo import demo as run_demo
 
     print(run_demo(out, profile, source, images, masks, p2_weights, seed))

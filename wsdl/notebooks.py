@@ -20,7 +20,6 @@ from wsdl.progress import say
 from wsdl.tidy import INJECTED, WIDGET, tidy
 
 LESSONS = Path(__file__).parent.parent / "notebooks"  # the committed series, in a checkout
-SMALL = LESSONS.parent / "ci" / "demo.json"  # the profile of the committed copies
 HIDDEN = ("parameters", *INJECTED, "remove-cell")  # tags of the cells that a page does without
 
 
@@ -173,8 +172,8 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
     write_text(Path(html), page(title(notebook), (banner(problem) if problem else "") + body))
 
 
-def refresh(profile: str = str(SMALL), study: Path | None = None) -> None:
-    """Run the series on drawn faces and write the tidy results over the committed notebooks.
+def refresh(profile: str = "quick", source: str = "studio", study: Path | None = None) -> None:
+    """Run the series and write the tidy results over the committed notebooks.
 
     profile: `quick`, `full` or a JSON file. study: a finished study of that profile to start from, so that nothing is
     trained again. Unless every lesson succeeds, none is written.
@@ -189,7 +188,7 @@ def refresh(profile: str = str(SMALL), study: Path | None = None) -> None:
             shutil.copytree(study, Path(scratch, "out"))
         for lesson in lessons():
             say(f"running {lesson.name}")
-            parameters = {"out": "../out", "profile": profile, "source": "made-up"}
+            parameters = {"out": "../out", "profile": profile, "source": source}
             run(copies / lesson.name, Path(scratch, "run"), parameters)
         for lesson in lessons():
             tidy(Path(scratch, "run", lesson.name))

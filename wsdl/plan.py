@@ -29,11 +29,15 @@ class Stage:
 def plan(study: Study) -> list[Stage]:
     """The stages of `study` in order, each with the time it should take, from two timed steps of each network."""
     return [
-        Stage("faces", "decode, resize and split the pictures", 0 if (study.out / "data").exists() else 30),
+        Stage("faces", faces_work(study), 0 if (study.out / "data").exists() else 30),
         *generator_stages(study),
         *detector_stages(study),
         Stage("lessons", f"{len(notebooks.lessons())} notebooks", lessons_left(study) * LESSON_SECONDS),
     ]
+
+
+def faces_work(study: Study) -> str:
+    return "unpack the bundle" if study.bundled else "decode, resize and split the pictures"
 
 
 def lessons_left(study: Study) -> int:
@@ -52,9 +56,9 @@ def generator_stages(study: Study) -> list[Stage]:
         f"{fakes.full} full ({fakes.ddim_steps} network calls each), {fakes.partial} partial ({repaint_calls} "
         f"each): {work:,} calls"
     )
-    if study.profile.p2_weights:
+    if not study.own_generator:
         return [
-            Stage("generator", f"load {study.profile.p2_weights}", 0),
+            Stage("generator", f"load {study.profile.p2_weights or 'the one of the bundle'}", 0),
             Stage("fakes", describe, left * call_seconds(study.generator(), fakes.batch, size) if left else 0),
         ]
     model = SmallUNet(size, settings.channels, settings.patch).to(pick_device(), memory_format=torch.channels_last)

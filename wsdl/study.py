@@ -5,11 +5,15 @@ Each step is "make it or load it": a notebook, the demo and a second call all fi
 OUT/data the dataset · OUT/p2 the generator's run · OUT/runs/NAME a detector's run · OUT/lessons/NAME.json numbers
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from wsdl.data.layout import Dataset
 from wsdl.files import WsdlError, write_json
-from wsdl.profiles import Profile, load_profile
+from wsdl.profiles import Fakes, Profile, load_profile
+
+BUNDLED = "studio", "snapshot"  # rendered portraits that came with wsdl, with fakes and a generator
+SOURCES = (*BUNDLED, "photos", "made-up")  # made-up: drawings, for tests
 
 
 class Study:
@@ -18,19 +22,46 @@ class Study:
     def __init__(self, out: Path, profile: Profile, source: str, images: str = "", masks: str = "", seed: int = 0):
         self.out, self.profile, self.seed = Path(out), profile, seed
         self.source, self.images, self.masks = source, images, masks
-        if source not in ("made-up", "photos"):
-            raise WsdlError(f"--source: is '{source}', but must be made-up or photos.")
+        if source not in SOURCES:
+            raise WsdlError(f"--source: is '{source}', but must be one of {', '.join(SOURCES)}.")
         if source == "photos" and not images:
             raise WsdlError("--images: missing; the source photos needs a folder of pictures, and --masks theirs.")
 
+    @property
+    def bundled(self) -> bool:
+        return self.source in BUNDLED
+
     def faces(self) -> Dataset:
-        """The dataset with its real faces, prepared if need be."""
+        """The dataset with its real faces, unpacked or prepared if need be. A bundled one has its fakes already."""
         from wsdl.data.prepare import prepare
 
         if not (self.out / "data" / "manifest.csv").exists():
-            images, masks = self._pictures()
-            prepare(images, masks, self.out / "data", self.profile.size, self.seed, self.source)
+            if self.bundled:
+                self._unpack()
+            else:
+                images, masks = self._pictures()
+                prepare(images, masks, self.out / "data", self.profile.size, self.seed, self.source)
         return Dataset(self.out / "data")
+
+    def _unpack(self) -> None:
+        """The bundled faces, with their fakes unless the profile wants other ones than those."""
+        from wsdl.bundle.copies import copy_to
+        from wsdl.bundle.unpack import unpack
+
+        size = Dataset(unpack(self.source)).size
+        if size != self.profile.size:
+            raise WsdlError(
+                f"--profile {self.profile.name}: wants pictures of {self.profile.size} px, but the bundled faces have "
+                f"{size}; set size to {size}, or take --source photos."
+            )
+        copy_to(self.out / "data", self.source, fakes=self.has_fakes)
+
+    @property
+    def has_fakes(self) -> bool:
+        """Whether the fakes of this profile come with the faces: the bundle's were made as profile `quick` says."""
+        wanted = self.profile.fakes
+        same = wanted == replace(Fakes(), full=wanted.full, partial=wanted.partial)
+        return self.bundled and not self.profile.p2_weights and same
 
     def _pictures(self) -> tuple[Path, Path | None]:
         if self.source == "photos":
@@ -47,32 +78,52 @@ class Study:
         return load_p2(self.p2_weights)
 
     def train_generator(self) -> None:
-        """Train the small P2 model, unless it is trained already or the profile names other weights."""
+        """Train the small P2 model, unless it is trained already, is bundled, or the profile names other weights."""
         from wsdl.generators.train import train_p2
         from wsdl.runs import is_done
 
-        if not self.profile.p2_weights and not is_done(self.out / "p2"):
+        if self.own_generator and not is_done(self.out / "p2"):
             train_p2(self.faces().folder, self.out / "p2", seed=self.seed, **vars(self.profile.generator))
 
     @property
+    def own_generator(self) -> bool:
+        """Whether this study trains its generator itself."""
+        return not self.profile.p2_weights and not self.bundled
+
+    @property
     def p2_weights(self) -> str:
-        return self.profile.p2_weights or str(self.out / "p2")
+        """Where the generator's weights are: a run folder, or what the profile names."""
+        from wsdl.bundle.unpack import weights
+
+        if self.profile.p2_weights or not self.bundled:
+            return self.profile.p2_weights or str(self.out / "p2")
+        return str(weights(self.source))
+
+    @property
+    def fakes_seed(self) -> int:
+        """What fakes are made from: bundled ones are there already, and the study's seed decides the rest alone."""
+        return 0 if self.has_fakes else self.seed
 
     def fakes(self) -> Dataset:
-        """The dataset with its real faces, full fakes and partial fakes; makes what is missing."""
+        """The dataset with its real faces, full fakes and partial fakes; makes what is missing of the counts."""
         from wsdl.generators.fakes import generate_full, generate_partial
 
         faces, settings = self.faces(), self.profile.fakes
         self.train_generator()
         generate_full(
-            faces.folder, self.p2_weights, settings.full, self.seed, steps=settings.ddim_steps, batch=settings.batch
+            faces.folder,
+            self.p2_weights,
+            settings.full,
+            self.fakes_seed,
+            steps=settings.ddim_steps,
+            batch=settings.batch,
         )
         generate_partial(
             faces.folder,
             faces.folder,
             self.p2_weights,
             settings.partial,
-            self.seed,
+            self.fakes_seed,
             batch=settings.batch,
             T=settings.T,
             jump_length=settings.jump_length,
@@ -108,7 +159,7 @@ class Study:
         print(f"{lesson}: done")
 
 
-def begin(out: str, profile: str = "quick", source: str = "made-up", images: str = "", masks: str = "", seed: int = 0):
+def begin(out: str, profile: str = "quick", source: str = "studio", images: str = "", masks: str = "", seed: int = 0):
     """Open a study and print what its numbers depend on: versions, device, profile, seed."""
     from wsdl.runs import surroundings
 

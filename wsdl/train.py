@@ -35,11 +35,11 @@ class Examples:
         order = np.argsort(chosen)  # reading a file in order is faster; undone at once
         images = self.images[chosen[order]][np.argsort(order)]
         labels = np.isin(chosen, self.fake).astype(np.int64)
-        if self.masks is not None:
-            return Batch(torch.from_numpy(images), torch.from_numpy(labels), torch.from_numpy(self.masks[chosen]))
+        masks = None if self.masks is None else self.masks[chosen]
         if mirror is not None:
-            images[mirror] = images[mirror, :, ::-1]
-        return Batch(torch.from_numpy(images), torch.from_numpy(labels))
+            for array in (images,) if masks is None else (images, masks):
+                array[mirror] = array[mirror, :, ::-1]
+        return Batch(*(None if array is None else torch.from_numpy(array) for array in (images, labels, masks)))
 
 
 def examples(dataset: Dataset, setup: str, split: str) -> Examples:
@@ -59,7 +59,7 @@ def examples(dataset: Dataset, setup: str, split: str) -> Examples:
 
 
 def draw(data: Examples, size: int, seed: int, step: int) -> Batch:
-    """Training batch `step`: half real, half fake (all fake in setup C); mirrored half of the time in A and B."""
+    """Training batch `step`: half real, half fake (all fake in setup C); mirrored half of the time."""
     rng = np.random.default_rng(seed_for(seed, "batch", step))
     half = size // 2 if len(data.real) else 0
     chosen = np.concatenate([rng.choice(data.real, half) if half else data.real, rng.choice(data.fake, size - half)])

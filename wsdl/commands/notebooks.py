@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from wsdl.commands.options import Out, Profile, Seed
+from wsdl.commands.options import Out, Profile, Seed, Source
 
 lessons = typer.Typer(no_args_is_help=True, help="Run the numbered notebooks without a browser.")
 
@@ -13,7 +13,7 @@ lessons = typer.Typer(no_args_is_help=True, help="Run the numbered notebooks wit
 @lessons.command("run")
 def notebooks_run(
     out: Out,
-    source: Annotated[str, typer.Option(help="made-up or photos.")] = "made-up",
+    source: Source = "studio",
     images: str = "",
     masks: str = "",
     profile: Profile = "quick",
