@@ -10,7 +10,7 @@ wsdl() { "$python" -m wsdl "$@"; }
 make_style() { # STYLE FACES: faces that are shipped, and a stream of others that only the generator sees
     local style=$1 faces=$2 here=$work/$1
     wsdl faces render --style "$style" --count "$faces" --seed 0 --out "$here/faces"
-    wsdl faces render --style "$style" --count 2000 --seed 1 --out "$here/stream"
+    wsdl faces render --style "$style" --count 1500 --seed 1 --out "$here/stream"
     for part in faces stream; do
         wsdl data prepare --source "$style" --licence CC0-1.0 --size 128 \
             --images "$here/$part/images" --masks "$here/$part/masks" --out "$here/$part-data"

@@ -60,7 +60,7 @@ def test_durations_read_well():
 
 
 def test_wrong_sources_are_one_sentence(tmp_path):
-    with pytest.raises(WsdlError, match="--source: is 'moon', but must be made-up or photos"):
+    with pytest.raises(WsdlError, match="--source: is 'moon', but must be one of studio, snapshot, photos, made-up"):
         Study(tmp_path, load_profile("quick"), "moon")
     with pytest.raises(WsdlError, match="--images: missing"):
         Study(tmp_path, load_profile("quick"), "photos")
