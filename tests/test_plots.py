@@ -236,6 +236,13 @@ def test_save_makes_large_figures_small_and_leaves_nothing_behind(tmp_path, side
     assert [file.name for file in tmp_path.iterdir()] == ["noise.png"]
 
 
+def test_save_makes_sheets_of_faces_coarse_rather_than_small(tmp_path):
+    noise = Image.fromarray(RNG.integers(0, 256, (900, 900, 3), dtype=np.uint8))
+    path = plots.save(noise, tmp_path / "faces.jpg")
+    assert path.stat().st_size <= 200_000
+    assert (Image.open(path).format, Image.open(path).size) == ("JPEG", (900, 900))
+
+
 def test_save_keeps_the_colours_of_maps_when_it_must_reduce_colours(tmp_path):
     smooth = zoom(np.random.default_rng(1).random((60, 60, 3)), (8, 8, 1), order=1)
     picture = np.clip(smooth * 255, 0, 255).astype(np.uint8)

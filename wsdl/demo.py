@@ -15,6 +15,8 @@ from wsdl.runs import claim, read_stats
 from wsdl.study import Study
 from wsdl.train import SETUPS
 
+SHOWN = 64  # faces in the contact sheet
+
 
 def demo(out: Path, profile: str, source: str, images: str, masks: str, p2_weights: str, seed: int) -> Path:
     """Run the whole study into `out` and return the path of the report. WsdlError if a lesson failed."""
@@ -45,8 +47,10 @@ def absolute(path: str) -> str:
 
 
 def draw_figures(study: Study) -> None:
-    """The two figures of the report: maps of all setups beside the masks, and how training went."""
+    """The figures of the report: the faces, maps of all setups beside the masks, and how training went."""
     dataset = study.faces()
+    real = dataset.select(kind="real").sort_values("source_id").index[:SHOWN]
+    plots.save(plots.grid(dataset.images[real], scale=1), study.out / "figures" / "faces.jpg")
     chosen = one_of_each(dataset.select(kind="partial", split="test"))
     pictures, masks = dataset.images[chosen.index], dataset.masks[chosen.index]
     found = {f"setup {s}": study.detector("patches", s).predict(pictures).maps for s in SETUPS}

@@ -42,11 +42,13 @@ td.wide { white-space: normal; min-width: 13rem }
 """
 
 FIGURES = {
-    "maps": "One test fake of each component, the first by file name, not chosen by how it turned out: the picture, "
-    "where it was painted, and the map of each setup. The outline is the true mask; all maps share one scale.",
-    "training": "Loss on training pictures and on validation pictures, against the pictures seen. Setups a and b are "
-    "judged by labels, setup c by masks, so only curves of one setup compare.",
+    "faces.jpg": "Real faces of this study, the first by name.",
+    "maps.png": "One test fake of each component, the first by file name, not chosen by how it turned out: the "
+    "picture, where it was painted, and the map of each setup. The outline is the true mask; all maps share one scale.",
+    "training.png": "Loss on training pictures and on validation pictures, against the pictures seen. Setups a and "
+    "b are judged by labels, setup c by masks, so only curves of one setup compare.",
 }
+KINDS = {".png": "image/png", ".jpg": "image/jpeg"}
 SCORES = {"iou": "IoU %", "pbca": "PBCA %", "ap": "AP %"}
 
 
@@ -129,9 +131,9 @@ def text(value) -> str:
 
 def figures(out: Path) -> str:
     """The pictures in OUT/figures that the demo draws, inside the page, each with what it shows."""
-    shown = [(out / "figures" / f"{name}.png", caption) for name, caption in FIGURES.items()]
+    shown = [(out / "figures" / name, caption) for name, caption in FIGURES.items()]
     images = "".join(
-        f'<p><img alt="{html.escape(caption)}" src="data:image/png;base64,'
+        f'<p><img alt="{html.escape(caption)}" src="data:{KINDS[path.suffix]};base64,'
         f'{base64.b64encode(path.read_bytes()).decode()}"></p><p class="small">{html.escape(caption)}</p>'
         for path, caption in shown
         if path.exists()
