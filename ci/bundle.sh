@@ -17,9 +17,9 @@ make_style() { # STYLE FACES: faces that are shipped, and a stream of others tha
     done
     wsdl train-generator p2 --data "$here/stream-data" --images 80000 --out "$here/p2-fp32"
     wsdl data halve "$here/p2-fp32" --out "$here/p2"
-    wsdl generate p2 --weights "$here/p2" --count 160 --out "$here/faces-data"
+    wsdl generate p2 --weights "$here/p2" --count 160 --batch 8 --out "$here/faces-data"
     wsdl generate repaint-p2 --weights "$here/p2" --count 700 --data "$here/faces-data" \
-        --T 50 --jump-length 5 --resamplings 3
+        --batch 8 --T 50 --jump-length 5 --resamplings 3
     wsdl data bundle --style "$style" --data "$here/faces-data" --p2 "$here/p2" --out "wsdl/assets/bundle/$style.zip"
 }
 
