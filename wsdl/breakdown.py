@@ -13,7 +13,6 @@ import pandas as pd
 from wsdl.data.layout import Dataset
 from wsdl.data.masks import COMPONENTS
 from wsdl.metrics import bootstrap, upsample
-from wsdl.table import read_pictures
 
 SCORES = ("iou", "pbca")
 
@@ -23,6 +22,8 @@ def partial_fakes(runs: list[pd.DataFrame | Path]) -> pd.DataFrame:
 
     ValueError where the runs were tested on different pictures.
     """
+    from wsdl.table import read_pictures
+
     tables = [run if isinstance(run, pd.DataFrame) else read_pictures(Path(run)) for run in runs]
     tables = [table[table.kind == "partial"].sort_values("path", ignore_index=True) for table in tables]
     if any(list(table.path) != list(tables[0].path) for table in tables):
@@ -34,8 +35,8 @@ def partial_fakes(runs: list[pd.DataFrame | Path]) -> pd.DataFrame:
 def by_component(fakes: pd.DataFrame, score: str = "iou") -> pd.DataFrame:
     """`fakes` (from `partial_fakes`) by component, and "all": a row each, in the paper's order.
 
-    Columns: component, value, low, high (95 % interval over source faces; NaN for fewer than two), area (the mean, which
-    is the IoU of all-fake), n pictures, faces. Components that no picture has are left out.
+    Columns: component, value, low, high (95 % interval over source faces; NaN for fewer than two), area (the mean,
+    which is the IoU of all-fake), n pictures, faces. Components that no picture has are left out.
     """
     parts = [(name, fakes[fakes.component == name]) for name in COMPONENTS] + [("all", fakes)]
     return pd.DataFrame([{"component": name, **_summary(part, score)} for name, part in parts if len(part)])

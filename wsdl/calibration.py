@@ -12,10 +12,9 @@ from PIL import Image
 from wsdl.breakdown import batches
 from wsdl.data.layout import Dataset
 from wsdl.metrics import interval, resample, upsample
-from wsdl.pixels import STEPS
 
 BATCH = 64  # pictures held at a time
-CUTS = np.arange(0, 100) / 100  # thresholds at which IoU is computed
+CUTS = np.linspace(0, 1, 101)  # thresholds at which IoU is computed
 
 
 def calibration(dataset: Dataset, predict: Callable, bins: int = 10) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -34,18 +33,17 @@ def calibration(dataset: Dataset, predict: Callable, bins: int = 10) -> tuple[pd
 
 
 def iou_curve(map_: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """IoU of `map_` [H, W] against `mask` [H, W] with "fake where strictly above t" for each t of CUTS: [100]."""
-    step = np.ceil(np.asarray(map_, np.float64) * STEPS).astype(np.int64)  # above t = k / STEPS is step > k
+    """IoU of `map_` [H, W] against `mask` [H, W] with "fake where strictly above t" for each t of CUTS: [101]."""
+    step = np.ceil(np.asarray(map_, np.float64) * 100).astype(np.int64)  # "above k / 100" is step > k
     is_fake = np.asarray(mask, bool)
-    fake, real = (np.bincount(step[kind], minlength=STEPS + 1) for kind in (is_fake, ~is_fake))
-    index = np.round(CUTS * STEPS).astype(int)
-    hits, alarms = (kind.sum() - np.cumsum(kind)[index] for kind in (fake, real))
+    fake, real = (np.bincount(step[kind], minlength=101) for kind in (is_fake, ~is_fake))
+    hits, alarms = (kind.sum() - np.cumsum(kind) for kind in (fake, real))
     union = alarms + fake.sum()
     return np.where(union > 0, hits / np.maximum(union, 1), 1.0)
 
 
 def threshold_table(curves: np.ndarray, faces: np.ndarray) -> pd.DataFrame:
-    """Mean and 95 % interval over source `faces` [n] of IoU `curves` [n, 100] at each threshold."""
+    """Mean and 95 % interval over source `faces` [n] of IoU `curves` [n, 101] at each threshold."""
     index, times = resample(faces, len(faces), seed=0, rounds=1000)
     by_face = np.zeros((index.max() + 1, len(CUTS)))
     np.add.at(by_face, index, curves)
