@@ -146,9 +146,9 @@ def test_only_dolos_sees_what_the_paper_does_to_grad_cam_maps(dataset):
     assert tally.fake[round(0.2001 * STEPS) :].sum() == 0  # 0.2 stays 0.2
 
 
-def test_methods_other_than_grad_cam_are_never_stretched():
-    assert scoring.paper_maps("patches") is None
-    assert scoring.paper_maps("attention") is None
+@pytest.mark.parametrize(("method", "setup"), [("patches", "a"), ("attention", "b"), ("grad-cam", "c")])
+def test_no_other_map_is_stretched(method, setup):
+    assert scoring.paper_maps({"method": method, "setup": setup}) is None
 
 
 def test_one_batch_is_held_at_a_time(dataset, monkeypatch):

@@ -57,7 +57,7 @@ def every_row(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame, 
 
     detector = load_detector(run)
     who = {"method": config["method"], "setup": config["setup"], "seed": config["seed"]}
-    paper = scoring.paper_maps(config["method"])
+    paper = scoring.paper_maps(config)
     values, tally = measure(dataset, lambda index: detector.predict(dataset.images[index]), paper)
     rows = [who | row for row in summarise(values, tally)]
     for name, control in CONTROLS.items():

@@ -79,12 +79,12 @@ def write_pictures(run: Path, pictures: pd.DataFrame) -> None:
         pictures.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
 
 
-def paper_maps(method: str) -> Callable | None:
-    """What the preset `dolos` does to the maps of a method before it scores them: Grad-CAM only, as the paper's code.
+def paper_maps(config: dict) -> Callable | None:
+    """What the preset `dolos` does to a run's maps before it scores them: Grad-CAM only, as the paper's code.
 
-    Every other map is scored as it is: divided by its own maximum, a map finds something in every picture.
+    In setup C Grad-CAM's network gives probabilities, which stay. Every other map is scored as it is: divided by its own maximum, a map finds something in every picture.
     """
-    if method != "grad-cam":
+    if config["method"] != "grad-cam" or config["setup"] == "c":
         return None
     from wsdl.detectors.grad_cam import paper_maps
 
@@ -97,7 +97,7 @@ def score_rows(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame,
 
     detector = load_detector(run)
     who = {"method": config["method"], "setup": config["setup"], "seed": config["seed"]}
-    paper = paper_maps(config["method"])
+    paper = paper_maps(config)
 
     def predict(index: np.ndarray) -> Prediction:
         said = detector.predict(dataset.images[index])
