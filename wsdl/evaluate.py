@@ -82,7 +82,8 @@ def write_pictures(run: Path, pictures: pd.DataFrame) -> None:
 def paper_maps(config: dict) -> Callable | None:
     """What the preset `dolos` does to a run's maps before it scores them: Grad-CAM only, as the paper's code.
 
-    In setup C Grad-CAM's network gives probabilities, which stay. Every other map is scored as it is: divided by its own maximum, a map finds something in every picture.
+    In setup C Grad-CAM's network gives probabilities, which stay. Every other map is scored as it is: divided by its
+    own maximum, a map finds something in every picture.
     """
     if config["method"] != "grad-cam" or config["setup"] == "c":
         return None
