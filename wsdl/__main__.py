@@ -160,13 +160,12 @@ def train(
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run of train.")],
     data: Annotated[Path, typer.Option(help="A dataset folder; its test split is scored.")],
-    preset: Annotated[str, typer.Option(help="dolos: the paper's definitions.")] = "dolos",
+    preset: Annotated[str, typer.Option(help="dolos (the paper), pooled, benco, trufor, free, or all.")] = "dolos",
 ):
-    """Score a run, with controls and intervals -> RUN/metrics.json and a table."""
-    from wsdl.evaluate import evaluate as run_evaluate
-    from wsdl.evaluate import frame
+    """Score a run, with controls and intervals -> RUN/metrics.json and a table; all: RUN/definitions.json."""
+    from wsdl.definitions import table_of
 
-    print(frame([run_evaluate(run, data, preset)]).to_csv(index=False), end="")
+    print(table_of(run, data, preset).to_csv(index=False), end="")
 
 
 @bench.command("patches")

@@ -2,6 +2,7 @@
 
 Preset `dolos` (paper, section 4): maps go BICUBIC to the mask's size, strict > 0.5, IoU and PBCA are means per
 picture over the partial fakes of the test split, AP is that of the scores on balanced real and partial pictures.
+The other presets are in `wsdl.presets`; `wsdl.definitions` has all of them of the same maps.
 """
 
 from collections.abc import Callable
@@ -16,10 +17,11 @@ from wsdl.detectors.base import Prediction
 from wsdl.files import WsdlError, atomic, read_json, sha256, write_json
 from wsdl.fit import MODEL
 from wsdl.metrics import balanced_ap, binary, bootstrap, bootstrap_ap, iou, pbca, upsample
+from wsdl.presets import PRESETS
 from wsdl.progress import bar
 
-PRESETS = ("dolos",)
 PICTURES = "pictures.csv"  # in a run: what the detector said of each test picture
+DESCRIBED = ("path", "kind", "generator", "component", "area", "source_id")  # what pictures.csv has of the manifest
 BATCH = 64  # pictures held at a time: memory does not grow with the test set
 COLUMNS = (
     "method",
@@ -48,19 +50,46 @@ def evaluate(run: Path, data: Path, preset: str = "dolos") -> dict:
         raise WsdlError(f"--preset: is '{preset}', but must be {' or '.join(PRESETS)}.")
     run, dataset = Path(run), Dataset(data)
     config = read_json(run / "config.json")
-    if not (run / MODEL).exists():
-        raise WsdlError(f"{run}: holds no {MODEL}; train it first.")
-    made_of = {"preset": preset, "model": sha256(run / MODEL), "data": dataset.info["manifest_sha256"]}
+    about = {"preset": preset, **made_of(run, dataset)}
     if (run / "metrics.json").exists() and (run / PICTURES).exists():
         old = read_json(run / "metrics.json")
-        if {key: old.get(key) for key in made_of} == made_of:
+        if {key: old.get(key) for key in about} == about:
             return old
-    pictures, rows = score_rows(run, config, dataset)
-    with atomic(run / PICTURES) as temporary:
-        pictures.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
-    result = {**made_of, "rows": rows}
+    if preset == "dolos":
+        pictures, rows = score_rows(run, config, dataset)
+        write_pictures(run, pictures)
+    else:
+        from wsdl.definitions import definitions, wide
+
+        rows = wide(definitions(run, data), preset)
+    result = {**about, "rows": rows}
     write_json(run / "metrics.json", result)
     return result
+
+
+def made_of(run: Path, dataset: Dataset) -> dict:
+    """What the numbers of a run depend on. WsdlError where the run holds no model."""
+    if not (run / MODEL).exists():
+        raise WsdlError(f"{run}: holds no {MODEL}; train it first.")
+    return {"model": sha256(run / MODEL), "data": dataset.info["manifest_sha256"]}
+
+
+def write_pictures(run: Path, pictures: pd.DataFrame) -> None:
+    with atomic(run / PICTURES) as temporary:
+        pictures.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+
+
+def paper_maps(config: dict) -> Callable | None:
+    """What the preset `dolos` does to a run's maps before it scores them: Grad-CAM only, as the paper's code.
+
+    In setup C Grad-CAM's network gives probabilities, which stay. Every other map is scored as it is: divided by its
+    own maximum, a map finds something in every picture.
+    """
+    if config["method"] != "grad-cam" or config["setup"] == "c":
+        return None
+    from wsdl.detectors.grad_cam import paper_maps
+
+    return paper_maps
 
 
 def score_rows(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame, list[dict]]:
@@ -69,7 +98,13 @@ def score_rows(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame,
 
     detector = load_detector(run)
     who = {"method": config["method"], "setup": config["setup"], "seed": config["seed"]}
-    pictures = judge(dataset, lambda index: detector.predict(dataset.images[index]))
+    paper = paper_maps(config)
+
+    def predict(index: np.ndarray) -> Prediction:
+        said = detector.predict(dataset.images[index])
+        return said if paper is None else Prediction(paper(said.maps), said.scores)
+
+    pictures = judge(dataset, predict)
     rows = [summarise([pictures]) | who]
     for name, control in CONTROLS.items():
         who = {"method": f"control: {name}", "setup": "", "seed": config["seed"]}
@@ -86,21 +121,27 @@ def control_maps(control: Callable, index: np.ndarray, size: int) -> Prediction:
 
 def judge(dataset: Dataset, predict: Callable) -> pd.DataFrame:
     """The test split picture by picture under `predict(indices) -> Prediction`: a score each, IoU and PBCA of fakes."""
+    table = test_pictures(dataset)
+    real, partial = table[table.kind == "real"], table[table.kind == "partial"]
+    real_scores, _ = stream(dataset, real, predict, None)
+    fake_scores, values = stream(dataset, partial, predict, per_picture)
+    ious, pbcas = np.array(values).T
+    nothing = np.full(len(real), np.nan)
+    return table[list(DESCRIBED)].assign(
+        score=np.concatenate([real_scores, fake_scores]),
+        iou=np.concatenate([nothing, ious]),
+        pbca=np.concatenate([nothing, pbcas]),
+    )
+
+
+def test_pictures(dataset: Dataset) -> pd.DataFrame:
+    """The rows of the test split that are scored: real pictures, then partial fakes. WsdlError where a kind lacks."""
     real, partial = (dataset.select(kind=kind, split="test") for kind in ("real", "partial"))
     if real.empty or partial.empty:
         raise WsdlError(
             f"{dataset.folder}: has {len(real)} real and {len(partial)} partial pictures in test; scoring needs both."
         )
-    real_scores, _ = stream(dataset, real, predict, None)
-    fake_scores, values = stream(dataset, partial, predict, per_picture)
-    pictures = pd.concat([real, partial])[["path", "kind", "generator", "component", "area", "source_id"]]
-    ious, pbcas = np.array(values).T
-    nothing = np.full(len(real), np.nan)
-    return pictures.assign(
-        score=np.concatenate([real_scores, fake_scores]),
-        iou=np.concatenate([nothing, ious]),
-        pbca=np.concatenate([nothing, pbcas]),
-    )
+    return pd.concat([real, partial])
 
 
 def summarise(runs: list[pd.DataFrame]) -> dict:

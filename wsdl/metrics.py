@@ -94,10 +94,10 @@ def bootstrap(
     ValueError for values that are not finite, or fewer than two source faces.
     """
     values = _checked_scores(values, "values")
-    index, times = _resample(groups, len(values), seed, rounds)
+    index, times = resample(groups, len(values), seed, rounds)
     sums = np.bincount(index, weights=values)
     counts = np.bincount(index)
-    return _interval((times @ sums) / (times @ counts), level)
+    return interval((times @ sums) / (times @ counts), level)
 
 
 def bootstrap_ap(
@@ -119,7 +119,7 @@ def bootstrap_ap(
     fake = [_checked_scores(row, "fake_scores") for row in np.atleast_2d(fake_scores)]
     groups = np.concatenate([np.asarray(real_groups), np.asarray(fake_groups)])
     labels = np.repeat([0.0, 1.0], [len(real[0]), len(fake[0])])
-    index, times = _resample(groups, len(labels), seed, rounds)
+    index, times = resample(groups, len(labels), seed, rounds)
     reals, fakes = (times @ np.bincount(index, weights=labels == kind) for kind in (0, 1))
     kept = (reals > 0) & (fakes > 0)
     if not kept.any():
@@ -132,7 +132,7 @@ def bootstrap_ap(
         runs = zip(real, fake, strict=True)
         return np.mean([_weighted_ap(labels, np.concatenate(scores), weights) for scores in runs], axis=0)
 
-    return _interval(np.concatenate([mean_ap(part) for part in parts]), level)
+    return interval(np.concatenate([mean_ap(part) for part in parts]), level)
 
 
 def _weighted_ap(fake: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -146,7 +146,7 @@ def _weighted_ap(fake: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> n
     return (np.diff(hits, axis=1, prepend=0) * precision).sum(axis=1) / hits[:, -1]
 
 
-def _resample(groups: np.ndarray, n: int, seed: int, rounds: int) -> tuple[np.ndarray, np.ndarray]:
+def resample(groups: np.ndarray, n: int, seed: int, rounds: int) -> tuple[np.ndarray, np.ndarray]:
     """The group number of each picture [n], and how often each group is drawn in each round [rounds, groups]."""
     names, index = np.unique(np.asarray(groups), return_inverse=True)
     if index.shape != (n,):
@@ -157,7 +157,7 @@ def _resample(groups: np.ndarray, n: int, seed: int, rounds: int) -> tuple[np.nd
     return index, rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=rounds)
 
 
-def _interval(estimates: np.ndarray, level: float) -> tuple[float, float]:
+def interval(estimates: np.ndarray, level: float) -> tuple[float, float]:
     low, high = np.quantile(estimates, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

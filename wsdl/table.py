@@ -28,6 +28,11 @@ def table(folder: Path) -> pd.DataFrame:
     cells, controls = {}, {}
     for path in sorted(Path(folder).rglob("metrics.json")):
         run, config, metrics = path.parent, read_json(path.parent / "config.json"), read_json(path)
+        if metrics["preset"] != "dolos":
+            raise WsdlError(
+                f"{path}: holds the numbers of preset '{metrics['preset']}', but the table is of dolos; evaluate {run} "
+                "again with --preset dolos."
+            )
         seeds = cells.setdefault(cell(config, metrics), {})
         if config["seed"] in seeds:
             raise WsdlError(f"{run}: is the same training with the same seed as {seeds[config['seed']]}; keep one.")

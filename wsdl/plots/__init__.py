@@ -5,6 +5,7 @@ Helpers return a figure (shown by a notebook where it is the last line of a cell
 
 from wsdl.plots.charts import curves, histogram, schedule, table
 from wsdl.plots.faces import component_legend, grid, label_map, maps, overlay, strip
+from wsdl.plots.scores import areas, case_notes, components, gallery, reliability, thresholds
 from wsdl.plots.style import FAKE, MAP_COLOURS, PALETTE, REAL, figure, save, to_image
 
 __all__ = [
@@ -12,17 +13,23 @@ __all__ = [
     "MAP_COLOURS",
     "PALETTE",
     "REAL",
+    "areas",
+    "case_notes",
     "component_legend",
+    "components",
     "curves",
     "figure",
+    "gallery",
     "grid",
     "histogram",
     "label_map",
     "maps",
     "overlay",
+    "reliability",
     "save",
     "schedule",
     "strip",
     "table",
+    "thresholds",
     "to_image",
 ]

@@ -136,7 +136,7 @@ def strip(
         apart = row[2].imshow(difference[i], cmap=DIFFERENCE_COLOURS, vmin=0, vmax=255 / gain)
         row[3].imshow(mask[i], cmap=ListedColormap([PALE, FAKE]), vmin=0, vmax=1, interpolation="nearest")
         if map_ is not None:
-            shown = _show_map(row[4], map_[i], mask[i])
+            shown = show_map(row[4], map_[i], mask[i])
     ticks = [0, 128 // gain, 255 // gain]
     chart.colorbar(apart, ax=axes[:, 2], location="bottom", ticks=ticks, label="grey levels").outline.set_visible(False)
     if map_ is not None:
@@ -158,17 +158,18 @@ def maps(
     chart, axes = _panels(len(pictures), ["picture", "painted", *detectors], rows)
     for i, row in enumerate(axes):
         row[0].imshow(pictures[i])
-        row[1].imshow(_tinted(pictures[i], masks[i]))
+        row[1].imshow(tinted(pictures[i], masks[i]))
         outline(row[1], masks[i])
         for ax, found in zip(row[2:], detectors.values(), strict=True):
-            shown = _show_map(ax, found[i], masks[i])
+            shown = show_map(ax, found[i], masks[i])
     map_bar(shown, axes, shrink=min(1, 2 / len(pictures)))
     return chart
 
 
-def _show_map(ax: Axes, map_: np.ndarray, mask: np.ndarray):
+def show_map(ax: Axes, map_: np.ndarray, mask: np.ndarray, line: float = 1.6):
+    """The map at the size of the mask, in the colours and scale of all maps, with the mask as a white outline."""
     shown = ax.imshow(upsample(map_, mask.shape), cmap=MAP_COLOURS, vmin=0, vmax=1)
-    outline(ax, mask)
+    outline(ax, mask, line=line)
     return shown
 
 
@@ -185,7 +186,7 @@ def _panels(n: int, titles: list[str], rows: list[str] | None) -> tuple[Figure, 
     return chart, axes
 
 
-def _tinted(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def tinted(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The picture with its painted pixels tinted in the colour of fakes."""
     return np.where(mask[..., None] == 1, picture * 0.55 + _rgb(FAKE) * 0.45, picture).astype(np.uint8)
 

@@ -77,7 +77,7 @@ def map_bar(shown, axes, label: str = "map (0 real, 1 fake)", **more) -> Colorba
     return colours
 
 
-def outline(ax: Axes, values: np.ndarray, threshold: float = 0.5) -> None:
+def outline(ax: Axes, values: np.ndarray, threshold: float = 0.5, line: float = 1.6) -> None:
     """A white line with a dark halo around where `values` [H, W] are above `threshold`; seen on any ground."""
     if not values.min() <= threshold < values.max():  # nothing or everything: there is no border to draw
         return
@@ -85,8 +85,8 @@ def outline(ax: Axes, values: np.ndarray, threshold: float = 0.5) -> None:
     padded = np.pad(values.astype(float), 1)  # closes the line at the edge of the picture
     height, width = values.shape
     ax.contour(
-        np.arange(-1, width + 1), np.arange(-1, height + 1), padded, [threshold], colors="white", linewidths=1.6
-    ).set_path_effects(halo(3.2))
+        np.arange(-1, width + 1), np.arange(-1, height + 1), padded, [threshold], colors="white", linewidths=line
+    ).set_path_effects(halo(2 * line))
     ax.set(xlim=limits[0], ylim=limits[1])
 
 

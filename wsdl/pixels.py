@@ -1,0 +1,64 @@
+"""How good is a map without choosing a threshold: AP and AUC over its pixels, for one picture or for all together.
+
+One picture is counted exactly. All pixels of a test set do not fit into memory, so they are counted in `Tally`: how
+many real and how many fake pixels have each value, in steps of 1 / STEPS.
+"""
+
+import numpy as np
+
+STEPS = 1_000_000  # equal steps of [0, 1] in which pooled pixels are counted: 16 MB of counts
+
+
+class Tally:
+    """Pixels of many maps, counted by value: memory is two arrays of STEPS + 1 counts, however many maps are added.
+
+    Values of one step count as equal. So AUC is wrong by at most half the share of real-fake pairs that share a step:
+    below .0005 for maps that spread over a hundredth of [0, 1] or more (tested against scikit-learn). Fewer steps would
+    not do: what a weak detector says of all its pixels can lie within .001.
+    """
+
+    def __init__(self):
+        self.real, self.fake = np.zeros((2, STEPS + 1), np.int64)
+
+    def add(self, map_: np.ndarray, mask: np.ndarray) -> None:
+        """Count the pixels of `map_` [H, W] in [0, 1] by `mask` [H, W], 1 = fake."""
+        step = np.ceil(np.asarray(map_, np.float64) * STEPS).astype(np.int64)  # step k holds ((k-1) / STEPS, k / STEPS]
+        is_fake = np.asarray(mask, bool)
+        self.fake += np.bincount(step[is_fake], minlength=STEPS + 1)
+        self.real += np.bincount(step[~is_fake], minlength=STEPS + 1)
+
+    def ap(self) -> float:
+        """Average precision of all pixels counted; NaN where one kind is missing."""
+        return pixel_ap_auc(self.fake, self.real)[0]
+
+    def auc(self) -> float:
+        """Area under the ROC curve of all pixels counted; NaN where one kind is missing."""
+        return pixel_ap_auc(self.fake, self.real)[1]
+
+
+def by_value(map_: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The distinct values of `map_`, rising, and how many fake and real pixels of `mask` (same shape) have each."""
+    values, index = np.unique(np.ravel(map_), return_inverse=True)
+    is_fake = np.ravel(mask).astype(bool)
+    fake = np.bincount(index[is_fake], minlength=len(values))
+    return values, fake, np.bincount(index, minlength=len(values)) - fake
+
+
+def pixel_ap_auc(fake: np.ndarray, real: np.ndarray) -> tuple[float, float]:
+    """AP and AUC from how many fake and real pixels [k] have each of k rising values.
+
+    AP is the sum over thresholds of (recall gained) x (precision there). AUC is the chance that a fake pixel has a
+    higher value than a real one; equal values count half, so a constant map gets .5. NaN, NaN where a kind is missing.
+    """
+    fake, real = np.asarray(fake, np.float64)[::-1], np.asarray(real, np.float64)[::-1]  # from the highest value down
+    if not fake.sum() or not real.sum():
+        return float("nan"), float("nan")
+    hits, alarms = np.cumsum(fake), np.cumsum(real)
+    precision = hits / np.maximum(hits + alarms, 1)
+    below = real.sum() - alarms  # real pixels of a lower value
+    return float((fake * precision).sum() / hits[-1]), float((fake * (below + real / 2)).sum() / hits[-1] / alarms[-1])
+
+
+def f1(hits, alarms, misses):
+    """F1 = 2 TP / (2 TP + FP + FN) of counts, numbers or arrays alike; 0 where nothing is fake and nothing found."""
+    return 2 * hits / np.maximum(2 * hits + alarms + misses, 1)
