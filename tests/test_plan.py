@@ -9,7 +9,7 @@ from wsdl import bench
 from wsdl.device import keep_memory
 from wsdl.files import WsdlError, write_json
 from wsdl.notebooks import lessons
-from wsdl.plan import LESSON_SECONDS, describe, duration, plan
+from wsdl.plan import LESSON_SECONDS, describe, detector_stages, duration, plan
 from wsdl.profiles import load_profile
 from wsdl.study import Study
 
@@ -21,6 +21,7 @@ def study(tmp_path):
         "generator": {"images": 1000, "channels": [16, 32]},
         "fakes": {"full": 10, "partial": 20, "ddim_steps": 5, "T": 10, "jump_length": 2, "resamplings": 2, "batch": 4},
         "patches": {"input_size": 48, "images": 100, "images_c": 200, "batch": 8},
+        "grad_cam": {"input_size": 64, "images": 100, "images_c": 200, "batch": 2, "batch_c": 2},
     }
     (tmp_path / "p.json").write_text(json.dumps(changes))
     return Study(tmp_path / "out", load_profile(str(tmp_path / "p.json")), "made-up")
@@ -55,6 +56,15 @@ def test_what_is_done_costs_nothing(study):
     assert seconds["patches a"] > 0
 
 
+def test_a_plan_holds_the_methods_that_are_asked_for(study):
+    write_json(study.run_folder("grad-cam", "a") / "run.json", {"status": "done"})
+    write_json(study.run_folder("patches", "b") / "run.json", {"status": "done"})
+    stages = detector_stages(study, ("patches", "grad-cam"))
+    assert [stage.name for stage in stages] == [f"{method} {s}" for method in ("patches", "grad-cam") for s in "abc"]
+    assert [stage.seconds > 0 for stage in stages] == [True, False, True, False, True, True]
+    assert stages[-1].work == "train on 200 pictures"
+
+
 def test_durations_read_well():
     assert [duration(s) for s in (0, 45, 600, 9000)] == ["done", "45 s", "10 min", "2.5 h"]
 
@@ -66,9 +76,10 @@ def test_wrong_sources_are_one_sentence(tmp_path):
         Study(tmp_path, load_profile("quick"), "photos")
 
 
-def test_the_benchmark_gives_ratios_to_its_baseline(monkeypatch):
-    monkeypatch.setattr(bench, "INPUT", 96)
-    table = bench.patches(batch=2, seconds=0.2)
+@pytest.mark.parametrize(("method", "setup"), [("patches", "b"), ("grad-cam", "b"), ("attention", "c")])
+def test_the_benchmark_gives_ratios_to_its_baseline(monkeypatch, method, setup):
+    monkeypatch.setattr(bench, "INPUT", 64)
+    table = bench.detector(method, setup, batch=2, seconds=0.2)
     assert isinstance(table, pd.DataFrame)
     assert table.loop[0] == "fp32, NCHW (baseline)"
     assert table.ratio[0] == 1

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from wsdl.files import WsdlError
-from wsdl.profiles import FULL, Profile, load_profile, to_dict
+from wsdl.profiles import FULL, METHODS, Profile, load_profile, to_dict
 
 
 def write(folder, changes: dict) -> str:
@@ -33,6 +33,34 @@ def test_full_is_the_paper(tmp_path):
     assert full.patches.images == 100 * 500 * full.patches.batch  # 100 "epochs" of 500 iterations
     assert full.patches.images_c == 50 * 500 * full.patches.batch_c
     assert FULL["size"] == 256
+
+
+@pytest.mark.parametrize(
+    ("method", "setup", "epochs", "batch", "rate"),
+    [
+        ("patches", "a", 100, 64, 1e-3),
+        ("patches", "c", 50, 16, 1e-3),
+        ("grad-cam", "b", 100, 32, 1e-3),
+        ("grad-cam", "c", 50, 16, 1e-3),
+        ("attention", "b", 15, 16, 1e-4),
+        ("attention", "c", 15, 16, 3e-4),
+    ],
+)
+def test_full_trains_each_method_as_the_paper_does(method, setup, epochs, batch, rate):
+    settings = load_profile("full").training(method)
+    assert settings.input_size == 299
+    assert settings.amounts(setup) == (epochs * 500 * batch, batch, rate)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_quick_does_not_shrink_the_pictures(method):
+    quick = load_profile("quick")
+    assert quick.training(method).input_size == quick.size
+
+
+def test_an_unknown_method_is_named():
+    with pytest.raises(WsdlError, match="--method: is 'magic', but must be one of patches, grad-cam, attention"):
+        load_profile("quick").training("magic")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,11 @@ from wsdl.detectors import load_detector
 from wsdl.detectors.base import Batch
 from wsdl.detectors.patches import Patches
 from wsdl.files import WsdlError
-from wsdl.profiles import Patches as Settings
+from wsdl.profiles import METHODS, Training
 from wsdl.runs import is_done, read_stats
 from wsdl.train import draw, examples, train
 
-TINY = Settings(input_size=48, images=96, images_c=96, batch=8, batch_c=8, check_every=32)
+TINY = Training(input_size=48, images=96, images_c=96, batch=8, batch_c=8, check_every=32)
 ROOT = Path(__file__).parent.parent
 
 
@@ -45,10 +46,30 @@ def test_weak_setups_cannot_see_a_mask(dataset):
 
 
 @pytest.mark.parametrize("setup", "ab")
-def test_training_and_choosing_a_weak_model_never_opens_a_mask(dataset, tmp_path, monkeypatch, setup):
+@pytest.mark.parametrize("method", METHODS)
+def test_training_and_choosing_a_weak_model_never_opens_a_mask(dataset, tmp_path, monkeypatch, method, setup):
     monkeypatch.setattr("wsdl.train.Dataset", NoMasks)
-    train("patches", setup, dataset, tmp_path / "run", seed=0, settings=TINY)
+    train(method, setup, dataset, tmp_path / "run", seed=0, settings=replace(TINY, images=16))
     assert is_done(tmp_path / "run")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_seed_gives_the_same_weights(dataset, tmp_path, method):
+    for name, seed in (("one", 3), ("same", 3), ("other", 4)):
+        train(method, "c", dataset, tmp_path / name, seed, replace(TINY, images_c=16))
+    one, same, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "same", "other"))
+    assert one == same
+    assert one != other
+
+
+@pytest.mark.parametrize("setup", "bc")
+def test_each_setup_trains_at_its_own_rate_from_its_own_number_of_pictures(dataset, tmp_path, monkeypatch, setup):
+    asked = {}
+    monkeypatch.setattr("wsdl.train.fit", lambda *_, **settings: asked.update(settings))
+    settings = Training(input_size=48, images=32, images_c=64, batch=8, batch_c=4, rate=0.1, rate_c=0.2)
+    train("patches", setup, dataset, tmp_path / "run", seed=0, settings=settings)
+    wanted = (32, 8, 0.1) if setup == "b" else (64, 4, 0.2)
+    assert (asked["images"], asked["batch"], asked["rate"]) == wanted
 
 
 def test_setups_see_the_pictures_that_the_paper_says(dataset):
@@ -98,13 +119,13 @@ def test_unknown_setup_method_and_missing_fakes_are_one_sentence(dataset, faces,
 
 
 def test_patches_is_the_truncated_xception():
-    model = Patches(299)
+    model = Patches("b", 299)
     assert sum(p.numel() for p in model.parameters()) == 191_330  # PAPER.md
     assert model.logits(torch.zeros(1, 3, 299, 299)).shape == (1, 2, 37, 37)
 
 
 def test_a_patch_sees_43_pixels_and_no_more():
-    model = Patches(299).double().eval()
+    model = Patches("b", 299).double().eval()
     x = torch.randn(1, 3, 299, 299, dtype=torch.double, requires_grad=True)
     with torch.no_grad():  # the official start is so small that gradients would underflow
         for layer in model.modules():
@@ -133,7 +154,7 @@ def test_mask_loss_is_least_where_each_patch_says_which_part_is_painted():
 
 
 def test_prediction_is_one_map_and_one_score_a_picture():
-    model = Patches(64)
+    model = Patches("b", 64)
     images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
     prediction = model.predict(images, batch=2)
     assert prediction.maps.shape[0] == 5
@@ -146,18 +167,18 @@ def test_prediction_is_one_map_and_one_score_a_picture():
 
 def test_loss_of_a_part_of_a_batch_matches_the_batch():
     torch.manual_seed(0)
-    model = Patches(48).eval()
+    model = Patches("b", 48).eval()
     images = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
     labels = torch.tensor([0, 1, 0, 1])
-    whole = model(Batch(images, labels), "b")
-    parts = [model(Batch(images[i::2], labels[i::2]), "b") for i in range(2)]  # as two processes would share it
+    whole = model(Batch(images, labels))
+    parts = [model(Batch(images[i::2], labels[i::2])) for i in range(2)]  # as two processes would share it
     assert torch.allclose(whole, torch.stack(parts).mean(), atol=1e-6)
 
 
 def test_a_killed_training_ends_like_an_undisturbed_one(dataset, tmp_path):
-    slow = Settings(input_size=48, images=320, images_c=320, batch=8, batch_c=8, check_every=64)
+    slow = Training(input_size=48, images=320, images_c=320, batch=8, batch_c=8, check_every=64)
     code = (
-        f"from wsdl.train import train; from wsdl.profiles import Patches; from pathlib import Path;"
+        f"from wsdl.train import train; from wsdl.profiles import Training; from pathlib import Path;"
         f"train('patches', 'c', Path({str(dataset)!r}), Path({str(tmp_path / 'killed')!r}), 0, {slow!r})"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
@@ -185,5 +206,5 @@ def test_the_best_model_is_kept(dataset, tmp_path):
     from wsdl.train import validation_loss
 
     model = load_detector(tmp_path / "run")
-    again = validation_loss(model, examples(Dataset(dataset), "c", "valid"), "c", 8)
+    again = validation_loss(model, examples(Dataset(dataset), "c", "valid"), 8)
     assert again == pytest.approx(min(line["validation"] for line in stats), abs=1e-5)

@@ -15,6 +15,7 @@ from wsdl.commands.notebooks import lessons
 from wsdl.commands.options import Images, Out, Profile, Seed, Source, Weights
 from wsdl.commands.report import report
 from wsdl.files import WsdlError
+from wsdl.profiles import METHODS
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -145,7 +146,7 @@ def train(
     setup: Annotated[str, typer.Option(help="a: labels, full fakes; b: labels, partial fakes; c: masks.")],
     data: Annotated[Path, typer.Option(help="A dataset folder with fakes.")],
     out: Out,
-    method: Annotated[str, typer.Option(help="patches.")] = "patches",
+    method: Annotated[str, typer.Option(help="patches, grad-cam or attention.")] = "patches",
     profile: Profile = "quick",
     seed: Seed = 0,
 ):
@@ -153,7 +154,7 @@ def train(
     from wsdl.profiles import load_profile
     from wsdl.train import train as run_train
 
-    run_train(method, setup, data, out, seed, load_profile(profile).patches)
+    run_train(method, setup, data, out, seed, load_profile(profile).training(method))
 
 
 @app.command()
@@ -168,12 +169,20 @@ def evaluate(
     print(table_of(run, data, preset).to_csv(index=False), end="")
 
 
-@bench.command("patches")
-def bench_patches(batch: int = 16, seconds: Annotated[float, typer.Option(help="To spend on each loop.")] = 10.0):
-    """Training throughput of Patches against the same loop in plain fp32 NCHW."""
-    from wsdl.bench import patches
+def bench_detector(
+    context: typer.Context,
+    setup: Annotated[str, typer.Option(help="a or b (image labels), or c (masks).")] = "b",
+    batch: int = 16,
+    seconds: Annotated[float, typer.Option(help="To spend on each loop.")] = 10.0,
+):
+    """Training throughput of this detector against the same loop in plain fp32 NCHW."""
+    from wsdl.bench import detector
 
-    print(patches(batch, seconds).to_string(index=False))
+    print(detector(context.info_name, setup, batch, seconds).to_string(index=False))
+
+
+for method in METHODS:
+    bench.command(method)(bench_detector)
 
 
 for group, name in (

@@ -5,22 +5,25 @@ import time
 import pandas as pd
 import torch
 
-from wsdl.detectors.patches import Patches
+from wsdl.detectors import build_detector
+from wsdl.detectors.base import Batch
 from wsdl.device import autocast, keep_memory, pick_device, pick_precision
 from wsdl.progress import bar
 
 INPUT = 299  # the paper's size
 
 
-def patches(batch: int = 16, seconds: float = 10.0) -> pd.DataFrame:
-    """Training steps of Patches at 299 px: plain fp32 NCHW, then what `train` does on this machine, interleaved."""
+def detector(method: str, setup: str = "b", batch: int = 16, seconds: float = 10.0) -> pd.DataFrame:
+    """Training steps of a detector at 299 px: plain fp32 NCHW, then what `train` does on this machine, interleaved."""
     torch.manual_seed(0)
     device = pick_device()
     pictures = torch.randn(batch, 3, INPUT, INPUT, device=device)
     labels = torch.randint(0, 2, (batch,), device=device)
+    masks = torch.randint(0, 2, (batch, INPUT, INPUT), device=device) if setup == "c" else None
+    examples = Batch(pictures, labels, masks)
     fast = f"{pick_precision()}, channels last"
-    step = step_of(True, pictures, labels)
-    loops = {"fp32, NCHW (baseline)": (step_of(False, pictures, labels), False), fast: (step, False)}
+    step = step_of(True, method, setup, examples)
+    loops = {"fp32, NCHW (baseline)": (step_of(False, method, setup, examples), False), fast: (step, False)}
     if keep_memory():
         loops[f"{fast}, memory kept"] = (step, True)
     spent, done = dict.fromkeys(loops, 0.0), dict.fromkeys(loops, 0)
@@ -41,20 +44,20 @@ def patches(batch: int = 16, seconds: float = 10.0) -> pd.DataFrame:
     )
 
 
-def step_of(fast: bool, pictures: torch.Tensor, labels: torch.Tensor):
+def step_of(fast: bool, method: str, setup: str, examples: Batch):
     """One warmed-up training step as a function."""
     layout = torch.channels_last if fast else torch.contiguous_format
-    model = Patches(INPUT).to(pictures.device, memory_format=layout)
-    pictures = pictures.contiguous(memory_format=layout)
+    model = build_detector(method, setup, INPUT).to(examples.images.device, memory_format=layout)
+    model.prepare = lambda images: images.contiguous(memory_format=layout)  # they are tensors of the right size already
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
 
     def step():
         with autocast() if fast else torch.enable_grad():
-            value = model.loss_labels(model.logits(pictures).float(), labels)
+            value = model.loss(examples)
         value.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        if pictures.is_cuda:
+        if examples.images.is_cuda:
             torch.cuda.synchronize()
 
     step()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from wsdl import notebooks
+from wsdl.detectors import build_detector
 from wsdl.detectors.base import Batch
-from wsdl.detectors.patches import Patches
 from wsdl.device import autocast, pick_device, to_unit
 from wsdl.files import read_json
 from wsdl.generators.diffusion import P2, p2_loss
@@ -26,12 +26,12 @@ class Stage:
     seconds: float  # predicted; 0 where it is done already
 
 
-def plan(study: Study) -> list[Stage]:
+def plan(study: Study, methods: tuple[str, ...] = ("patches",)) -> list[Stage]:
     """The stages of `study` in order, each with the time it should take, from two timed steps of each network."""
     return [
         Stage("faces", faces_work(study), 0 if (study.out / "data").exists() else 30),
         *generator_stages(study),
-        *detector_stages(study),
+        *detector_stages(study, methods),
         Stage("lessons", f"{len(notebooks.lessons())} notebooks", lessons_left(study) * LESSON_SECONDS),
     ]
 
@@ -78,19 +78,26 @@ def call_seconds(p2: P2, batch: int, size: int) -> float:
     return seconds_of(lambda: p2.noise(x, 0)) / batch
 
 
-def detector_stages(study: Study) -> list[Stage]:
-    settings = study.profile.patches
-    model = Patches(settings.input_size).to(pick_device(), memory_format=torch.channels_last).train()
-    pictures = torch.zeros(settings.batch, study.profile.size, study.profile.size, 3, dtype=torch.uint8)
-    batch = Batch(pictures, torch.zeros(settings.batch, dtype=torch.long))
+def detector_stages(study: Study, methods: tuple[str, ...]) -> list[Stage]:
     stages = []
-    for setup in "abc":
-        images = settings.images_c if setup == "c" else settings.images
-        seconds = 0.0
-        if not is_done(study.run_folder("patches", setup)):
-            seconds = images * seconds_of(lambda: model.loss(batch, "a").backward()) / settings.batch
-        stages.append(Stage(f"patches {setup}", f"train on {images:,} pictures", seconds))
+    for method in methods:
+        for setup in "abc":
+            images, batch, _ = study.profile.training(method).amounts(setup)
+            done = is_done(study.run_folder(method, setup))
+            seconds = 0 if done else images / batch * step_seconds(study, method, setup)
+            stages.append(Stage(f"{method} {setup}", f"train on {images:,} pictures", seconds))
     return stages
+
+
+def step_seconds(study: Study, method: str, setup: str) -> float:
+    """Seconds of one training step of a detector, without drawing its pictures."""
+    settings, size = study.profile.training(method), study.profile.size
+    n = settings.amounts(setup)[1]
+    model = build_detector(method, setup, settings.input_size)
+    model.to(pick_device(), memory_format=torch.channels_last).train()
+    masks = torch.zeros(n, size, size, dtype=torch.uint8) if setup == "c" else None
+    batch = Batch(torch.zeros(n, size, size, 3, dtype=torch.uint8), torch.zeros(n, dtype=torch.long), masks)
+    return seconds_of(lambda: model.loss(batch).backward())
 
 
 def seconds_of(step) -> float:

@@ -36,17 +36,58 @@ class Fakes:
     batch: int = 8  # pictures sampled together
 
 
-@dataclass(frozen=True)
-class Patches:
-    """Training of the Patches detector."""
+METHODS = "patches", "grad-cam", "attention"
 
-    input_size: int = 128  # side that pictures are resized to; the paper's 299 gives a 37 x 37 map
+
+def check_method(method: str) -> str:
+    """`method` itself, if there is one of that name."""
+    if method not in METHODS:
+        raise WsdlError(f"--method: is '{method}', but must be one of {', '.join(METHODS)}.")
+    return method
+
+
+@dataclass(frozen=True)
+class Training:
+    """Training of a detector. Each method below states what differs from this."""
+
+    input_size: int = 128  # side that pictures are resized to; the paper's 299 gives maps of 37 x 37 or 19 x 19
     images: int = 3_000  # pictures to see, setups A and B
     images_c: int = 6_000  # pictures to see, setup C
     batch: int = 32  # setups A and B
     batch_c: int = 16  # setup C
-    rate: float = 1e-3
+    rate: float = 1e-3  # Adam, setups A and B
+    rate_c: float = 1e-3  # setup C
     check_every: int = 1_000  # pictures between validations
+    start: str = "scratch"  # or imagenet (where its weights are on this machine), or a file of weights
+
+    def amounts(self, setup: str) -> tuple[int, int, float]:
+        """Pictures to see, pictures a step, and learning rate in one setup."""
+        return (self.images_c, self.batch_c, self.rate_c) if setup == "c" else (self.images, self.batch, self.rate)
+
+
+@dataclass(frozen=True)
+class Patches(Training):
+    """The small one."""
+
+
+# A picture costs the whole Xception 3 times what it costs Patches. Two cores get fewer pictures, not smaller ones:
+# the traces of a generator are fine, and shrinking wipes them out.
+@dataclass(frozen=True)
+class GradCam(Training):
+    images: int = 2_000
+    images_c: int = 3_000
+    batch: int = 16
+    start: str = "imagenet"
+
+
+@dataclass(frozen=True)
+class Attention(Training):
+    images: int = 2_000
+    images_c: int = 3_000
+    batch: int = 16
+    rate: float = 1e-4
+    rate_c: float = 3e-4
+    start: str = "imagenet"  # the paper: the weights of FFD, which saw the masks of other fakes; name their file here
 
 
 @dataclass(frozen=True)
@@ -61,6 +102,12 @@ class Profile:
     generator: Generator = field(default_factory=Generator)
     fakes: Fakes = field(default_factory=Fakes)
     patches: Patches = field(default_factory=Patches)
+    grad_cam: GradCam = field(default_factory=GradCam)
+    attention: Attention = field(default_factory=Attention)
+
+    def training(self, method: str) -> Training:
+        """The settings of one method. WsdlError for a method that does not exist."""
+        return getattr(self, check_method(method).replace("-", "_"))
 
 
 # The paper's size (section 4); a preset states only what differs from the defaults.
@@ -79,6 +126,8 @@ FULL = {
         "batch": 32,
     },
     "patches": {"input_size": 299, "images": 3_200_000, "images_c": 400_000, "batch": 64, "check_every": 32_000},
+    "grad_cam": {"input_size": 299, "images": 1_600_000, "images_c": 400_000, "batch": 32, "check_every": 16_000},
+    "attention": {"input_size": 299, "images": 120_000, "images_c": 120_000, "check_every": 8_000},
 }
 PRESETS = {"quick": {}, "full": FULL}
 

@@ -143,7 +143,7 @@ class Study:
 
         folder = self.run_folder(method, setup)
         if not is_done(folder):
-            train(method, setup, self.fakes().folder, folder, self.seed, settings=self.profile.patches)
+            train(method, setup, self.fakes().folder, folder, self.seed, self.profile.training(method))
         return load_detector(folder)
 
     def scores(self, method: str, setup: str) -> dict:

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from wsdl.data.layout import Dataset
-from wsdl.detectors import build_detector
+from wsdl.detectors import build_detector, start
 from wsdl.detectors.base import Batch
 from wsdl.device import autocast
 from wsdl.files import WsdlError, seed_for
 from wsdl.fit import fit
-from wsdl.profiles import Patches as Settings
+from wsdl.profiles import Training
 from wsdl.runs import Run
 
 SETUPS = {"a": "image labels, full fakes", "b": "image labels, partial fakes", "c": "masks, partial fakes, no reals"}
@@ -66,12 +66,16 @@ def draw(data: Examples, size: int, seed: int, step: int) -> Batch:
     return data.batch(rng.permutation(chosen), rng.random(size) < 0.5)
 
 
-def train(method: str, setup: str, data: Path, out: Path, seed: int, settings: Settings) -> None:
+def train(method: str, setup: str, data: Path, out: Path, seed: int, settings: Training) -> None:
     """Train one detector, or go on with it; `out` becomes a run folder with the best model (paper, section 4)."""
     dataset = Dataset(data)
     training, validation = (examples(dataset, setup, split) for split in ("train", "valid"))
-    images = settings.images_c if setup == "c" else settings.images
-    batch = settings.batch_c if setup == "c" else settings.batch
+    images, batch, rate = settings.amounts(setup)
+    torch.manual_seed(seed)
+    model = build_detector(method, setup, settings.input_size)
+    weights, name = start.find(settings.start)
+    if weights:
+        start.load(model, weights)
     config = {
         "method": method,
         "setup": setup,
@@ -80,25 +84,24 @@ def train(method: str, setup: str, data: Path, out: Path, seed: int, settings: S
         "images": images,
         "batch": batch,
         "seed": seed,
+        "start": name,
         "settings": asdict(settings),
     }
     run = Run(out, config, growing=())
-    torch.manual_seed(seed)
-    model = build_detector(method, settings.input_size)
 
     def loss(net, step: int, share: slice):
         drawn = draw(training, batch, seed, step)
         part = Batch(*(None if field is None else field[share] for field in vars(drawn).values()))
-        return net(part, setup)
+        return net(part)
 
     fit(
         run,
         model,
         loss,
-        lambda net, seen: {"validation": validation_loss(net, validation, setup, batch)},
+        lambda net, seen: {"validation": validation_loss(net, validation, batch)},
         images=images,
         batch=batch,
-        rate=settings.rate,
+        rate=rate,
         check_every=settings.check_every,
         what=f"training {method} {setup}",
     )
@@ -106,7 +109,7 @@ def train(method: str, setup: str, data: Path, out: Path, seed: int, settings: S
 
 
 @torch.no_grad()
-def validation_loss(model, data: Examples, setup: str, batch: int) -> float:
+def validation_loss(model, data: Examples, batch: int) -> float:
     """The training kind of loss on the validation split, real and fake weighing the same: no masks in A and B."""
     means = []
     for indices in filter(len, (data.real, data.fake)):
@@ -114,6 +117,6 @@ def validation_loss(model, data: Examples, setup: str, batch: int) -> float:
         for i in range(0, len(indices), batch):
             part = data.batch(indices[i : i + batch])
             with autocast():
-                total += float(model.loss(part, setup)) * len(part.images)
+                total += float(model.loss(part)) * len(part.images)
         means.append(total / len(indices))
     return round(float(np.mean(means)), 6)

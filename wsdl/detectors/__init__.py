@@ -16,16 +16,17 @@ def load_detector(run: Path) -> torch.nn.Module:
     config = read_json(Path(run) / "config.json")
     if not (Path(run) / MODEL).exists():
         raise WsdlError(f"{run}: holds no {MODEL} yet; let its training reach the first check.")
-    detector = build_detector(config["method"], config["settings"]["input_size"])
+    detector = build_detector(config["method"], config["setup"], config["settings"]["input_size"])
     detector.load_state_dict(load_file(Path(run) / MODEL))
     return detector.to(pick_device(), memory_format=torch.channels_last).eval()
 
 
-def build_detector(method: str, input_size: int) -> torch.nn.Module:
-    """An untrained detector. WsdlError for a method that does not exist."""
+def build_detector(method: str, setup: str, input_size: int) -> torch.nn.Module:
+    """An untrained detector for one setup. WsdlError for a method that does not exist."""
+    from wsdl.detectors.attention import Attention
+    from wsdl.detectors.grad_cam import GradCam
     from wsdl.detectors.patches import Patches
-    from wsdl.files import WsdlError
+    from wsdl.profiles import check_method
 
-    if method != "patches":
-        raise WsdlError(f"--method: is '{method}', but the only method so far is patches.")
-    return Patches(input_size)
+    kinds = {"patches": Patches, "grad-cam": GradCam, "attention": Attention}
+    return kinds[check_method(method)](setup, input_size)

@@ -26,11 +26,14 @@ class Prediction:
 
 
 class Detector(nn.Module):
-    """A method defines `logits`, `loss_labels`, `loss_masks`, and `predict_batch`; its file shows the idea."""
+    """A method defines `logits`, `loss_labels`, `loss_masks`, and `predict_batch`; its file shows the idea.
 
-    def __init__(self, input_size: int):
+    The setup is known from the start: in setup C a method leaves out what masks do not need.
+    """
+
+    def __init__(self, setup: str, input_size: int):
         super().__init__()
-        self.input_size = input_size
+        self.setup, self.input_size = setup, input_size
 
     def prepare(self, images) -> torch.Tensor:
         """uint8 [n, H, W, 3] -> float32 [n, 3, S, S] in [-1, 1], resized bilinearly to the network's input size."""
@@ -40,14 +43,14 @@ class Detector(nn.Module):
         shape = (self.input_size, self.input_size)
         return F.interpolate(x, shape, mode="bilinear", antialias=True).contiguous(memory_format=torch.channels_last)
 
-    def forward(self, batch: Batch, setup: str) -> torch.Tensor:
+    def forward(self, batch: Batch) -> torch.Tensor:
         """The training loss of a batch: calling the module is `loss`, so that several GPUs can share it."""
-        return self.loss(batch, setup)
+        return self.loss(batch)
 
-    def loss(self, batch: Batch, setup: str) -> torch.Tensor:
+    def loss(self, batch: Batch) -> torch.Tensor:
         """Scalar loss: setups a and b know labels, setup c knows masks."""
         logits = self.logits(self.prepare(batch.images)).float()
-        if setup == "c":
+        if self.setup == "c":
             return self.loss_masks(logits, batch.masks.to(logits.device))
         return self.loss_labels(logits, batch.labels.to(logits.device))
 
@@ -59,3 +62,7 @@ class Detector(nn.Module):
             parts = [self.predict_batch(self.prepare(images[i : i + batch])) for i in range(0, len(images), batch)]
         maps, scores = (torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True))
         return Prediction(maps, scores)
+
+    def paper_maps(self, maps: np.ndarray) -> np.ndarray:
+        """Maps [n, h, w] of `predict` as the paper scores them: the same, but for a method that says otherwise."""
+        return maps

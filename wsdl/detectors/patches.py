@@ -17,8 +17,8 @@ STEM = ("conv1", "bn1", "act1", "conv2", "bn2", "act2", "block1", "block2")  # t
 class Patches(Detector):
     """191,330 parameters; input S x S -> map about S/8 x S/8 (37 x 37 at 299)."""
 
-    def __init__(self, input_size: int = 299):
-        super().__init__(input_size)
+    def __init__(self, setup: str, input_size: int = 299):
+        super().__init__(setup, input_size)
         xception = timm.create_model("legacy_xception", pretrained=False)
         self.features = nn.Sequential(*(getattr(xception, name) for name in STEM))
         self.head = nn.Conv2d(256, 2, kernel_size=1)

@@ -1,0 +1,23 @@
+"""Xception, the network of all methods of the paper, in stretches: what lies outside a stretch is neither kept nor run.
+
+timm's `features_only` runs the whole network whatever `out_indices` says, so the network itself is cut.
+"""
+
+from collections import OrderedDict
+
+import timm
+import torch.nn as nn
+
+LAYERS = ("conv1", "bn1", "act1", "conv2", "bn2", "act2", *(f"block{i}" for i in range(1, 13)),
+          "conv3", "bn3", "act3", "conv4", "bn4", "act4", "global_pool", "fc")  # fmt: skip
+
+
+def xception() -> nn.Module:
+    """timm's legacy_xception with two classes, untrained: 20.8 M parameters, stride 16 up to block11."""
+    return timm.create_model("legacy_xception", pretrained=False, num_classes=2)
+
+
+def stretch(network: nn.Module, first: str, last: str) -> nn.Sequential:
+    """The layers of `network` from `first` to `last`, both included, under their own names."""
+    names = LAYERS[LAYERS.index(first) : LAYERS.index(last) + 1]
+    return nn.Sequential(OrderedDict((name, getattr(network, name)) for name in names))
