@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 DESIGN_COMMANDS = ["demo", "data prepare", "data check", "data audit", "generate p2", "generate repaint-p2", "train",
                    "train-generator p2", "evaluate", "notebooks run", "notebooks refresh", "notebooks html",
                    "bench patches", "faces render", "data bundle", "data unpack", "data halve", "data parse",
-                   "data parse-score", "train-parser", "report table"]  # fmt: skip
+                   "data parse-score", "train-parser", "report table", "localize"]  # fmt: skip
 
 
 def test_importing_wsdl_is_light():
