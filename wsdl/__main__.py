@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from wsdl.commands import bundle, parse
+from wsdl.commands import bundle, localize, parse
 from wsdl.commands.faces import faces
 from wsdl.commands.notebooks import lessons
 from wsdl.commands.options import Images, Out, Profile, Seed, Source, Weights
@@ -197,6 +197,7 @@ for group, name in (
     app.add_typer(group, name=name)
 bundle.register(data)
 parse.register(app, data)
+localize.register(app)
 
 
 def main() -> None:

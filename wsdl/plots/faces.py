@@ -61,20 +61,21 @@ def grid(
         sheet.paste(tile, (x, y + head))
         if titles:
             text = _fitting(titles[i], width - 4)
-            pen.text((x + width / 2, y + head - 3), text, fill="#222222", font=_font(), anchor="ms")
+            pen.text((x + width / 2, y + head - 3), text, fill="#222222", font=font(), anchor="ms")
     return sheet
 
 
 @cache
-def _font() -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), LETTERS)
+def font(size: int = LETTERS) -> ImageFont.FreeTypeFont:
+    """The letters of matplotlib's figures, `size` pixels high."""
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)
 
 
 def _fitting(text: str, width: int) -> str:
     """`text`, shortened to `width` pixels."""
-    if _font().getlength(text) <= width:
+    if font().getlength(text) <= width:
         return text
-    while text and _font().getlength(text + "...") > width:
+    while text and font().getlength(text + "...") > width:
         text = text[:-1]
     return text.rstrip() + "..."
 
