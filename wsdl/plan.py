@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from wsdl import notebooks
+from wsdl.detectors import build_detector
 from wsdl.detectors.base import Batch
-from wsdl.detectors.patches import Patches
 from wsdl.device import autocast, pick_device, to_unit
 from wsdl.files import read_json
 from wsdl.generators.diffusion import P2, p2_loss
@@ -79,18 +79,23 @@ def call_seconds(p2: P2, batch: int, size: int) -> float:
 
 
 def detector_stages(study: Study) -> list[Stage]:
-    settings = study.profile.patches
-    model = Patches(settings.input_size).to(pick_device(), memory_format=torch.channels_last).train()
-    pictures = torch.zeros(settings.batch, study.profile.size, study.profile.size, 3, dtype=torch.uint8)
-    batch = Batch(pictures, torch.zeros(settings.batch, dtype=torch.long))
-    stages = []
+    settings, stages = study.profile.patches, []
     for setup in "abc":
         images = settings.images_c if setup == "c" else settings.images
         seconds = 0.0
         if not is_done(study.run_folder("patches", setup)):
-            seconds = images * seconds_of(lambda: model.loss(batch, "a").backward()) / settings.batch
+            seconds = images / (settings.batch_c if setup == "c" else settings.batch) * step_seconds(study, "patches", setup)
         stages.append(Stage(f"patches {setup}", f"train on {images:,} pictures", seconds))
     return stages
+
+
+def step_seconds(study: Study, method: str, setup: str) -> float:
+    """Seconds of one training step of a detector, without drawing its pictures."""
+    settings, size = study.profile.patches, study.profile.size
+    model = build_detector(method, settings.input_size).to(pick_device(), memory_format=torch.channels_last).train()
+    n = settings.batch_c if setup == "c" else settings.batch
+    batch = Batch(torch.zeros(n, size, size, 3, dtype=torch.uint8), torch.zeros(n, dtype=torch.long))
+    return seconds_of(lambda: model.loss(batch, "a").backward())
 
 
 def seconds_of(step) -> float:
