@@ -67,8 +67,8 @@ def holder(path: Path) -> str | None:
         return None
     if len(said) < 3:
         return "a process that is just starting" if age < UNSIGNED else None
-    host, pid, _ = said
-    if host == socket.gethostname() and signature(int(pid)).split() != said:
+    host, pid, start = said
+    if host == socket.gethostname() and (start == "dead" or started(int(pid)) != start):
         return None
     return f"process {pid} on {host}"
 

@@ -81,10 +81,10 @@ def call_seconds(p2: P2, batch: int, size: int) -> float:
 def detector_stages(study: Study) -> list[Stage]:
     settings, stages = study.profile.patches, []
     for setup in "abc":
-        images = settings.images_c if setup == "c" else settings.images
+        images, batch = (settings.images_c, settings.batch_c) if setup == "c" else (settings.images, settings.batch)
         seconds = 0.0
         if not is_done(study.run_folder("patches", setup)):
-            seconds = images / (settings.batch_c if setup == "c" else settings.batch) * step_seconds(study, "patches", setup)
+            seconds = images / batch * step_seconds(study, "patches", setup)
         stages.append(Stage(f"patches {setup}", f"train on {images:,} pictures", seconds))
     return stages
 
