@@ -150,10 +150,10 @@ def test_the_same_twice_and_killed_and_resumed_gives_the_same_numbers(ran, words
     record(grid)
     command = f"{sys.executable} -m wsdl grid cell {grid.name(C0)} --out {grid.out} --parent $$; true"
     parent = subprocess.Popen(["sh", "-c", command], cwd=ROOT, stderr=subprocess.DEVNULL)
-    until(lambda: read_stats(grid.run_folder(C0)), 120)
+    until(lambda: read_stats(grid.run_folder(C0)), 900)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    until(lambda: not holder(grid.lock(C0)), 5)  # the child has ended too, with its work half done
+    until(lambda: not holder(grid.lock(C0)), 60)  # the child has ended too, with its work half done
     reached = read_stats(grid.run_folder(C0))[-1]["images"]
     assert state(grid, C0) == ("stopped", f"{100 * reached / 320:.0f} %")
 
