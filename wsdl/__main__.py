@@ -11,6 +11,7 @@ import typer
 
 from wsdl.commands import bundle, localize, parse
 from wsdl.commands.faces import faces
+from wsdl.commands.grid import grid
 from wsdl.commands.notebooks import lessons
 from wsdl.commands.options import Images, Out, Profile, Seed, Source, Weights
 from wsdl.commands.report import report
@@ -191,6 +192,7 @@ for group, name in (
     (make, "generate"),
     (learn, "train-generator"),
     (lessons, "notebooks"),
+    (grid, "grid"),
     (report, "report"),
     (bench, "bench"),
 ):

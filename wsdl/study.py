@@ -19,8 +19,11 @@ SOURCES = (*BUNDLED, "photos", "made-up")  # made-up: drawings, for tests
 class Study:
     """Where a study lives and how large it is; its methods make or load one stage each."""
 
-    def __init__(self, out: Path, profile: Profile, source: str, images: str = "", masks: str = "", seed: int = 0):
+    def __init__(self, out: Path, profile: Profile, source: str, images: str = "", masks: str = "", seed: int = 0,
+                 data_seed: int | None = None):  # fmt: skip
         self.out, self.profile, self.seed = Path(out), profile, seed
+        self.data_seed = seed if data_seed is None else data_seed  # trainings of several seeds may share one dataset
+        self._dataset: Dataset | None = None
         self.source, self.images, self.masks = source, images, masks
         if source not in SOURCES:
             raise WsdlError(f"--source: is '{source}', but must be one of {', '.join(SOURCES)}.")
@@ -40,7 +43,7 @@ class Study:
                 self._unpack()
             else:
                 images, masks = self._pictures()
-                prepare(images, masks, self.out / "data", self.profile.size, self.seed, self.source)
+                prepare(images, masks, self.out / "data", self.profile.size, self.data_seed, self.source)
         return Dataset(self.out / "data")
 
     def _unpack(self) -> None:
@@ -68,7 +71,7 @@ class Study:
             return Path(self.images), Path(self.masks) if self.masks else None
         from wsdl.faces.made_up import draw_faces
 
-        return draw_faces(self.out / "made-up", self.profile.faces, seed=self.seed)
+        return draw_faces(self.out / "made-up", self.profile.faces, seed=self.data_seed)
 
     def generator(self):
         """The P2 generator: named weights, or the small model, trained on this study's faces if need be."""
@@ -83,7 +86,7 @@ class Study:
         from wsdl.runs import is_done
 
         if self.own_generator and not is_done(self.out / "p2"):
-            train_p2(self.faces().folder, self.out / "p2", seed=self.seed, **vars(self.profile.generator))
+            train_p2(self.faces().folder, self.out / "p2", seed=self.data_seed, **vars(self.profile.generator))
 
     @property
     def own_generator(self) -> bool:
@@ -101,11 +104,16 @@ class Study:
 
     @property
     def fakes_seed(self) -> int:
-        """What fakes are made from: bundled ones are there already, and the study's seed decides the rest alone."""
-        return 0 if self.has_fakes else self.seed
+        """What fakes are made from: bundled ones are there already, and the data's seed decides the rest alone."""
+        return 0 if self.has_fakes else self.data_seed
 
     def fakes(self) -> Dataset:
-        """The dataset with its real faces, full fakes and partial fakes; makes what is missing of the counts."""
+        """The dataset with its real faces, full fakes and partial fakes; makes what is missing, at the first call."""
+        if self._dataset is None:
+            self._dataset = self._make_fakes()
+        return self._dataset
+
+    def _make_fakes(self) -> Dataset:
         from wsdl.generators.fakes import generate_full, generate_partial
 
         faces, settings = self.faces(), self.profile.fakes
