@@ -63,6 +63,18 @@ def test_the_stretches_make_up_the_whole_network():
     assert torch.equal(parts(x), network(x))
 
 
+def test_signals_keep_their_size_at_the_start():
+    """Else the running variances, which start at 1, need a hundred steps to come near the true ones."""
+    network, variances = xception().train(), []
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.register_forward_pre_hook(lambda _, x: variances.append(float(x[0].detach().var())))
+    network(noise(4))
+    assert len(variances) == 40
+    assert min(variances) > 0.05
+    assert max(variances) < 20
+
+
 def test_the_cam_is_captums(grad_cam):
     x, largest = noise(3), []
     for _ in range(2):  # what speaks for one class speaks against the other

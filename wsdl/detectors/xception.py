@@ -13,8 +13,17 @@ LAYERS = ("conv1", "bn1", "act1", "conv2", "bn2", "act2", *(f"block{i}" for i in
 
 
 def xception() -> nn.Module:
-    """timm's legacy_xception with two classes, untrained: 20.8 M parameters, stride 16 up to block11."""
-    return timm.create_model("legacy_xception", pretrained=False, num_classes=2)
+    """timm's legacy_xception with two classes, untrained: 20.8 M parameters, stride 16 up to block11.
+
+    timm counts all channels into the start of a depthwise convolution, which sees one: what comes out is near zero,
+    and the running variances of batch normalisation, which start at 1, are wrong for the first hundred steps. Here
+    signals keep their size.
+    """
+    network = timm.create_model("legacy_xception", pretrained=False, num_classes=2)
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d) and layer.groups > 1:
+            nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="linear")
+    return network
 
 
 def stretch(network: nn.Module, first: str, last: str) -> nn.Sequential:
