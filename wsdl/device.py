@@ -1,5 +1,6 @@
 """Where work runs, and in which precision: decided in one place, and written into every run.json."""
 
+import ctypes
 import os
 
 import numpy as np
@@ -29,6 +30,19 @@ def pick_precision() -> str:
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     cpu = getattr(torch.cpu, "get_capabilities", dict)()  # older torch cannot tell: fp32 is always right
     return "bf16" if cpu.get("avx512_bf16") or cpu.get("amx_bf16") else "fp32"
+
+
+MALLOPT = {"M_MMAP_MAX": (-4, 0, 65536), "M_TRIM_THRESHOLD": (-1, 2**31 - 1, 131072)}  # number, kept, glibc's own
+
+
+def keep_memory(keep: bool = True) -> bool:
+    """Let this process keep the memory of freed tensors, up to 2 GB (glibc only; False where that cannot be had).
+
+    A training step frees its tensors and asks for the same ones again. By itself glibc hands large blocks back, and
+    the kernel clears every page anew: on a CPU that takes a third of the time (`python -m wsdl bench patches`).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    return bool(mallopt and all(mallopt(number, kept if keep else own) for number, kept, own in MALLOPT.values()))
 
 
 def autocast(device: torch.device | None = None):

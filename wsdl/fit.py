@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 
-from wsdl.device import pick_device, pick_precision
+from wsdl.device import keep_memory, pick_device, pick_precision
 from wsdl.files import atomic
 from wsdl.progress import bar
 from wsdl.runs import Run
@@ -41,6 +41,7 @@ def fit(
     accelerator = Accelerator(
         cpu=pick_device().type == "cpu", mixed_precision="bf16" if pick_precision() == "bf16" else "no"
     )
+    keep_memory()
     model = model.to(accelerator.device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     ema = moving_average(model, ema_decay) if ema_decay else None
