@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes wsdl/assets/bundle.zip from seeds: renders, generators, fakes. A day on 2 cores; stopped at any moment, the same
-# command goes on. Nobody who uses the bundle needs this: it says how the bundle was made.
+# Makes wsdl/assets/bundle/STYLE.zip from seeds: renders, generators, fakes. A day on 2 cores; stopped at any moment,
+# the same command goes on. Nobody who uses the bundle needs this: it says how the bundle was made.
 #   bash ci/bundle.sh [FOLDER]      FOLDER: where everything in between is kept (out/bundle)
 source "$(dirname "$0")/setup.sh"
 "$python" -m pip install --quiet --editable '.[render]'
@@ -10,19 +10,18 @@ wsdl() { "$python" -m wsdl "$@"; }
 make_style() { # STYLE FACES: faces that are shipped, and a stream of others that only the generator sees
     local style=$1 faces=$2 here=$work/$1
     wsdl faces render --style "$style" --count "$faces" --seed 0 --out "$here/faces"
-    wsdl faces render --style "$style" --count 4000 --seed 1 --out "$here/stream"
+    wsdl faces render --style "$style" --count 2000 --seed 1 --out "$here/stream"
     for part in faces stream; do
         wsdl data prepare --source "$style" --licence CC0-1.0 --size 128 \
             --images "$here/$part/images" --masks "$here/$part/masks" --out "$here/$part-data"
     done
     wsdl train-generator p2 --data "$here/stream-data" --profile ci/bundle.json --out "$here/p2-fp32"
     wsdl data halve "$here/p2-fp32" --out "$here/p2"
-    wsdl generate p2 --weights "$here/p2" --count 200 --out "$here/faces-data"
-    wsdl generate repaint-p2 --weights "$here/p2" --count "$faces" --data "$here/faces-data" \
-        --T 100 --jump-length 10 --resamplings 5
+    wsdl generate p2 --weights "$here/p2" --count 160 --out "$here/faces-data"
+    wsdl generate repaint-p2 --weights "$here/p2" --count 700 --data "$here/faces-data" \
+        --T 50 --jump-length 5 --resamplings 3
+    wsdl data bundle --style "$style" --data "$here/faces-data" --p2 "$here/p2" --out "wsdl/assets/bundle/$style.zip"
 }
 
 make_style studio 700
 make_style snapshot 500
-wsdl data bundle --studio "$work/studio/faces-data" --studio-p2 "$work/studio/p2" \
-    --snapshot "$work/snapshot/faces-data" --snapshot-p2 "$work/snapshot/p2" --out wsdl/assets/bundle.zip

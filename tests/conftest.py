@@ -65,8 +65,8 @@ def archive(free, p2, tmp_path_factory) -> Path:
     """`free` and `p2` packed as the style studio."""
     from wsdl.bundle.pack import pack
 
-    out = tmp_path_factory.mktemp("archive") / "bundle.zip"
-    pack({"studio": free}, {"studio": p2}, out)
+    out = tmp_path_factory.mktemp("archive") / "studio.zip"
+    pack("studio", free, p2, out)
     return out
 
 

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
+from wsdl.bundle import unpack as unpacking
 from wsdl.bundle.codec import compose, crop, decode, decode_labels, encode, encode_labels
 from wsdl.bundle.pack import contents, halve, pack
 from wsdl.bundle.unpack import copy_to, unpack, weights
@@ -57,7 +58,7 @@ def test_what_comes_out_is_what_went_in_to_the_byte(free, archive, tmp_path):
 def test_the_same_input_packs_to_the_same_bytes(free, p2, archive, tmp_path, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 2e9)  # another day
     moved = shutil.copytree(free, tmp_path / "elsewhere" / free.name)
-    pack({"studio": moved}, {"studio": p2}, tmp_path / "again.zip")
+    pack("studio", moved, p2, tmp_path / "again.zip")
     assert sha256(tmp_path / "again.zip") == sha256(archive)
     assert str(tmp_path).encode() not in (tmp_path / "again.zip").read_bytes()
 
@@ -67,18 +68,20 @@ def test_the_manifest_says_what_is_in_the_archive_and_how_it_was_made(archive, f
         about = json.loads(bundle.read("manifest.json"))
         names = set(bundle.namelist()) - {"manifest.json"}
     assert (about["format"], about["licence"], about["version"]) == (1, "CC0-1.0", "0.1.0")
-    assert about["command"] == "python -m wsdl data bundle --studio data --studio-p2 p2 --out bundle.zip"
-    assert about["styles"]["studio"]["dataset"] == Dataset(free).info
-    assert names == {f"studio/{name}" for name in about["styles"]["studio"]["files"]}
+    assert about["command"] == "python -m wsdl data bundle --style studio --data data --p2 p2 --out studio.zip"
+    assert about["style"] == "studio"
+    assert about["dataset"] == Dataset(free).info
+    assert names == set(about["files"])
+    assert {name.split("/")[0] for name in names} == {"manifest.csv", "recipe.json", "real", "components", "fake", "p2"}
 
 
 def test_a_partial_fake_is_kept_as_its_region_alone(archive, free):
     data = Dataset(free)
     with ZipFile(archive) as bundle:
-        boxes = json.loads(bundle.read("manifest.json"))["styles"]["studio"]["boxes"]
+        boxes = json.loads(bundle.read("manifest.json"))["boxes"]
         for row in data.select("partial").itertuples():
             mask = read_mask(free / row.mask)
-            member = bundle.read("studio/" + row.path.replace(".png", ".webp"))
+            member = bundle.read(row.path.replace(".png", ".webp"))
             region = decode(member, row.path, "RGBA")
             rows, columns = np.nonzero(mask)
             assert region.shape[:2] == (np.ptp(rows) + 1, np.ptp(columns) + 1)
@@ -135,7 +138,7 @@ def test_label_maps_are_kept_exactly(labels):
 
 def test_faces_without_label_maps_can_be_packed(copy, p2, tmp_path):
     shutil.rmtree(copy / "components")
-    pack({"snapshot": copy}, {"snapshot": p2}, tmp_path / "b.zip")
+    pack("snapshot", copy, p2, tmp_path / "b.zip")
     assert pictures(unpack("snapshot", tmp_path / "b.zip", tmp_path / "cache")) == pictures(copy)
 
 
@@ -166,7 +169,7 @@ def test_fakes_made_with_the_halved_weights_are_made_again_from_the_bundle(faces
     full, partial = {"steps": 1, "batch": 2}, {"T": 2, "jump_length": 1, "resamplings": 1, "batch": 2}
     generate_full(data, half, 2, 0, **full)
     generate_partial(data, data, half, 2, 0, **partial)
-    pack({"studio": data}, {"studio": half}, tmp_path / "b.zip")
+    pack("studio", data, half, tmp_path / "b.zip")
 
     again = tmp_path / "again"
     copy_to(again, "studio", tmp_path / "b.zip", tmp_path / "cache")
@@ -184,7 +187,7 @@ def test_fakes_made_with_the_halved_weights_are_made_again_from_the_bundle(faces
         generate_full(again, run, 2, 1, **full)
     other = finished_run(tmp_path / "other", seed=1)
     with pytest.raises(WsdlError, match=r"p2/recipe.json: these fakes were made with weights of sha256 .*data halve"):
-        pack({"studio": data}, {"studio": other}, tmp_path / "c.zip")
+        pack("studio", data, other, tmp_path / "c.zip")
 
 
 # --- commands -----------------------------------------------------------------------------------------------------
@@ -197,25 +200,33 @@ def run(*words) -> str:
 
 
 def test_the_commands(free, p2, archive, tmp_path, monkeypatch):
-    printed = run("bundle", "--studio", free, "--studio-p2", p2, "--out", tmp_path / "b.zip").splitlines()
-    assert sha256(tmp_path / "b.zip") == sha256(archive)
+    monkeypatch.setattr(unpacking, "ASSETS", tmp_path / "assets")
+    out = tmp_path / "assets" / "studio.zip"
+    printed = run("bundle", "--style", "studio", "--data", free, "--p2", p2, "--out", out).splitlines()
+    assert sha256(out) == sha256(archive)
     assert printed[0].split()[:4] == ["style", "real", "full", "partial"]
-    assert [line.split()[:4] for line in printed[1:]] == [["studio", "24", "8", "16"], ["all", "24", "8", "16"]]
+    assert [line.split()[:4] for line in printed[1:]] == [["studio", "24", "8", "16"]]
     monkeypatch.setenv("WSDL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(copy_to, "__defaults__", (archive, None))
     run("unpack", "studio", "--out", tmp_path / "mine")
     assert pictures(tmp_path / "mine") == pictures(free)
     run("halve", p2, "--out", tmp_path / "half")
-    assert sha256(tmp_path / "half" / MODEL) == fingerprint(weights("studio", archive))
+    assert sha256(tmp_path / "half" / MODEL) == fingerprint(weights("studio"))
 
 
 def test_contents_add_up(archive):
-    style, total = contents(archive).to_dict("records")
+    (row,) = contents(archive).to_dict("records")
     with ZipFile(archive) as bundle:
         size = {member.filename: member.file_size / 1e6 for member in bundle.infolist()}
-    assert style["p2_MB"] == pytest.approx(sum(size[name] for name in size if "/p2/config" in name or "/p2/run" in name
-                                               or name.endswith(MODEL)))  # fmt: skip
-    assert style["partial_MB"] == pytest.approx(sum(size[name] for name in size if "repaint-p2" in name))
-    assert style["full_MB"] == pytest.approx(sum(size[name] for name in size if "/fake/p2/" in name))
-    assert style["all_MB"] == pytest.approx(sum(size.values()) - size["manifest.json"])
-    assert total["all_MB"] == pytest.approx(archive.stat().st_size / 1e6)
+
+    def total(*starts: str) -> float:
+        return pytest.approx(sum(size[name] for name in size if name.startswith(starts)))
+
+    assert (row["style"], row["real"], row["full"], row["partial"]) == ("studio", 24, 8, 16)
+    assert row["real_MB"] == total("real/")
+    assert row["labels_MB"] == total("components/")
+    assert row["full_MB"] == total("fake/p2/")
+    assert row["partial_MB"] == total("fake/repaint-p2/")
+    assert row["p2_MB"] == total("p2/")
+    assert row["tables_MB"] == total("manifest.csv", "recipe.json")
+    assert row["all_MB"] == pytest.approx(archive.stat().st_size / 1e6)
+    assert len(row) == 11

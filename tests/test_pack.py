@@ -87,7 +87,7 @@ def another_encoder(folder: Path) -> None:
 def test_what_could_not_come_out_again_is_refused(copy, p2, tmp_path, fault, sentence):
     fault(copy)
     with pytest.raises(WsdlError, match=sentence):
-        pack({"studio": copy}, {"studio": p2}, tmp_path / "out" / "b.zip")
+        pack("studio", copy, p2, tmp_path / "out" / "b.zip")
     assert not list((tmp_path / "out").glob("*"))  # no archive, and no part of one
 
 
@@ -96,18 +96,36 @@ def test_packing_notices_when_unpacking_is_wrong(free, p2, tmp_path, monkeypatch
     write = getattr(unpacking, name)
     monkeypatch.setattr(unpacking, name, lambda path, pixels: write(path, pixels ^ 1))
     with pytest.raises(WsdlError, match="comes out of the bundle with other pixels"):
-        pack({"studio": free}, {"studio": p2}, tmp_path / "b.zip")
+        pack("studio", free, p2, tmp_path / "b.zip")
     assert not list(tmp_path.iterdir())
 
 
-def test_an_archive_that_is_too_large_is_refused(free, p2, tmp_path, monkeypatch):
-    pack({"studio": free}, {"studio": p2}, tmp_path / "b.zip")
-    size = (tmp_path / "b.zip").stat().st_size
-    (tmp_path / "b.zip").unlink()
+def test_an_archive_that_is_too_large_is_refused(free, p2, archive, tmp_path, monkeypatch):
+    size = archive.stat().st_size
     monkeypatch.setattr(packing, "MAX_BYTES", size - 1)
-    with pytest.raises(WsdlError, match=f"would have {size:,} bytes, more than {size - 1:,}"):
-        pack({"studio": free}, {"studio": p2}, tmp_path / "b.zip")
+    with pytest.raises(WsdlError, match=f"would have {size:,} bytes, and {size:,} with .* more than {size - 1:,}"):
+        pack("studio", free, p2, tmp_path / "studio.zip")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_limit_holds_for_all_archives_in_the_folder(free, p2, archive, tmp_path, monkeypatch):
+    size = archive.stat().st_size
+    (tmp_path / "snapshot.zip").write_bytes(bytes(1000))
+    (tmp_path / "notes.txt").write_bytes(bytes(5000))  # no archive
+    (tmp_path / "studio.zip").write_bytes(b"the one before")  # to be replaced: not counted
+    monkeypatch.setattr(packing, "MAX_BYTES", size + 999)
+    with pytest.raises(WsdlError, match=f"would have {size:,} bytes, and {size + 1000:,} with .*than {size + 999:,}; "):
+        pack("studio", free, p2, tmp_path / "studio.zip")
+    assert (tmp_path / "studio.zip").read_bytes() == b"the one before"
+    monkeypatch.setattr(packing, "MAX_BYTES", size + 1000)
+    pack("studio", free, p2, tmp_path / "studio.zip")
+    assert sha256(tmp_path / "studio.zip") == sha256(archive)
+
+
+@pytest.mark.parametrize("style", ["../studio", "a/b", ""])
+def test_a_style_is_a_plain_name_before_anything_is_read(tmp_path, style):
+    with pytest.raises(WsdlError, match="is not the name of a style"):
+        pack(style, tmp_path / "none", tmp_path / "none", tmp_path / "b.zip")
 
 
 def test_the_promised_sizes():
@@ -120,7 +138,7 @@ def test_generators_that_cannot_be_packed_are_refused(free, p2, tmp_path, monkey
         run = shutil.copytree(p2, tmp_path / f"run{len(list(tmp_path.iterdir()))}")
         change(run)
         with pytest.raises(WsdlError, match=sentence):
-            pack({"studio": free}, {"studio": run}, tmp_path / "b.zip")
+            pack("studio", free, run, tmp_path / "b.zip")
 
     def too_large_a_number(run: Path) -> None:
         tensors = load_file(run / MODEL)
@@ -134,8 +152,6 @@ def test_generators_that_cannot_be_packed_are_refused(free, p2, tmp_path, monkey
     refused("run.json: no such file", lambda run: (run / "run.json").unlink())
     refused("has numbers beyond fp16", too_large_a_number)
     refused("has pictures of 32 px, but .* paints 64 px", other_size)
-    with pytest.raises(WsdlError, match="each style needs a dataset and a P2 run"):
-        pack({"studio": free}, {}, tmp_path / "b.zip")
     monkeypatch.setattr(packing, "MAX_MEMBER", 1000)
     refused("bytes in fp16, more than 1,000", lambda run: None)
     assert not (tmp_path / "b.zip").exists()

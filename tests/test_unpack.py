@@ -23,19 +23,19 @@ ROOT = Path(__file__).parent.parent
 
 def folders(cache: Path) -> list[str]:
     """What lies in the cache, leftovers included, without the archive's name."""
-    return sorted(str(path.relative_to(path.parents[1])) for path in cache.glob("*/*/*"))
+    return sorted(path.name for path in cache.glob("*/*"))
 
 
 def test_it_is_unpacked_once_and_each_archive_for_itself(archive, tmp_path, monkeypatch):
     found = unpack("studio", archive, tmp_path / "c")
     run = weights("studio", archive, tmp_path / "c")
-    assert found.parent.parent.name == run.parent.parent.name == sha256(archive)[:16]
+    assert found.parent.name == run.parent.name == f"studio-{sha256(archive)[:16]}"
     monkeypatch.setattr(unpacking, "write_dataset", None)  # a second call has nothing to write
     assert unpack("studio", archive, tmp_path / "c") == found
     assert weights("studio", archive, tmp_path / "c") == run
     monkeypatch.undo()
     other = rewrite(archive, tmp_path / "b.zip", manifest=lambda about: about.update(command="another"))
-    assert unpack("studio", other, tmp_path / "c").parent.parent.name == sha256(other)[:16]
+    assert unpack("studio", other, tmp_path / "c").parent.name == f"studio-{sha256(other)[:16]}"
     assert len(list((tmp_path / "c").iterdir())) == 2
 
 
@@ -88,7 +88,7 @@ def test_killed_in_the_middle_the_next_call_completes(archive, free, tmp_path):
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout.readline() == "ten\n"
         child.send_signal(signal.SIGKILL)
-    (left,) = tmp_path.glob("*/*/*")
+    (left,) = tmp_path.glob("*/*")
     assert left.name.startswith(".data.")  # no folder that a reader would take for the dataset
     found = unpack("studio", archive, tmp_path)
     assert pictures(found) == pictures(free)
@@ -96,7 +96,7 @@ def test_killed_in_the_middle_the_next_call_completes(archive, free, tmp_path):
     shutil.rmtree(found)
     os.utime(left, (0, time.time() - unpacking.STALE - 60))
     unpack("studio", archive, tmp_path)
-    assert folders(tmp_path) == ["studio/data"]
+    assert folders(tmp_path) == ["data"]
 
 
 def test_of_two_at_once_the_later_uses_what_the_earlier_made(archive, free, tmp_path, monkeypatch):
@@ -110,7 +110,7 @@ def test_of_two_at_once_the_later_uses_what_the_earlier_made(archive, free, tmp_
     monkeypatch.setattr(unpacking, "write_dataset", slow)
     found = unpack("studio", archive, tmp_path)
     assert (found / "first").exists()
-    assert folders(tmp_path) == ["studio/data"]
+    assert folders(tmp_path) == ["data"]
     assert pictures(found) == pictures(free)
 
 

@@ -38,28 +38,40 @@ def first(members, start: str) -> str:
     return next(name for name in members if name.startswith(start))
 
 
-def refuses(archive: Path, cache: Path, sentence: str, call=unpack) -> None:
+def refuses(archive: Path | None, cache: Path, sentence: str, call=unpack) -> None:
     with pytest.raises(WsdlError, match=sentence) as caught:
         call("studio", archive, cache)
     assert "\n" not in str(caught.value)
-    assert not list(cache.glob("*/*/*"))  # nothing half there
+    assert not list(cache.glob("*/*"))  # nothing half there
 
 
 def test_a_missing_archive_is_said_in_one_sentence(tmp_path):
-    sentence = r"nowhere\.zip: is missing, so there are no bundled faces; the source photos needs no bundle\.$"
-    refuses(tmp_path / "nowhere.zip", tmp_path, sentence)
-    refuses(tmp_path / "nowhere.zip", tmp_path, sentence, weights)
+    refuses(tmp_path / "nowhere.zip", tmp_path, r"nowhere\.zip: is missing; styles that are there: ")
+    refuses(tmp_path / "nowhere.zip", tmp_path, r"nowhere\.zip: is missing; styles that are there: ", weights)
+
+
+@pytest.mark.parametrize("there", [["snapshot", "watercolour"], []])
+def test_a_style_without_an_archive_names_those_that_are_there(tmp_path, monkeypatch, there):
+    monkeypatch.setattr(unpacking, "ASSETS", tmp_path / "assets")
+    for style in there:
+        (tmp_path / "assets").mkdir(exist_ok=True)
+        (tmp_path / "assets" / f"{style}.zip").touch()
+    sentence = (
+        rf"studio\.zip: is missing; styles that are there: {', '.join(there) or 'none'}; the source photos needs no"
+    )
+    refuses(None, tmp_path / "c", sentence)
+    refuses(None, tmp_path / "c", sentence, weights)
 
 
 def test_a_picture_that_was_changed_is_refused(archive, tmp_path):
     def swap(members: dict) -> None:
-        one, other = [name for name in members if name.startswith("studio/real/train/")][:2]
+        one, other = [name for name in members if name.startswith("real/train/")][:2]
         members[one] = members[other]
 
     refuses(rewrite(archive, tmp_path / "b.zip", swap), tmp_path / "c", r"real/train/\S+ is not the file that its mani")
 
 
-@pytest.mark.parametrize(("start", "call"), [("studio/fake/p2", unpack), (f"studio/p2/{MODEL}", weights)])
+@pytest.mark.parametrize(("start", "call"), [("fake/p2", unpack), (f"p2/{MODEL}", weights)])
 def test_one_flipped_bit_is_refused(archive, tmp_path, start, call):
     data = bytearray(archive.read_bytes())
     with ZipFile(archive) as bundle:
@@ -76,7 +88,7 @@ def test_a_truncated_archive_is_refused(archive, tmp_path, keep):
     refuses(tmp_path / "b.zip", tmp_path / "c", "b.zip: is damaged or no bundle")
 
 
-@pytest.mark.parametrize("start", ["studio/real", "studio/fake/repaint-p2", "studio/manifest.csv", "manifest.json"])
+@pytest.mark.parametrize("start", ["real", "fake/repaint-p2", "manifest.csv", "manifest.json"])
 def test_a_missing_member_is_refused(archive, tmp_path, start):
     changed = rewrite(archive, tmp_path / "b.zip", lambda members: members.pop(first(members, start)))
     refuses(changed, tmp_path / "c", f"There is no item named '{start}")
@@ -85,15 +97,15 @@ def test_a_missing_member_is_refused(archive, tmp_path, start):
 def test_a_file_that_the_manifest_forgot_is_refused(archive, tmp_path):
     def forget(kind: str):
         def change(about: dict) -> None:
-            about["styles"]["studio"]["files"].pop(first(about["styles"]["studio"]["files"], kind))
+            about["files"].pop(first(about["files"], kind))
 
         return change
 
     def no_box(about: dict) -> None:
-        about["styles"]["studio"]["boxes"].popitem()
+        about["boxes"].popitem()
 
     def wrong_box(about: dict) -> None:
-        boxes = about["styles"]["studio"]["boxes"]
+        boxes = about["boxes"]
         boxes |= {path: [31, 31] for path in boxes}
 
     cache = tmp_path / "c"
@@ -110,17 +122,20 @@ def test_another_format_or_style_is_refused(archive, tmp_path):
     refuses(newer, tmp_path / "c", r"b.zip: has format 2, but this wsdl reads format 1", weights)
     none = rewrite(archive, tmp_path / "d.zip", manifest=lambda about: about.pop("format"))
     refuses(none, tmp_path / "c", "names no format")
-    with pytest.raises(WsdlError, match="has no style 'photos'; it has studio"):
-        unpack("photos", archive, tmp_path / "c")
+    other = rewrite(archive, tmp_path / "e.zip", manifest=lambda about: about.update(style="snapshot"))
+    refuses(other, tmp_path / "c", r"e.zip: has the style 'snapshot', not 'studio'; ask for its own\.$")
+    refuses(other, tmp_path / "c", r"e.zip: has the style 'snapshot', not 'studio'; ask for its own\.$", weights)
+    none = rewrite(archive, tmp_path / "f.zip", manifest=lambda about: about.pop("boxes"))
+    refuses(none, tmp_path / "c", "does not describe a dataset")
 
 
 def lead_out(members: dict, where: str, evil: str) -> None:
     """Give one file of the bundle the name `evil`, with a manifest that vouches for it."""
     about = json.loads(members["manifest.json"])
-    studio, rows = about["styles"]["studio"], members["studio/manifest.csv"].decode().splitlines()
+    rows = members["manifest.csv"].decode().splitlines()
 
     def add(name: str, data: bytes) -> None:
-        members[f"studio/{name}"], studio["files"][name] = data, hashlib.sha256(data).hexdigest()
+        members[name], about["files"][name] = data, hashlib.sha256(data).hexdigest()
 
     i = next(i for i, row in enumerate(rows) if row.startswith("fake/repaint" if where == "mask" else "real"))
     cells = rows[i].split(",")
@@ -130,16 +145,16 @@ def lead_out(members: dict, where: str, evil: str) -> None:
     elif where == "weights":
         add(f"p2/{evil}", b"")
     elif where == "picture":
-        add(str(Path(evil).with_suffix(".webp")), members[f"studio/{kept}"])
+        add(str(Path(evil).with_suffix(".webp")), members[kept])
         cells[0] = evil
     elif where == "mask":
         cells[1] = evil
     else:  # split: it is a part of the path of the label map
-        add(f"components/{evil}/{Path(kept).name}", members["studio/" + kept.replace("real", "components", 1)])
+        add(f"components/{evil}/{Path(kept).name}", members[kept.replace("real", "components", 1)])
         cells[7] = evil
     rows[i] = ",".join(cells)
     add("manifest.csv", "".join(row + "\n" for row in rows).encode())
-    studio["dataset"]["manifest_sha256"] = studio["files"]["manifest.csv"]
+    about["dataset"]["manifest_sha256"] = about["files"]["manifest.csv"]
     members["manifest.json"] = json.dumps(about).encode()
 
 
@@ -152,10 +167,12 @@ def test_nothing_is_written_outside_the_folder(archive, tmp_path, where):
     assert not list(tmp_path.rglob("*evil*"))
 
 
-@pytest.mark.parametrize("style", ["../studio", "/studio", "..", ""])
-def test_a_style_is_a_name(archive, tmp_path, style):
-    with pytest.raises(WsdlError, match="is not a name within"):
-        unpack(style, archive, tmp_path / "c")
+@pytest.mark.parametrize("style", ["../studio", "/studio", "a/b", "a\\b", "C:studio", "..", ".", "", "studio\n"])
+def test_a_style_is_a_plain_name(archive, tmp_path, style):
+    for call in (unpack, weights):
+        for given in (archive, None):
+            with pytest.raises(WsdlError, match="is not the name of a style"):
+                call(style, given, tmp_path / "c")
 
 
 def test_links_compressed_and_oversize_members_are_refused(archive, tmp_path, monkeypatch):

@@ -1,1 +1,1 @@
-"""The bundle: rendered faces, fakes and small generators in one archive that comes with the package."""
+"""The bundle: rendered faces, fakes and small generators in archives, one a style, that come with the package."""

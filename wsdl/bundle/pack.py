@@ -1,14 +1,15 @@
-"""`data bundle`: finished datasets and their generators become one archive that `unpack` restores to the pixel.
+"""`data bundle`: a finished dataset and its generator become one archive that `unpack` restores to the pixel.
 
-bundle.zip  manifest.json · STYLE/p2/{config.json,model.safetensors,run.json} · STYLE/manifest.csv · the recipe.json's
-            STYLE/real, STYLE/components and STYLE/fake as in the dataset, but in lossless WebP and without masks:
-            of a partial fake only the painted region is kept, transparent outside its mask
+STYLE.zip  manifest.json · p2/{config.json,model.safetensors,run.json} · manifest.csv · the recipe.json's
+           real, components and fake as in the dataset, but in lossless WebP and without masks:
+           of a partial fake only the painted region is kept, transparent outside its mask
 
 Nothing in the archive is compressed again, and names, times and order are fixed: the same input gives the same bytes.
 """
 
 import hashlib
 import json
+from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile, ZipInfo
@@ -19,7 +20,7 @@ from safetensors.torch import load_file, save
 
 from wsdl import __version__
 from wsdl.bundle.codec import crop, encode, encode_labels
-from wsdl.bundle.unpack import FORMAT, GENERATOR, MAX_MEMBER, components_of, inside, stored, unpack, weights
+from wsdl.bundle.unpack import FORMAT, GENERATOR, MAX_MEMBER, check_name, components_of, inside, stored, unpack, weights
 from wsdl.data.check import check
 from wsdl.data.layout import Dataset
 from wsdl.data.masks import read_labels, read_mask
@@ -32,44 +33,48 @@ from wsdl.generators.weights import load_unet
 from wsdl.runs import is_done
 
 LICENCE = "CC0-1.0"
-MAX_BYTES = 64_000_000  # of the archive
+MAX_BYTES = 64_000_000  # of all archives in one folder: they lie in git
 RUN = ("config.json", MODEL, "run.json")  # what makes a run a generator; its trainer state and samples stay behind
 
 
-def pack(datasets: dict[str, Path], generators: dict[str, Path], out: Path) -> pd.DataFrame:
-    """Pack the dataset and the finished P2 run of each style into the archive `out`; the `contents` of the result.
+def pack(style: str, data: Path, generator: Path, out: Path) -> pd.DataFrame:
+    """Pack the dataset `data` and the finished P2 run `generator` into the archive `out`; the `contents` of the result.
 
-    The archive is unpacked and compared with the datasets, pixel for pixel, before it takes its name. WsdlError for
+    The archive is unpacked and compared with the dataset, pixel for pixel, before it takes its name. WsdlError for
     a dataset that is damaged, is not CC0 or has partial fakes that differ from their face outside the mask, for fakes
-    that other weights made, and for more than MAX_BYTES in all.
+    that other weights made, and for more than MAX_BYTES together with the archives that lie beside it.
     """
-    if set(datasets) != set(generators) or not datasets:
-        raise WsdlError(f"{out}: each style needs a dataset and a P2 run; give both --STYLE and --STYLE-p2.")
-    members, styles = {}, {}
-    for style in sorted(datasets):
-        files, boxes = pack_style(style, Path(datasets[style]), Path(generators[style]))
-        hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
-        info = read_json(Path(datasets[style]) / "dataset.json")
-        styles[style] = {"dataset": info, "boxes": dict(sorted(boxes.items())), "files": hashes}
-        members |= {f"{style}/{name}": files[name] for name in hashes}
-    manifest = {"format": FORMAT, "licence": LICENCE, "version": __version__, "command": command(datasets, generators),
-                "styles": styles}  # fmt: skip
-    with atomic(Path(out)) as temporary:
-        write_zip(temporary, {"manifest.json": json.dumps(manifest, indent=1).encode(), **members})
-        if (size := temporary.stat().st_size) > MAX_BYTES:
-            raise WsdlError(f"{out}: would have {size:,} bytes, more than {MAX_BYTES:,}; take fewer pictures.")
+    data, generator, out = Path(data), Path(generator), Path(out)
+    check_name(style)
+    files, boxes = pack_style(style, data, generator)
+    hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
+    manifest = {"format": FORMAT, "licence": LICENCE, "version": __version__, "style": style,
+                "command": command(style, data, generator), "dataset": read_json(data / "dataset.json"),
+                "boxes": dict(sorted(boxes.items())), "files": hashes}  # fmt: skip
+    members = {"manifest.json": json.dumps(manifest, indent=1).encode()} | {name: files[name] for name in hashes}
+    with atomic(out) as temporary:
+        write_zip(temporary, members)
+        check_total(temporary.stat().st_size, out)
         with TemporaryDirectory() as cache:
-            for style in styles:
-                compare(Path(datasets[style]), unpack(style, temporary, Path(cache)))
-                fits(weights(style, temporary, Path(cache)), Path(datasets[style]))
+            compare(data, unpack(style, temporary, Path(cache)))
+            fits(weights(style, temporary, Path(cache)), data)
     return contents(out)
 
 
-def command(datasets: dict[str, Path], generators: dict[str, Path]) -> str:
+def command(style: str, data: Path, generator: Path) -> str:
     """The command line that packed, with the last part of each path: where they lay says nothing to others."""
-    words = [f"--{style} {Path(datasets[style]).resolve().name} --{style}-p2 {Path(generators[style]).resolve().name}"
-             for style in sorted(datasets)]  # fmt: skip
-    return f"python -m wsdl data bundle {' '.join(words)} --out bundle.zip"
+    words = f"--style {style} --data {data.resolve().name} --p2 {generator.resolve().name} --out {style}.zip"
+    return f"python -m wsdl data bundle {words}"
+
+
+def check_total(size: int, out: Path) -> None:
+    """WsdlError where an archive of `size` bytes at `out` and the others beside it are more than MAX_BYTES."""
+    total = size + sum(other.stat().st_size for other in out.parent.glob("*.zip") if other.name != out.name)
+    if total > MAX_BYTES:
+        raise WsdlError(
+            f"{out}: would have {size:,} bytes, and {total:,} with the archives beside it, more than {MAX_BYTES:,}; "
+            f"take fewer pictures."
+        )
 
 
 def write_zip(path: Path, members: dict[str, bytes]) -> None:
@@ -81,37 +86,34 @@ def write_zip(path: Path, members: dict[str, bytes]) -> None:
 
 
 def contents(archive: Path) -> pd.DataFrame:
-    """One row a style and one for all: pictures of each kind, then MB (10^6 bytes) of each part and in all."""
-    sizes = []
+    """One row: the style, its pictures of each kind, then MB (10^6 bytes) of each part and of the whole archive."""
+    count, size = defaultdict(int), defaultdict(float)
     with ZipFile(archive) as bundle:
-        for style, about in json.loads(bundle.read("manifest.json"))["styles"].items():
-            regions = {stored(path) for path in about["boxes"]}
-            for name in about["files"]:
-                size = bundle.getinfo(f"{style}/{name}").file_size / 1e6
-                sizes.append((style, "partial" if name in regions else part_of(name), size))
-    table = pd.DataFrame(sizes, columns=["style", "part", "MB"]).groupby(["style", "part"]).MB
-    counts, totals = (some.unstack(fill_value=0) for some in (table.count(), table.sum()))
-    counts = counts.reindex(columns=["real", "full", "partial"], fill_value=0)
-    totals = totals.reindex(columns=["real", "labels", "full", "partial", "p2", "tables"], fill_value=0.0)
-    rows = counts.join(totals.assign(all=totals.sum(axis=1)).add_suffix("_MB"))
-    rows.loc["all"] = rows.sum()
-    rows.loc["all", "all_MB"] = Path(archive).stat().st_size / 1e6  # with manifest.json and the lists of the zip
-    return rows.astype(dict.fromkeys(counts, int)).reset_index()
+        about = json.loads(bundle.read("manifest.json"))
+        regions = {stored(path) for path in about["boxes"]}
+        for name in about["files"]:
+            part = "partial" if name in regions else part_of(name)
+            count[part] += 1
+            size[part] += bundle.getinfo(name).file_size / 1e6
+    size["all"] = Path(archive).stat().st_size / 1e6  # with manifest.json and the lists of the zip
+    row = {"style": about["style"]} | {kind: count[kind] for kind in ("real", "full", "partial")}
+    parts = ("real", "labels", "full", "partial", "p2", "tables", "all")
+    return pd.DataFrame([row | {f"{part}_MB": size[part] for part in parts}])
 
 
 def part_of(name: str) -> str:
-    """Which part of a style its file `name` belongs to; a painted region is not told from a full fake."""
+    """Which part of the bundle its file `name` belongs to; a painted region is not told from a full fake."""
     top = name.split("/")[0]
     if top == "p2" or not name.endswith(".webp"):
         return "p2" if top == "p2" else "tables"
     return {"real": "real", "components": "labels", "fake": "full"}[top]
 
 
-# --- one style ----------------------------------------------------------------------------------------------------
+# --- the dataset --------------------------------------------------------------------------------------------------
 
 
 def pack_style(style: str, data: Path, generator: Path) -> tuple[dict[str, bytes], dict[str, tuple[int, int]]]:
-    """The files of one style by their name in the archive, and the left and top of each partial fake's region."""
+    """The files by their name in the archive, and the left and top of each partial fake's region."""
     dataset = Dataset(data)
     if dataset.info.get("licence") != LICENCE:
         raise WsdlError(
@@ -165,7 +167,7 @@ def painted(data: Path, row, face) -> tuple[np.ndarray, tuple[int, int]]:
         raise WsdlError(f"{data / row.mask}: {error}; leave this fake out.") from None
 
 
-# --- generators ---------------------------------------------------------------------------------------------------
+# --- the generator ------------------------------------------------------------------------------------------------
 
 
 def pack_run(folder: Path) -> dict[str, bytes]:

@@ -1,8 +1,8 @@
 """The bundle's faces, fakes and small generators, unpacked once into the cache folder.
 
-CACHE/ARCHIVE/STYLE/data a dataset folder · CACHE/ARCHIVE/STYLE/p2 a run of `train-generator p2`
+ASSETS/STYLE.zip  ->  CACHE/STYLE-SHA/data a dataset folder · CACHE/STYLE-SHA/p2 a run of `train-generator p2`
 
-ARCHIVE is the start of the archive's sha256, so that a new bundle never mixes with an old one. A folder appears by
+SHA is the start of the archive's sha256, so that a new archive never mixes with an old one. A folder appears by
 one rename when all of it is written: a kill leaves nothing half there, and of two processes the later one uses what
 the earlier one made.
 """
@@ -10,6 +10,7 @@ the earlier one made.
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import time
@@ -28,20 +29,21 @@ from wsdl.data.pictures import write_picture
 from wsdl.files import WsdlError, sha256
 from wsdl.progress import say
 
-ASSET = Path(__file__).parent.parent / "assets" / "bundle.zip"
+ASSETS = Path(__file__).parent.parent / "assets" / "bundle"  # one archive a style
 FORMAT = 1  # of the archive; another number is another way to store
 MAX_MEMBER = 20_000_000  # bytes of one file in the archive: the weights are the largest
 GENERATOR = "p2/"  # the members of a generator's run; all others are the dataset's
 STALE = 3600  # seconds after which a folder that nobody finished is a killed process's
 
 
-def unpack(style: str, archive: Path = ASSET, cache: Path | None = None) -> Path:
+def unpack(style: str, archive: Path | None = None, cache: Path | None = None) -> Path:
     """The dataset folder of `style` in the cache; it is shared, so copy it (`copy_to`) before adding to it.
 
-    cache: default $WSDL_CACHE, else the user's cache folder (~/.cache/wsdl on Linux). Every file's sha256 is checked
-    against the archive's manifest. WsdlError where the archive is missing, damaged or without this style.
+    archive: default ASSETS/STYLE.zip. cache: default $WSDL_CACHE, else ~/.cache/wsdl or what this system has for it.
+    Every file's sha256 is checked. WsdlError where the archive is missing, damaged or of another style.
     """
-    target = place(style, archive, cache) / "data"
+    archive, home = locate(style, archive, cache)
+    target = home / "data"
     if not target.is_dir():
         about, files = read_part(archive, style, p2=False)
         with whole_folder(target) as folder:
@@ -49,9 +51,10 @@ def unpack(style: str, archive: Path = ASSET, cache: Path | None = None) -> Path
     return target
 
 
-def weights(style: str, archive: Path = ASSET, cache: Path | None = None) -> Path:
+def weights(style: str, archive: Path | None = None, cache: Path | None = None) -> Path:
     """The run folder of the P2 generator trained on `style`, in the cache: what `--p2-weights` takes."""
-    target = place(style, archive, cache) / "p2"
+    archive, home = locate(style, archive, cache)
+    target = home / "p2"
     if not target.is_dir():
         _, files = read_part(archive, style, p2=True)
         with whole_folder(target) as folder:
@@ -60,7 +63,7 @@ def weights(style: str, archive: Path = ASSET, cache: Path | None = None) -> Pat
     return target
 
 
-def copy_to(out: Path, style: str, archive: Path = ASSET, cache: Path | None = None) -> None:
+def copy_to(out: Path, style: str, archive: Path | None = None, cache: Path | None = None) -> None:
     """Copy the dataset of `style` to `out`, where fakes may be added. Nothing happens if `out` holds it already."""
     source, out = unpack(style, archive, cache), Path(out).absolute()
     if holds(out, source):
@@ -81,12 +84,21 @@ def holds(out: Path, source: Path) -> bool:
     return set(zip(theirs.path, theirs.sha256, strict=True)) <= set(zip(ours.path, ours.sha256, strict=True))
 
 
-def place(style: str, archive: Path, cache: Path | None) -> Path:
-    """Where this archive's `style` is unpacked."""
-    if not Path(archive).is_file():
-        raise WsdlError(f"{archive}: is missing, so there are no bundled faces; the source photos needs no bundle.")
+def locate(style: str, archive: Path | None, cache: Path | None) -> tuple[Path, Path]:
+    """The archive, by default the one of `style` that comes with wsdl, and the folder where it is unpacked."""
+    check_name(style)
+    archive = Path(archive or ASSETS / f"{style}.zip")
+    if not archive.is_file():
+        there = ", ".join(sorted(other.stem for other in ASSETS.glob("*.zip"))) or "none"
+        raise WsdlError(f"{archive}: is missing; styles that are there: {there}; the source photos needs no bundle.")
     cache = cache or os.environ.get("WSDL_CACHE") or platformdirs.user_cache_dir("wsdl", appauthor=False)
-    return inside(Path(cache).expanduser() / sha256(archive)[:16], style)
+    return archive, Path(cache).expanduser() / f"{style}-{sha256(archive)[:16]}"
+
+
+def check_name(style: str) -> None:
+    """WsdlError unless `style` is a plain name: it becomes a part of paths."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", style):
+        raise WsdlError(f"{style!r}: is not the name of a style; take letters, digits, _ and -, as in studio.")
 
 
 @contextmanager
@@ -123,38 +135,35 @@ def sweep(target: Path) -> None:
 
 
 def read_part(archive: Path, style: str, p2: bool) -> tuple[dict, dict[str, bytes]]:
-    """What manifest.json says of `style`, and the bytes of its dataset or its generator by name. At most 64 MB."""
+    """What manifest.json says, and the bytes of the dataset or the generator by name. At most 64 MB."""
     try:
         with ZipFile(archive) as bundle:
             about = read_about(bundle, style)
             names = [name for name in about["files"] if name.startswith(GENERATOR) == p2]
-            files = {name: read_member(bundle, f"{style}/{name}") for name in names}
+            files = {name: read_member(bundle, name) for name in names}
     except (BadZipFile, OSError, EOFError, RuntimeError, KeyError, ValueError) as error:
         raise broken(archive, error.args[0] if isinstance(error, KeyError) else error) from None
     for name, data in files.items():
         inside(Path(style), name)
         if hashlib.sha256(data).hexdigest() != about["files"][name]:
-            raise broken(archive, f"{style}/{name} is not the file that its manifest lists")
+            raise broken(archive, f"{name} is not the file that its manifest lists")
     return about, files
 
 
 def read_about(bundle: ZipFile, style: str) -> dict:
-    """What manifest.json says of `style`: dataset (its dataset.json), boxes (left, top) and files (their sha256)."""
-    manifest = json.loads(read_member(bundle, "manifest.json"))
-    if not isinstance(manifest, dict) or "format" not in manifest:
+    """What manifest.json says: among others dataset (its dataset.json), boxes (left, top) and files (their sha256)."""
+    about = json.loads(read_member(bundle, "manifest.json"))
+    if not isinstance(about, dict) or "format" not in about:
         raise ValueError("manifest.json names no format")
-    if manifest["format"] != FORMAT:
+    if about["format"] != FORMAT:
         raise WsdlError(
-            f"{bundle.filename}: has format {manifest['format']}, but this wsdl reads format {FORMAT}; take the wsdl "
+            f"{bundle.filename}: has format {about['format']}, but this wsdl reads format {FORMAT}; take the wsdl "
             f"that it came with."
         )
-    if style not in manifest["styles"]:
-        raise WsdlError(f"{bundle.filename}: has no style '{style}'; it has {' and '.join(manifest['styles'])}.")
-    about = manifest["styles"][style]
-    if not isinstance(about, dict) or not all(
-        isinstance(about.get(key), dict) for key in ("dataset", "boxes", "files")
-    ):
-        raise ValueError(f"manifest.json does not describe {style}")
+    if not all(isinstance(about.get(key), dict) for key in ("dataset", "boxes", "files")):
+        raise ValueError("manifest.json does not describe a dataset")
+    if about.get("style") != style:
+        raise WsdlError(f"{bundle.filename}: has the style {about.get('style')!r}, not '{style}'; ask for its own.")
     return about
 
 

@@ -1,27 +1,21 @@
-"""python -m wsdl data bundle, data unpack and data halve: the archive of rendered faces, fakes and generators."""
+"""python -m wsdl data bundle, data unpack and data halve: rendered faces, fakes and generators, one archive a style."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-Dataset = Annotated[Path | None, typer.Option(help="A finished dataset folder of this style.")]
-P2 = Annotated[Path | None, typer.Option(help="The finished P2 run that was trained on it.")]
-
 
 def bundle(
+    style: Annotated[str, typer.Option(help="The name by which it is unpacked, e.g. studio.")],
+    data: Annotated[Path, typer.Option(help="A finished dataset folder of this style.")],
+    p2: Annotated[Path, typer.Option("--p2", help="The finished P2 run whose weights made its fakes.")],
     out: Annotated[Path, typer.Option(help="Where to write the archive.")],
-    studio: Dataset = None,
-    studio_p2: P2 = None,
-    snapshot: Dataset = None,
-    snapshot_p2: P2 = None,
 ):
-    """Datasets and their generators -> one archive, unpacked and compared before it is kept; its contents in MB."""
+    """A dataset and its generator -> one archive, unpacked and compared before it is kept; its contents in MB."""
     from wsdl.bundle.pack import pack
 
-    given = {"studio": (studio, studio_p2), "snapshot": (snapshot, snapshot_p2)}
-    datasets, generators = ({style: pair[i] for style, pair in given.items() if pair[i]} for i in (0, 1))
-    print(pack(datasets, generators, out).to_string(index=False, float_format="%.2f"))
+    print(pack(style, data, p2, out).to_string(index=False, float_format="%.2f"))
 
 
 def unpack(
