@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 from wsdl.__main__ import app
 from wsdl.bundle import unpack as unpacking
 from wsdl.bundle.codec import compose, crop, decode, decode_labels, encode, encode_labels
+from wsdl.bundle.copies import copy_to
 from wsdl.bundle.pack import contents, halve, pack
-from wsdl.bundle.unpack import copy_to, unpack, weights
+from wsdl.bundle.unpack import unpack, weights
 from wsdl.data.check import check
 from wsdl.data.layout import Dataset
 from wsdl.data.masks import read_mask
@@ -172,7 +173,7 @@ def test_fakes_made_with_the_halved_weights_are_made_again_from_the_bundle(faces
     pack("studio", data, half, tmp_path / "b.zip")
 
     again = tmp_path / "again"
-    copy_to(again, "studio", tmp_path / "b.zip", tmp_path / "cache")
+    copy_to(again, "studio", archive=tmp_path / "b.zip", cache=tmp_path / "cache")
     run = weights("studio", tmp_path / "b.zip", tmp_path / "cache")
     assert fingerprint(run) == fingerprint(half)  # fp16 already: packed as it is
     made = pictures(again / "fake")

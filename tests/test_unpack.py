@@ -14,7 +14,8 @@ from test_bundle import pictures
 from test_unpack_damaged import rewrite
 
 from wsdl.bundle import unpack as unpacking
-from wsdl.bundle.unpack import copy_to, unpack, weights
+from wsdl.bundle.copies import copy_to
+from wsdl.bundle.unpack import unpack, weights
 from wsdl.data.layout import Dataset, write_manifest
 from wsdl.files import WsdlError, sha256
 
@@ -117,15 +118,15 @@ def test_of_two_at_once_the_later_uses_what_the_earlier_made(archive, free, tmp_
 def test_a_copy_may_grow_and_is_not_overwritten(archive, tmp_path):
     out, cache = tmp_path / "out", tmp_path / "cache"
     out.mkdir()
-    copy_to(out, "studio", archive, cache)
+    copy_to(out, "studio", archive=archive, cache=cache)
     data = Dataset(out)
     assert data.images.shape == (48, 32, 32, 3)
     extra = data.table.iloc[[0]].assign(path="real/train/extra.png")
     shutil.copy(out / data.table.path[0], out / "real/train/extra.png")
     write_manifest(out, pd.concat([data.table, extra]), data.info)
-    copy_to(out, "studio", archive, cache)
+    copy_to(out, "studio", archive=archive, cache=cache)
     assert len(Dataset(out).table) == 49
     write_manifest(out, Dataset(out).table.iloc[:5], data.info)
     with pytest.raises(WsdlError, match="holds something else already; choose another --out"):
-        copy_to(out, "studio", archive, cache)
+        copy_to(out, "studio", archive=archive, cache=cache)
     assert len(Dataset(unpack("studio", archive, cache)).table) == 48

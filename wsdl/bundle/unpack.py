@@ -22,12 +22,11 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile
 import platformdirs
 
 from wsdl.bundle.codec import compose, decode, decode_labels
-from wsdl.data.layout import Dataset, read_manifest, write_manifest
+from wsdl.data.layout import read_manifest, write_manifest
 from wsdl.data.masks import write_mask
 from wsdl.data.parallel import each
 from wsdl.data.pictures import write_picture
 from wsdl.files import WsdlError, sha256
-from wsdl.progress import say
 
 ASSETS = Path(__file__).parent.parent / "assets" / "bundle"  # one archive a style
 FORMAT = 1  # of the archive; another number is another way to store
@@ -37,7 +36,7 @@ STALE = 3600  # seconds after which a folder that nobody finished is a killed pr
 
 
 def unpack(style: str, archive: Path | None = None, cache: Path | None = None) -> Path:
-    """The dataset folder of `style` in the cache; it is shared, so copy it (`copy_to`) before adding to it.
+    """The dataset folder of `style` in the cache; it is shared, so copy it (`wsdl.bundle.copies`) before adding to it.
 
     archive: default ASSETS/STYLE.zip. cache: default $WSDL_CACHE, else ~/.cache/wsdl or what this system has for it.
     Every file's sha256 is checked. WsdlError where the archive is missing, damaged or of another style.
@@ -61,27 +60,6 @@ def weights(style: str, archive: Path | None = None, cache: Path | None = None) 
             for name, data in files.items():
                 write_bytes(folder, name.removeprefix(GENERATOR), data)
     return target
-
-
-def copy_to(out: Path, style: str, archive: Path | None = None, cache: Path | None = None) -> None:
-    """Copy the dataset of `style` to `out`, where fakes may be added. Nothing happens if `out` holds it already."""
-    source, out = unpack(style, archive, cache), Path(out).absolute()
-    if holds(out, source):
-        return say(f"{out}: unpacked already.")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise WsdlError(f"{out}: holds something else already; choose another --out.")
-    with suppress(FileNotFoundError):
-        out.rmdir()  # it is empty: not every system renames onto a folder
-    with whole_folder(out) as folder:
-        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".cache"))
-
-
-def holds(out: Path, source: Path) -> bool:
-    """Whether `out` is a dataset that lists every picture of the dataset `source`."""
-    if not (out / "manifest.csv").exists():
-        return False
-    ours, theirs = (Dataset(folder).table for folder in (out, source))
-    return set(zip(theirs.path, theirs.sha256, strict=True)) <= set(zip(ours.path, ours.sha256, strict=True))
 
 
 def locate(style: str, archive: Path | None, cache: Path | None) -> tuple[Path, Path]:

@@ -23,7 +23,7 @@ def unpack(
     out: Annotated[Path, typer.Option(help="Where to write the dataset folder.")],
 ):
     """The bundled dataset of one style, as a folder of its own that fakes can be added to."""
-    from wsdl.bundle.unpack import copy_to
+    from wsdl.bundle.copies import copy_to
 
     copy_to(out, style)
 
