@@ -12,7 +12,7 @@ from wsdl.faces import beard, denoise, template
 from wsdl.faces.identity import Beard, Pose
 from wsdl.faces.posture import turn_shoulders
 from wsdl.faces.rig import rig
-from wsdl.faces.sample import sample_identity
+from wsdl.faces.sample import HAIRS, sample_identity
 from wsdl.faces.scenery import PLACES, SIDE, scenery
 
 MANY = 300
@@ -58,11 +58,14 @@ def test_a_beard_darkens_the_chin_and_counts_as_skin(crowd):
     person = next(p for p in crowd if p.beard.kind == "full" and p.skin.dark < 2 and p.hair.colour.mean() < 0.1)
     person = replace(person, pose=Pose(0, 0, 0, 0, 0), glasses=None)
     shaved = replace(person, beard=Beard("none", 0.0, 0.0))
-    (bearded, labels), (bare, same) = (photograph(rig(), one, 48, 2) for one in (person, shaved))
+    blond = replace(person, hair=replace(person.hair, colour=np.array(HAIRS["blond"])))
+    (bearded, labels), (bare, same), (light, _) = (photograph(rig(), one, 48, 2) for one in (person, shaved, blond))
     lip = np.nonzero(same == template.LOWER_LIP)
     chin = lip[0].max() + 3, int(lip[1].mean())
     assert labels[chin] == template.SKIN
-    assert bearded[chin].mean() < 0.75 * bare[chin].mean()
+    assert bearded[chin].mean() < 0.8 * bare[chin].mean()
+    red, green, _ = light[chin[0] - 1 : chin[0] + 2, chin[1] - 3 : chin[1] + 4].reshape(-1, 3).mean(0)
+    assert red > 1.2 * green  # blond, not olive
     assert set(np.unique(labels)) <= set(np.unique(same))
 
 

@@ -16,6 +16,7 @@ from test_unpack_damaged import rewrite
 from wsdl.bundle import unpack as unpacking
 from wsdl.bundle.copies import copy_to
 from wsdl.bundle.unpack import unpack, weights
+from wsdl.data.check import check
 from wsdl.data.layout import Dataset, write_manifest
 from wsdl.files import WsdlError, sha256
 
@@ -113,6 +114,14 @@ def test_of_two_at_once_the_later_uses_what_the_earlier_made(archive, free, tmp_
     assert (found / "first").exists()
     assert folders(tmp_path) == ["data"]
     assert pictures(found) == pictures(free)
+
+
+def test_a_copy_may_leave_the_fakes_behind(archive, free, tmp_path):
+    copy_to(tmp_path / "mine", "studio", fakes=False, archive=archive, cache=tmp_path / "cache")
+    copied, packed = Dataset(tmp_path / "mine"), Dataset(free).select("real")
+    assert copied.table.path.tolist() == packed.path.tolist()
+    assert not (tmp_path / "mine" / "fake").exists()
+    assert check(tmp_path / "mine") == []
 
 
 def test_a_copy_may_grow_and_is_not_overwritten(archive, tmp_path):
