@@ -146,11 +146,6 @@ def test_only_dolos_sees_what_the_paper_does_to_grad_cam_maps(dataset):
     assert tally.fake[round(0.2001 * STEPS) :].sum() == 0  # 0.2 stays 0.2
 
 
-@pytest.mark.parametrize(("method", "setup"), [("patches", "a"), ("attention", "b"), ("grad-cam", "c")])
-def test_no_other_map_is_stretched(method, setup):
-    assert scoring.paper_maps({"method": method, "setup": setup}) is None
-
-
 def test_one_batch_is_held_at_a_time(dataset, monkeypatch):
     monkeypatch.setattr(scoring, "BATCH", 2)
     sizes = []

@@ -57,8 +57,7 @@ def every_row(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame, 
 
     detector = load_detector(run)
     who = {"method": config["method"], "setup": config["setup"], "seed": config["seed"]}
-    paper = scoring.paper_maps(config)
-    values, tally = measure(dataset, lambda index: detector.predict(dataset.images[index]), paper)
+    values, tally = measure(dataset, lambda index: detector.predict(dataset.images[index]), detector.paper_maps)
     rows = [who | row for row in summarise(values, tally)]
     for name, control in CONTROLS.items():
         who = {"method": f"control: {name}", "setup": "", "seed": config["seed"]}
@@ -85,7 +84,7 @@ def measure(dataset: Dataset, predict: Callable, paper: Callable | None = None) 
         for map_, of_paper, kind, i in zip(prediction.maps, papers, part.kind, part.index, strict=True):
             mask = np.asarray(dataset.masks[i])
             full = upsample(map_, mask.shape)
-            of_paper = full if paper is None else upsample(of_paper, mask.shape)
+            of_paper = full if papers is prediction.maps else upsample(of_paper, mask.shape)
             values.append(under_presets(full, of_paper, mask, kind))
             if kind == "partial":
                 tally.add(full, mask)

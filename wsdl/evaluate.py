@@ -76,20 +76,7 @@ def made_of(run: Path, dataset: Dataset) -> dict:
 
 def write_pictures(run: Path, pictures: pd.DataFrame) -> None:
     with atomic(run / PICTURES) as temporary:
-        pictures.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
-
-
-def paper_maps(config: dict) -> Callable | None:
-    """What the preset `dolos` does to a run's maps before it scores them: Grad-CAM only, as the paper's code.
-
-    In setup C Grad-CAM's network gives probabilities, which stay. Every other map is scored as it is: divided by its
-    own maximum, a map finds something in every picture.
-    """
-    if config["method"] != "grad-cam" or config["setup"] == "c":
-        return None
-    from wsdl.detectors.grad_cam import paper_maps
-
-    return paper_maps
+        pictures.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def score_rows(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame, list[dict]]:
@@ -98,11 +85,10 @@ def score_rows(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame,
 
     detector = load_detector(run)
     who = {"method": config["method"], "setup": config["setup"], "seed": config["seed"]}
-    paper = paper_maps(config)
 
     def predict(index: np.ndarray) -> Prediction:
         said = detector.predict(dataset.images[index])
-        return said if paper is None else Prediction(paper(said.maps), said.scores)
+        return Prediction(detector.paper_maps(said.maps), said.scores)
 
     pictures = judge(dataset, predict)
     rows = [summarise([pictures]) | who]

@@ -11,15 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from wsdl import profiles
 from wsdl.evaluate import PICTURES
 from wsdl.files import WsdlError, atomic, read_json
 from wsdl.locks import hold, holder
-from wsdl.profiles import Profile, build, load_profile, to_dict
+from wsdl.profiles import METHODS, Profile, build, load_profile, to_dict
 from wsdl.runs import claim, is_done, read_stats
 from wsdl.study import Study
 
-METHODS = getattr(profiles, "METHODS", ("patches",))
 SETUPS = tuple("abc")
 DATA_SEED = 0  # the seeds of a grid are of training alone
 BEGUN = "---"  # how a line of a log starts that says that a process was started; so far it has said nothing itself

@@ -57,9 +57,8 @@ def data_stages(study: Study) -> list[Stage]:
 
 def training_stage(grid: Grid, cell: Cell, step: Callable) -> Stage:
     """What is left of one training: what its last checkpoint has seen costs nothing any more."""
-    settings, folder = getattr(grid.profile, cell.method.replace("-", "_")), grid.run_folder(cell)
-    c = cell.setup == "c"
-    images, batch = (settings.images_c, settings.batch_c) if c else (settings.images, settings.batch)
+    folder = grid.run_folder(cell)
+    images, batch, _ = grid.profile.training(cell.method).amounts(cell.setup)
     seen = max((line["images"] for line in read_stats(folder)), default=0)
     left = 0 if is_done(folder) else max(0, images - seen)
     seconds = left and left / batch * step(cell.method, cell.setup)

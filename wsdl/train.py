@@ -80,6 +80,8 @@ def train(method: str, setup: str, data: Path, out: Path, seed: int, settings: T
         "method": method,
         "setup": setup,
         "source": dataset.info["name"],
+        "size": dataset.size,
+        "generator": ", ".join(sorted(set(dataset.table.generator[training.fake]))),
         "data": dataset.info["manifest_sha256"],
         "images": images,
         "batch": batch,
