@@ -17,7 +17,7 @@ import wsdl
 from wsdl.__main__ import app
 from wsdl.data.layout import Dataset
 from wsdl.detectors import load_detector
-from wsdl.files import WsdlError, read_json, write_json
+from wsdl.files import WsdlError, write_json
 from wsdl.fit import save_weights
 from wsdl.localizer import load_localizer
 from wsdl.metrics import upsample
@@ -68,7 +68,7 @@ def test_every_picture_gets_a_line_a_map_and_an_overlay(pictures, run_folder, tm
     found = lines(result)
     assert [Path(line["picture"]).name for line in found] == ["x.jpg", "x.png", "x.png", "顔 ü.png"]
     for line in found:
-        assert line["trained_on"] == {"method": "patches", "setup": "c", "source": "made-up", "generator": None,
+        assert line["trained_on"] == {"method": "patches", "setup": "c", "source": "made-up", "generator": "repaint-p2",
                                       "images": 32, "seed": 0}  # fmt: skip
         assert (line["threshold"], line["detector"], line["measured"]) == (0.5, str(run_folder), None)
         grey = np.asarray(Image.open(line["files"]["map"]))
@@ -190,7 +190,6 @@ def test_detectors_are_found_by_name_and_listed(pictures, run_folder, tmp_path, 
         wsdl.localize(pictures / "x.jpg")
 
     home = Path(shutil.copytree(run_folder, assets / "patches-c-studio"))
-    write_json(home / "config.json", {**read_json(home / "config.json"), "generator": "repaint-p2"})
     scores = {"method": "patches", "iou": 0.25, "iou_low": 0.2, "iou_high": 0.3, "ap": 0.75, "n": 9}
     write_json(home / "metrics.json", {"rows": [scores, {"method": "control: all-fake"}]})
     (row,) = csv.DictReader(io.StringIO(call("--list").stdout))
