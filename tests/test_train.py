@@ -72,6 +72,13 @@ def test_each_setup_trains_at_its_own_rate_from_its_own_number_of_pictures(datas
     assert (asked["images"], asked["batch"], asked["rate"]) == wanted
 
 
+def test_training_keeps_the_memory_of_freed_tensors(dataset, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("wsdl.fit.keep_memory", lambda: asked.append(True))
+    train("patches", "a", dataset, tmp_path / "run", seed=0, settings=replace(TINY, images=8))
+    assert asked
+
+
 def test_setups_see_the_pictures_that_the_paper_says(dataset):
     data = Dataset(dataset)
     kinds = {setup: set(data.table.loc[draw_all(data, setup)].kind) for setup in "abc"}
