@@ -15,7 +15,7 @@ make_style() { # STYLE FACES: faces that are shipped, and a stream of others tha
         wsdl data prepare --source "$style" --licence CC0-1.0 --size 128 \
             --images "$here/$part/images" --masks "$here/$part/masks" --out "$here/$part-data"
     done
-    wsdl train-generator p2 --data "$here/stream-data" --images 80000 --out "$here/p2-fp32"
+    wsdl train-generator p2 --data "$here/stream-data" --images 56000 --out "$here/p2-fp32"
     wsdl data halve "$here/p2-fp32" --out "$here/p2"
     wsdl generate p2 --weights "$here/p2" --count 160 --batch 8 --out "$here/faces-data"
     wsdl generate repaint-p2 --weights "$here/p2" --count 700 --data "$here/faces-data" \
