@@ -19,7 +19,7 @@ from wsdl import __version__
 from wsdl.data.layout import COLUMNS, Dataset, check_splits, write_manifest
 from wsdl.data.masks import read_mask, region, write_mask
 from wsdl.data.pictures import read_picture, write_picture
-from wsdl.device import pick_device
+from wsdl.device import keep_memory, pick_device
 from wsdl.files import WsdlError, seed_for, sha256
 from wsdl.generators.diffusion import P2, load_p2
 from wsdl.generators.plan import Fake, digest, full_plan, partial_plan
@@ -116,6 +116,7 @@ def write_fakes(
     absent = [i for i in range(count) if not is_there(out, fakes[i])]
     chunks = sorted({i // batch for i in absent})
     if absent:
+        keep_memory()
         p2 = load_p2(weights)
         announce(p2, generator, len(absent), len(chunks), batch, calls)
         progress = bar(len(chunks) * calls, generator, unit="call")
