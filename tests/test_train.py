@@ -79,6 +79,15 @@ def test_training_keeps_the_memory_of_freed_tensors(dataset, tmp_path, monkeypat
     assert asked
 
 
+@pytest.mark.parametrize(("setup", "small"), [("b", True), ("c", False)])
+def test_the_papers_start_is_for_image_labels_alone(dataset, tmp_path, monkeypatch, setup, small):
+    begun = []
+    monkeypatch.setattr("wsdl.train.fit", lambda run, model, *_, **more: begun.append(model))
+    train("patches", setup, dataset, tmp_path / "run", seed=0, settings=replace(TINY, start="xavier"))
+    layer = begun[0].features.block2.rep[1].conv1.weight  # a depthwise convolution: fan in 9, fan out 9
+    assert (layer.std() < 0.02) == small
+
+
 def test_setups_see_the_pictures_that_the_paper_says(dataset):
     data = Dataset(dataset)
     kinds = {setup: set(data.table.loc[draw_all(data, setup)].kind) for setup in "abc"}
@@ -134,7 +143,7 @@ def test_patches_is_the_truncated_xception():
 def test_a_patch_sees_43_pixels_and_no_more():
     model = Patches("b", 299).double().eval()
     x = torch.randn(1, 3, 299, 299, dtype=torch.double, requires_grad=True)
-    with torch.no_grad():  # the official start is so small that gradients would underflow
+    with torch.no_grad():  # positive weights, so that no influence cancels out
         for layer in model.modules():
             if isinstance(layer, torch.nn.Conv2d):
                 layer.weight.fill_(1.0 / layer.weight[0].numel())

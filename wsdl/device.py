@@ -39,7 +39,7 @@ def keep_memory(keep: bool = True) -> bool:
     """Let this process keep the memory of freed tensors, up to 2 GB (glibc only; False where that cannot be had).
 
     A training step frees its tensors and asks for the same ones again. By itself glibc hands large blocks back, and
-    the kernel clears every page anew: on a CPU that takes a third of the time (`python -m wsdl bench patches`). So it is
+    the kernel clears every page anew: on a CPU that takes a third of the time (`python -m wsdl bench patches`), and so
     when fakes are made.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None

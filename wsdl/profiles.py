@@ -51,14 +51,14 @@ class Training:
     """Training of a detector. Each method below states what differs from this."""
 
     input_size: int = 128  # side that pictures are resized to; the paper's 299 gives maps of 37 x 37 or 19 x 19
-    images: int = 3_000  # pictures to see, setups A and B
-    images_c: int = 6_000  # pictures to see, setup C
-    batch: int = 32  # setups A and B
-    batch_c: int = 16  # setup C
+    images: int = 2_000  # pictures to see, setups A and B
+    images_c: int = 9_000  # pictures to see, setup C
+    batch: int = 8  # setups A and B
+    batch_c: int = 4  # setup C
     rate: float = 1e-3  # Adam, setups A and B
     rate_c: float = 1e-3  # setup C
     check_every: int = 1_000  # pictures between validations
-    start: str = "scratch"  # or imagenet (where its weights are on this machine), or a file of weights
+    start: str = "scratch"  # or xavier (setups A and B), imagenet (where its weights are here), or a file of weights
 
     def amounts(self, setup: str) -> tuple[int, int, float]:
         """Pictures to see, pictures a step, and learning rate in one setup."""
@@ -77,6 +77,7 @@ class GradCam(Training):
     images: int = 2_000
     images_c: int = 3_000
     batch: int = 16
+    batch_c: int = 16
     start: str = "imagenet"
 
 
@@ -85,6 +86,7 @@ class Attention(Training):
     images: int = 2_000
     images_c: int = 3_000
     batch: int = 16
+    batch_c: int = 16
     rate: float = 1e-4
     rate_c: float = 3e-4
     start: str = "imagenet"  # the paper: the weights of FFD, which saw the masks of other fakes; name their file here
@@ -125,7 +127,15 @@ FULL = {
         "resamplings": 10,
         "batch": 32,
     },
-    "patches": {"input_size": 299, "images": 3_200_000, "images_c": 400_000, "batch": 64, "check_every": 32_000},
+    "patches": {
+        "input_size": 299,
+        "images": 3_200_000,
+        "images_c": 400_000,
+        "batch": 64,
+        "batch_c": 16,
+        "check_every": 32_000,
+        "start": "xavier",
+    },
     "grad_cam": {"input_size": 299, "images": 1_600_000, "images_c": 400_000, "batch": 32, "check_every": 16_000},
     "attention": {"input_size": 299, "images": 120_000, "images_c": 120_000, "check_every": 8_000},
 }

@@ -76,6 +76,8 @@ def train(method: str, setup: str, data: Path, out: Path, seed: int, settings: T
     weights, name = start.find(settings.start)
     if weights:
         start.load(model, weights)
+    if name == "xavier" and setup != "c":
+        start.xavier(model)
     config = {
         "method": method,
         "setup": setup,

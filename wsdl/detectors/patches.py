@@ -4,14 +4,12 @@ The network is Xception cut after block2: each of its outputs sees 43 px of the 
 learns must be visible in a patch. The map is the grid of patch probabilities, the score their mean.
 """
 
-import timm
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
 from wsdl.detectors.base import Detector
-
-STEM = ("conv1", "bn1", "act1", "conv2", "bn2", "act2", "block1", "block2")  # timm's names, to block2 and no further
+from wsdl.detectors.xception import stretch, xception
 
 
 class Patches(Detector):
@@ -19,10 +17,8 @@ class Patches(Detector):
 
     def __init__(self, setup: str, input_size: int = 299):
         super().__init__(setup, input_size)
-        xception = timm.create_model("legacy_xception", pretrained=False)
-        self.features = nn.Sequential(*(getattr(xception, name) for name in STEM))
+        self.features = stretch(xception(), "conv1", "block2")
         self.head = nn.Conv2d(256, 2, kernel_size=1)
-        self.apply(xavier)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """x [n, 3, S, S] -> logits [n, 2, h, w], class 1 = fake."""
@@ -48,9 +44,3 @@ class Patches(Detector):
         """Patch probabilities [n, h, w] and their means [n]."""
         maps = self.logits(x).float().softmax(dim=1)[:, 1]
         return maps, maps.mean(dim=(1, 2))
-
-
-def xavier(layer: nn.Module) -> None:
-    """The official start: Xavier with gain 0.02."""
-    if isinstance(layer, nn.Conv2d):
-        nn.init.xavier_normal_(layer.weight, gain=0.02)
