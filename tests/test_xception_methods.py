@@ -291,7 +291,7 @@ def test_weights_that_do_not_fit_are_one_sentence(tmp_path):
         (tmp_path / name).write_text("not weights")
         with pytest.raises(WsdlError, match="is not a file of weights"):
             start.load(model, tmp_path / name)
-    with pytest.raises(WsdlError, match="nowhere: no such file; start must be scratch, imagenet"):
+    with pytest.raises(WsdlError, match="nowhere: no such file; start must be scratch, xavier, imagenet"):
         start.find("nowhere")
 
 
