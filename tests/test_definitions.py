@@ -46,7 +46,7 @@ def test_every_preset_has_the_detector_and_every_control(tidy):
     for _, part in tidy.groupby("method"):
         assert set(part.preset) == set(PRESETS)
     assert set(tidy.method) == {"patches", *(f"control: {name}" for name in CONTROLS)}
-    known = tidy[tidy.low.notna()]
+    known = tidy[tidy.low.notna() & (tidy.measure != "ap")]  # AP is no mean: resamples of few faces can lie above it
     assert ((known.low <= known.value + 1e-6) & (known.value <= known.high + 1e-6)).all()
     without = tidy[tidy.low.isna()]
     assert set(without.preset) == {"pooled"}
