@@ -16,7 +16,8 @@ ROOT = Path(__file__).parent.parent
 
 
 def demo(out: Path, *words: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "wsdl", "demo", "--out", str(out), "--profile", str(ROOT / "tests/miniature.json")]
+    command = [sys.executable, "-m", "wsdl", "demo", "--source", "made-up", "--out", str(out)]
+    command += ["--profile", str(ROOT / "tests/miniature.json")]
     return subprocess.run([*command, *words], capture_output=True, text=True, cwd=ROOT, check=False)
 
 
