@@ -72,6 +72,9 @@ def test_an_unknown_method_is_named():
         ({"size": 64.0}, ["size", "int"]),
         ({"size": True}, ["size", "True", "int"]),
         ({"patches": 3}, ["patches", "3"]),
+        ({"methods": ["patches", "magic"]}, ["'patches,magic'", "grad-cam"]),
+        ({"methods": ["patches", "patches"]}, ["'patches,patches'", "each once"]),
+        ({"methods": []}, ["methods", "some of"]),
         ({"generator": {"channels": [16, "x"]}}, ["channels", "tuple"]),
     ],
 )

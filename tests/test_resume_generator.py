@@ -9,14 +9,18 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from test_fakes import tree
 from test_generators import small_run
 
 from wsdl.data.layout import Dataset
+from wsdl.files import WsdlError, read_json
+from wsdl.fit import MODEL
 from wsdl.generators.diffusion import P2
 from wsdl.generators.fakes import generate_full, generate_partial
 from wsdl.generators.train import train_p2
-from wsdl.generators.weights import load_unet
+from wsdl.generators.weights import fingerprint, load_unet
 from wsdl.runs import is_done, read_stats
 
 TRAINING = {"images": 16, "channels": (16, 32), "batch": 4, "check_every": 8, "seed": 0}
@@ -82,3 +86,27 @@ def test_killed_generators_end_as_undisturbed_ones(processes, faces, tmp_path):
         generate(*[whole if value == killed else value for value in call["args"]], **call["kwargs"])
         assert tree(killed) == tree(whole)
     assert len(Dataset(killed).table) == 24 + 30 + 18
+
+
+def test_a_training_begins_from_the_weights_it_is_given(faces, tmp_path):
+    start = small_run(tmp_path / "start", size=32, seed=1)
+    still = TRAINING | {"images": 4, "channels": read_json(start / "config.json")["channels"], "rate": 0.0}
+    train_p2(faces, tmp_path / "on", start=start, **still)
+    train_p2(faces, tmp_path / "new", **still)
+    assert same_weights(tmp_path / "on", start)  # a rate of nothing leaves them as they were
+    assert not same_weights(tmp_path / "new", start)
+    assert read_json(tmp_path / "on" / "config.json")["start"] == fingerprint(start)
+
+
+def test_weights_of_another_shape_are_refused_as_a_start(faces, tmp_path):
+    start = small_run(tmp_path / "start", size=32)
+    with pytest.raises(WsdlError, match=r"start: has channels \[.*\], but this run has \[16, 32, 48\]"):
+        train_p2(faces, tmp_path / "run", start=start, **TRAINING | {"channels": (16, 32, 48)})
+    with pytest.raises(WsdlError, match="empty: holds no trained weights"):
+        train_p2(faces, tmp_path / "run", start=tmp_path / "empty", **TRAINING)
+    assert not (tmp_path / "run").exists()
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    one, other = (load_file(run / MODEL) for run in (one, other))
+    return all(torch.equal(one[name], other[name]) for name in other)

@@ -6,8 +6,10 @@ import pytest
 
 from wsdl.bundle import unpack
 from wsdl.data.layout import Dataset
+from wsdl.demo import draw_figures
 from wsdl.files import WsdlError
-from wsdl.profiles import Fakes, Profile
+from wsdl.profiles import Fakes, GradCam, Patches, Profile
+from wsdl.report import figures
 from wsdl.study import Study
 
 BUNDLED = Profile(size=32, fakes=Fakes(full=5, partial=10))
@@ -64,3 +66,19 @@ def test_other_weights_make_other_fakes(study, p2):
 def test_a_profile_of_another_size_is_refused(study):
     with pytest.raises(WsdlError, match="wants pictures of 64 px, but the bundled faces have 32"):
         study(Profile(size=64)).faces()
+
+
+def test_tables_maps_and_figures_hold_every_method_of_the_profile(study):
+    few = {"images": 4, "images_c": 4, "batch": 2, "batch_c": 2, "start": "scratch"}
+    both = {"patches": Patches(input_size=48, **few), "grad_cam": GradCam(input_size=64, **few)}
+    begun = study(replace(BUNDLED, methods=("patches", "grad-cam"), **both))
+    rows = [(method, setup) for method in ("patches", "grad-cam") for setup in "abc"]
+    table = begun.table()
+    assert list(zip(table.method, table.setup, strict=True))[:6] == rows
+    assert table.method[6:].str.startswith("control").all()
+    maps = begun.maps(begun.faces().images[:3], "ab")
+    assert list(maps) == ["patches, a", "patches, b", "grad-cam, a", "grad-cam, b"]
+    assert {found.shape[0] for found in maps.values()} == {3}
+    draw_figures(begun)
+    page = figures(begun.out)
+    assert [page.count(f'alt="{method}: one test fake') for method in ("patches", "grad-cam", "attention")] == [1, 1, 0]

@@ -41,12 +41,13 @@ def demo(
     masks: Annotated[str, typer.Option(help="Folder of their component masks.")] = "",
     profile: Profile = "quick",
     p2_weights: Annotated[str, typer.Option(help="Use these weights instead of training the small P2 model.")] = "",
+    methods: Annotated[str, typer.Option(help="Detectors, commas between them; default: the profile's.")] = "",
     seed: Seed = 0,
 ):
     """The whole series: faces, fakes, detectors, lessons -> OUT/index.html and OUT/results.csv. Needs no arguments."""
     from wsdl.demo import demo as run_demo
 
-    print(run_demo(out, profile, source, images, masks, p2_weights, seed))
+    print(run_demo(out, profile, source, images, masks, p2_weights, seed, methods))
 
 
 @data.command()
@@ -132,6 +133,7 @@ def train_p2(
     out: Out,
     profile: Profile = "quick",
     images: Annotated[int | None, typer.Option(help="Pictures to see, in all; default: the profile's.")] = None,
+    start: Annotated[Path | None, typer.Option(help="A P2 run to begin from; default: random weights.")] = None,
     seed: Seed = 0,
 ):
     """P2 diffusion, resumable; a sheet of samples at every checkpoint."""
@@ -139,7 +141,7 @@ def train_p2(
     from wsdl.profiles import load_profile
 
     settings = vars(load_profile(profile).generator)
-    run_train(data, out, seed=seed, **settings | ({"images": images} if images else {}))
+    run_train(data, out, start=start, seed=seed, **settings | ({"images": images} if images else {}))
 
 
 @app.command()

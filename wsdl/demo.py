@@ -6,10 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from wsdl import notebooks, plots, report
-from wsdl.evaluate import frame
 from wsdl.files import WsdlError, atomic, read_json, sha256
 from wsdl.plan import describe, plan
-from wsdl.profiles import load_profile, to_dict
+from wsdl.profiles import check_methods, load_profile, to_dict
 from wsdl.progress import say
 from wsdl.runs import claim, read_stats
 from wsdl.study import Study
@@ -18,11 +17,18 @@ from wsdl.train import SETUPS
 SHOWN = 64  # faces in the contact sheet
 
 
-def demo(out: Path, profile: str, source: str, images: str, masks: str, p2_weights: str, seed: int) -> Path:
-    """Run the whole study into `out` and return the path of the report. WsdlError if a lesson failed."""
+def demo(
+    out: Path, profile: str, source: str, images: str, masks: str, p2_weights: str, seed: int, methods: str = ""
+) -> Path:
+    """Run the whole study into `out` and return the path of the report. WsdlError if a lesson failed.
+
+    methods: names with commas between them, e.g. "patches,grad-cam"; "" for those of the profile.
+    """
     settings = load_profile(profile)
     if p2_weights:
         settings = replace(settings, p2_weights=absolute(p2_weights))
+    if methods:
+        settings = replace(settings, methods=check_methods(tuple(methods.split(","))))
     study = Study(Path(out).resolve(), settings, source, absolute(images), absolute(masks), seed)
     claim(study.out / "study.json", {"source": source, "seed": seed, "profile": to_dict(settings)})
     claim(study.out / "profile.json", to_dict(settings))
@@ -30,7 +36,7 @@ def demo(out: Path, profile: str, source: str, images: str, masks: str, p2_weigh
     study.faces()
     say(describe(plan(study)))
     study.fakes()
-    results = frame([study.scores("patches", setup) for setup in SETUPS])
+    results = study.table()
     with atomic(study.out / "results.csv") as temporary:
         results.to_csv(temporary, index=False)
     draw_figures(study)
@@ -47,16 +53,18 @@ def absolute(path: str) -> str:
 
 
 def draw_figures(study: Study) -> None:
-    """The figures of the report: the faces, maps of all setups beside the masks, and how training went."""
+    """The figures of the report: the faces, and for each method its maps beside the masks and how training went."""
     dataset = study.faces()
     real = dataset.select(kind="real").sort_values("source_id").index[:SHOWN]
     plots.save(plots.grid(dataset.images[real], scale=1), study.out / "figures" / "faces.jpg")
     chosen = one_of_each(dataset.select(kind="partial", split="test"))
     pictures, masks = dataset.images[chosen.index], dataset.masks[chosen.index]
-    found = {f"setup {s}": study.detector("patches", s).predict(pictures).maps for s in SETUPS}
-    plots.save(plots.maps(pictures, masks, found, rows=list(chosen.component)), study.out / "figures" / "maps.png")
-    stats = {f"setup {s}": read_stats(study.run_folder("patches", s)) for s in SETUPS}
-    plots.save(plots.curves(stats), study.out / "figures" / "training.png")
+    for method in study.profile.methods:
+        found = {f"setup {s}": study.detector(method, s).predict(pictures).maps for s in SETUPS}
+        sheet = plots.maps(pictures, masks, found, rows=list(chosen.component))
+        plots.save(sheet, study.out / "figures" / f"maps-{method}.png")
+        stats = {f"setup {s}": read_stats(study.run_folder(method, s)) for s in SETUPS}
+        plots.save(plots.curves(stats), study.out / "figures" / f"training-{method}.png")
 
 
 def one_of_each(fakes: pd.DataFrame) -> pd.DataFrame:

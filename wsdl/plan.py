@@ -26,12 +26,12 @@ class Stage:
     seconds: float  # predicted; 0 where it is done already
 
 
-def plan(study: Study, methods: tuple[str, ...] = ("patches",)) -> list[Stage]:
+def plan(study: Study) -> list[Stage]:
     """The stages of `study` in order, each with the time it should take, from two timed steps of each network."""
     return [
         Stage("faces", faces_work(study), 0 if (study.out / "data").exists() else 30),
         *generator_stages(study),
-        *detector_stages(study, methods),
+        *detector_stages(study),
         Stage("lessons", f"{len(notebooks.lessons())} notebooks", lessons_left(study) * LESSON_SECONDS),
     ]
 
@@ -78,9 +78,9 @@ def call_seconds(p2: P2, batch: int, size: int) -> float:
     return seconds_of(lambda: p2.noise(x, 0)) / batch
 
 
-def detector_stages(study: Study, methods: tuple[str, ...]) -> list[Stage]:
+def detector_stages(study: Study) -> list[Stage]:
     stages = []
-    for method in methods:
+    for method in study.profile.methods:
         for setup in "abc":
             images, batch, _ = study.profile.training(method).amounts(setup)
             done = is_done(study.run_folder(method, setup))

@@ -46,6 +46,14 @@ def check_method(method: str) -> str:
     return method
 
 
+def check_methods(methods: tuple[str, ...]) -> tuple[str, ...]:
+    """`methods` themselves, if there are any, all of them exist and none comes twice."""
+    if not methods or len(set(methods)) < len(methods) or not set(methods) <= set(METHODS):
+        given = ",".join(methods)
+        raise WsdlError(f"--methods: is '{given}', but must be some of {', '.join(METHODS)}, each once.")
+    return methods
+
+
 @dataclass(frozen=True)
 class Training:
     """Training of a detector. Each method below states what differs from this."""
@@ -101,6 +109,7 @@ class Profile:
     size: int = 128  # side of every picture in pixels
     faces: int = 240  # faces to draw where the source is made-up
     p2_weights: str = ""  # a run folder, diffusers folder or hub id; "" trains the small P2 model
+    methods: tuple[str, ...] = ("patches",)  # the detectors of a study; the other two cost three times as much
     generator: Generator = field(default_factory=Generator)
     fakes: Fakes = field(default_factory=Fakes)
     patches: Patches = field(default_factory=Patches)
@@ -118,6 +127,7 @@ FULL = {
     "purpose": "the paper's size: one GPU, days",
     "size": 256,
     "p2_weights": "google/ddpm-ema-celebahq-256",
+    "methods": METHODS,
     "fakes": {
         "full": 10_000,
         "partial": 41_500,
@@ -144,11 +154,10 @@ PRESETS = {"quick": {}, "full": FULL}
 
 def load_profile(name: str) -> Profile:
     """The profile `quick` or `full`, or a JSON file with what differs from `quick` (lists stand for tuples)."""
-    if name in PRESETS:
-        return build(Profile(), PRESETS[name], name)
-    if not Path(name).is_file():
+    if name not in PRESETS and not Path(name).is_file():
         raise WsdlError(f"{name}: no such profile; choose quick, full, or a JSON file.")
-    return build(Profile(), read_json(Path(name)), name)
+    profile = build(Profile(), PRESETS[name] if name in PRESETS else read_json(Path(name)), name)
+    return replace(profile, methods=check_methods(profile.methods))
 
 
 def build(base, changes: dict, where: str):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from wsdl.files import read_json, write_text
+from wsdl.profiles import METHODS
 
 # Light or dark as the reader's system is. Figures keep white paper: their colours mean something.
 STYLE = """
@@ -41,11 +42,11 @@ td.wide { white-space: normal; min-width: 13rem }
 .highlight .mi, .highlight .mf { color: var(--number) } .highlight .c1 { color: var(--faint); font-style: italic }
 """
 
-FIGURES = {
+FIGURES = {  # those with {method} in their names once for each method
     "faces.jpg": "Real faces of this study, the first by name.",
-    "maps.png": "One test fake of each component, the first by file name, not chosen by how it turned out: the "
+    "maps-{method}.png": "{method}: one test fake of each component, the first by file name, not chosen by how it turned out: the "
     "picture, where it was painted, and the map of each setup. The outline is the true mask; all maps share one scale.",
-    "training.png": "Loss on training pictures and on validation pictures, against the pictures seen. Setups a and "
+    "training-{method}.png": "{method}: loss on training pictures and on validation pictures, against the pictures seen. Setups a and "
     "b are judged by labels, setup c by masks, so only curves of one setup compare.",
 }
 KINDS = {".png": "image/png", ".jpg": "image/jpeg"}
@@ -131,7 +132,8 @@ def text(value) -> str:
 
 def figures(out: Path) -> str:
     """The pictures in OUT/figures that the demo draws, inside the page, each with what it shows."""
-    shown = [(out / "figures" / name, caption) for name, caption in FIGURES.items()]
+    texts = {name.format(method=m): caption.format(method=m) for m in METHODS for name, caption in FIGURES.items()}
+    shown = [(out / "figures" / name, caption) for name, caption in texts.items()]
     images = "".join(
         f'<p><img alt="{html.escape(caption)}" src="data:{KINDS[path.suffix]};base64,'
         f'{base64.b64encode(path.read_bytes()).decode()}"></p><p class="small">{html.escape(caption)}</p>'

@@ -161,6 +161,20 @@ class Study:
         self.detector(method, setup)
         return evaluate(self.run_folder(method, setup), self.out / "data")
 
+    def maps(self, pictures, setups: str = "abc") -> dict:
+        """What every detector of this study sees in pictures uint8 [n, S, S, 3]: "patches, a" -> float32 [n, h, w]."""
+        return {
+            f"{method}, {setup}": self.detector(method, setup).predict(pictures).maps
+            for method in self.profile.methods
+            for setup in setups
+        }
+
+    def table(self, setups: str = "abc"):
+        """The scores of every detector of this study, then the controls: a data frame (see `wsdl.evaluate.frame`)."""
+        from wsdl.evaluate import frame
+
+        return frame([self.scores(method, setup) for method in self.profile.methods for setup in setups])
+
     def finish(self, lesson: str, **numbers) -> None:
         """Write what a lesson found to OUT/lessons/LESSON.json: success is what is written here."""
         write_json(self.out / "lessons" / f"{lesson}.json", numbers)

@@ -8,11 +8,12 @@ import torch
 from wsdl.data.layout import Dataset
 from wsdl.data.pictures import write_picture
 from wsdl.device import to_unit
-from wsdl.files import seed_for
+from wsdl.files import WsdlError, read_json, seed_for
 from wsdl.fit import fit
 from wsdl.generators.diffusion import P2, p2_loss
 from wsdl.generators.plan import digest
 from wsdl.generators.unet import SmallUNet
+from wsdl.generators.weights import fingerprint, is_run, load_run
 from wsdl.plots import grid
 from wsdl.progress import say
 from wsdl.runs import Run
@@ -25,6 +26,7 @@ def train_p2(
     out: Path,
     *,
     images: int,  # pictures to see, in all
+    start: Path | None = None,  # a P2 run of the same shape whose weights to begin from; default: random ones
     channels: tuple[int, ...] = (64, 128, 192),  # width of the U-Net at each level
     patch: int = 4,  # pixels unshuffled into channels: 4 is right for 64-128 px
     batch: int = 16,
@@ -46,6 +48,8 @@ def train_p2(
               "seed": seed}  # fmt: skip
     torch.manual_seed(seed)
     model = SmallUNet(dataset.size, tuple(channels), patch)  # before the run begins: it refuses sizes that do not fit
+    if start:
+        config["start"] = begin_from(model, start, config)
     run = Run(out, config)
 
     def loss(net, step: int, share: slice):
@@ -73,6 +77,18 @@ def train_p2(
     run.report("done")
     say(f"{out}: trained on {images} pictures; samples in {run.path('samples')}.")
     return P2(model, dataset.size)
+
+
+def begin_from(model: SmallUNet, start: Path, config: dict) -> str:
+    """Load the weights of the P2 run `start`; returns their fingerprint. WsdlError where its shape is another."""
+    if not is_run(start):
+        raise WsdlError(f"{start}: holds no trained weights; give a finished run of `train-generator p2`.")
+    other = read_json(start / "config.json")
+    for name in ("size", "channels", "patch"):
+        if other[name] != config[name]:
+            raise WsdlError(f"{start}: has {name} {other[name]}, but this run has {config[name]}; they must be equal.")
+    model.load_state_dict(load_run(start).state_dict())
+    return fingerprint(start)
 
 
 def training_batch(faces: np.ndarray, batch: int, patch: int, seed: int, step: int):
