@@ -44,10 +44,11 @@ td.wide { white-space: normal; min-width: 13rem }
 
 FIGURES = {  # those with {method} in their names once for each method
     "faces.jpg": "Real faces of this study, the first by name.",
-    "maps-{method}.png": "{method}: one test fake of each component, the first by file name, not chosen by how it turned out: the "
-    "picture, where it was painted, and the map of each setup. The outline is the true mask; all maps share one scale.",
-    "training-{method}.png": "{method}: loss on training pictures and on validation pictures, against the pictures seen. Setups a and "
-    "b are judged by labels, setup c by masks, so only curves of one setup compare.",
+    "maps-{method}.png": "{method}: one test fake of each component, the first by file name, not chosen by how it "
+    "turned out: the picture, where it was painted, and the map of each setup. The outline is the true mask; all maps "
+    "share one scale.",
+    "training-{method}.png": "{method}: loss on training pictures and on validation pictures, against the pictures "
+    "seen. Setups a and b are judged by labels, setup c by masks, so only curves of one setup compare.",
 }
 KINDS = {".png": "image/png", ".jpg": "image/jpeg"}
 SCORES = {"iou": "IoU %", "pbca": "PBCA %", "ap": "AP %"}
