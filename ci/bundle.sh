@@ -7,15 +7,17 @@ source "$(dirname "$0")/setup.sh"
 work=${1:-out/bundle}
 wsdl() { "$python" -m wsdl "$@"; }
 
-make_style() { # STYLE FACES: faces that are shipped, and a stream of others that only the generator sees
-    local style=$1 faces=$2 here=$work/$1
+# FACES are shipped; a STREAM of others is all that the generator sees, as often as to make PICTURES.
+make_style() { # STYLE FACES STREAM PICTURES [START: a generator whose weights to begin from]
+    local style=$1 faces=$2 stream=$3 pictures=$4 start=${5:+--start $5} here=$work/$1
     wsdl faces render --style "$style" --count "$faces" --seed 0 --out "$here/faces"
-    wsdl faces render --style "$style" --count 1500 --seed 1 --out "$here/stream"
+    wsdl faces render --style "$style" --count "$stream" --seed 1 --out "$here/stream"
     for part in faces stream; do
         wsdl data prepare --source "$style" --licence CC0-1.0 --size 128 \
             --images "$here/$part/images" --masks "$here/$part/masks" --out "$here/$part-data"
     done
-    wsdl train-generator p2 --data "$here/stream-data" --images 56000 --out "$here/p2-fp32"
+    # shellcheck disable=SC2086  # two words or none
+    wsdl train-generator p2 --data "$here/stream-data" --images "$pictures" $start --out "$here/p2-fp32"
     wsdl data halve "$here/p2-fp32" --out "$here/p2"
     wsdl generate p2 --weights "$here/p2" --count 160 --batch 8 --out "$here/faces-data"
     wsdl generate repaint-p2 --weights "$here/p2" --count 700 --data "$here/faces-data" \
@@ -23,5 +25,5 @@ make_style() { # STYLE FACES: faces that are shipped, and a stream of others tha
     wsdl data bundle --style "$style" --data "$here/faces-data" --p2 "$here/p2" --out "wsdl/assets/bundle/$style.zip"
 }
 
-make_style studio 700
-make_style snapshot 500
+make_style studio 700 1500 56000
+make_style snapshot 500 800 40000 "$work/studio/p2"
