@@ -50,7 +50,7 @@ def test_a_pasted_square_of_another_jpeg_stands_out_in_ela():
     pasted[SQUARE] = as_jpeg(texture(1), 60)[27:59, 21:53]  # its blocks of 8 pixels do not fall on those of the rest
     inside, outside = inside_and_outside(ela(pasted))
     assert inside > 3 * outside
-    assert before[0] < 1.5 * before[1]
+    assert max(before) < 0.01 < inside  # it had settled
 
 
 def test_ela_is_the_largest_change_of_a_colour_on_a_fixed_scale():
@@ -66,7 +66,7 @@ def test_a_square_of_other_noise_stands_out_in_the_residual(change):
     if change == "denoised":
         picture[SQUARE] = gaussian_filter(picture.astype(float), (2, 2, 0))[SQUARE]
     else:
-        noise = np.random.default_rng(1).normal(0, 24, picture.shape[:2])[..., None]
+        noise = np.random.default_rng(1).normal(0, 40, picture.shape[:2])[..., None]
         picture[SQUARE] = (picture + noise).clip(0, 255)[SQUARE]
     inside, outside = inside_and_outside(noise_residual(picture))
     assert inside > 0.5  # called painted
@@ -130,6 +130,7 @@ def test_rows_are_those_of_the_code_that_scores_detectors(run, dataset):
 def test_every_preset_has_them_and_what_is_kept_does_not(run, dataset):
     tidy, whole = definitions(run, dataset), table_of(run, dataset, "all", forensics=True)
     pd.testing.assert_frame_equal(whole[: len(tidy)], tidy, check_dtype=False)
+    table_of(run, dataset, "dolos", forensics=True)
     added = whole[len(tidy) :]
     assert set(added.preset) == set(tidy.preset)
     assert set(added.method) == {"forensic: ela", "forensic: noise residual"}

@@ -5,7 +5,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, LDMPipeline, VQModel
+from diffusers import DDIMScheduler, VQModel
+from diffusers.pipelines.deprecated.latent_diffusion_uncond import LDMPipeline
 from test_generators import SIZE, tiny_unet
 from test_repaint import SCHEDULE, masks, pictures  # noqa: F401 (fixtures)
 
@@ -26,6 +27,7 @@ def save_full(folder, channels: int = 3, **scale):
         norm_num_groups=4,
         **scale,
     )
+    vae.quantize.embedding.weight.data.normal_()  # they begin almost alike
     vae.save_pretrained(folder / "vqvae")
     tiny_unet(size=SIZE // 4).save_pretrained(folder / "unet")
     if not scale:  # as published: no scale is written down

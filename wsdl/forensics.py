@@ -20,7 +20,7 @@ ELA_FULL = 16.0  # grey levels of error at which its map is 1
 SMOOTH = np.array([1, 4, 6, 4, 1], np.float32) / 16  # the cubic B-spline of the à-trous wavelet
 SCALES = 3  # of the wavelet: details up to 8 pixels
 WINDOW = 9  # pixels: side of the square in which the noise is measured
-FLOOR = 0.5  # grey levels added to every measured noise: less cannot be told from rounding
+FLOOR = 0.5  # grey levels: a weaker noise cannot be told from rounding
 OCTAVES = 2.0  # the residual's map is 1 where the noise is 2^OCTAVES times the usual, or a 2^OCTAVES-th of it
 
 
@@ -46,26 +46,25 @@ def noise_residual(image: np.ndarray) -> np.ndarray:
     clipped at 1, so 0.5 is twice the usual noise, or half of it.
     ValueError for a picture that is not uint8 [H, W, 3].
     """
-    grey = checked(image).astype(np.float32).mean(axis=2)
-    noise = grey - denoise(grey)
+    noise = taken_away(checked(image).astype(np.float32).mean(axis=2))
     strength = np.sqrt(uniform_filter(noise**2, WINDOW, mode="reflect").clip(min=0)) + FLOOR
     return (np.abs(np.log2(strength / np.median(strength))) / OCTAVES).clip(max=1).astype(np.float32)
 
 
-def denoise(grey: np.ndarray) -> np.ndarray:
-    """Float32 [H, W] without its noise: hard thresholding in the à-trous wavelet (Starck and Murtagh 1994).
+def taken_away(grey: np.ndarray) -> np.ndarray:
+    """What denoising takes from float32 [H, W]: soft thresholding in the à-trous wavelet (Starck and Murtagh 1994).
 
-    Each level is the difference of two smoothings and is dropped where it is below three times its noise, which is
-    estimated by the median (Donoho and Johnstone 1994): edges stand out above it and stay.
+    Each level is the difference of two smoothings. Of each of its details, up to three times the usual noise of the
+    level is taken, which is estimated by the median (Donoho and Johnstone 1994): edges are larger and mostly stay.
     """
-    kept, coarse = np.zeros_like(grey), grey
+    noise, coarse = np.zeros_like(grey), grey
     for level in range(SCALES):
         smooth = blur(coarse, 2**level)
         detail = coarse - smooth
-        noise = np.median(np.abs(detail)) / 0.6745
-        kept += np.where(np.abs(detail) > 3 * noise, detail, 0)
+        most = 3 * max(FLOOR, float(np.median(np.abs(detail))) / 0.6745)
+        noise += detail.clip(-most, most)
         coarse = smooth
-    return kept + coarse
+    return noise
 
 
 def blur(grey: np.ndarray, step: int) -> np.ndarray:

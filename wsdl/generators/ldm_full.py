@@ -3,10 +3,10 @@ unet/ (UNet2DModel), vqvae/ (VQModel) and, if there, scheduler/.
 """
 
 import hashlib
-import json
 from pathlib import Path
 
 from diffusers import DDIMScheduler, UNet2DModel, VQModel
+from safetensors import SafetensorError
 
 from wsdl.files import WsdlError, sha256
 from wsdl.generators.autoencoder import Codec, factor_of
@@ -16,7 +16,7 @@ from wsdl.generators.weights import first_line, weight_files
 PARTS = ("unet", "vqvae")
 # What CompVis trained with, for a folder that does not say.
 NOISING = {"beta_start": 0.0015, "beta_end": 0.0195, "beta_schedule": "scaled_linear", "clip_sample": False}
-BROKEN = (OSError, ValueError, RuntimeError, KeyError, TypeError, json.JSONDecodeError)
+BROKEN = (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError)
 
 
 def load(weights: str | Path) -> tuple[FullUNet, Codec, int, dict]:

@@ -24,8 +24,8 @@ def train_ldm(
     autoencoder: Path,  # a finished run of `train-generator autoencoder`; it is copied into `out`
     out: Path,
     *,
-    images: int = 60_000,  # pictures to see, in all
-    widths: tuple[int, ...] = (80, 112, 160),  # of the U-Net at each level
+    images: int = 50_000,  # pictures to see, in all
+    widths: tuple[int, ...] = (64, 96, 128),  # of the U-Net at each level
     patch: int = 1,  # latent cells unshuffled into channels
     batch: int = 16,
     rate: float = 4e-4,
