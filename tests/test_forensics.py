@@ -50,14 +50,15 @@ def test_a_pasted_square_of_another_jpeg_stands_out_in_ela():
     pasted[SQUARE] = as_jpeg(texture(1), 60)[27:59, 21:53]  # its blocks of 8 pixels do not fall on those of the rest
     inside, outside = inside_and_outside(ela(pasted))
     assert inside > 3 * outside
-    assert max(before) < 0.01 < inside  # it had settled
+    assert max(before) < 0.01  # it had settled
+    assert inside > 0.05
 
 
 def test_ela_is_the_largest_change_of_a_colour_on_a_fixed_scale():
     picture = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
     change = np.abs(as_jpeg(picture, 70).astype(int) - picture).max(axis=2)
     np.testing.assert_allclose(ela(picture, 70), np.minimum(change / ELA_FULL, 1), atol=1e-6)
-    assert ela(picture, 20).sum() > ela(picture, 95).sum()
+    assert ela(texture(0), 20).sum() > 1.5 * ela(texture(0), 95).sum()
 
 
 @pytest.mark.parametrize("change", ["denoised", "noisier"])

@@ -16,9 +16,8 @@ from wsdl.controls import score
 from wsdl.detectors.base import Prediction
 
 QUALITY = 90  # of the JPEG that error-level analysis saves
-ELA_FULL = 16.0  # grey levels of error at which its map is 1
+ELA_FULL = 8.0  # grey levels of error at which its map is 1
 SMOOTH = np.array([1, 4, 6, 4, 1], np.float32) / 16  # the cubic B-spline of the à-trous wavelet
-SCALES = 3  # of the wavelet: details up to 8 pixels
 WINDOW = 9  # pixels: side of the square in which the noise is measured
 FLOOR = 0.5  # grey levels: a weaker noise cannot be told from rounding
 OCTAVES = 2.0  # the residual's map is 1 where the noise is 2^OCTAVES times the usual, or a 2^OCTAVES-th of it
@@ -52,26 +51,16 @@ def noise_residual(image: np.ndarray) -> np.ndarray:
 
 
 def taken_away(grey: np.ndarray) -> np.ndarray:
-    """What denoising takes from float32 [H, W]: soft thresholding in the à-trous wavelet (Starck and Murtagh 1994).
+    """What denoising takes from float32 [H, W]: soft thresholding of the finest level of the à-trous wavelet
+    (Starck and Murtagh 1994), where noise is strong and faces are weak.
 
-    Each level is the difference of two smoothings. Of each of its details, up to three times the usual noise of the
-    level is taken, which is estimated by the median (Donoho and Johnstone 1994): edges are larger and mostly stay.
+    Of each detail up to three times the usual noise is taken, which is estimated by the median (Donoho and Johnstone
+    1994): edges are larger and mostly stay.
     """
-    noise, coarse = np.zeros_like(grey), grey
-    for level in range(SCALES):
-        smooth = blur(coarse, 2**level)
-        detail = coarse - smooth
-        most = 3 * max(FLOOR, float(np.median(np.abs(detail))) / 0.6745)
-        noise += detail.clip(-most, most)
-        coarse = smooth
-    return noise
-
-
-def blur(grey: np.ndarray, step: int) -> np.ndarray:
-    """`grey` smoothed by SMOOTH with `step` - 1 holes between its weights."""
-    weights = np.zeros(4 * step + 1, np.float32)
-    weights[::step] = SMOOTH
-    return convolve1d(convolve1d(grey, weights, axis=0, mode="reflect"), weights, axis=1, mode="reflect")
+    smooth = convolve1d(convolve1d(grey, SMOOTH, axis=0, mode="reflect"), SMOOTH, axis=1, mode="reflect")
+    detail = grey - smooth
+    most = 3 * max(FLOOR, float(np.median(np.abs(detail))) / 0.6745)
+    return detail.clip(-most, most)
 
 
 def checked(image: np.ndarray) -> np.ndarray:
