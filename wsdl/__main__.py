@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from wsdl.commands import bundle, localize, parse
+from wsdl.commands import bundle, ldm, localize, parse
 from wsdl.commands.faces import faces
 from wsdl.commands.grid import grid
 from wsdl.commands.notebooks import lessons
@@ -165,11 +165,12 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="A run of train.")],
     data: Annotated[Path, typer.Option(help="A dataset folder; its test split is scored.")],
     preset: Annotated[str, typer.Option(help="dolos (the paper), pooled, benco, trufor, free, or all.")] = "dolos",
+    forensics: Annotated[bool, typer.Option("--forensics", help="Also methods that need no training.")] = False,
 ):
     """Score a run, with controls and intervals -> RUN/metrics.json and a table; all: RUN/definitions.json."""
     from wsdl.definitions import table_of
 
-    print(table_of(run, data, preset).to_csv(index=False), end="")
+    print(table_of(run, data, preset, forensics).to_csv(index=False), end="")
 
 
 def bench_detector(
@@ -200,6 +201,7 @@ for group, name in (
 ):
     app.add_typer(group, name=name)
 bundle.register(data)
+ldm.register(learn)
 parse.register(app, data)
 localize.register(app)
 

@@ -14,6 +14,7 @@ from wsdl import evaluate as scoring
 from wsdl.controls import CONTROLS
 from wsdl.data.layout import Dataset
 from wsdl.files import WsdlError, read_json, write_json
+from wsdl.forensics import FORENSICS, forensic_maps
 from wsdl.metrics import bootstrap, interval, resample, upsample
 from wsdl.pixels import Tally
 from wsdl.presets import PRESETS, pooled_scores
@@ -43,11 +44,17 @@ def definitions(run: Path, data: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def table_of(run: Path, data: Path, preset: str) -> pd.DataFrame:
-    """What `python -m wsdl evaluate` prints: the tidy table of all presets, or the rows of one."""
+def table_of(run: Path, data: Path, preset: str, forensics: bool = False) -> pd.DataFrame:
+    """What `python -m wsdl evaluate` prints: the tidy table of all presets, or the rows of one.
+
+    forensics: also the rows of methods that need no training. They depend on the data alone and are not kept.
+    """
     if preset == "all":
-        return definitions(run, data)
+        table = definitions(run, data)
+        return pd.concat([table, forensic_table(run, data)], ignore_index=True) if forensics else table
     rows = scoring.evaluate(run, data, preset)["rows"]
+    if forensics:
+        rows = rows + wide(forensic_table(run, data), preset)
     return scoring.frame([{"rows": rows}]) if preset == "dolos" else pd.DataFrame(rows)
 
 
@@ -64,6 +71,16 @@ def every_row(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame, 
         judged = measure(dataset, lambda index, c=control: scoring.control_maps(c, index, dataset.size))
         rows += [who | row for row in summarise(*judged)]
     return as_pictures(values), rows
+
+
+def forensic_table(run: Path, data: Path) -> pd.DataFrame:
+    """The tidy rows of the forensic methods on the test split of `data`, through the code that scores detectors."""
+    dataset, seed, rows = Dataset(data), read_json(Path(run) / "config.json")["seed"], []
+    for name, method in FORENSICS.items():
+        who = {"method": f"forensic: {name}", "setup": "", "seed": seed}
+        judged = measure(dataset, lambda index, method=method: forensic_maps(method, dataset.images[index]))
+        rows += [who | row for row in summarise(*judged)]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def measure(dataset: Dataset, predict: Callable, paper: Callable | None = None) -> tuple[pd.DataFrame, Tally]:

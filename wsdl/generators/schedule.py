@@ -5,6 +5,11 @@ Notation: x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise, SNR_t = abar_t / (1 -
 
 import torch
 
+# The schedule as diffusers' schedulers take it. Pixels end at 1, so a guess of x0 may be clipped there; latents of unit
+# variance have no such end.
+PIXELS = {"beta_start": 1e-4, "beta_end": 0.02, "clip_sample": True}
+LATENTS = {**PIXELS, "clip_sample": False}
+
 
 def alphas_bar(steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> torch.Tensor:
     """abar_t of the linear schedule: float32 [steps], from almost 1 (clean) to almost 0 (noise)."""

@@ -1,5 +1,6 @@
 """`train-generator p2`: train the small P2 model on the real faces of a dataset's train split."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -52,30 +53,19 @@ def train_p2(
         config["start"] = begin_from(model, start, config)
     run = Run(out, config)
 
-    def loss(net, step: int, share: slice):
-        x0, t, noise, moved = training_batch(faces, batch, patch, seed, step)
-        return p2_loss(net, x0[share], t[share], noise[share], predicts="x0", gamma=gamma, moved=moved)
-
-    def check(net, seen: int) -> dict:
-        pictures = P2(net, dataset.size).sample(SAMPLES, seed)
-        write_picture(run.path(f"samples/{seen:08d}.png"), np.asarray(grid(pictures)))
-        return {}
-
-    fit(
+    denoise(
         run,
         model,
-        loss,
-        check,
+        lambda step: training_batch(faces, batch, patch, seed, step),
+        lambda net: P2(net, dataset.size).sample(SAMPLES, seed),
+        gamma,
         images=images,
         batch=batch,
         rate=rate,
         check_every=check_every,
-        clip=1.0,
         ema_decay=ema_decay,
         what="training p2",
     )
-    run.report("done")
-    say(f"{out}: trained on {images} pictures; samples in {run.path('samples')}.")
     return P2(model, dataset.size)
 
 
@@ -91,18 +81,46 @@ def begin_from(model: SmallUNet, start: Path, config: dict) -> str:
     return fingerprint(start)
 
 
+def denoise(run: Run, model: SmallUNet, training: Callable, sample: Callable, gamma: float, **amounts) -> None:
+    """Train `model` to predict x0, of pixels or of latents, with the P2 weight; a sheet of samples at each check.
+
+    training(step) -> x0, t, noise, moved, as in `training_batch`; sample(model) -> pictures; amounts: see `fit`.
+    """
+
+    def loss(net, step: int, share: slice):
+        x0, t, noise, moved = training(step)
+        return p2_loss(net, x0[share], t[share], noise[share], predicts="x0", gamma=gamma, moved=moved)
+
+    def check(net, seen: int) -> dict:
+        write_picture(run.path(f"samples/{seen:08d}.png"), np.asarray(grid(sample(net))))
+        return {}
+
+    fit(run, model, loss, check, clip=1.0, **amounts)
+    run.report("done")
+    say(f"{run.folder}: trained on {amounts['images']} pictures; samples in {run.path('samples')}.")
+
+
 def training_batch(faces: np.ndarray, batch: int, patch: int, seed: int, step: int):
     """Batch `step`: x0 [n, 3, S, S], steps t [n], noise like x0, and by how much x0 is moved: all of it a function of
     seed and step alone.
 
     Faces are mirrored half of the time, and move by less than a patch, wrapping around, as they do in sampling.
     """
-    rng = np.random.default_rng(seed_for(seed, "p2 batch", step))
-    pictures = faces[rng.integers(len(faces), size=batch)]
-    mirror = rng.random(batch) < 0.5
+    chosen, mirror, moved = choose(len(faces), batch, patch, seed, step)
+    pictures = faces[chosen]
     pictures[mirror] = pictures[mirror, :, ::-1]
-    moved = tuple(rng.integers(patch, size=2).tolist())
     x0 = to_unit(np.roll(pictures, moved, axis=(1, 2)))
+    return x0, *steps_and_noise(x0, seed, step), moved
+
+
+def choose(count: int, batch: int, patch: int, seed: int, step: int) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    """Which of `count` pictures are batch `step` [n], which of them are mirrored [n], and how far all are moved."""
+    rng = np.random.default_rng(seed_for(seed, "p2 batch", step))
+    chosen, mirror = rng.integers(count, size=batch), rng.random(batch) < 0.5
+    return chosen, mirror, tuple(rng.integers(patch, size=2).tolist())
+
+
+def steps_and_noise(x0: torch.Tensor, seed: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
     source = torch.Generator().manual_seed(seed_for(seed, "p2 noise", step))
-    t = torch.randint(0, 1000, (batch,), generator=source).to(x0.device)
-    return x0, t, torch.randn(x0.shape, generator=source).to(x0.device), moved
+    t = torch.randint(0, 1000, (len(x0),), generator=source).to(x0.device)
+    return t, torch.randn(x0.shape, generator=source).to(x0.device)

@@ -17,13 +17,14 @@ class SmallUNet(nn.Module):
     A picture [n, 3, S, S] enters as [n, 4 p^2, S/p, S/p], so that almost all work happens at S/p. Shuffling alone
     prints a grid of period p into the result, a giveaway no real generator has: hence two 3x3 convolutions
     at full resolution, which see across the borders of patches and see x_t itself, and pictures that move by less than
-    a patch, wrapping around, in training and in sampling (P2.noise). A fourth channel marks the frame of the picture
-    where the move has taken it: without it the network cannot tell the frame from an edge, and paints a dark seam.
+    a patch, wrapping around, in training and in sampling (Denoiser.noise). A fourth channel marks the frame of the
+    picture where the move has taken it: without it the network cannot tell the frame from an edge, and paints a dark
+    seam. Latents are pictures of `planes` channels.
     """
 
     predicts = "x0"
 
-    def __init__(self, size: int, channels: tuple[int, ...], patch: int = 4):
+    def __init__(self, size: int, channels: tuple[int, ...], patch: int = 4, planes: int = 3):
         super().__init__()
         if size % (patch * 2 ** (len(channels) - 1)):
             raise WsdlError(
@@ -37,7 +38,7 @@ class SmallUNet(nn.Module):
         up = ["AttnUpBlock2D"] + ["UpBlock2D"] * (len(channels) - 1)
         self.unet = UNet2DModel(
             sample_size=size // patch,
-            in_channels=4 * patch**2,
+            in_channels=(planes + 1) * patch**2,
             out_channels=HEAD_CHANNELS * patch**2,
             layers_per_block=1,
             block_out_channels=channels,
@@ -46,11 +47,13 @@ class SmallUNet(nn.Module):
             norm_num_groups=16,
         )
         self.head = nn.Sequential(
-            nn.Conv2d(HEAD_CHANNELS + 4, HEAD_WIDTH, 3, padding=1), nn.SiLU(), nn.Conv2d(HEAD_WIDTH, 3, 3, padding=1)
+            nn.Conv2d(HEAD_CHANNELS + planes + 1, HEAD_WIDTH, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(HEAD_WIDTH, planes, 3, padding=1),
         )
 
     def forward(self, x_t: torch.Tensor, t: torch.Tensor, moved: tuple[int, int] = (0, 0)) -> torch.Tensor:
-        """x_t [n, 3, S, S] at steps t [n] -> x0 [n, 3, S, S], about [-1, 1]; moved: down and right, both of them."""
+        """x_t [n, planes, S, S] at steps t [n] -> x0 like it; moved: how far down and right, both of them."""
         frame = self.frame.roll(moved, dims=(2, 3)).expand(len(x_t), -1, -1, -1)
         seen = torch.cat([x_t, frame.to(x_t.dtype)], dim=1)
         features = pixel_shuffle(self.unet(pixel_unshuffle(seen, self.patch), t).sample, self.patch)
@@ -58,7 +61,7 @@ class SmallUNet(nn.Module):
 
 
 class FullUNet(nn.Module):
-    """A full-size U-Net of diffusers that predicts the noise; of 6 output channels the first 3 are it (P2's own)."""
+    """A full-size U-Net of diffusers that predicts the noise. P2's own have 6 output channels: the first 3 are it."""
 
     predicts = "noise"
     patch = 1  # works on single pixels
@@ -68,4 +71,4 @@ class FullUNet(nn.Module):
         self.unet = unet
 
     def forward(self, x_t: torch.Tensor, t: torch.Tensor, moved: tuple[int, int] = (0, 0)) -> torch.Tensor:
-        return self.unet(x_t, t).sample[:, :3]
+        return self.unet(x_t, t).sample[:, : x_t.shape[1]]
