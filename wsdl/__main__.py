@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from wsdl.commands import bundle, localize, parse
+from wsdl.commands import bundle, inpaint, localize, parse
 from wsdl.commands.faces import faces
 from wsdl.commands.grid import grid
 from wsdl.commands.notebooks import lessons
@@ -199,6 +199,7 @@ for group, name in (
     app.add_typer(group, name=name)
 bundle.register(data)
 parse.register(app, data)
+inpaint.register(make, learn)
 localize.register(app)
 
 

@@ -79,6 +79,10 @@ class P2:
         painted = to_pictures(repaint(self.noise, known, holes, seeds, **schedule))
         return np.where(masks[..., None] == 1, painted, images)
 
+    def rehearse(self, batch: int, size: int) -> None:
+        """One call of the network, to see how long it takes."""
+        self.noise(torch.zeros(batch, 3, size, size, device=self.abar.device), 0).cpu()
+
 
 def load_p2(weights: str | Path) -> P2:
     """A P2 generator from a run of `train-generator p2`, or a full-size one in diffusers' layout by path or hub id."""
