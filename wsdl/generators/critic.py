@@ -21,7 +21,7 @@ class Critic(nn.Module):
     Spectral normalisation holds each layer's largest gain at 1, so that the critic cannot win by shouting.
     """
 
-    def __init__(self, width: int = 48):
+    def __init__(self, width: int = 32):
         super().__init__()
         layers: list[nn.Module] = []
         for few, many in ((3, width), (width, 2 * width), (2 * width, 4 * width)):

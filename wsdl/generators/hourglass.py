@@ -42,7 +42,7 @@ class Up(nn.Module):
             nn.ConvTranspose2d(many, few, 4, stride=2, padding=1) for many, few in pairwise(widths)
         )
         few = widths[-1]
-        self.head = nn.Sequential(nn.Conv2d(few, 2 * few, 3, padding=1), nn.SiLU(), nn.Conv2d(2 * few, 3, 3, padding=1))
+        self.head = nn.Sequential(nn.Conv2d(few, few, 3, padding=1), nn.SiLU(), nn.Conv2d(few, 3, 3, padding=1))
 
     def forward(self, x: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor:
         for level, skip in zip(self.levels, reversed(features[:-1]), strict=True):

@@ -10,13 +10,11 @@ from wsdl.files import WsdlError
 from wsdl.generators.ffc import FFCBlock
 from wsdl.generators.hourglass import STEP, Down, Up
 
-WIDTH, BLOCKS = 192, 6  # 2.9 million parameters
-
 
 class LaMa(nn.Module):
     """The small network: down to an eighth of the size, fast Fourier convolutions there, and up again."""
 
-    def __init__(self, width: int = WIDTH, blocks: int = BLOCKS):
+    def __init__(self, width: int = 192, blocks: int = 4):
         super().__init__()
         self.down = Down(4, width)
         self.blocks = nn.Sequential(*(FFCBlock(width) for _ in range(blocks)))

@@ -13,9 +13,9 @@ from wsdl.generators.ffc import norm
 from wsdl.generators.hourglass import Down, Up
 from wsdl.generators.schedule import noise_like
 
-WIDTH, BLOCKS = 192, 3  # 3.4 million parameters
 CODE = 64  # numbers in z
 FREE = 0.1  # nats of each number of z that cost nothing (see `kl_loss`)
+KL_WEIGHT = 0.01  # of the KL in nats, beside the mean error of pictures in [-1, 1]
 
 Normal = tuple[torch.Tensor, torch.Tensor]  # mean and log of the deviation, each [n, CODE]
 
@@ -70,7 +70,7 @@ class Judge(nn.Module):
 class Pluralistic(nn.Module):
     """The small network. Prior and painter share the way down of the picture with its hole."""
 
-    def __init__(self, width: int = WIDTH, blocks: int = BLOCKS):
+    def __init__(self, width: int = 192, blocks: int = 3):
         super().__init__()
         self.down, self.up = Down(4, width), Up(width)
         self.prior = Judge(width)

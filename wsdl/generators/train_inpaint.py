@@ -17,7 +17,7 @@ from wsdl.generators.holes import holes
 from wsdl.generators.hourglass import STEP
 from wsdl.generators.inpaint import NETWORKS, Inpainter
 from wsdl.generators.plan import digest
-from wsdl.generators.pluralistic import CODE, kl_loss, reconstructed
+from wsdl.generators.pluralistic import CODE, KL_WEIGHT, kl_loss, reconstructed
 from wsdl.generators.score_inpaint import scores
 from wsdl.plots import grid
 from wsdl.progress import say
@@ -27,8 +27,6 @@ from wsdl.runs import Run
 SHOWN = 8  # faces on a sheet, of the validation split: the network has never seen them
 JUDGED = 64  # faces in the numbers of each check
 FILLINGS = {"lama": 1, "pluralistic": 3}  # on the sheets
-BLOCKS = {"lama": 6, "pluralistic": 3}
-KL_WEIGHT = 0.01  # of the KL in nats, beside the mean error in units of [-1, 1]
 
 
 @dataclass(frozen=True)
@@ -44,13 +42,13 @@ def train_inpainter(
     data: Path,
     out: Path,
     *,
-    images: int = 60_000,  # pictures to see, in all
+    images: int = 40_000,  # pictures to see, in all
     width: int = 192,  # channels at an eighth of the size: a multiple of 64
-    blocks: int | None = None,  # of the network, there; by default 6 for LaMa and 3 for Pluralistic
+    blocks: int | None = None,  # of the network, there; by default 4 for LaMa and 3 for Pluralistic
     batch: int = 16,
-    rate: float = 3e-4,
-    critic_rate: float = 3e-4,
-    ema_decay: float = 0.999,
+    rate: float = 4e-4,
+    critic_rate: float = 4e-4,
+    ema_decay: float = 0.998,
     check_every: int = 4000,  # pictures between checkpoints and sample sheets
     seed: int = 0,
 ) -> Inpainter:
@@ -60,14 +58,13 @@ def train_inpainter(
     """
     dataset = Dataset(data)
     training, validation = (read_faces(dataset, split) for split in ("train", "valid"))
-    blocks = blocks or BLOCKS[name]
-    config = {"generator": name, "faces": digest(dataset.select(kind="real", split="train")), "size": dataset.size,
-              "width": width, "blocks": blocks, "images": images, "batch": batch, "rate": rate,
-              "critic_rate": critic_rate, "ema_decay": ema_decay, "seed": seed}  # fmt: skip
     if dataset.size % STEP:
         raise WsdlError(f"size: is {dataset.size} px, but {name} needs a multiple of {STEP}.")
     torch.manual_seed(seed)
-    network, critic = NETWORKS[name](width, blocks), Critic()
+    network, critic = NETWORKS[name](width, **({"blocks": blocks} if blocks else {})), Critic()
+    config = {"generator": name, "faces": digest(dataset.select(kind="real", split="train")), "size": dataset.size,
+              "width": width, "blocks": len(network.blocks), "images": images, "batch": batch, "rate": rate,
+              "critic_rate": critic_rate, "ema_decay": ema_decay, "seed": seed}  # fmt: skip
     run = Run(out, config)
     game = Game(name, training, critic, batch, seed)
 
