@@ -191,9 +191,13 @@ def announce(network, painter: Painter, pictures: int, chunks: int, batch: int, 
     calls, each = chunks * painter.calls, painter.calls * min(seconds) / batch
     minutes = calls * min(seconds) / 60
     about = f"{minutes:.0f} minutes" if minutes >= 2 else "two minutes or less"
-    say(f"{painter.generator}: {pictures:,} pictures to make, {painter.calls:,} network call"
-        f"{'s' if painter.calls > 1 else ''} each; in batches of {batch} that is {calls:,} calls, about {about} of "
-        f"network time on {pick_device()}, {each:.3g} s a picture.")  # fmt: skip
+    say(f"{painter.generator}: {pictures:,} pictures to make, {number(painter.calls, 'network call')} each; in batches "
+        f"of {batch} that is {number(calls, 'call')}, about {about} of network time on {pick_device()}, {each:.3g} s a "
+        f"picture.")  # fmt: skip
+
+
+def number(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def check_fit(dataset: Dataset, painter: Painter) -> None:
