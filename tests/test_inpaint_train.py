@@ -14,7 +14,7 @@ from wsdl.fit import fit
 from wsdl.generators import train_inpaint as module
 from wsdl.generators.critic import Critic
 from wsdl.generators.inpaint import NETWORKS, load_inpainter
-from wsdl.generators.pluralistic import reconstructed
+from wsdl.generators.pluralistic import CODE, reconstructed
 from wsdl.generators.train_inpaint import Faces, Game, read_faces, train_inpainter, training_batch
 from wsdl.rival import Rival
 from wsdl.runs import Run, is_done, read_stats
@@ -113,7 +113,7 @@ def test_the_painter_learns_from_error_and_critic_and_the_critic_only_in_its_tur
 def test_half_of_pluralistics_batch_is_painted_from_the_truths_code():
     torch.manual_seed(0)
     network, known, hole = NETWORKS["pluralistic"](64, 1).eval(), torch.zeros(5, 3, 16, 16), torch.ones(5, 1, 16, 16)
-    noise = torch.randn(5, 64)
+    noise = torch.randn(5, CODE)
     with torch.no_grad():
         black, _, _ = network(known, hole, noise, truth=known - 1)
         white, _, _ = network(known, hole, noise, truth=known + 1)

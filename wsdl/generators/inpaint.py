@@ -14,7 +14,7 @@ from wsdl.fit import MODEL
 from wsdl.generators.fakes import Painter, repaint_faces
 from wsdl.generators.lama import BigLaMa, LaMa
 from wsdl.generators.pluralistic import Pluralistic
-from wsdl.generators.weights import first_line
+from wsdl.generators.weights import first_line, trained_as
 
 NETWORKS = {"lama": LaMa, "pluralistic": Pluralistic}
 CALLS = 1  # of the network, a picture
@@ -91,13 +91,13 @@ def inpainter_config(name: str, weights: str | Path) -> dict:
     if not (folder / "config.json").is_file() or not (folder / MODEL).is_file():
         or_script = ", or a TorchScript file such as big-lama.pt" if name == "lama" else ""
         raise WsdlError(f"{weights}: holds no trained weights; give a run of `train-generator {name}`{or_script}.")
-    config = read_json(folder / "config.json")
-    if config.get("generator") != name:
+    trained = trained_as(folder)
+    if trained != name:
         raise WsdlError(
-            f"{weights}: is a run of {config.get('generator', 'another training')}, not of {name}; give one of "
+            f"{weights}: is {f'a run of {trained}' if trained else 'no generator'}, not of {name}; give a run of "
             f"`train-generator {name}`."
         )
-    return config
+    return read_json(folder / "config.json")
 
 
 def generate_inpainted(name: str, data: Path, out: Path, weights: str | Path, count: int, seed: int, batch: int = 32):

@@ -13,7 +13,7 @@ from wsdl.generators.ffc import norm
 from wsdl.generators.hourglass import Down, Up
 from wsdl.generators.schedule import noise_like
 
-CODE = 64  # numbers in z
+CODE = 32  # numbers in z
 FREE = 0.1  # nats of each number of z that cost nothing (see `kl_loss`)
 KL_WEIGHT = 0.01  # of the KL in nats, beside the mean error of pictures in [-1, 1]
 

@@ -61,7 +61,7 @@ def where_unet(weights: str | Path) -> str:
     folder = Path(weights)
     if folder.is_dir():
         folder = folder / "unet" if (folder / "unet").is_dir() else folder
-        if (other := trained_as(folder)) not in (None, "p2"):
+        if other := trained_as(folder):  # p2's own runs were found before
             raise WsdlError(f"{weights}: is a run of `train-generator {other}`; give one of `train-generator p2`.")
         if not (folder / "config.json").exists() or not weight_files(folder):
             raise WsdlError(
@@ -75,8 +75,9 @@ def where_unet(weights: str | Path) -> str:
 
 
 def trained_as(folder: Path) -> str | None:
-    """The generator that a run folder trained; None where it is no such run."""
-    return read_json(folder / "config.json").get("generator") if (folder / "config.json").exists() else None
+    """The generator that a run folder of `train-generator` trained; None where it is no such run, or unfinished."""
+    config = read_json(folder / "config.json") if (folder / MODEL).exists() else {}
+    return None if "method" in config else config.get("generator")  # a detector's run also names a generator
 
 
 def weight_files(folder: Path) -> list[Path]:
