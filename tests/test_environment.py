@@ -14,6 +14,7 @@ from wsdl.__main__ import app
 
 ROOT = Path(__file__).parent.parent
 DESIGN_COMMANDS = ["demo", "data prepare", "data check", "data audit", "generate p2", "generate repaint-p2", "train",
+                   "generate lama", "generate pluralistic", "train-generator lama", "train-generator pluralistic",
                    "train-generator p2", "evaluate", "notebooks run", "notebooks refresh", "notebooks html",
                    "bench patches", "bench grad-cam", "bench attention",
                    "faces render", "data bundle", "data unpack", "data halve", "data parse",

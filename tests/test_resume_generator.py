@@ -13,13 +13,16 @@ import torch
 from safetensors.torch import load_file
 from test_fakes import tree
 from test_generators import small_run
+from test_inpaint import inpainter_run
 
 from wsdl.data.layout import Dataset
 from wsdl.files import WsdlError, read_json
 from wsdl.fit import MODEL
 from wsdl.generators.diffusion import P2
 from wsdl.generators.fakes import generate_full, generate_partial
+from wsdl.generators.inpaint import generate_inpainted
 from wsdl.generators.train import train_p2
+from wsdl.generators.train_inpaint import train_inpainter
 from wsdl.generators.weights import fingerprint, load_unet
 from wsdl.runs import is_done, read_stats
 
@@ -29,7 +32,9 @@ TRAINING = {"images": 16, "channels": (16, 32), "batch": 4, "check_every": 8, "s
 @pytest.fixture(scope="module")
 def processes():
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["wsdl.generators.fakes", "wsdl.generators.train", "diffusers.training_utils"])
+    context.set_forkserver_preload(
+        ["wsdl.generators.train_inpaint", "wsdl.generators.train", "diffusers.training_utils"]
+    )
     return context
 
 
@@ -86,6 +91,33 @@ def test_killed_generators_end_as_undisturbed_ones(processes, faces, tmp_path):
         generate(*[whole if value == killed else value for value in call["args"]], **call["kwargs"])
         assert tree(killed) == tree(whole)
     assert len(Dataset(killed).table) == 24 + 30 + 18
+
+
+@pytest.mark.parametrize("name", ["lama", "pluralistic"])
+def test_a_killed_inpainter_ends_as_an_undisturbed_one(processes, faces, tmp_path, name):
+    """Painter, critic and both of their Adams go on from the checkpoint."""
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    settings = {"images": 24, "width": 64, "blocks": 1, "batch": 4, "check_every": 8, "seed": 0}
+    process = processes.Process(target=train_inpainter, args=(name, faces, killed), kwargs=settings)
+    kill_when(process, (killed / "trainer.pt").exists)
+    assert not is_done(killed)
+    for out in (killed, whole):
+        train_inpainter(name, faces, out, **settings)
+    assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert (killed / "stats.jsonl").read_text() == (whole / "stats.jsonl").read_text()
+    assert tree(killed / "samples") == tree(whole / "samples")
+
+
+def test_killed_inpainting_ends_as_undisturbed_inpainting(processes, faces, tmp_path):
+    weights = inpainter_run(tmp_path / "pluralistic", "pluralistic", size=32)
+    killed, whole = (shutil.copytree(faces, tmp_path / name) for name in ("killed", "whole"))
+    rest = (weights, 60, 0, 2)
+    process = processes.Process(target=generate_inpainted, args=("pluralistic", killed, killed, *rest))
+    kill_when(process, lambda: pictures_in(killed / "fake") >= 4)
+    assert len(Dataset(killed).select(generator="pluralistic")) == 0  # opens, as it was
+    for data in (killed, whole):
+        generate_inpainted("pluralistic", data, data, *rest)
+    assert tree(killed) == tree(whole)
 
 
 def test_a_training_begins_from_the_weights_it_is_given(faces, tmp_path):

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from wsdl.commands import bundle, ldm, localize, parse
+from wsdl.commands import bundle, inpaint, ldm, localize, parse
 from wsdl.commands.faces import faces
 from wsdl.commands.grid import grid
 from wsdl.commands.notebooks import lessons
@@ -201,8 +201,9 @@ for group, name in (
 ):
     app.add_typer(group, name=name)
 bundle.register(data)
-ldm.register(learn)
+ldm.register(make, learn)
 parse.register(app, data)
+inpaint.register(make, learn)
 localize.register(app)
 
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from wsdl.device import keep_memory, pick_device, pick_precision
 from wsdl.files import atomic
 from wsdl.progress import bar
+from wsdl.rival import Rival
 from wsdl.runs import Run
 
 STATE = "trainer.pt"
@@ -31,6 +32,7 @@ def fit(
     check_every: int,  # pictures between checks; each check also saves a checkpoint
     clip: float | None = None,  # largest norm of the gradient
     ema_decay: float | None = None,  # keep and check an exponential moving average of the weights
+    rival: Rival | None = None,  # an opponent that trains in turn with the model
     what: str = "training",
 ) -> torch.nn.Module:
     """Train `model` (paper, section 4: Adam, default betas, no weight decay, constant rate).
@@ -45,8 +47,12 @@ def fit(
     model = model.to(accelerator.device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     ema = moving_average(model, ema_decay) if ema_decay else None
-    step, best = restore(run, model, optimizer, ema)
+    if rival:
+        rival.begin(accelerator)
+    step, best = restore(run, model, optimizer, ema, rival)
     wrapped, optimizer = accelerator.prepare(model, optimizer)
+    if rival:
+        rival.prepare(accelerator)
     share = slice(accelerator.process_index, None, accelerator.num_processes)
 
     progress = bar(images, what, initial=step * batch)
@@ -62,6 +68,8 @@ def fit(
         optimizer.zero_grad(set_to_none=True)
         if ema:
             ema.step(model.parameters())
+        if rival:
+            rival.step(step, share)
         step, total, since = step + 1, total + value.detach(), since + 1
         progress.update(batch)
 
@@ -69,12 +77,13 @@ def fit(
         if (due or step * batch >= images) and accelerator.is_main_process:
             numbers = {"images": step * batch, "loss": round(float(total) / since, 6)}
             total, since = 0.0, 0
+            numbers |= rival.numbers() if rival else {}
             with averaged(model, ema):
                 model.eval()
                 numbers |= check(model, step * batch)
                 best = keep_best(run, model, numbers, best)
             run.log(**numbers)
-            run.save(STATE, state_of(model, optimizer, ema, step, best))
+            run.save(STATE, state_of(model, optimizer, ema, step, best, rival))
             run.report("running")
             progress.set_postfix({k: v for k, v in numbers.items() if k != "images"})
         accelerator.wait_for_everyone()
@@ -119,12 +128,13 @@ def save_weights(model, path: Path) -> None:
         save_file({name: value.contiguous() for name, value in model.state_dict().items()}, temporary)
 
 
-def state_of(model, optimizer, ema, step: int, best: float | None) -> dict:
+def state_of(model, optimizer, ema, step: int, best: float | None, rival: Rival | None) -> dict:
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "best": best}
-    return state | ({"ema": ema.state_dict()} if ema else {})
+    others = {"ema": ema, "rival": rival}
+    return state | {name: other.state_dict() for name, other in others.items() if other}
 
 
-def restore(run: Run, model, optimizer, ema) -> tuple[int, float | None]:
+def restore(run: Run, model, optimizer, ema, rival: Rival | None) -> tuple[int, float | None]:
     """Load the last checkpoint of `run`, if there is one: the step it was made at and the best validation so far."""
     state = run.load(STATE)
     if state is None:
@@ -135,5 +145,7 @@ def restore(run: Run, model, optimizer, ema) -> tuple[int, float | None]:
     if ema:
         ema.load_state_dict(state["ema"])
         ema.to(next(model.parameters()).device)
+    if rival:
+        rival.load_state_dict(state["rival"])
     run.forget_after(state["step"] * run.config["batch"])
     return state["step"], state["best"]

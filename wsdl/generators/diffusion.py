@@ -67,6 +67,10 @@ class Denoiser:
                 on_step(int(t), x)
         return x
 
+    def rehearse(self, batch: int, size: int) -> None:
+        """One call of the network, to see how long it takes; `size` is that of its pictures, and known already."""
+        self.noise(torch.zeros(batch, *self.shape, device=self.abar.device), 0).cpu()
+
 
 class P2(Denoiser):
     """A trained diffusion model of pixels as a generator: `sample` by DDIM, `inpaint` by RePaint."""

@@ -7,13 +7,13 @@ then the dataset opens as it was before.
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from wsdl import __version__
 from wsdl.data.layout import COLUMNS, Dataset, check_splits, write_manifest
@@ -27,6 +27,24 @@ from wsdl.generators.repaint import calls
 from wsdl.generators.weights import fingerprint, picture_size
 from wsdl.progress import bar, say
 from wsdl.runs import claim
+
+REGIONS = "repaint-p2"  # in the seed of every generator's regions: all of them paint into the same masks
+
+
+@dataclass(frozen=True)
+class Painter:
+    """What a call paints with. Its network is loaded only if there is something to make."""
+
+    generator: str  # the name of its folder and in the manifest
+    weights: str | Path
+    fingerprint: str  # tells these weights from others
+    size: int | None  # side of its pictures in pixels; None: any
+    load: Callable  # load() -> P2 or Inpainter
+    calls: int  # of its network, a picture
+
+
+def p2_painter(generator: str, weights: str | Path, calls: int) -> Painter:
+    return Painter(generator, weights, fingerprint(weights), picture_size(weights), lambda: load_p2(weights), calls)
 
 
 def generate_full(
@@ -42,14 +60,14 @@ def generate_full(
 
     As in the paper one in ten is for validation and none for testing. Run again, it makes only what is missing.
     """
-    out = Path(out)
-    begin(out, {"name": "p2", "size": picture_size(weights), "licence": "unknown", "made_by": []})
-    recipe = {"generator": "p2", "weights": fingerprint(weights), "seed": seed, "steps": steps, "batch": batch}
+    out, painter = Path(out), p2_painter("p2", weights, steps)
+    begin(out, {"name": "p2", "size": painter.size, "licence": "unknown", "made_by": []})
+    recipe = {"generator": "p2", "weights": painter.fingerprint, "seed": seed, "steps": steps, "batch": batch}
 
     def paint(p2: P2, chunk: int, fakes: list[Fake], on_step: Callable):
         return p2.sample(batch, seed, steps, first=chunk * batch, on_step=on_step), [None] * batch
 
-    write_fakes(out, weights, count, recipe, full_plan(), paint, steps)
+    write_fakes(out, painter, count, recipe, full_plan(), paint)
 
 
 def generate_partial(
@@ -64,47 +82,61 @@ def generate_partial(
     jump_length: int,  # levels to go back
     resamplings: int,  # runs of each stretch
 ) -> None:
-    """Write partial fakes by RePaint: out/fake/repaint-p2/{images,masks}/SPLIT/SOURCE-COMPONENT.png.
+    """Write partial fakes by RePaint: out/fake/repaint-p2/{images,masks}/SPLIT/SOURCE-COMPONENT.png."""
+    schedule = {"T": T, "jump_length": jump_length, "resamplings": resamplings}
+    repaint_faces(data, out, p2_painter("repaint-p2", weights, calls(**schedule)), count, seed, batch, schedule)
+
+
+def repaint_faces(
+    data: Path,  # the dataset whose real faces are repainted; needs component masks
+    out: Path,  # where the fakes go: the same dataset, or another
+    painter: Painter,
+    count: int,  # pictures, in all
+    seed: int,
+    batch: int,  # pictures repainted together
+    schedule: dict,  # further arguments of its `inpaint`
+) -> None:
+    """Write partial fakes by any painter: out/fake/GENERATOR/{images,masks}/SPLIT/SOURCE-COMPONENT.png.
 
     Every face of every split has one region repainted, then every face another one, and so on (paper, section 3);
-    a face that has no further region starts over, and its names get -2, -3 ... at the end.
+    a face that has no further region starts over, and its names get -2, -3 ... at the end. Which regions these are
+    depends on the seed and not on the painter: as in the paper, all generators paint into the same masks.
     """
-    data, out = Path(data), Path(out)
+    data, out, generator = Path(data), Path(out), painter.generator
     dataset = Dataset(data)
-    check_size(dataset, weights)
+    check_fit(dataset, painter)
     begin(out, {**dataset.info, "made_by": []})
     faces = dataset.select(kind="real")
     check_splits(pd.concat([Dataset(out).table, faces]), out)
     labels = lru_cache(4096)(dataset.labels)  # at most 256 MB at 256 px
-    schedule = {"T": T, "jump_length": jump_length, "resamplings": resamplings}
-    recipe = {"generator": "repaint-p2", "weights": fingerprint(weights), "faces": digest(faces), "seed": seed,
+    recipe = {"generator": generator, "weights": painter.fingerprint, "faces": digest(faces), "seed": seed,
               **schedule, "batch": batch}  # fmt: skip
 
-    def paint(p2: P2, chunk: int, fakes: list[Fake], on_step: Callable):
-        keys = [(seed, "repaint-p2", fake.source_id, fake.component, fake.use) for fake in fakes]
-        rngs = [np.random.default_rng(seed_for(*key, "region")) for key in keys]
-        masks = np.stack(
-            [region(labels(fake.face), fake.component, rng) for fake, rng in zip(fakes, rngs, strict=True)]
-        )
-        pictures = np.stack([read_picture(data / fake.face.path) for fake in fakes])
-        return p2.inpaint(pictures, masks, [seed_for(*key) for key in keys], on_step=on_step, **schedule), masks
+    def mask_of(fake: Fake) -> np.ndarray:
+        rng = np.random.default_rng(seed_for(seed, REGIONS, fake.source_id, fake.component, fake.use, "region"))
+        return region(labels(fake.face), fake.component, rng)
 
-    write_fakes(out, weights, count, recipe, partial_plan(faces, labels, seed), paint, calls(**schedule))
+    def paint(network, chunk: int, fakes: list[Fake], on_step: Callable):
+        masks = np.stack([mask_of(fake) for fake in fakes])
+        pictures = np.stack([read_picture(data / fake.face.path) for fake in fakes])
+        seeds = [seed_for(seed, generator, fake.source_id, fake.component, fake.use) for fake in fakes]
+        return network.inpaint(pictures, masks, seeds, on_step=on_step, **schedule), masks
+
+    write_fakes(out, painter, count, recipe, partial_plan(faces, labels, seed, generator), paint)
 
 
 def write_fakes(
     out: Path,
-    weights: str | Path,
+    painter: Painter,
     count: int,
     recipe: dict,  # what decides the pictures: a later call must have the same
     plan: Iterator[Fake],
-    paint: Callable,  # paint(p2, chunk, fakes, on_step) -> pictures and masks (or Nones) of one whole batch
-    calls: int,  # network calls a picture
+    paint: Callable,  # paint(network, chunk, fakes, on_step) -> pictures and masks (or Nones) of one whole batch
 ) -> None:
     """Make the first `count` fakes of `plan`, as far as they are missing, then list them in the manifest."""
-    generator, batch = recipe["generator"], recipe["batch"]
+    generator, batch = painter.generator, recipe["batch"]
     dataset = Dataset(out)
-    check_size(dataset, weights)
+    check_fit(dataset, painter)
     claim(out / "fake" / generator / "recipe.json", recipe)
     for leftover in (*out.glob(".*.part"), *(out / "fake" / generator).rglob(".*.part")):  # of a killed call
         leftover.unlink()
@@ -117,11 +149,11 @@ def write_fakes(
     chunks = sorted({i // batch for i in absent})
     if absent:
         keep_memory()
-        p2 = load_p2(weights)
-        announce(p2, generator, len(absent), len(chunks), batch, calls)
-        progress = bar(len(chunks) * calls, generator, unit="call")
+        network = painter.load()
+        announce(network, painter, len(absent), len(chunks), batch, dataset.size)
+        progress = bar(len(chunks) * painter.calls, generator, unit="call")
         for k in chunks:
-            made = paint(p2, k, fakes[k * batch : (k + 1) * batch], lambda t, x: progress.update())
+            made = paint(network, k, fakes[k * batch : (k + 1) * batch], lambda t, x: progress.update())
             for i, picture, mask in zip(range(k * batch, count), *made, strict=False):
                 write_fake(out, fakes[i], picture, mask)
         progress.close()
@@ -149,24 +181,37 @@ def row_of(out: Path, generator: str, fake: Fake) -> dict:
     return {column: values[column] for column in COLUMNS}
 
 
-def announce(p2: P2, generator: str, pictures: int, chunks: int, batch: int, calls: int) -> None:
+def announce(network, painter: Painter, pictures: int, chunks: int, batch: int, size: int) -> None:
     """Say what the work costs before it starts, from the time of two network calls."""
-    x, seconds = torch.zeros(batch, 3, p2.size, p2.size, device=pick_device()), []
-    for t in (999, 0):
+    seconds = []
+    for _ in range(2):  # the first one also warms up
         start = time.perf_counter()
-        p2.noise(x, t).cpu()
+        network.rehearse(batch, size)
         seconds.append(time.perf_counter() - start)
-    minutes = chunks * calls * min(seconds) / 60
+    calls, each = chunks * painter.calls, painter.calls * min(seconds) / batch
+    minutes = calls * min(seconds) / 60
     about = f"{minutes:.0f} minutes" if minutes >= 2 else "two minutes or less"
-    say(f"{generator}: {pictures:,} pictures to make, {calls:,} network calls each; in batches of {batch} that is "
-        f"{chunks * calls:,} calls, about {about} of network time on {pick_device()}.")  # fmt: skip
+    say(f"{painter.generator}: {pictures:,} pictures to make, {number(painter.calls, 'network call')} each; in batches "
+        f"of {batch} that is {number(calls, 'call')}, about {about} of network time on {pick_device()}, {each:.3g} s a "
+        f"picture.")  # fmt: skip
 
 
-def check_size(dataset: Dataset, weights: str | Path) -> None:
-    if dataset.size != picture_size(weights):
+def number(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def check_fit(dataset: Dataset, painter: Painter) -> None:
+    if painter.size:
+        check_size(dataset, painter.weights, painter.size)
+
+
+def check_size(dataset: Dataset, weights: str | Path, paints: int | None = None) -> None:
+    """WsdlError where `weights` paint pictures of another size; `paints`: which, if not P2's own."""
+    paints = paints or picture_size(weights)
+    if dataset.size != paints:
         raise WsdlError(
-            f"{dataset.folder}: has pictures of {dataset.size} px, but {weights} paints {picture_size(weights)} px; "
-            f"prepare the data with --size {picture_size(weights)}, or train a generator on these faces."
+            f"{dataset.folder}: has pictures of {dataset.size} px, but {weights} paints {paints} px; "
+            f"prepare the data with --size {paints}, or train a generator on these faces."
         )
 
 

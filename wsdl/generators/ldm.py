@@ -16,7 +16,8 @@ from wsdl.fit import MODEL
 from wsdl.generators import ldm_full
 from wsdl.generators.autoencoder import Codec, load_autoencoder
 from wsdl.generators.diffusion import Denoiser
-from wsdl.generators.repaint import repaint
+from wsdl.generators.fakes import Painter, repaint_faces
+from wsdl.generators.repaint import calls, repaint
 from wsdl.generators.schedule import LATENTS
 from wsdl.generators.unet import SmallUNet
 
@@ -82,6 +83,32 @@ def latent_unet(size: int, codec: Codec, widths: tuple[int, ...], patch: int) ->
     if size % step:
         raise WsdlError(f"size: is {size} px, but this latent diffusion model needs a multiple of {step}.")
     return SmallUNet(size // codec.factor, widths, patch, planes=codec.mean.shape[1])
+
+
+def generate_repaint_ldm(
+    data: Path,
+    out: Path,
+    weights: str | Path,
+    count: int,
+    seed: int,
+    *,
+    batch: int = 32,
+    clean: bool = False,
+    **schedule,
+):
+    """Write partial fakes by Repaint-LDM (see `repaint_faces`): faces, regions and masks are those of repaint-p2.
+
+    clean: paste the known pixels back, into a folder of its own; schedule: T, jump_length, resamplings.
+    """
+    painter = Painter(
+        "repaint-ldm-clean" if clean else "repaint-ldm",
+        weights,
+        fingerprint(weights),
+        picture_size(weights),
+        lambda: load_ldm(weights, clean),
+        calls(**schedule),
+    )
+    repaint_faces(data, out, painter, count, seed, batch, schedule)
 
 
 def picture_size(weights: str | Path) -> int:

@@ -33,10 +33,11 @@ def full_plan() -> Iterator[Fake]:
         yield Fake(f"fake/p2/{split}/{i:06d}.png", split, f"p2/{i:06d}")
 
 
-def partial_plan(faces: pd.DataFrame, labels: Callable, seed: int) -> Iterator[Fake]:
+def partial_plan(faces: pd.DataFrame, labels: Callable, seed: int, generator: str = "repaint-p2") -> Iterator[Fake]:
     """The partial fakes, without end: round after round over the shuffled faces, each time another component.
 
-    labels(face) gives a face's label map; it is asked for once a face, when the first round comes to it.
+    labels(face) gives a face's label map; it is asked for once a face, when the first round comes to it. Another
+    generator plans the same regions of the same faces, in a folder of its own.
     """
     rows = sorted(faces.itertuples(), key=lambda face: seed_for(seed, "face", face.source_id))
     components: dict[str, list[str]] = {}
@@ -46,15 +47,15 @@ def partial_plan(faces: pd.DataFrame, labels: Callable, seed: int) -> Iterator[F
                 rng = np.random.default_rng(seed_for(seed, "components", face.source_id))
                 components[face.path] = rng.permutation(components_in(labels(face))).tolist()
             if names := components[face.path]:
-                yield partial_fake(face, names[turn % len(names)], turn // len(names))
+                yield partial_fake(generator, face, names[turn % len(names)], turn // len(names))
         if not any(components.values()):
             raise WsdlError("--data: no real face in it shows a component that could be repainted; check its masks.")
 
 
-def partial_fake(face, component: str, use: int) -> Fake:
+def partial_fake(generator: str, face, component: str, use: int) -> Fake:
     name = f"{face.split}/{Path(face.path).stem}-{component}{f'-{use + 1}' if use else ''}.png"
-    return Fake(f"fake/repaint-p2/images/{name}", face.split, face.source_id, f"fake/repaint-p2/masks/{name}",
-                component, use, face)  # fmt: skip
+    images, masks = (f"fake/{generator}/{what}/{name}" for what in ("images", "masks"))
+    return Fake(images, face.split, face.source_id, masks, component, use, face)
 
 
 def digest(faces: pd.DataFrame) -> str:

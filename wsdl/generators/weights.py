@@ -61,6 +61,8 @@ def where_unet(weights: str | Path) -> str:
     folder = Path(weights)
     if folder.is_dir():
         folder = folder / "unet" if (folder / "unet").is_dir() else folder
+        if other := trained_as(folder):  # p2's own runs were found before
+            raise WsdlError(f"{weights}: is a run of `train-generator {other}`; give one of `train-generator p2`.")
         if not (folder / "config.json").exists() or not weight_files(folder):
             raise WsdlError(
                 f"{weights}: holds no trained weights; give a finished run of `train-generator p2` or a diffusers "
@@ -70,6 +72,12 @@ def where_unet(weights: str | Path) -> str:
     if folder.is_absolute() or str(weights).count("/") != 1:
         raise WsdlError(f"{weights}: no such folder, and not a hub id of the form owner/name.")
     return str(weights)
+
+
+def trained_as(folder: Path) -> str | None:
+    """The generator that a run folder of `train-generator` trained; None where it is no such run, or unfinished."""
+    config = read_json(folder / "config.json") if (folder / MODEL).exists() else {}
+    return None if "method" in config else config.get("generator")  # a detector's run also names a generator
 
 
 def weight_files(folder: Path) -> list[Path]:
