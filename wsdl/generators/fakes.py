@@ -119,7 +119,8 @@ def repaint_faces(
     def paint(network, chunk: int, fakes: list[Fake], on_step: Callable):
         masks = np.stack([mask_of(fake) for fake in fakes])
         pictures = np.stack([read_picture(data / fake.face.path) for fake in fakes])
-        seeds = [seed_for(seed, generator, fake.source_id, fake.component, fake.use) for fake in fakes]
+        name = generator.removesuffix("-clean")  # the same paint, whether the known pixels are pasted back or not
+        seeds = [seed_for(seed, name, fake.source_id, fake.component, fake.use) for fake in fakes]
         return network.inpaint(pictures, masks, seeds, on_step=on_step, **schedule), masks
 
     write_fakes(out, painter, count, recipe, partial_plan(faces, labels, seed, generator), paint)
