@@ -1,0 +1,161 @@
+// The panels: which there are, what is drawn in each, the cursor that all of them share, the wipe.
+
+import { element, levelValue } from "./dom.js";
+import { bytesOf } from "./state.js";
+import { Panel, Table, prepare } from "./draw.js";
+
+const HINT = "Pictures. Left and right arrow: previous and next picture. Shift with an arrow: move the cursor.";
+
+export class Stage {
+  constructor(state, changed) {
+    this.state = state;
+    this.changed = changed; // called where the cursor moved
+    this.table = new Table();
+    this.split = 0.5;
+    this.prepared = new Map();
+    this.root = element("div", { class: "wx-stage", role: "group", tabindex: "0", "aria-label": HINT });
+    this.layout();
+  }
+
+  // Panels of the chosen view, in reading order.
+  wanted() {
+    const name = this.state.get("map");
+    const mode = this.state.get("mode");
+    if (mode === "side") return [{}, { name }, ...(this.state.hasMasks ? [{ mask: true }] : [])];
+    if (mode === "maps") return [{}, ...this.state.mapNames.map((other) => ({ name: other }))];
+    return [{ name }];
+  }
+
+  layout() {
+    const wanted = this.wanted();
+    const same = (spec, i) => ["name", "mask"].every((key) => this.panels[i][key] === spec[key]);
+    if (this.panels?.length === wanted.length && wanted.every(same)) return;
+    this.panels = wanted.map((spec) => this.makePanel(spec));
+    this.root.replaceChildren(...this.panels.map((panel) => panel.figure));
+    this.root.classList.toggle("wx-many", wanted.length > 1);
+    this.root.style.setProperty("--panels", wanted.length);
+  }
+
+  makePanel(spec) {
+    const canvas = element("canvas", { role: "img" });
+    const cursor = element("div", { class: "wx-cursor", hidden: true });
+    const line = element("div", { class: "wx-wipe", hidden: true });
+    const frame = element("div", { class: "wx-frame" }, canvas, line, cursor);
+    const title = spec.name ?? (spec.mask ? "true mask" : "picture");
+    const value = element("span", { class: "wx-value" });
+    const caption = element("figcaption", {}, element("span", { class: "wx-title" }, title), value);
+    const figure = element("figure", { class: "wx-panel" }, frame, caption);
+    frame.addEventListener("pointermove", (event) => this.pointed(event, canvas));
+    frame.addEventListener("pointerdown", (event) => this.pointed(event, canvas));
+    frame.addEventListener("pointerleave", () => this.moveCursor(null));
+    const panel = new Panel(canvas, this.state.width, this.state.height);
+    return { ...spec, title, panel, canvas, cursor, line, value, figure };
+  }
+
+  pointed(event, canvas) {
+    const box = canvas.getBoundingClientRect();
+    const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+    if (event.buttons && this.state.get("mode") === "wipe") this.onWipe(Math.min(1, Math.max(0, x)));
+    const inside = (part, length) => Math.min(length - 1, Math.max(0, Math.floor(part * length)));
+    this.moveCursor({ x: inside(x, this.state.width), y: inside(y, this.state.height) });
+  }
+
+  moveCursor(cursor) {
+    this.cursor = cursor;
+    const { width, height } = this.state;
+    for (const panel of this.panels) {
+      panel.cursor.hidden = !cursor;
+      if (!cursor) continue;
+      panel.cursor.style.left = `${(100 * (cursor.x + 0.5)) / width}%`;
+      panel.cursor.style.top = `${(100 * (cursor.y + 0.5)) / height}%`;
+    }
+    this.changed();
+  }
+
+  // Shift and an arrow: from the middle of the picture, one pixel at a time.
+  nudge(dx, dy) {
+    const { width, height } = this.state;
+    const from = this.cursor ?? { x: width >> 1, y: height >> 1 };
+    const inside = (value, length) => Math.min(length - 1, Math.max(0, value));
+    this.moveCursor({ x: inside(from.x + dx, width), y: inside(from.y + dy, height) });
+  }
+
+  // What lies under the cursor: the level of each map, and the truth.
+  under() {
+    if (!this.cursor || !this.ready) return null;
+    const i = this.cursor.y * this.state.width + this.cursor.x;
+    const values = Object.fromEntries(Object.entries(this.ready.levels).map(([name, all]) => [name, levelValue(all[i])]));
+    return { ...this.cursor, values, painted: this.ready.mask ? this.ready.mask[i] === 1 : null };
+  }
+
+  // Decode what the panels need. Only the last call draws, whatever order the decoders answer in.
+  async load() {
+    const turn = (this.turn = (this.turn ?? 0) + 1);
+    const i = this.state.get("selected");
+    this.layout();
+    const names = [...new Set([this.state.get("map"), ...this.panels.map((panel) => panel.name).filter(Boolean)])];
+    const [picture, mask, ...planes] = await Promise.all([
+      this.pictureOf(i),
+      this.state.mask(i),
+      ...names.map((name) => this.state.levels(name, i)),
+      ...names.map((name) => this.state.countOf(name, i)),
+    ]);
+    if (turn !== this.turn) return false;
+    const levels = Object.fromEntries(names.map((name, n) => [name, planes[n]]));
+    this.ready = { picture, mask, levels, i };
+    this.recolour();
+    this.draw();
+    return true;
+  }
+
+  async pictureOf(i) {
+    if (!this.prepared.has(i)) {
+      const bitmap = await this.state.picture(i);
+      this.prepared.set(i, prepare(bitmap, this.state.width, this.state.height));
+      if (this.prepared.size > 12) this.prepared.delete(this.prepared.keys().next().value);
+    }
+    return this.prepared.get(i);
+  }
+
+  recolour() {
+    this.table.fill(bytesOf(this.state.data.palettes[this.state.get("colours")]), this.state.get("opacity"));
+  }
+
+  draw() {
+    if (!this.ready) return;
+    for (const panel of this.panels) {
+      this.drawPanel(panel);
+      panel.panel.show();
+    }
+  }
+
+  drawPanel({ name, mask, panel, line }) {
+    const { picture, levels, mask: truth } = this.ready;
+    const wiping = this.state.get("mode") === "wipe";
+    line.hidden = !wiping;
+    if (wiping) line.style.left = `${100 * this.split}%`;
+    if (mask) return panel.tint(picture, truth);
+    if (!name || this.holding || !levels[name]) return panel.original(picture);
+    const split = wiping ? Math.round(this.split * panel.width * panel.scale) : 0;
+    panel.blend(picture, levels[name], this.table, this.state.get("grey"), split);
+    if (truth && this.state.get("truth")) panel.outlineMask(truth, split);
+    panel.outlineMap(levels[name], this.state.level(), split);
+  }
+
+  // Captions and what a screen reader is told.
+  caption() {
+    if (!this.ready) return;
+    const under = this.under();
+    const { i } = this.ready;
+    for (const { name, mask, title, value, canvas } of this.panels) {
+      const judged = name && this.state.hasMasks ? this.state.judged(name, i) : null;
+      const iou = judged ? `IoU ${judged.iou.toFixed(3)}` : "";
+      const here = under && name in under.values ? under.values[name].toFixed(2) : "";
+      const truth = under && mask ? (under.painted ? "painted" : "real") : "";
+      value.textContent = here || truth || iou;
+      const over = name ? ` under the map ${name}` : mask ? " with its painted region" : "";
+      canvas.setAttribute("aria-label", `Picture ${this.state.place() + 1} of ${this.state.count}${over}. ${iou}`.trim());
+      canvas.dataset.panel = title;
+    }
+  }
+}
