@@ -9,7 +9,7 @@ from wsdl.explorer import assets, encode
 from wsdl.files import write_text
 
 LIMIT = 1_000_000  # bytes; above it the pictures, and only they, are compressed with loss
-LOSSY = "To keep this file small, the pictures in it are compressed with loss (WebP 88); maps and masks are exact."
+LOSSY = "To keep this file small, the pictures in it are compressed with loss (WebP 96); maps and masks are exact."
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>

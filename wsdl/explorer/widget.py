@@ -43,7 +43,7 @@ class Explorer(anywidget.AnyWidget):
     selected = traitlets.Int(0, help="Which picture, counted from 0 as given.").tag(sync=True)
     threshold = traitlets.Float(THRESHOLD, help="A pixel is called fake above it; steps of .005.").tag(sync=True)
     map = traitlets.Unicode(help="Name of the map on show.").tag(sync=True)
-    opacity = traitlets.Float(0.65, help="Of the map over the picture, 0 to 1.").tag(sync=True)
+    opacity = traitlets.Float(0.5, help="Of the map over the picture, 0 to 1.").tag(sync=True)
     colours = traitlets.Unicode(encode.PALETTES[0], help="The colour map.").tag(sync=True)
     grey = traitlets.Bool(True, help="Is the picture grey under the map, so that every colour is the map's?").tag(
         sync=True
@@ -55,9 +55,10 @@ class Explorer(anywidget.AnyWidget):
     def __init__(self, pictures: Pictures, threshold: float = THRESHOLD):
         self.pictures = pictures
         shape = pictures.images.shape[1:3]
-        self._levels = {
-            name: [encode.levels(upsample(map_, shape)) for map_ in maps] for name, maps in pictures.maps.items()
-        }
+        self._maps = [
+            (name, [encode.packed(encode.levels(upsample(map_, shape))) for map_ in maps])
+            for name, maps in pictures.maps.items()
+        ]
         super().__init__(_data=self.data(encode.png), map=next(iter(pictures.maps)), threshold=threshold)
 
     def data(self, picture) -> dict:
@@ -66,7 +67,7 @@ class Explorer(anywidget.AnyWidget):
         return {
             "size": list(given.images.shape[1:3]),
             "pictures": [picture(image) for image in given.images],
-            "maps": [(name, [encode.packed(plane) for plane in planes]) for name, planes in self._levels.items()],
+            "maps": self._maps,
             "masks": [] if given.masks is None else [encode.packed(mask) for mask in given.masks],
             "scores": given.scores,
             "labels": given.labels,

@@ -2,19 +2,18 @@
 
 import { STEPS } from "./state.js";
 
-const TARGET = 512; // pixels of the longer side of a panel at least: whole-number enlargement, for crisp outlines
 const FAKE = [213, 94, 0]; // the colour of painted pixels in the figures of wsdl
 const WHITE = 0xffffffff;
 const DARK = 0xff222222; // little-endian ABGR, as all 32-bit colours here
 const BLUE = 0xffe9b456; // #56B4E9: the true mask
 
-export function enlargement(width, height) {
-  return Math.max(1, Math.round(TARGET / Math.max(width, height)));
+// Canvas pixels of a map pixel, a whole number: about what is on the screen, so that outlines stay crisp.
+export function enlargement(width, height, panels) {
+  return Math.max(1, Math.round((panels > 1 ? 256 : 512) / Math.max(width, height)));
 }
 
 // A picture at the size of a panel, as colour and as grey (the weights of Pillow's "L").
-export function prepare(bitmap, width, height) {
-  const scale = enlargement(width, height);
+export function prepare(bitmap, width, height, scale) {
   const canvas = new OffscreenCanvas(width * scale, height * scale);
   const pen = canvas.getContext("2d", { willReadFrequently: true });
   pen.imageSmoothingQuality = "high";
@@ -48,8 +47,8 @@ export class Table {
 }
 
 export class Panel {
-  constructor(canvas, width, height) {
-    this.scale = enlargement(width, height);
+  constructor(canvas, width, height, scale) {
+    this.scale = scale;
     this.width = width;
     this.height = height;
     canvas.width = width * this.scale;
@@ -126,28 +125,32 @@ export class Panel {
   // A line along the inner edge of {values > k}, with a dark one around it; closed at the edge of the picture.
   outline(values, k, line, halo, split) {
     const { width, height, scale } = this;
+    const thick = Math.min(2, Math.max(1, scale >> 1));
     for (let y = 0, i = 0; y < height; y++) {
       for (let x = 0; x < width; x++, i++) {
         const inside = values[i] > k;
+        const left = x > 0 && values[i - 1] > k;
+        const right = x + 1 < width && values[i + 1] > k;
+        const above = y > 0 && values[i - width] > k;
+        const below = y + 1 < height && values[i + width] > k;
+        if (left === inside && right === inside && above === inside && below === inside) continue;
         const colour = inside ? line : halo;
-        if ((x ? values[i - 1] > k : false) !== inside) this.bar(x * scale, y * scale, 0, 1, colour, split);
-        if ((x + 1 < width ? values[i + 1] > k : false) !== inside) {
-          this.bar((x + 1) * scale - 1, y * scale, 0, 1, colour, split);
-        }
-        if ((y ? values[i - width] > k : false) !== inside) this.bar(x * scale, y * scale, 1, 0, colour, split);
-        if ((y + 1 < height ? values[i + width] > k : false) !== inside) {
-          this.bar(x * scale, (y + 1) * scale - 1, 1, 0, colour, split);
-        }
+        const wide = inside ? thick : 1;
+        const x0 = x * scale;
+        const y0 = y * scale;
+        const x1 = x0 + scale;
+        const y1 = y0 + scale;
+        if (left !== inside) this.fill(x0, y0, x0 + wide, y1, colour, split);
+        if (right !== inside) this.fill(x1 - wide, y0, x1, y1, colour, split);
+        if (above !== inside) this.fill(x0, y0, x1, y0 + wide, colour, split);
+        if (below !== inside) this.fill(x0, y1 - wide, x1, y1, colour, split);
       }
     }
   }
 
-  // One side of a map pixel.
-  bar(x, y, right, down, colour, split) {
+  fill(x0, y0, x1, y1, colour, split) {
     const across = this.width * this.scale;
-    for (let n = 0; n < this.scale; n++, x += right, y += down) {
-      if (x >= split) this.out[y * across + x] = colour;
-    }
+    for (let y = y0; y < y1; y++) for (let x = Math.max(x0, split); x < x1; x++) this.out[y * across + x] = colour;
   }
 }
 

@@ -96,10 +96,12 @@ export function listenToKeys(target, parts) {
   const away = () => hold(false);
   target.addEventListener("keydown", down);
   target.addEventListener("keyup", up);
+  target.addEventListener("focusout", away);
   window.addEventListener("blur", away);
   return () => {
     target.removeEventListener("keydown", down);
     target.removeEventListener("keyup", up);
+    target.removeEventListener("focusout", away);
     window.removeEventListener("blur", away);
   };
 }

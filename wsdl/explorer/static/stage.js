@@ -2,8 +2,9 @@
 
 import { element, levelValue } from "./dom.js";
 import { bytesOf } from "./state.js";
-import { Panel, Table, prepare } from "./draw.js";
+import { Panel, Table, enlargement, prepare } from "./draw.js";
 
+const TRACKS = { 1: "minmax(0, 560px)", 2: "repeat(2, minmax(0, 1fr))", 4: "repeat(2, minmax(0, 300px))" }; // by panels
 const HINT = "Pictures. Left and right arrow: previous and next picture. Shift with an arrow: move the cursor.";
 
 export class Stage {
@@ -30,10 +31,14 @@ export class Stage {
     const wanted = this.wanted();
     const same = (spec, i) => ["name", "mask"].every((key) => this.panels[i][key] === spec[key]);
     if (this.panels?.length === wanted.length && wanted.every(same)) return;
+    const scale = enlargement(this.state.width, this.state.height, wanted.length);
+    if (scale !== this.scale) this.prepared.clear();
+    this.scale = scale;
+    this.ready = null; // what was decoded may be of another size
     this.panels = wanted.map((spec) => this.makePanel(spec));
     this.root.replaceChildren(...this.panels.map((panel) => panel.figure));
     this.root.classList.toggle("wx-many", wanted.length > 1);
-    this.root.style.setProperty("--panels", wanted.length);
+    this.root.style.setProperty("--tracks", TRACKS[wanted.length] ?? "repeat(3, minmax(0, 1fr))");
   }
 
   makePanel(spec) {
@@ -48,7 +53,7 @@ export class Stage {
     frame.addEventListener("pointermove", (event) => this.pointed(event, canvas));
     frame.addEventListener("pointerdown", (event) => this.pointed(event, canvas));
     frame.addEventListener("pointerleave", () => this.moveCursor(null));
-    const panel = new Panel(canvas, this.state.width, this.state.height);
+    const panel = new Panel(canvas, this.state.width, this.state.height, this.scale);
     return { ...spec, title, panel, canvas, cursor, line, value, figure };
   }
 
@@ -111,7 +116,7 @@ export class Stage {
   async pictureOf(i) {
     if (!this.prepared.has(i)) {
       const bitmap = await this.state.picture(i);
-      this.prepared.set(i, prepare(bitmap, this.state.width, this.state.height));
+      this.prepared.set(i, prepare(bitmap, this.state.width, this.state.height, this.scale));
       if (this.prepared.size > 12) this.prepared.delete(this.prepared.keys().next().value);
     }
     return this.prepared.get(i);
@@ -147,7 +152,8 @@ export class Stage {
     if (!this.ready) return;
     const under = this.under();
     const { i } = this.ready;
-    for (const { name, mask, title, value, canvas } of this.panels) {
+    for (const { name, mask, title, value, canvas, figure } of this.panels) {
+      figure.classList.toggle("wx-chosen", name === this.state.get("map"));
       const judged = name && this.state.hasMasks ? this.state.judged(name, i) : null;
       const iou = judged ? `IoU ${judged.iou.toFixed(3)}` : "";
       const here = under && name in under.values ? under.values[name].toFixed(2) : "";
