@@ -1,4 +1,5 @@
-// Pixels. One ImageData a panel, made once; a slider step rewrites it from tables and allocates nothing.
+// Pixels. One ImageData a panel, made once; a slider step rewrites it from tables and allocates nothing. A step of the
+// threshold moves the outline alone: what lies under it is kept.
 
 import { STEPS } from "./state.js";
 
@@ -56,29 +57,34 @@ export class Panel {
     this.pen = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
     this.image = this.pen.createImageData(canvas.width, canvas.height);
     this.out = new Uint32Array(this.image.data.buffer);
+    this.under = new Uint32Array(this.out.length); // without the outline of the map
+    this.column = Uint16Array.from({ length: canvas.width }, (_, x) => (x / scale) | 0); // map pixel of a canvas pixel
   }
 
-  show() {
+  // What lies under the outline goes to the canvas, with the outline of {levels > k} if there are levels.
+  show(levels, k, split) {
+    this.out.set(this.under);
+    if (levels) this.outline(this.out, levels, k, WHITE, split);
     this.pen.putImageData(this.image, 0, 0);
   }
 
   original(picture) {
-    this.out.set(picture.colour);
+    this.under.set(picture.colour);
   }
 
   // The map over the picture; columns left of `split` stay the picture.
   blend(picture, levels, table, grey, split) {
-    const { out, scale, width, height } = this;
+    const { under, column, scale, width, height } = this;
     const { red, green, blue, rest } = table;
     const across = width * scale;
     for (let y = 0, i = 0; y < height * scale; y++) {
       const row = ((y / scale) | 0) * width;
-      for (let x = 0; x < across; i++) {
-        const q = levels[row + ((x / scale) | 0)];
-        if (x++ < split) {
-          out[i] = picture.colour[i];
+      for (let x = 0; x < across; x++, i++) {
+        if (x < split) {
+          under[i] = picture.colour[i];
           continue;
         }
+        const q = levels[row + column[x]];
         let r, g, b;
         if (grey) r = g = b = picture.grey[i];
         else {
@@ -90,40 +96,36 @@ export class Panel {
         r = (red[q] + rest * r) >> 8;
         g = (green[q] + rest * g) >> 8;
         b = (blue[q] + rest * b) >> 8;
-        out[i] = 0xff000000 | (b << 16) | (g << 8) | r;
+        under[i] = 0xff000000 | (b << 16) | (g << 8) | r;
       }
     }
   }
 
   // The picture with its painted pixels tinted.
   tint(picture, mask) {
-    const { out, scale, width, height } = this;
+    const { under, column, scale, width, height } = this;
     for (let y = 0, i = 0; y < height * scale; y++) {
       const row = ((y / scale) | 0) * width;
       for (let x = 0; x < width * scale; x++, i++) {
         const c = picture.colour[i];
-        if (!mask[row + ((x / scale) | 0)]) {
-          out[i] = c;
+        if (!mask[row + column[x]]) {
+          under[i] = c;
           continue;
         }
         const r = (c & 255) * 0.55 + FAKE[0] * 0.45;
         const g = ((c >> 8) & 255) * 0.55 + FAKE[1] * 0.45;
         const b = ((c >> 16) & 255) * 0.55 + FAKE[2] * 0.45;
-        out[i] = 0xff000000 | (b << 16) | (g << 8) | r;
+        under[i] = 0xff000000 | (b << 16) | (g << 8) | r;
       }
     }
   }
 
-  outlineMap(levels, k, split) {
-    this.outline(levels, k, WHITE, DARK, split);
-  }
-
   outlineMask(mask, split) {
-    this.outline(mask, 0, BLUE, DARK, split);
+    this.outline(this.under, mask, 0, BLUE, split);
   }
 
   // A line along the inner edge of {values > k}, with a dark one around it; closed at the edge of the picture.
-  outline(values, k, line, halo, split) {
+  outline(out, values, k, line, split) {
     const { width, height, scale } = this;
     const thick = Math.min(2, Math.max(1, scale >> 1));
     for (let y = 0, i = 0; y < height; y++) {
@@ -134,23 +136,23 @@ export class Panel {
         const above = y > 0 && values[i - width] > k;
         const below = y + 1 < height && values[i + width] > k;
         if (left === inside && right === inside && above === inside && below === inside) continue;
-        const colour = inside ? line : halo;
+        const colour = inside ? line : DARK;
         const wide = inside ? thick : 1;
         const x0 = x * scale;
         const y0 = y * scale;
         const x1 = x0 + scale;
         const y1 = y0 + scale;
-        if (left !== inside) this.fill(x0, y0, x0 + wide, y1, colour, split);
-        if (right !== inside) this.fill(x1 - wide, y0, x1, y1, colour, split);
-        if (above !== inside) this.fill(x0, y0, x1, y0 + wide, colour, split);
-        if (below !== inside) this.fill(x0, y1 - wide, x1, y1, colour, split);
+        if (left !== inside) this.fill(out, x0, y0, x0 + wide, y1, colour, split);
+        if (right !== inside) this.fill(out, x1 - wide, y0, x1, y1, colour, split);
+        if (above !== inside) this.fill(out, x0, y0, x1, y0 + wide, colour, split);
+        if (below !== inside) this.fill(out, x0, y1 - wide, x1, y1, colour, split);
       }
     }
   }
 
-  fill(x0, y0, x1, y1, colour, split) {
+  fill(out, x0, y0, x1, y1, colour, split) {
     const across = this.width * this.scale;
-    for (let y = y0; y < y1; y++) for (let x = Math.max(x0, split); x < x1; x++) this.out[y * across + x] = colour;
+    for (let y = y0; y < y1; y++) for (let x = Math.max(x0, split); x < x1; x++) out[y * across + x] = colour;
   }
 }
 

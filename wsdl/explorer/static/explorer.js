@@ -65,7 +65,8 @@ export function mount({ model, el, keys = el }) {
       return load();
     },
     threshold: () => {
-      draw();
+      stage.drawOutlines();
+      write();
       sortWhenResting();
     },
     map: () => Promise.all([load(), state.get("order") === "given" ? null : sort(), count()]),

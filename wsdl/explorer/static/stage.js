@@ -60,7 +60,7 @@ export class Stage {
   pointed(event, canvas) {
     const box = canvas.getBoundingClientRect();
     const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
-    if (event.buttons && this.state.get("mode") === "wipe") this.onWipe(Math.min(1, Math.max(0, x)));
+    if (event.buttons && this.wiping()) this.onWipe(Math.min(1, Math.max(0, x)));
     const inside = (part, length) => Math.min(length - 1, Math.max(0, Math.floor(part * length)));
     this.moveCursor({ x: inside(x, this.state.width), y: inside(y, this.state.height) });
   }
@@ -126,25 +126,38 @@ export class Stage {
     this.table.fill(bytesOf(this.state.data.palettes[this.state.get("colours")]), this.state.get("opacity"));
   }
 
+  // Everything anew: another picture, map, colour or opacity.
   draw() {
     if (!this.ready) return;
-    for (const panel of this.panels) {
-      this.drawPanel(panel);
-      panel.panel.show();
+    for (const panel of this.panels) this.drawUnder(panel);
+    this.drawOutlines();
+  }
+
+  drawUnder({ name, mask, panel, line }) {
+    const { picture, levels, mask: truth } = this.ready;
+    line.hidden = !this.wiping();
+    line.style.left = `${100 * this.split}%`;
+    if (mask) return panel.tint(picture, truth);
+    if (!name || this.holding) return panel.original(picture);
+    panel.blend(picture, levels[name], this.table, this.state.get("grey"), this.splitAt(panel));
+    if (truth && this.state.get("truth")) panel.outlineMask(truth, this.splitAt(panel));
+  }
+
+  // Another threshold: the outline alone.
+  drawOutlines() {
+    if (!this.ready) return;
+    const k = this.state.level();
+    for (const { name, panel } of this.panels) {
+      panel.show(this.holding ? null : this.ready.levels[name], k, this.splitAt(panel));
     }
   }
 
-  drawPanel({ name, mask, panel, line }) {
-    const { picture, levels, mask: truth } = this.ready;
-    const wiping = this.state.get("mode") === "wipe";
-    line.hidden = !wiping;
-    if (wiping) line.style.left = `${100 * this.split}%`;
-    if (mask) return panel.tint(picture, truth);
-    if (!name || this.holding || !levels[name]) return panel.original(picture);
-    const split = wiping ? Math.round(this.split * panel.width * panel.scale) : 0;
-    panel.blend(picture, levels[name], this.table, this.state.get("grey"), split);
-    if (truth && this.state.get("truth")) panel.outlineMask(truth, split);
-    panel.outlineMap(levels[name], this.state.level(), split);
+  wiping() {
+    return this.state.get("mode") === "wipe";
+  }
+
+  splitAt(panel) {
+    return this.wiping() ? Math.round(this.split * panel.width * panel.scale) : 0;
   }
 
   // Captions and what a screen reader is told.
