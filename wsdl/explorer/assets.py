@@ -5,7 +5,8 @@ from functools import cache
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
-MODULES = ("dom.js", "state.js", "draw.js", "stage.js", "strip.js", "controls.js", "help.js", "explorer.js")  # users after used
+# Users after what they use.
+MODULES = ("dom.js", "state.js", "draw.js", "stage.js", "strip.js", "controls.js", "help.js", "explorer.js")
 STYLES = ("explorer.css", "controls.css")
 
 

@@ -28,7 +28,8 @@ def still(explorer) -> Image.Image:
     bar = 2 * left.width + 3 * GAP
     canvas = Image.new("RGB", (bar + BAR + 64, HEAD + left.height + 3 * SMALL), "white")
     pen = ImageDraw.Draw(canvas)
-    words = [f"picture {i + 1} of {len(given.images)}", *(t[i] for t in (given.names, given.labels, given.components) if t)]
+    about = [texts[i] for texts in (given.names, given.labels, given.components) if texts]
+    words = [f"picture {i + 1} of {len(given.images)}", *filter(None, about)]
     for panel, x, text in ((left, GAP, " · ".join(words)), (right, left.width + 2 * GAP, explorer.map)):
         canvas.paste(panel, (x, HEAD))
         pen.text((x, HEAD - 9), fitting(text, panel.width, LETTERS), fill=INK, font=font(LETTERS), anchor="ls")
