@@ -1,10 +1,16 @@
 """A small set to explore, and a page of it in a browser, for the tests of the explorer."""
 
+from base64 import b64decode
+from contextlib import contextmanager
+from io import BytesIO
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from wsdl.bench_explorer import find_chromium, opened
 from wsdl.explorer import Explorer, explore
+from wsdl.metrics import upsample
 
 SIZE = 32
 
@@ -39,3 +45,58 @@ def browser_page(explorer: Explorer, path, **options):
         pytest.skip("no Chromium here (Debian: apt-get install chromium); the explorer was not tried in a browser")
     pytest.importorskip("playwright", reason="no playwright here (pip install playwright)")
     return opened(explorer.to_html(path), **options)
+
+
+GIVEN = arrays()
+FULL = {name: np.array([upsample(m, (SIZE, SIZE)) for m in maps]) for name, maps in GIVEN["maps"].items()}
+ZOOM = 512 // SIZE  # canvas pixels of a picture pixel where there is one panel
+
+
+@contextmanager
+def watched(explorer: Explorer, path):
+    """As `browser_page`, and no script may fail meanwhile."""
+    errors = []
+    with browser_page(explorer, path) as page:
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        yield page
+        assert errors == []
+
+
+def afresh(page):
+    """The page as it opens."""
+    page.reload()
+    page.wait_for_selector("[data-ready]")
+    return page
+
+
+def pixel(page, x: float, y: float, panel: int = 0) -> list[int]:
+    """RGB of a panel at canvas pixel (x, y)."""
+    read = """([panel, x, y]) => {
+      const canvas = document.querySelectorAll('.wx-stage canvas')[panel];
+      return [...canvas.getContext('2d').getImageData(x, y, 1, 1).data].slice(0, 3);
+    }"""
+    return page.evaluate(read, [panel, int(x), int(y)])
+
+
+def pixels(page, panel: int = 0) -> np.ndarray:
+    """A whole panel, uint8 [H, W, 3]."""
+    url = page.evaluate("panel => document.querySelectorAll('.wx-stage canvas')[panel].toDataURL()", panel)
+    return np.asarray(Image.open(BytesIO(b64decode(url.split(",")[1]))).convert("RGB"))
+
+
+def slide(page, name: str, value: float) -> None:
+    page.locator(f"[data-trait={name}]").fill(f"{value:g}")
+
+
+def number(page, name: str) -> float:
+    return float(page.get_attribute(f"[data-number={name}]", "data-exact"))
+
+
+def choose(page, name: str, value: str) -> None:
+    page.select_option(f"select[data-trait={name}]", value)
+
+
+def at(page, place: int) -> None:
+    """Wait for the picture at `place` (from 1)."""
+    page.wait_for_function(f"document.querySelector('.wx-position').textContent === '{place} of 4'")
+    page.wait_for_function(f"document.querySelector('.wx-stage canvas').ariaLabel.startsWith('Picture {place} of 4')")

@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import sys
+from base64 import b64decode
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -84,6 +86,20 @@ def test_choices_are_traits_that_refuse_nonsense():
             setattr(explorer, name, value)
         assert str(caught.value) == words
     assert explorer.selected == 2
+
+
+def test_orders_are_those_that_the_data_allow():
+    bare = explore(IMAGES, FINE)
+    with pytest.raises(WsdlError, match="order is 'iou-up', but is one of given"):
+        bare.order = "iou-up"
+    small().order = "iou-up"
+
+
+def test_a_notebook_without_widgets_shows_a_still_picture():
+    data, _ = small()._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert Image.open(BytesIO(b64decode(data["image/png"]))).width > 500
+    assert len(data["text/plain"]) < 500
 
 
 def test_a_message_from_the_browser_sets_the_trait():

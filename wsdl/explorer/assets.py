@@ -6,7 +6,8 @@ from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
 # Users after what they use.
-MODULES = ("dom.js", "state.js", "draw.js", "stage.js", "strip.js", "controls.js", "help.js", "explorer.js")
+NAMES = ("dom", "state", "draw", "stage", "strip", "numbers", "controls", "help", "explorer")
+MODULES = tuple(f"{name}.js" for name in NAMES)
 STYLES = ("explorer.css", "controls.css")
 
 

@@ -1,5 +1,7 @@
 """`wsdl.explore`: the widget. All drawing is done in the browser; Python keeps the choices and the arrays."""
 
+from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
 
 import anywidget
@@ -93,6 +95,14 @@ class Explorer(anywidget.AnyWidget):
 
         return still(self)
 
+    def _repr_mimebundle_(self, **kwargs):
+        """The widget, and a still picture for where no widget can be shown: GitHub, nbconvert, print."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        buffer = BytesIO()
+        self.view().save(buffer, "PNG", optimize=True)
+        bundle[0]["image/png"] = b64encode(buffer.getvalue()).decode()
+        return bundle
+
     def current_map(self) -> np.ndarray:
         """The map on show at the size of its picture: float32 [H, W], as the metrics see it."""
         return upsample(self.pictures.maps[self.map][self.selected], self.pictures.images.shape[1:3])
@@ -112,7 +122,10 @@ class Explorer(anywidget.AnyWidget):
 
     @traitlets.validate("map", "colours", "mode", "order")
     def _word(self, proposal):
-        valid = {"map": tuple(self.pictures.maps), "colours": encode.PALETTES, "mode": MODES, "order": ORDERS}
+        given = self.pictures
+        possible = {"score": given.scores, "iou": given.masks is not None, "component": given.components, "given": True}
+        orders = tuple(order for order in ORDERS if possible[order.split("-")[0]])
+        valid = {"map": tuple(given.maps), "colours": encode.PALETTES, "mode": MODES, "order": orders}
         if proposal.value not in (words := valid[proposal.trait.name]):
             raise WsdlError(f"{proposal.trait.name} is '{proposal.value}', but is one of {', '.join(words)}.")
         return proposal.value

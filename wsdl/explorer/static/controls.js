@@ -1,9 +1,15 @@
-// Everything around the panels: the head, the threshold with its colour bar, the numbers, the choices.
+// Everything around the panels: the head, the threshold with its colour bar, the choices.
 
-import { element, freshId, percent, short } from "./dom.js";
+import { element, freshId, short } from "./dom.js";
 import { drawBar } from "./draw.js";
+import { Numbers } from "./numbers.js";
 
-const MODES = [["overlay", "Overlay"], ["wipe", "Wipe"], ["side", "Side by side"], ["maps", "All maps"]];
+const MODES = [
+  ["overlay", "Overlay"],
+  ["wipe", "Wipe"],
+  ["side", "Side by side"],
+  ["maps", "All maps"],
+];
 
 export class Controls {
   constructor(state, stage, help) {
@@ -13,8 +19,8 @@ export class Controls {
     this.modes = MODES.map(([word]) => word).filter((word) => word !== "maps" || state.mapNames.length > 1);
     this.head = this.makeHead(help);
     this.scale = this.makeScale();
-    this.numbers = element("dl", { class: "wx-numbers" });
-    this.side = element("div", { class: "wx-side" }, this.numbers, ...this.makeChoices());
+    this.numbers = new Numbers(state);
+    this.side = element("div", { class: "wx-side" }, this.numbers.root, ...this.makeChoices());
     stage.onWipe = (share) => {
       stage.split = share;
       this.wipe.value = share;
@@ -23,7 +29,11 @@ export class Controls {
   }
 
   button(text, name, onclick, more = {}) {
-    return element("button", { type: "button", class: "wx-button", "aria-label": name, title: name, onclick, ...more }, text);
+    return element(
+      "button",
+      { type: "button", class: "wx-button", "aria-label": name, title: name, onclick, ...more },
+      text,
+    );
   }
 
   makeHead(help) {
@@ -39,8 +49,14 @@ export class Controls {
   slider(name, label, more = {}) {
     const id = freshId(name);
     const input = element("input", {
-      type: "range", id, min: 0, max: 1, step: 0.005, "data-trait": name,
-      oninput: () => this.state.set(name, Number(input.value)), ...more,
+      type: "range",
+      id,
+      min: 0,
+      max: 1,
+      step: 0.005,
+      "data-trait": name,
+      oninput: () => this.state.set(name, Number(input.value)),
+      ...more,
     });
     const output = element("output", { for: id });
     this.sliders[name] = { input, output };
@@ -50,7 +66,11 @@ export class Controls {
   // The slider runs over the colour bar: where its knob is, the bar's colour is the threshold.
   makeScale() {
     const { input, label, output } = this.slider("threshold", "Threshold", { "aria-keyshortcuts": "[ ]" });
-    this.bar = element("canvas", { class: "wx-bar", role: "img", "aria-label": "Colour bar: map from 0, real, to 1, fake; the same for all pictures" });
+    this.bar = element("canvas", {
+      class: "wx-bar",
+      role: "img",
+      "aria-label": "Colour bar: map from 0, real, to 1, fake; the same for all pictures",
+    });
     this.marker = element("div", { class: "wx-marker" });
     const ticks = [0, 0.25, 0.5, 0.75, 1].map((value) => {
       const words = value === 0 ? "0 real" : value === 1 ? "1 fake" : String(value);
@@ -63,7 +83,13 @@ export class Controls {
       { class: "wx-scale" },
       element("div", { class: "wx-row" }, label, output, this.legend),
       input,
-      element("div", { class: "wx-track" }, this.bar, this.marker, element("div", { class: "wx-ticks", "aria-hidden": "true" }, ...ticks)),
+      element(
+        "div",
+        { class: "wx-track" },
+        this.bar,
+        this.marker,
+        element("div", { class: "wx-ticks", "aria-hidden": "true" }, ...ticks),
+      ),
       this.readout,
     );
   }
@@ -80,7 +106,12 @@ export class Controls {
   }
 
   check(name, label, keys) {
-    const box = element("input", { type: "checkbox", "data-trait": name, "aria-keyshortcuts": keys, onchange: () => this.state.set(name, box.checked) });
+    const box = element("input", {
+      type: "checkbox",
+      "data-trait": name,
+      "aria-keyshortcuts": keys,
+      onchange: () => this.state.set(name, box.checked),
+    });
     this[name] = box;
     return element("label", { class: "wx-check" }, box, label);
   }
@@ -94,17 +125,36 @@ export class Controls {
     });
     const opacity = this.slider("opacity", "Opacity", { "aria-keyshortcuts": "- +" });
     this.wipe = element("input", {
-      type: "range", min: 0, max: 1, step: 0.005, value: 0.5, "aria-label": "Wipe: where the picture ends and the map begins",
+      type: "range",
+      min: 0,
+      max: 1,
+      step: 0.005,
+      value: 0.5,
+      "aria-label": "Wipe: where the picture ends and the map begins",
       oninput: () => this.stage.onWipe(Number(this.wipe.value)),
     });
     this.wipeField = element("div", { class: "wx-field" }, element("span", { class: "wx-label" }, "Wipe"), this.wipe);
     return [
       this.select("map", "Map", state.mapNames.map(twin), "1 2 3"),
-      element("div", { class: "wx-views", role: "group", "aria-label": "View", "aria-keyshortcuts": "v" }, ...this.views),
+      element(
+        "div",
+        { class: "wx-views", role: "group", "aria-label": "View", "aria-keyshortcuts": "v" },
+        ...this.views,
+      ),
       this.wipeField,
-      element("div", { class: "wx-field" }, element("div", { class: "wx-row" }, opacity.label, opacity.output), opacity.input),
+      element(
+        "div",
+        { class: "wx-field" },
+        element("div", { class: "wx-row" }, opacity.label, opacity.output),
+        opacity.input,
+      ),
       this.select("colours", "Colours", Object.keys(state.data.palettes).map(twin), "c"),
-      element("div", { class: "wx-checks" }, this.check("grey", "Grey picture", "g"), state.hasMasks && this.check("truth", "True mask", "m")),
+      element(
+        "div",
+        { class: "wx-checks" },
+        this.check("grey", "Grey picture", "g"),
+        state.hasMasks && this.check("truth", "True mask", "m"),
+      ),
       this.select("order", "Order", state.orders(), "s"),
     ];
   }
@@ -124,7 +174,8 @@ export class Controls {
     this.wipeField.hidden = state.get("mode") !== "wipe";
     this.marker.style.left = `${100 * state.get("threshold")}%`;
     this.refreshHead();
-    this.refreshNumbers();
+    this.refreshLegend();
+    this.numbers.refresh();
   }
 
   colour() {
@@ -140,43 +191,12 @@ export class Controls {
     this.on.setAttribute("aria-disabled", place === state.count - 1);
   }
 
-  refreshNumbers() {
-    const { state } = this;
-    const name = state.get("map");
-    const judged = state.judged(name, state.get("selected"));
-    if (!judged) return;
-    const over = short(state.get("threshold"));
-    const score = state.score(state.get("selected"));
-    const mean = state.hasMasks ? state.meanIou(name) : null;
-    const rows = [
-      state.hasMasks && ["iou", "IoU", judged.iou.toFixed(3), judged.iou],
-      state.hasMasks && ["f1", "F1", judged.f1.toFixed(3), judged.f1],
-      ["area", `above ${over}`, percent(judged.area), judged.area],
-      score !== undefined && ["score", "score", score.toFixed(3), score],
-      mean && ["mean", `mean IoU, ${mean.pictures} partial fake${mean.pictures > 1 ? "s" : ""}`, mean.mean.toFixed(3), mean.mean],
-    ].filter(Boolean);
-    this.writeNumbers(rows);
+  refreshLegend() {
     const line = (kind, words) => element("span", { class: `wx-line wx-${kind}` }, words);
-    const shown = state.hasMasks && state.get("truth");
-    if (this.legend.dataset.shown !== `${shown}`) {
-      this.legend.replaceChildren(line("found", "map above it"), ...(shown ? [line("true", "true mask")] : []));
-      this.legend.dataset.shown = shown;
-    }
-  }
-
-  // The elements stay; a slider step changes text alone.
-  writeNumbers(rows) {
-    const names = rows.map(([name]) => name).join();
-    if (this.numbers.dataset.rows !== names) {
-      this.numbers.dataset.rows = names;
-      this.numbers.replaceChildren(...rows.map(([name]) => element("div", { class: `wx-number wx-${name}` }, element("dt"), element("dd", { "data-number": name }))));
-    }
-    rows.forEach(([, label, text, exact], i) => {
-      const [title, value] = this.numbers.children[i].children;
-      title.textContent = label;
-      value.textContent = text;
-      value.dataset.exact = exact;
-    });
+    const shown = this.state.hasMasks && this.state.get("truth");
+    if (this.legend.dataset.shown === `${shown}`) return;
+    this.legend.replaceChildren(line("found", "map above it"), ...(shown ? [line("true", "true mask")] : []));
+    this.legend.dataset.shown = shown;
   }
 
   point() {

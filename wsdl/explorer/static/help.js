@@ -22,7 +22,9 @@ export const KEYS = [
 export function helpDialog() {
   const title = freshId("help");
   const rows = KEYS.map(([keys, words]) => {
-    const caps = keys.split(" ").map((key) => (key === "+" && keys.startsWith("Shift") ? " + " : element("kbd", {}, key)));
+    const caps = keys
+      .split(" ")
+      .map((key) => (key === "+" && keys.startsWith("Shift") ? " + " : element("kbd", {}, key)));
     return element("div", {}, element("dt", {}, ...caps), element("dd", {}, words));
   });
   const close = element("button", { type: "button", class: "wx-button", onclick: () => dialog.close() }, "Close");
@@ -57,7 +59,11 @@ function act(key, { state, stage, controls, help }) {
     m: () => toggle("truth"),
     g: () => toggle("grey"),
     c: () => next("colours", Object.keys(state.data.palettes)),
-    s: () => next("order", state.orders().map(([word]) => word)),
+    s: () =>
+      next(
+        "order",
+        state.orders().map(([word]) => word),
+      ),
     "?": () => help.showModal(),
   };
   if (/^[1-9]$/.test(key) && state.mapNames[key - 1]) return () => state.set("map", state.mapNames[key - 1]);
@@ -66,9 +72,10 @@ function act(key, { state, stage, controls, help }) {
 
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-// Sliders and lists use some keys themselves: those stay theirs.
+// Sliders, lists and text fields use some keys themselves: those stay theirs.
 function isTaken(event) {
-  const { tagName, type } = event.target;
+  const { tagName, type, isContentEditable } = event.target;
+  if (isContentEditable || tagName === "TEXTAREA" || type === "text" || type === "search") return true;
   if (tagName === "INPUT" && type === "range") return /^(Arrow|Home|End|Page)/.test(event.key);
   return tagName === "SELECT" && event.key !== "?";
 }

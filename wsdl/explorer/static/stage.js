@@ -89,7 +89,9 @@ export class Stage {
   under() {
     if (!this.cursor || !this.ready) return null;
     const i = this.cursor.y * this.state.width + this.cursor.x;
-    const values = Object.fromEntries(Object.entries(this.ready.levels).map(([name, all]) => [name, levelValue(all[i])]));
+    const values = Object.fromEntries(
+      Object.entries(this.ready.levels).map(([name, all]) => [name, levelValue(all[i])]),
+    );
     return { ...this.cursor, values, painted: this.ready.mask ? this.ready.mask[i] === 1 : null };
   }
 
@@ -173,7 +175,10 @@ export class Stage {
       const truth = under && mask ? (under.painted ? "painted" : "real") : "";
       value.textContent = here || truth || iou;
       const over = name ? ` under the map ${name}` : mask ? " with its painted region" : "";
-      canvas.setAttribute("aria-label", `Picture ${this.state.place() + 1} of ${this.state.count}${over}. ${iou}`.trim());
+      canvas.setAttribute(
+        "aria-label",
+        `Picture ${this.state.place() + 1} of ${this.state.count}${over}. ${iou}`.trim(),
+      );
       canvas.dataset.panel = title;
     }
   }

@@ -145,7 +145,8 @@ export class State {
 
   orders() {
     const known = [["given", "as given"]];
-    if (Object.keys(this.data.scores).length) known.push(["score-down", "score, highest first"], ["score-up", "score, lowest first"]);
+    if (Object.keys(this.data.scores).length)
+      known.push(["score-down", "score, highest first"], ["score-up", "score, lowest first"]);
     if (this.hasMasks) known.push(["iou-down", "IoU, best first"], ["iou-up", "IoU, worst first"]);
     if (this.data.components.length) known.push(["component", "component"]);
     return known;

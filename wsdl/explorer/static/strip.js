@@ -8,7 +8,12 @@ export class Strip {
     this.state = state;
     this.urls = [];
     this.items = Array.from({ length: state.count }, (_, i) => this.makeItem(i));
-    this.root = element("div", { class: "wx-strip", role: "listbox", "aria-label": "All pictures", "aria-orientation": "horizontal" });
+    this.root = element("div", {
+      class: "wx-strip",
+      role: "listbox",
+      "aria-label": "All pictures",
+      "aria-orientation": "horizontal",
+    });
     this.arrange();
   }
 
@@ -16,7 +21,11 @@ export class Strip {
     const url = URL.createObjectURL(new Blob([bytesOf(this.state.data.pictures[i])]));
     this.urls.push(url);
     const image = element("img", { src: url, alt: "", loading: "lazy", draggable: "false" });
-    return element("button", { class: "wx-thumb", type: "button", role: "option", onclick: () => this.state.set("selected", i) }, image);
+    return element(
+      "button",
+      { class: "wx-thumb", type: "button", role: "option", onclick: () => this.state.set("selected", i) },
+      image,
+    );
   }
 
   arrange() {
