@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsdl.bench_explorer import find_chromium, opened
+from wsdl.bench_explorer import chromium, find_chromium, shown
 from wsdl.explorer import Explorer, explore
 from wsdl.metrics import upsample
 
@@ -39,27 +39,30 @@ def small(**more) -> Explorer:
     return explore(**{**arrays(), **more})
 
 
-def browser_page(explorer: Explorer, path, **options):
-    """The exported page of `explorer` in Chromium: a context manager. Skips where there is no browser."""
-    if find_chromium() is None:
-        pytest.skip("no Chromium here (Debian: apt-get install chromium); the explorer was not tried in a browser")
-    pytest.importorskip("playwright", reason="no playwright here (pip install playwright)")
-    return opened(explorer.to_html(path), **options)
-
-
 GIVEN = arrays()
 FULL = {name: np.array([upsample(m, (SIZE, SIZE)) for m in maps]) for name, maps in GIVEN["maps"].items()}
 ZOOM = 512 // SIZE  # canvas pixels of a picture pixel where there is one panel
 
 
 @contextmanager
-def watched(explorer: Explorer, path):
-    """As `browser_page`, and no script may fail meanwhile."""
+def browser():
+    """Headless Chromium; skips where there is none. One a test file: Playwright allows one at a time."""
+    if find_chromium() is None:
+        pytest.skip("no Chromium here (Debian: apt-get install chromium); the explorer was not tried in a browser")
+    pytest.importorskip("playwright", reason="no playwright here (pip install playwright)")
+    with chromium() as started:
+        yield started
+
+
+@contextmanager
+def watched(browser, explorer: Explorer, path, **options):
+    """The exported page of `explorer` in `browser`; no script may fail meanwhile."""
     errors = []
-    with browser_page(explorer, path) as page:
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        yield page
-        assert errors == []
+    page = shown(browser, explorer.to_html(path), **options)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    page.close()
+    assert errors == []
 
 
 def afresh(page):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from explored import arrays, browser_page, small
+from explored import arrays, browser, small, watched
 
 from wsdl.explorer import assets
 
@@ -39,8 +39,14 @@ DARK, LIGHT = "rgb(21, 23, 26)", "rgb(255, 255, 255)"
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    with browser_page(small(), tmp_path_factory.mktemp("access") / "page.html") as page:
+def chrome():
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def page(chrome, tmp_path_factory):
+    with watched(chrome, small(), tmp_path_factory.mktemp("access") / "page.html") as page:
         yield page
 
 
@@ -162,9 +168,9 @@ NOTEBOOK = """(source) => {
 }"""
 
 
-def test_as_a_widget_it_keeps_its_keys_talks_to_the_kernel_and_cleans_up(tmp_path):
+def test_as_a_widget_it_keeps_its_keys_talks_to_the_kernel_and_cleans_up(chrome, tmp_path):
     explorer = small()
-    with browser_page(explorer, tmp_path / "page.html", bypass_csp=True) as page:
+    with watched(chrome, explorer, tmp_path / "page.html", bypass_csp=True) as page:
         facts = page.text_content("#data")
         page.evaluate(NOTEBOOK, {"facts": facts, "script": assets.script("widget.js")})
         page.wait_for_selector("#cell [data-ready]")

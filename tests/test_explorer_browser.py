@@ -9,7 +9,7 @@ from explored import (
     ZOOM,
     afresh,
     at,
-    browser_page,
+    browser,
     choose,
     number,
     pixel,
@@ -33,8 +33,14 @@ NUMBERS = """(thresholds) => thresholds.map((threshold) => {
 
 
 @pytest.fixture(scope="module")
-def opened_once(tmp_path_factory):
-    with watched(small(), tmp_path_factory.mktemp("page") / "page.html") as page:
+def chrome():
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def opened_once(chrome, tmp_path_factory):
+    with watched(chrome, small(), tmp_path_factory.mktemp("page") / "page.html") as page:
         yield page
 
 
@@ -79,9 +85,9 @@ def test_the_blend_is_right_at_a_known_pixel(page, colours, grey):
             assert np.abs(pixel(page, x * ZOOM + 8, y * ZOOM + 8) - wanted).max() <= 1.5
 
 
-def test_a_faint_map_stays_faint(tmp_path):
+def test_a_faint_map_stays_faint(chrome, tmp_path):
     faint = {"A": GIVEN["maps"]["setup C"] * 0.1}
-    with browser_page(small(maps=faint, scores=None), tmp_path / "page.html") as page:
+    with watched(chrome, small(maps=faint, scores=None), tmp_path / "page.html") as page:
         slide(page, "opacity", 1)
         page.set_checked("[data-trait=truth]", False)
         assert pixels(page).max() <= np.frombuffer(encode.palettes()["magma"], np.uint8)[: 3 * 22].max()

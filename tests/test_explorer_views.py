@@ -2,15 +2,21 @@
 
 import numpy as np
 import pytest
-from explored import FULL, GIVEN, SIZE, afresh, browser_page, choose, pixel, slide, small, watched
+from explored import FULL, GIVEN, SIZE, afresh, browser, choose, pixel, slide, small, watched
 
 from wsdl.explorer import encode
 from wsdl.metrics import binary, iou
 
 
 @pytest.fixture(scope="module")
-def opened_once(tmp_path_factory):
-    with watched(small(), tmp_path_factory.mktemp("page") / "page.html") as page:
+def chrome():
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def opened_once(chrome, tmp_path_factory):
+    with watched(chrome, small(), tmp_path_factory.mktemp("page") / "page.html") as page:
         yield page
 
 
@@ -92,9 +98,9 @@ def test_the_colour_bar_is_true_and_has_ticks(page):
     assert knob["x"] + knob["width"] / 2 == pytest.approx(bar["x"] + bar["width"] / 2, abs=1)
 
 
-def test_without_masks_there_is_no_iou(tmp_path):
+def test_without_masks_there_is_no_iou(chrome, tmp_path):
     one = {"images": GIVEN["images"][:1], "maps": FULL["setup C"][:1], "masks": None, "scores": None}
     bare = small(**one, labels=None, components=None, names=None)
-    with browser_page(bare, tmp_path / "page.html") as page:
+    with watched(chrome, bare, tmp_path / "page.html") as page:
         assert page.locator("[data-number]").evaluate_all("all => all.map(n => n.dataset.number)") == ["area"]
         assert page.locator("[data-mode=maps], [data-trait=truth], .wx-strip").count() == 0

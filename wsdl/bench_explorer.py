@@ -55,13 +55,14 @@ def explorer(size: int = 256, steps: int = 100) -> pd.DataFrame:
     picture, map_ = example(size)
     thresholds = np.tile(np.linspace(0.3, 0.7, 41), -(-steps // 41))[:steps].round(3)
     plain = baseline(picture, map_, thresholds[: max(10, steps // 5)])
-    with tempfile.TemporaryDirectory() as folder, opened(page_of(picture, map_, Path(folder))) as page:
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        page = shown(browser, page_of(picture, map_, Path(folder)))
         warm = thresholds[::-1].tolist()
         page.evaluate(STEPS, warm)
         stepped = page.evaluate(STEPS, thresholds.tolist())
         page.evaluate(FRAME)
-        for _ in range(steps):
-            page.keyboard.press("ArrowRight" if _ % 2 else "ArrowLeft")
+        for step in range(steps):
+            page.keyboard.press("ArrowLeft" if step % 2 else "ArrowRight")
         frames = page.evaluate("frames_ms")
     if not all(step["changed"] for step in stepped[1:]):
         raise WsdlError("a step of the slider changed no pixel, so its time says nothing; choose a larger --size.")
@@ -112,8 +113,7 @@ def baseline(picture: np.ndarray, map_: np.ndarray, thresholds: np.ndarray) -> l
     times = []
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # ipywidgets prints control characters
         slider = FloatSlider(value=0.1, min=0, max=1, step=0.005)
-        shown = interactive(draw, threshold=slider)
-        shown.update()
+        interactive(draw, threshold=slider).update()
         for threshold in thresholds:
             began = time.perf_counter()
             slider.value = float(threshold)
@@ -124,7 +124,7 @@ def baseline(picture: np.ndarray, map_: np.ndarray, thresholds: np.ndarray) -> l
 def page_of(picture: np.ndarray, map_: np.ndarray, folder: Path) -> Path:
     from wsdl.explorer import explore
 
-    return explore(picture[None], map_[None], (map_[None] > 0.6)).to_html(folder / "page.html")
+    return explore(picture[None], map_[None], map_[None] > 0.6).to_html(folder / "page.html")
 
 
 def find_chromium() -> str | None:
@@ -133,21 +133,24 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def opened(path: Path, **options):
-    """A Playwright page that shows the explorer in `path`. WsdlError where there is no browser or no Playwright."""
-    browser_path = find_chromium()
-    if browser_path is None:
+def chromium():
+    """Headless Chromium, driven by Playwright. WsdlError where there is no browser or no Playwright."""
+    path = find_chromium()
+    if path is None:
         raise WsdlError("no Chromium is installed; on Debian and Ubuntu `apt-get install chromium` gives one.")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         raise WsdlError("Playwright is not installed; `pip install playwright` gives it.") from None
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        try:
-            page = browser.new_page(**options)
-            page.goto(path.resolve().as_uri())
-            page.wait_for_selector(".wsdl-explorer[data-ready]", state="attached")
-            yield page
-        finally:
-            browser.close()
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])  # as root it has no sandbox
+        yield browser
+        browser.close()
+
+
+def shown(browser, path: Path, **options):
+    """A page of `browser` that shows the explorer in `path`, all decoded. options: those of Playwright's new_page."""
+    page = browser.new_page(**options)
+    page.goto(path.resolve().as_uri())
+    page.wait_for_selector(".wsdl-explorer[data-ready]", state="attached")
+    return page
