@@ -36,6 +36,7 @@ WRONG = {
     "pictures of two sizes": ({"images": [IMAGES[0], IMAGES[1][:9]]}, "images cannot be made one array"),
     "no picture": ({"images": IMAGES[:0]}, "images holds no picture"),
     "no map": ({"maps": {}}, "maps holds no map"),
+    "a map without a name": ({"maps": {"": FINE}}, "maps holds no map, or one without a name"),
     "too few maps": ({"maps": {"A": FINE[:3]}}, "map 'A' must be float [n, h, w] with n = 4"),
     "a flat map": ({"maps": FINE[0]}, "map 'map' must be float [n, h, w]"),
     "logits": ({"maps": {"A": FINE * 9 - 3}}, "map 'A' runs from -3 to 6, but a map lies in [0, 1]"),

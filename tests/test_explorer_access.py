@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from explored import arrays, browser, small, watched
+from explored import afresh, arrays, browser, small, watched
 
 from wsdl.explorer import assets
 
@@ -85,7 +85,7 @@ def test_theme_follows_the_system_and_then_jupyterlab(page):
 
 
 def test_tab_reaches_everything_in_reading_order_with_a_visible_focus(page):
-    page.evaluate("document.activeElement.blur()")
+    afresh(page)
     where = """() => {
       const e = document.activeElement;
       const style = getComputedStyle(e);

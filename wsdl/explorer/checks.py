@@ -51,8 +51,8 @@ def _images(images) -> np.ndarray:
 
 def _by_name(maps) -> dict:
     maps = maps if isinstance(maps, dict) else {"map": maps}
-    if not maps:
-        raise WsdlError("maps holds no map; give at least one, such as {'setup A': array [n, h, w]}.")
+    if not maps or not all(map(str, maps)):
+        raise WsdlError("maps holds no map, or one without a name; give some, such as {'setup A': array [n, h, w]}.")
     return maps
 
 

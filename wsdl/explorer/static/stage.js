@@ -27,10 +27,14 @@ export class Stage {
     return [{ name }];
   }
 
+  // Panels are made anew only where their number or kind changes: another map alone leaves no blank moment.
   layout() {
     const wanted = this.wanted();
-    const same = (spec, i) => ["name", "mask"].every((key) => this.panels[i][key] === spec[key]);
-    if (this.panels?.length === wanted.length && wanted.every(same)) return;
+    const alike = (spec, i) => !spec.name === !this.panels[i].name && spec.mask === this.panels[i].mask;
+    if (this.panels?.length === wanted.length && wanted.every(alike)) {
+      wanted.forEach((spec, i) => this.rename(this.panels[i], spec));
+      return;
+    }
     const scale = enlargement(this.state.width, this.state.height, wanted.length);
     if (scale !== this.scale) this.prepared.clear();
     this.scale = scale;
@@ -41,6 +45,12 @@ export class Stage {
     this.root.style.setProperty("--tracks", TRACKS[wanted.length] ?? "repeat(3, minmax(0, 1fr))");
   }
 
+  rename(panel, spec) {
+    if (panel.name === spec.name) return;
+    panel.name = panel.title = panel.heading.textContent = spec.name;
+    this.ready = null; // its levels are still to be decoded
+  }
+
   makePanel(spec) {
     const canvas = element("canvas", { role: "img" });
     const cursor = element("div", { class: "wx-cursor", hidden: true });
@@ -48,13 +58,17 @@ export class Stage {
     const frame = element("div", { class: "wx-frame" }, canvas, line, cursor);
     const title = spec.name ?? (spec.mask ? "true mask" : "picture");
     const value = element("span", { class: "wx-value" });
-    const caption = element("figcaption", {}, element("span", { class: "wx-title" }, title), value);
+    const heading = element("span", { class: "wx-title" }, title);
+    const caption = element("figcaption", {}, heading, value);
     const figure = element("figure", { class: "wx-panel" }, frame, caption);
     frame.addEventListener("pointermove", (event) => this.pointed(event, canvas));
-    frame.addEventListener("pointerdown", (event) => this.pointed(event, canvas));
+    frame.addEventListener("pointerdown", (event) => {
+      if (this.wiping()) frame.setPointerCapture(event.pointerId); // the wipe follows beyond the edge
+      this.pointed(event, canvas);
+    });
     frame.addEventListener("pointerleave", () => this.moveCursor(null));
     const panel = new Panel(canvas, this.state.width, this.state.height, this.scale);
-    return { ...spec, title, panel, canvas, cursor, line, value, figure };
+    return { ...spec, title, heading, panel, canvas, cursor, line, value, figure };
   }
 
   pointed(event, canvas) {
