@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "Dataset": "wsdl.data.layout",
     "evaluate": "wsdl.evaluate",
+    "explore": "wsdl.explorer",
     "localize": "wsdl.localizer",
     "metrics": "wsdl.metrics",
     "plots": "wsdl.plots",

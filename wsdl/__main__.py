@@ -189,6 +189,17 @@ for method in METHODS:
     bench.command(method)(bench_detector)
 
 
+@bench.command("explorer")
+def bench_explorer(
+    size: Annotated[int, typer.Option(help="Side of the picture in pixels.")] = 256,
+    steps: Annotated[int, typer.Option(help="Steps of the slider to measure.")] = 100,
+):
+    """A step of the explorer's slider in headless Chromium against interactive matplotlib."""
+    from wsdl.bench_explorer import explorer
+
+    print(explorer(size, steps).to_string(index=False))
+
+
 for group, name in (
     (data, "data"),
     (faces, "faces"),

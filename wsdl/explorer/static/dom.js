@@ -1,0 +1,32 @@
+// Elements in one call, and numbers as text.
+
+// element("button", { class: "wx-key", "aria-label": "Next", onclick: f }, "text", child)
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value != null) made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child != null && child !== false));
+  return made;
+}
+
+let made = 0;
+export function freshId(what) {
+  return `wx-${what}-${++made}`;
+}
+
+export function percent(share) {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+// Thresholds and opacities: two decimals, three where they are needed.
+export function short(value) {
+  return Math.abs(value * 100 - Math.round(value * 100)) < 1e-6 ? value.toFixed(2) : value.toFixed(3);
+}
+
+// The middle of the interval that a level stands for, as value_of in encode.py.
+export function levelValue(level) {
+  return Math.max(level - 0.5, 0) / 200;
+}

@@ -1,0 +1,97 @@
+// An explorer in an element: what changes when a choice changes.
+
+import { element } from "./dom.js";
+import { State } from "./state.js";
+import { Stage } from "./stage.js";
+import { Strip } from "./strip.js";
+import { Controls } from "./controls.js";
+import { helpDialog, listenToKeys } from "./help.js";
+
+const CHOICES = ["selected", "threshold", "map", "opacity", "colours", "grey", "truth", "mode", "order"];
+const REST = 400; // ms after which a moved threshold reorders pictures that are sorted by IoU
+
+// `model` has get, set, save_changes, on and off, as anywidget's; `keys` is where keys are listened to.
+export function mount({ model, el, keys = el }) {
+  const state = new State(model);
+  const stage = new Stage(state, () => {
+    stage.caption();
+    controls.point();
+  });
+  const help = helpDialog();
+  const controls = new Controls(state, stage, help);
+  const strip = new Strip(state);
+  const main = element("div", { class: "wx-main" }, stage.root, controls.scale, state.count > 1 && strip.root);
+  const body = element("div", { class: "wx-body" }, controls.head, main, controls.side);
+  const root = element("div", { class: "wsdl-explorer", "data-lm-suppress-shortcuts": "true" }, body, help);
+  el.append(root);
+
+  const write = () => {
+    controls.refresh();
+    stage.caption();
+  };
+  const draw = () => {
+    stage.draw();
+    write();
+  };
+  const load = async () => {
+    write();
+    if (!(await stage.load())) return;
+    controls.colour();
+    write();
+    controls.point();
+  };
+  const sort = async () => {
+    await state.sort();
+    strip.arrange();
+    write();
+  };
+  const count = async () => {
+    await state.countAll(state.get("map"));
+    write();
+  };
+  let resting;
+  const sortWhenResting = () => {
+    clearTimeout(resting);
+    if (state.get("order").startsWith("iou")) resting = setTimeout(sort, REST);
+  };
+  const recolour = () => {
+    stage.recolour();
+    controls.colour();
+    draw();
+  };
+  const changes = {
+    selected: () => {
+      strip.mark();
+      return load();
+    },
+    threshold: () => {
+      stage.drawOutlines();
+      write();
+      sortWhenResting();
+    },
+    map: () => Promise.all([load(), state.get("order") === "given" ? null : sort(), count()]),
+    mode: load,
+    order: sort,
+    opacity: recolour,
+    colours: recolour,
+    grey: draw,
+    truth: draw,
+  };
+  for (const name of CHOICES) model.on(`change:${name}`, changes[name]);
+  const deaf = listenToKeys(keys, { state, stage, controls, help });
+  const stop = (event) => event.stopPropagation();
+  if (keys === el) for (const kind of ["keydown", "keyup"]) el.addEventListener(kind, stop);
+
+  // Afterwards everything is there: a test waits for data-ready.
+  load()
+    .then(sort)
+    .then(count)
+    .then(() => root.setAttribute("data-ready", ""));
+
+  return () => {
+    for (const name of CHOICES) model.off(`change:${name}`, changes[name]);
+    deaf();
+    strip.close();
+    root.remove();
+  };
+}
