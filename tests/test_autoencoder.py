@@ -76,7 +76,8 @@ def test_the_sheet_shows_faces_above_their_round_trips(run, faces):
     first = sheet[: 32 * scale : scale, : 32 * scale : scale]
     assert np.array_equal(first, valid[0])
     below = sheet[32 * scale + 6 :: scale, : 32 * scale : scale][:32]
-    assert 0 < np.abs(below.astype(float) - valid[0]).mean() < 40
+    errors = [np.abs(below.astype(float) - face).mean() for face in valid]
+    assert 0 < errors[0] == min(errors)  # its own face, but not exactly
 
 
 def test_kl_is_that_of_diffusers():
