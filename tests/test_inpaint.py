@@ -189,7 +189,7 @@ def test_fillings_differ_as_the_truth_does_unless_the_posterior_collapses(guarde
     with torch.no_grad():
         fillings = network.paint(known.repeat(8, 1, 1, 1), hole.repeat(8, 1, 1, 1), list(range(64)))
     brightness = fillings[..., 5:11, 5:11].mean(dim=(1, 2, 3))
-    assert (brightness.std() > 0.15) == guarded
+    assert (brightness.std() > 0.4) == guarded
 
 
 # --- the critic, and the numbers of a check ----------------------------------------------------------------------
