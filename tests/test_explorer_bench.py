@@ -23,8 +23,8 @@ def test_ratios_are_to_the_baseline():
 
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium here; the benchmark of the explorer was not run")
 def test_it_prints_every_way():
-    printed = CliRunner().invoke(app, ["bench", "explorer", "--size", "64", "--steps", "4"], catch_exceptions=False)
+    printed = CliRunner().invoke(app, ["bench", "explorer", "--size", "64", "--steps", "10"], catch_exceptions=False)
     assert printed.exit_code == 0
     lines = printed.stdout.splitlines()
-    assert lines[0].split() == ["loop", "median", "ms", "p95", "ms", "times", "faster"]
+    assert lines[0].split() == ["loop", "median", "ms", "p95", "ms", "least", "ms", "times", "faster"]
     assert [line.split(",")[0].strip() for line in lines[1:]] == ["interactive + matplotlib", "explorer", "explorer"]
