@@ -48,7 +48,7 @@ def test_full_is_the_paper(tmp_path):
 )
 def test_full_trains_each_method_as_the_paper_does(method, setup, epochs, batch, rate):
     settings = load_profile("full").training(method)
-    assert settings.input_size == 299
+    assert (settings.input_size, settings.ema_decay) == (299, 0.0)
     assert settings.amounts(setup) == (epochs * 500 * batch, batch, rate)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
 from wsdl.data.layout import Dataset
 from wsdl.detectors import load_detector
@@ -77,6 +78,15 @@ def test_training_keeps_the_memory_of_freed_tensors(dataset, tmp_path, monkeypat
     monkeypatch.setattr("wsdl.fit.keep_memory", lambda: asked.append(True))
     train("patches", "a", dataset, tmp_path / "run", seed=0, settings=replace(TINY, images=8))
     assert asked
+
+
+def test_kept_is_the_average_of_the_weights_where_the_profile_wants_one(dataset, tmp_path):
+    for name, decay in (("last", 0.0), ("average", 0.9)):
+        train("patches", "c", dataset, tmp_path / name, seed=0, settings=replace(TINY, images_c=32, ema_decay=decay))
+    raw, kept = (load_file(tmp_path / name / "model.safetensors") for name in ("last", "average"))
+    trained = torch.load(tmp_path / "average" / "trainer.pt", weights_only=True)["model"]
+    assert all(torch.equal(trained[name], raw[name]) for name in raw)  # the training itself is the same
+    assert not torch.equal(kept["head.weight"], raw["head.weight"])
 
 
 @pytest.mark.parametrize(("setup", "small"), [("b", True), ("c", False)])

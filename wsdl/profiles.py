@@ -66,6 +66,7 @@ class Training:
     rate: float = 1e-3  # Adam, setups A and B
     rate_c: float = 1e-3  # setup C
     check_every: int = 1_000  # pictures between validations
+    ema_decay: float = 0.0  # of the moving average of the weights that is judged and kept; 0: the last weights
     start: str = "scratch"  # or xavier (setups A and B), imagenet (where its weights are here), or a file of weights
 
     def amounts(self, setup: str) -> tuple[int, int, float]:
@@ -75,7 +76,9 @@ class Training:
 
 @dataclass(frozen=True)
 class Patches(Training):
-    """The small one."""
+    """The small one. After a few thousand pictures its weights still swing from check to check; their average less."""
+
+    ema_decay: float = 0.995
 
 
 # A picture costs the whole Xception 3 times what it costs Patches. Two cores get fewer pictures, not smaller ones:
@@ -144,6 +147,7 @@ FULL = {
         "batch": 64,
         "batch_c": 16,
         "check_every": 32_000,
+        "ema_decay": 0.0,
         "start": "xavier",
     },
     "grad_cam": {"input_size": 299, "images": 1_600_000, "images_c": 400_000, "batch": 32, "check_every": 16_000},

@@ -107,6 +107,7 @@ def train(method: str, setup: str, data: Path, out: Path, seed: int, settings: T
         batch=batch,
         rate=rate,
         check_every=settings.check_every,
+        ema_decay=settings.ema_decay or None,
         what=f"training {method} {setup}",
     )
     run.report("done")
