@@ -245,3 +245,14 @@ def test_committed_lesson_has_the_skeleton(lesson):
     assert code[-1].startswith(f'study.finish("{lesson.stem}"')
     lengths = sorted(len(source.splitlines()) for source in code)
     assert lengths[len(lengths) // 2] <= 8
+
+
+def test_refresh_takes_the_profile_of_the_study_it_starts_from(tmp_path, monkeypatch):
+    lessons, study = tmp_path / "lessons", tmp_path / "study"
+    lessons.mkdir()
+    write_json(study / "profile.json", {"name": "mine"})
+    toy = make(lessons / "99_toy.ipynb", "import json\njson.load(open(profile))['name']")
+    toy.write_text(toy.read_text().replace("out: str = ''", "out: str = ''\\nprofile: str = 'quick'\\nsource: str = ''"))
+    monkeypatch.setattr(notebooks, "LESSONS", lessons)
+    notebooks.refresh(study=study)
+    assert nbformat.read(toy, 4).cells[-1].outputs[0].data["text/plain"] == "'mine'"

@@ -175,8 +175,8 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
 def refresh(profile: str = "quick", source: str = "studio", study: Path | None = None) -> None:
     """Run the series and write the tidy results over the committed notebooks.
 
-    profile: `quick`, `full` or a JSON file. study: a finished study of that profile to start from, so that nothing is
-    trained again. Unless every lesson succeeds, none is written.
+    profile: `quick`, `full` or a JSON file. study: a finished study to start from, so that nothing is trained again; its
+    own profile is taken, methods and all. Unless every lesson succeeds, none is written.
     """
     if Path(profile).is_file():
         profile = str(Path(profile).resolve())
@@ -186,6 +186,7 @@ def refresh(profile: str = "quick", source: str = "studio", study: Path | None =
         shutil.copytree(LESSONS, copies)
         if study:
             shutil.copytree(study, Path(scratch, "out"))
+            profile = "../out/profile.json" if Path(study, "profile.json").exists() else profile
         for lesson in lessons():
             say(f"running {lesson.name}")
             parameters = {"out": "../out", "profile": profile, "source": source}

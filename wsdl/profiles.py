@@ -82,24 +82,22 @@ class Patches(Training):
 
 
 # A picture costs the whole Xception 3 times what it costs Patches. Two cores get fewer pictures, not smaller ones:
-# the traces of a generator are fine, and shrinking wipes them out.
+# the traces of a generator are fine, and shrinking wipes them out. From scratch, small batches and a large rate.
 @dataclass(frozen=True)
 class GradCam(Training):
-    images: int = 2_000
-    images_c: int = 3_000
-    batch: int = 16
-    batch_c: int = 16
+    images: int = 3_000
+    images_c: int = 4_000
+    batch_c: int = 8
+    ema_decay: float = 0.98
     start: str = "imagenet"
 
 
 @dataclass(frozen=True)
 class Attention(Training):
-    images: int = 2_000
-    images_c: int = 3_000
-    batch: int = 16
-    batch_c: int = 16
-    rate: float = 1e-4
-    rate_c: float = 3e-4
+    images: int = 3_000
+    images_c: int = 4_000
+    batch_c: int = 8
+    ema_decay: float = 0.98
     start: str = "imagenet"  # the paper: the weights of FFD, which saw the masks of other fakes; name their file here
 
 
@@ -150,8 +148,26 @@ FULL = {
         "ema_decay": 0.0,
         "start": "xavier",
     },
-    "grad_cam": {"input_size": 299, "images": 1_600_000, "images_c": 400_000, "batch": 32, "check_every": 16_000},
-    "attention": {"input_size": 299, "images": 120_000, "images_c": 120_000, "check_every": 8_000},
+    "grad_cam": {
+        "input_size": 299,
+        "images": 1_600_000,
+        "images_c": 400_000,
+        "batch": 32,
+        "batch_c": 16,
+        "check_every": 16_000,
+        "ema_decay": 0.0,
+    },
+    "attention": {
+        "input_size": 299,
+        "images": 120_000,
+        "images_c": 120_000,
+        "batch": 16,
+        "batch_c": 16,
+        "rate": 1e-4,
+        "rate_c": 3e-4,
+        "check_every": 8_000,
+        "ema_decay": 0.0,
+    },
 }
 PRESETS = {"quick": {}, "full": FULL}
 
