@@ -180,7 +180,8 @@ def build(base, changes: dict, where: str):
 
 def same_type(old, value, where: str, key: str):
     """`value` if it is of the type of `old` (an int may stand for a float, a list for a tuple)."""
-    if isinstance(old, tuple) and isinstance(value, list | tuple) and all(type(v) is type(old[0]) for v in value):
+    kind = type(old[0]) if isinstance(old, tuple) and old else str
+    if isinstance(old, tuple) and isinstance(value, list | tuple) and all(type(v) is kind for v in value):
         return tuple(value)
     if isinstance(old, float) and type(value) is int:
         return float(value)

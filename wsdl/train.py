@@ -66,9 +66,14 @@ def draw(data: Examples, size: int, seed: int, step: int) -> Batch:
     return data.batch(rng.permutation(chosen), rng.random(size) < 0.5)
 
 
-def train(method: str, setup: str, data: Path, out: Path, seed: int, settings: Training) -> None:
-    """Train one detector, or go on with it; `out` becomes a run folder with the best model (paper, section 4)."""
-    dataset = Dataset(data)
+def train(
+    method: str, setup: str, data: Path, out: Path, seed: int, settings: Training, generators: tuple[str, ...] = ()
+) -> None:
+    """Train one detector, or go on with it; `out` becomes a run folder with the best model (paper, section 4).
+
+    generators: whose partial fakes setups B and C see; (): all that there are.
+    """
+    dataset = Dataset(data, generators)
     training, validation = (examples(dataset, setup, split) for split in ("train", "valid"))
     images, batch, rate = settings.amounts(setup)
     torch.manual_seed(seed)
