@@ -293,9 +293,7 @@ def test_wrong_files_are_one_sentence(tmp_path, content, message):
 
 
 def test_wrong_words_are_one_sentence(tmp_path):
-    with pytest.raises(
-        WsdlError, match="table3: no such grid; choose table2, cross-source, cross-generator, or a JSON or TOML file"
-    ):
+    with pytest.raises(WsdlError, match="table3: no such grid; choose table2, cross-source, cross-generator, or"):
         make("table3", tmp_path)
     with pytest.raises(WsdlError, match="holds no grid; begin one with"):
         status(tmp_path)
