@@ -92,6 +92,14 @@ def audit(
     print(run_audit(folder, kind=kind, seed=seed).to_string(index=False))
 
 
+@data.command()
+def judge(folder: Folder):
+    """Are its partial fakes too easy? Sharpness of the paint, and its distance from real regions: a row a generator."""
+    from wsdl.judge import judge as run_judge
+
+    print(run_judge(folder).to_csv(index=False, float_format="%.4g"), end="")
+
+
 @make.command("p2")
 def generate_p2(
     weights: Weights,
@@ -168,10 +176,20 @@ def evaluate(
     preset: Annotated[str, typer.Option(help="dolos (the paper), pooled, benco, trufor, free, or all.")] = "dolos",
     forensics: Annotated[bool, typer.Option("--forensics", help="Also methods that need no training.")] = False,
     generators: Generators = "",
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="After JPEG, resizing, blur, noise instead.")
+    ] = False,
 ):
-    """Score a run, with controls and intervals -> RUN/metrics.json and a table; all: RUN/definitions.json."""
+    """Score a run, with controls and intervals -> RUN/metrics.json and a table; all: RUN/definitions.json.
+
+    --robustness: -> RUN/robustness.json and RUN/robustness.png.
+    """
     from wsdl.definitions import table_of
 
+    if robustness:
+        from wsdl.robustness import show
+
+        return print(show(run, data, names(generators)).to_csv(index=False), end="")
     print(table_of(run, data, preset, forensics, names(generators)).to_csv(index=False), end="")
 
 

@@ -67,6 +67,7 @@ class Training:
     rate_c: float = 1e-3  # setup C
     check_every: int = 1_000  # pictures between validations
     ema_decay: float = 0.0  # of the moving average of the weights that is judged and kept; 0: the last weights
+    augment: float = 0.0  # part of the pictures that are treated before they are seen (`wsdl.treatments`)
     start: str = "scratch"  # or xavier (setups A and B), imagenet (where its weights are here), or a file of weights
 
     def amounts(self, setup: str) -> tuple[int, int, float]:

@@ -38,11 +38,11 @@ def _heat(ax, rows: pd.DataFrame, lines: list[str], heads: list[str], score: str
         i, j = lines.index(row["trained_on"]), heads.index(row["tested_on"])
         value, low, high = (100 * row[score + part] for part in ("", "_low", "_high"))
         values[i, j] = value
-        colour = "white" if value < 60 else "#222222"  # viridis gets light towards its upper end
+        colour = "white" if value < 52 else "#222222"  # viridis gets light towards its upper end
         ax.text(j, i - 0.12, f"{value:.1f}", ha="center", va="center", color=colour, fontweight="bold")
         ax.text(j, i + 0.24, f"{low:.0f} to {high:.0f}", ha="center", va="center", color=colour, fontsize=11)
         if row["trained_on"] == row["tested_on"]:
-            ax.add_patch(Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor=colour, linewidth=2))
+            ax.add_patch(Rectangle((j - 0.46, i - 0.44), 0.92, 0.86, fill=False, edgecolor=colour, linewidth=2))
     shown = ax.imshow(values, cmap=MATRIX_COLOURS, vmin=0, vmax=100, aspect="auto")
     ax.set_xticks(range(len(heads)), [_short(name) for name in heads])
     ax.set_yticks(range(len(lines)), [_short(name) for name in lines])
