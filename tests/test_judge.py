@@ -14,7 +14,7 @@ from torchmetrics.image.fid import _compute_fid
 from wsdl.data.layout import Dataset, write_manifest
 from wsdl.data.pictures import read_picture, write_picture
 from wsdl.files import WsdlError, sha256
-from wsdl.judge import COLUMNS, Features, frechet, gaussians, inner, judge, sharpness
+from wsdl.judge import COLUMNS, Features, frechet, gaussians, inner, judge, sharpness, spectrum
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (32, 32, 3), dtype=np.uint8)
@@ -79,6 +79,15 @@ def test_features_see_what_is_inside_the_mask_and_nothing_outside():
     assert first.shape == (1, 112)
     assert np.abs(network.inside(NOISE[None], ~mask) - first).max() > 0.01
     np.testing.assert_array_equal(Features().inside(NOISE[None], mask), first)  # the same network every time
+
+
+def test_the_spectrum_of_a_pattern_has_its_peak_where_the_pattern_repeats():
+    picture, mask = np.full((1, 32, 32, 3), 100, np.uint8), np.ones((1, 32, 32), np.uint8)
+    picture[:, :, ::4] += 6  # a line every 4 pixels: 8 times across
+    power = spectrum(picture, mask)
+    peaks = {tuple(at) for at in np.argwhere(power > 0.3 * power.max())}
+    assert {(16, 16 - 8), (16, 16 + 8)} <= peaks
+    assert power.sum() / 32**2 == pytest.approx(31.6, rel=0.2)  # Parseval: the mean square of what was taken away
 
 
 @pytest.fixture(scope="module")

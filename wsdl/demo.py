@@ -72,15 +72,16 @@ def one_of_each(fakes: pd.DataFrame) -> pd.DataFrame:
     return fakes.sort_values("path").drop_duplicates("source_id").drop_duplicates("component")
 
 
-def run_lessons(study: Study, profile: str) -> bool:
+def run_lessons(study: Study, profile: str, long: bool = False) -> bool:
     """Run every notebook of the series in `study`, a failed one never stopping the others; did all succeed?
 
-    A lesson that succeeded is not run again while its text, its parameters and the study's results are the same.
+    long: also those that train detectors of their own. A lesson that succeeded is not run again while its text, its
+    parameters and the study's results are the same.
     """
     fine = True
     parameters = {"out": str(study.out), "profile": profile, "source": study.source, "images": study.images,
                   "masks": study.masks, "seed": study.seed}  # fmt: skip
-    for lesson in notebooks.lessons():
+    for lesson in notebooks.lessons(long):
         made_of = {"lesson": sha256(lesson), "results": results_of(study)}
         status = study.out / "lessons" / f"{lesson.stem}.run.json"
         old = read_json(status) if status.exists() else {}

@@ -1,4 +1,4 @@
-"""Figures of what carries over: trained here and tested there, and pictures that were treated badly."""
+"""Figures of what carries over: trained here and tested there, pictures that were treated badly, and who painted."""
 
 import textwrap
 
@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from wsdl.plots.style import PALETTE, figure, styled
+from wsdl.plots.faces import tinted
+from wsdl.plots.style import DIFFERENCE_COLOURS, PALETTE, bare, figure, outline, styled
 
 MATRIX_COLOURS = "viridis"  # not those of maps
 HEADS = {"iou": "IoU", "pbca": "PBCA", "ap": "AP"}
@@ -82,4 +83,38 @@ def robustness(tables: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
     np.ravel(axes)[0].set_ylabel(HEADS[score])
     handles, names = np.ravel(axes)[0].get_legend_handles_labels()
     chart.legend(handles, names, loc="outside upper left", ncols=len(names))
+    return chart
+
+
+@styled
+def painters(
+    real: np.ndarray,  # uint8 [S, S, 3]
+    mask: np.ndarray,  # [S, S], 1 = painted
+    fakes: dict[str, np.ndarray],  # generator -> uint8 [S, S, 3]
+    spectra: dict[str, np.ndarray],  # "real" and each generator -> [S, S], from `wsdl.judge.spectrum`
+    gain: int = 16,
+) -> Figure:
+    """One face and one mask, a column a generator: picture, noise residual (amplified), spectrum of many residuals.
+
+    The first column is the untouched face; below it, under its own spectrum, nothing was painted. All residuals share
+    one scale, and so do all spectra.
+    """
+    from wsdl.forensics import taken_away  # brings torch
+
+    pictures = {"real": real, **fakes}
+    chart, axes = figure(3, len(pictures), (1.9 * len(pictures) + 1.2, 6.2), "compressed", squeeze=False)
+    logs = {name: np.log10(spectra[name] + 1e-3) for name in pictures}
+    least, most = min(log.min() for log in logs.values()), max(log.max() for log in logs.values())
+    for column, (name, picture) in zip(axes.T, pictures.items(), strict=True):
+        column[0].imshow(tinted(picture, mask) if name == "real" else picture)
+        residual = taken_away(picture.astype(np.float32).mean(axis=2))
+        column[1].imshow(128 + gain * residual, cmap="gray", vmin=0, vmax=255)
+        outline(column[1], mask)
+        shown = column[2].imshow(logs[name], cmap=DIFFERENCE_COLOURS, vmin=max(least, most - 4), vmax=most)
+        for ax in column:
+            bare(ax)
+        column[0].set_title(_short(name))
+    for ax, name in zip(axes[:, 0], ("picture", f"residual, {gain} x", "spectrum"), strict=True):
+        ax.set_ylabel(name)
+    chart.colorbar(shown, ax=axes[2], label="log10 of power", shrink=0.9).outline.set_visible(False)
     return chart
