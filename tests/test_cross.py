@@ -5,11 +5,14 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import declare_cc0
 from PIL import Image
 from test_commands import run as command
 from test_grid import TINY
 
 from wsdl import plots
+from wsdl.bundle import unpack
+from wsdl.bundle.pack import pack
 from wsdl.cells import GENERATORS, Cell, cross_generator, cross_source, named
 from wsdl.cross import COLUMNS, OTHERS, draw, matrix
 from wsdl.data.layout import Dataset, write_manifest
@@ -18,6 +21,7 @@ from wsdl.data.pictures import read_picture, write_picture
 from wsdl.evaluate import read_json
 from wsdl.files import WsdlError, sha256, write_json
 from wsdl.grid import collect, load, make, record, run_cell, state, status, what_is_missing
+from wsdl.profiles import Fakes, Profile
 from wsdl.slots import run as run_all
 from wsdl.study import Study
 from wsdl.table import table
@@ -201,3 +205,21 @@ def test_the_figure_writes_every_mean_and_interval(tmp_path):
     words = [text.get_text() for text in plots.matrix({"setup c": rows}).axes[0].texts]
     assert words == ["91.3", "81 to 96", "40.2", "30 to 45"]
     assert draw(pd.concat([rows, pd.DataFrame([numbers("", "s/x", 0.2, "control: x", "")])]), tmp_path).exists()
+
+
+def test_the_bundle_carries_fakes_of_other_generators_and_a_study_passes_them_over(both, p2, tmp_path, monkeypatch):
+    """Their weights are not in the archive, so nothing is asked of them; `Dataset` lists all, lessons 01 to 06 not."""
+    free = declare_cc0(shutil.copytree(both, tmp_path / "free"))
+    write_json(free / "fake/lama/recipe.json", {"generator": "lama", "weights": "f" * 64})
+    pack("studio", free, p2, tmp_path / "assets/studio.zip")
+    monkeypatch.setattr(unpack, "ASSETS", tmp_path / "assets")
+    monkeypatch.setenv("WSDL_CACHE", str(tmp_path / "cache"))
+    study = Study(tmp_path / "out", Profile(size=32, fakes=Fakes(full=8, partial=16)), "studio")
+    assert set(study.fakes().select(kind="partial").generator) == {"repaint-p2"}
+    whole = Dataset(study.out / "data")
+    assert whole.generators == ("lama", "repaint-p2")
+    for name in whole.select(generator="lama").path:
+        np.testing.assert_array_equal(read_picture(whole.folder / name), read_picture(both / name))
+    write_json(free / "fake/repaint-p2/recipe.json", {"generator": "repaint-p2", "weights": "f" * 64})
+    with pytest.raises(WsdlError, match="these fakes were made with weights of sha256 ffff"):
+        pack("studio", free, p2, tmp_path / "again.zip")

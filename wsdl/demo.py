@@ -54,7 +54,7 @@ def absolute(path: str) -> str:
 
 def draw_figures(study: Study) -> None:
     """The figures of the report: the faces, and for each method its maps beside the masks and how training went."""
-    dataset = study.faces()
+    dataset = study.fakes()
     real = dataset.select(kind="real").sort_values("source_id").index[:SHOWN]
     plots.save(plots.grid(dataset.images[real], scale=1), study.out / "figures" / "faces.jpg")
     chosen = one_of_each(dataset.select(kind="partial", split="test"))
