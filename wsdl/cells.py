@@ -9,10 +9,10 @@ from wsdl.profiles import METHODS, build
 
 SETUPS = tuple("abc")
 RENDERED = "snapshot", "studio"  # the sources of `cross-source`: everyday pictures, and studio portraits
-REPAINT = "repaint-p2"  # whose partial fakes a detector meets unless a cell names others
+REPAINT = ("repaint-p2",)  # whose partial fakes a detector meets unless others are named: a study makes them itself
 # All paint into the same masks. Of Repaint-LDM the variant whose known pixels are pasted back: the decoder's traces
 # all over the picture would be found without looking at the paint.
-GENERATORS = REPAINT, "repaint-ldm-clean", "lama", "pluralistic"
+GENERATORS = *REPAINT, "repaint-ldm-clean", "lama", "pluralistic"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Cell:
     @property
     def own(self) -> tuple[str, ...]:
         """The generators whose partial fakes it is tested on at home; in setup a it trains on none of them."""
-        return self.generators or (REPAINT,)
+        return self.generators or REPAINT
 
     def needs(self) -> dict[str, tuple[str, ...]]:
         """What must be there before it can run: source -> generators."""
@@ -43,7 +43,7 @@ class Cell:
 def place(test: str) -> tuple[str, str]:
     """Source and generator of one of a cell's tests: "studio/lama", or "studio" for its fakes by REPAINT."""
     source, _, generator = test.partition("/")
-    return source, generator or REPAINT
+    return source, generator or REPAINT[0]
 
 
 def table2(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Cell]:

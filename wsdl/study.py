@@ -8,12 +8,12 @@ OUT/data the dataset · OUT/p2 the generator's run · OUT/runs/NAME a detector's
 from dataclasses import replace
 from pathlib import Path
 
+from wsdl.cells import REPAINT
 from wsdl.data.layout import Dataset
 from wsdl.files import WsdlError, write_json
 from wsdl.profiles import Fakes, Profile, load_profile
 
 BUNDLED = "studio", "snapshot"  # rendered portraits that came with wsdl, with fakes and a generator
-REPAINT = ("repaint-p2",)  # whose partial fakes a study makes itself and looks at, unless others are named
 SOURCES = (*BUNDLED, "photos", "made-up")  # made-up: drawings, for tests
 
 
