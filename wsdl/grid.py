@@ -183,14 +183,14 @@ def collect(out: Path) -> pd.DataFrame:
 
     A row for each source, method and setup with its seeds taken together, numbers in [0, 1]; then the controls once.
     `missing` names the seeds that are not done; where none is, the numbers are empty. WsdlError where nothing is done.
-    Where cells have further tests, the columns are those of `wsdl.cross`.
+    Where cells name generators or further tests, the columns are those of `wsdl.cross`.
     """
     from wsdl.cross import rows
 
     grid = load(out)
     if not any(is_finished(grid, cell) for cell in grid.cells):
         raise WsdlError(f"{out}: no run of this grid is done yet; see `python -m wsdl grid status`.")
-    result = at_home(grid) if not any(cell.tests for cell in grid.cells) else rows(grid)
+    result = rows(grid) if any(cell.tests or cell.generators for cell in grid.cells) else at_home(grid)
     with atomic(grid.out / "results.csv") as temporary:
         result.to_csv(temporary, index=False, lineterminator="\n")
     return result

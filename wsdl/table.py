@@ -59,9 +59,15 @@ def row_of(seeds: dict[int, Path], config: dict) -> dict:
     alone = [read_json(run / "metrics.json")["rows"][0] for run in runs]
     spread = {f"{score}_least": min(row[score] for row in alone) for score in SCORES}
     spread |= {f"{score}_most": max(row[score] for row in alone) for score in SCORES}
-    who = {"source": config["source"], "method": config["method"], "setup": config["setup"],
+    who = {"source": named(config), "method": config["method"], "setup": config["setup"],
            "seeds": " ".join(map(str, sorted(seeds)))}  # fmt: skip
     return who | summarise([read_pictures(run) for run in runs]) | spread
+
+
+def named(config: dict) -> str:
+    """The source of a run, and who painted its training fakes where that is not who usually does."""
+    source, painter = config["source"], config.get("generator", "")
+    return source if painter in ("", "p2", "repaint-p2") else f"{source} ({painter})"
 
 
 def read_pictures(run: Path) -> pd.DataFrame:

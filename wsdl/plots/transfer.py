@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from wsdl.plots.faces import tinted
 from wsdl.plots.style import DIFFERENCE_COLOURS, PALETTE, bare, figure, outline, styled
 
 MATRIX_COLOURS = "viridis"  # not those of maps
@@ -96,8 +95,8 @@ def painters(
 ) -> Figure:
     """One face and one mask, a column a generator: picture, noise residual (amplified), spectrum of many residuals.
 
-    The first column is the untouched face; below it, under its own spectrum, nothing was painted. All residuals share
-    one scale, and so do all spectra.
+    The first column is the untouched face, with the mask outlined. All residuals share one scale, and so do all
+    spectra.
     """
     from wsdl.forensics import taken_away  # brings torch
 
@@ -106,10 +105,11 @@ def painters(
     logs = {name: np.log10(spectra[name] + 1e-3) for name in pictures}
     least, most = min(log.min() for log in logs.values()), max(log.max() for log in logs.values())
     for column, (name, picture) in zip(axes.T, pictures.items(), strict=True):
-        column[0].imshow(tinted(picture, mask) if name == "real" else picture)
+        column[0].imshow(picture)
         residual = taken_away(picture.astype(np.float32).mean(axis=2))
         column[1].imshow(128 + gain * residual, cmap="gray", vmin=0, vmax=255)
-        outline(column[1], mask)
+        for ax in column[:2] if name == "real" else column[1:2]:
+            outline(ax, mask)
         shown = column[2].imshow(logs[name], cmap=DIFFERENCE_COLOURS, vmin=max(least, most - 4), vmax=most)
         for ax in column:
             bare(ax)
