@@ -85,6 +85,22 @@ def test_other_settings_are_refused(study):
     assert "was begun with seed = 0, not 1" in refused.stderr
 
 
+def test_lesson_07_runs_with_the_generators_that_are_there(study):
+    out, _ = study
+    words = ["--source", "made-up", "--profile", str(out / "profile.json"), "--out", str(out)]
+    command = [sys.executable, "-m", "wsdl", "notebooks", "run", "--long", *words]
+    others = {path: path.stat().st_mtime for path in (out / "lessons").glob("0[1-6]_*")}
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    found = read_json(out / "lessons" / "07_generalisation.json")
+    assert found["generators"] == ["repaint-p2"]
+    assert found["matrix"].keys() == {"repaint-p2 on repaint-p2", "best control on repaint-p2"}
+    text = (out / "lessons" / "07_generalisation.ipynb").read_text(encoding="utf-8")
+    assert "missing: repaint-ldm-clean, lama, pluralistic" in text
+    assert others == {path: path.stat().st_mtime for path in others}  # not run again
+    assert len(others) >= 18
+
+
 @pytest.mark.skipif("WSDL_PHOTOS" not in os.environ, reason="WSDL_PHOTOS names no folder with images/ and masks/")
 def test_the_demo_on_photographs(tmp_path):
     photos = Path(os.environ["WSDL_PHOTOS"])

@@ -13,12 +13,13 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from wsdl import grid as module
+from wsdl import cells as module
 from wsdl import slots
 from wsdl.__main__ import app
+from wsdl.cells import Cell
 from wsdl.data.layout import Dataset
 from wsdl.files import WsdlError, read_json, sha256, write_json, write_text
-from wsdl.grid import Cell, collect, default_out, load, make, record, run_cell, state, status, what_is_missing
+from wsdl.grid import collect, default_out, load, make, record, run_cell, state, status, what_is_missing
 from wsdl.grid_plan import plan
 from wsdl.locks import hold, holder, signature
 from wsdl.runs import read_stats
@@ -58,7 +59,7 @@ def ran(words, tmp_path_factory):
 @pytest.fixture
 def fake(words, tmp_path, monkeypatch):
     """The grid with data that is there and children that only sleep: fake(seconds) says what a child does."""
-    monkeypatch.setattr(slots, "make_data", lambda study: None)
+    monkeypatch.setattr(slots, "make_data", lambda grid, cells: None)
     monkeypatch.setattr(slots, "PAUSE", 0.01)
     grid = make(**words, out=tmp_path / "out")
     started, popen = [], subprocess.Popen
@@ -292,7 +293,7 @@ def test_wrong_files_are_one_sentence(tmp_path, content, message):
 
 
 def test_wrong_words_are_one_sentence(tmp_path):
-    with pytest.raises(WsdlError, match="table3: no such grid; choose table2, or a JSON or TOML file"):
+    with pytest.raises(WsdlError, match="table3: no such grid; choose table2, cross-source, cross-generator, or"):
         make("table3", tmp_path)
     with pytest.raises(WsdlError, match="holds no grid; begin one with"):
         status(tmp_path)

@@ -129,7 +129,7 @@ def test_a_style_is_a_plain_name_before_anything_is_read(tmp_path, style):
 
 
 def test_the_promised_sizes():
-    assert packing.MAX_BYTES == 64_000_000
+    assert packing.MAX_BYTES == 100_000_000
     assert packing.MAX_MEMBER == 20_000_000
 
 

@@ -13,7 +13,7 @@ from wsdl.commands import bundle, inpaint, ldm, localize, parse
 from wsdl.commands.faces import faces
 from wsdl.commands.grid import grid
 from wsdl.commands.notebooks import lessons
-from wsdl.commands.options import Images, Out, Profile, Seed, Source, Weights
+from wsdl.commands.options import Generators, Images, Out, Profile, Seed, Source, Weights, names
 from wsdl.commands.report import report
 from wsdl.files import WsdlError
 from wsdl.profiles import METHODS
@@ -92,6 +92,14 @@ def audit(
     print(run_audit(folder, kind=kind, seed=seed).to_string(index=False))
 
 
+@data.command()
+def judge(folder: Folder):
+    """Are its partial fakes too easy? Sharpness of the paint, and its distance from real regions: a row a generator."""
+    from wsdl.judge import judge as run_judge
+
+    print(run_judge(folder).to_csv(index=False, float_format="%.4g"), end="")
+
+
 @make.command("p2")
 def generate_p2(
     weights: Weights,
@@ -152,12 +160,13 @@ def train(
     method: Annotated[str, typer.Option(help="patches, grad-cam or attention.")] = "patches",
     profile: Profile = "quick",
     seed: Seed = 0,
+    generators: Generators = "",
 ):
     """Train a detector in one setup, resumable."""
     from wsdl.profiles import load_profile
     from wsdl.train import train as run_train
 
-    run_train(method, setup, data, out, seed, load_profile(profile).training(method))
+    run_train(method, setup, data, out, seed, load_profile(profile).training(method), names(generators))
 
 
 @app.command()
@@ -166,11 +175,22 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="A dataset folder; its test split is scored.")],
     preset: Annotated[str, typer.Option(help="dolos (the paper), pooled, benco, trufor, free, or all.")] = "dolos",
     forensics: Annotated[bool, typer.Option("--forensics", help="Also methods that need no training.")] = False,
+    generators: Generators = "",
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="After JPEG, resizing, blur, noise instead.")
+    ] = False,
 ):
-    """Score a run, with controls and intervals -> RUN/metrics.json and a table; all: RUN/definitions.json."""
+    """Score a run, with controls and intervals -> RUN/metrics.json and a table; all: RUN/definitions.json.
+
+    --robustness: -> RUN/robustness.json and RUN/robustness.png.
+    """
     from wsdl.definitions import table_of
 
-    print(table_of(run, data, preset, forensics).to_csv(index=False), end="")
+    if robustness:
+        from wsdl.robustness import show
+
+        return print(show(run, data, names(generators)).to_csv(index=False), end="")
+    print(table_of(run, data, preset, forensics, names(generators)).to_csv(index=False), end="")
 
 
 def bench_detector(

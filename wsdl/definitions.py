@@ -26,17 +26,17 @@ COUNTS = ["pooled.hits", "pooled.alarms", "pooled.misses", "pooled.rests"]
 ALSO_REAL = ("benco",)  # presets that count real pictures too
 
 
-def definitions(run: Path, data: Path) -> pd.DataFrame:
+def definitions(run: Path, data: Path, generators: tuple[str, ...] = ()) -> pd.DataFrame:
     """Every preset's numbers of the detector in `run` and of each control, on the test split of `data`; tidy.
 
     Columns are COLUMNS: `value` with its 95 % interval over source faces (none for AP and AUC of pooled pixels), `n`
     the pictures behind it. Done already for this model and data: loads it. WsdlError as in `wsdl.evaluate.evaluate`.
     """
-    run, dataset = Path(run), Dataset(data)
+    run, dataset = Path(run), Dataset(data, generators)
     config = read_json(run / "config.json")
     made_of = scoring.made_of(run, dataset)
     old = read_json(run / FILE) if (run / FILE).exists() else {}
-    if (run / scoring.PICTURES).exists() and {key: old.get(key) for key in made_of} == made_of:
+    if (run / scoring.PICTURES).exists() and {key: value for key, value in old.items() if key != "rows"} == made_of:
         return pd.DataFrame(old["rows"], columns=COLUMNS)
     pictures, rows = every_row(run, config, dataset)
     scoring.write_pictures(run, pictures)
@@ -44,17 +44,19 @@ def definitions(run: Path, data: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def table_of(run: Path, data: Path, preset: str, forensics: bool = False) -> pd.DataFrame:
+def table_of(
+    run: Path, data: Path, preset: str, forensics: bool = False, generators: tuple[str, ...] = ()
+) -> pd.DataFrame:
     """What `python -m wsdl evaluate` prints: the tidy table of all presets, or the rows of one.
 
     forensics: also the rows of methods that need no training. They depend on the data alone and are not kept.
     """
     if preset == "all":
-        table = definitions(run, data)
-        return pd.concat([table, forensic_table(run, data)], ignore_index=True) if forensics else table
-    rows = scoring.evaluate(run, data, preset)["rows"]
+        table = definitions(run, data, generators)
+        return pd.concat([table, forensic_table(run, data, generators)], ignore_index=True) if forensics else table
+    rows = scoring.evaluate(run, data, preset, generators)["rows"]
     if forensics:
-        rows = rows + wide(forensic_table(run, data), preset)
+        rows = rows + wide(forensic_table(run, data, generators), preset)
     return scoring.frame([{"rows": rows}]) if preset == "dolos" else pd.DataFrame(rows)
 
 
@@ -73,9 +75,9 @@ def every_row(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame, 
     return as_pictures(values), rows
 
 
-def forensic_table(run: Path, data: Path) -> pd.DataFrame:
+def forensic_table(run: Path, data: Path, generators: tuple[str, ...] = ()) -> pd.DataFrame:
     """The tidy rows of the forensic methods on the test split of `data`, through the code that scores detectors."""
-    dataset, seed, rows = Dataset(data), read_json(Path(run) / "config.json")["seed"], []
+    dataset, seed, rows = Dataset(data, generators), read_json(Path(run) / "config.json")["seed"], []
     for name, method in FORENSICS.items():
         who = {"method": f"forensic: {name}", "setup": "", "seed": seed}
         judged = measure(dataset, lambda index, method=method: forensic_maps(method, dataset.images[index]))

@@ -54,7 +54,7 @@ def absolute(path: str) -> str:
 
 def draw_figures(study: Study) -> None:
     """The figures of the report: the faces, and for each method its maps beside the masks and how training went."""
-    dataset = study.faces()
+    dataset = study.fakes()
     real = dataset.select(kind="real").sort_values("source_id").index[:SHOWN]
     plots.save(plots.grid(dataset.images[real], scale=1), study.out / "figures" / "faces.jpg")
     chosen = one_of_each(dataset.select(kind="partial", split="test"))
@@ -72,15 +72,16 @@ def one_of_each(fakes: pd.DataFrame) -> pd.DataFrame:
     return fakes.sort_values("path").drop_duplicates("source_id").drop_duplicates("component")
 
 
-def run_lessons(study: Study, profile: str) -> bool:
+def run_lessons(study: Study, profile: str, long: bool = False) -> bool:
     """Run every notebook of the series in `study`, a failed one never stopping the others; did all succeed?
 
-    A lesson that succeeded is not run again while its text, its parameters and the study's results are the same.
+    long: also those that train detectors of their own. A lesson that succeeded is not run again while its text, its
+    parameters and the study's results are the same.
     """
     fine = True
     parameters = {"out": str(study.out), "profile": profile, "source": study.source, "images": study.images,
                   "masks": study.masks, "seed": study.seed}  # fmt: skip
-    for lesson in notebooks.lessons():
+    for lesson in notebooks.lessons(long):
         made_of = {"lesson": sha256(lesson), "results": results_of(study)}
         status = study.out / "lessons" / f"{lesson.stem}.run.json"
         old = read_json(status) if status.exists() else {}

@@ -40,7 +40,13 @@ COLUMNS = (
 )
 
 
-def evaluate(run: Path, data: Path, preset: str = "dolos") -> dict:
+def evaluate(
+    run: Path,
+    data: Path,
+    preset: str = "dolos",
+    generators: tuple[str, ...] = (),  # whose partial fakes are scored; (): all that there are
+    into: Path | None = None,  # the folder of metrics.json; default: the run
+) -> dict:
     """Score the detector in `run` on the test split of `data`; returns metrics.json, written into the run.
 
     pictures.csv beside it has what the detector said of each picture.
@@ -48,34 +54,39 @@ def evaluate(run: Path, data: Path, preset: str = "dolos") -> dict:
     """
     if preset not in PRESETS:
         raise WsdlError(f"--preset: is '{preset}', but must be {' or '.join(PRESETS)}.")
-    run, dataset = Path(run), Dataset(data)
+    run, dataset = Path(run), Dataset(data, generators)
+    into = Path(into or run)
     config = read_json(run / "config.json")
     about = {"preset": preset, **made_of(run, dataset)}
-    if (run / "metrics.json").exists() and (run / PICTURES).exists():
-        old = read_json(run / "metrics.json")
-        if {key: old.get(key) for key in about} == about:
+    if (into / "metrics.json").exists() and (into / PICTURES).exists():
+        old = read_json(into / "metrics.json")
+        if {key: value for key, value in old.items() if key != "rows"} == about:
             return old
     if preset == "dolos":
         pictures, rows = score_rows(run, config, dataset)
-        write_pictures(run, pictures)
+        write_pictures(into, pictures)
     else:
         from wsdl.definitions import definitions, wide
 
-        rows = wide(definitions(run, data), preset)
+        rows = wide(definitions(run, data, generators), preset)
     result = {**about, "rows": rows}
-    write_json(run / "metrics.json", result)
+    write_json(into / "metrics.json", result)
     return result
 
 
 def made_of(run: Path, dataset: Dataset) -> dict:
-    """What the numbers of a run depend on. WsdlError where the run holds no model."""
+    """What the numbers of a run depend on. WsdlError where the run holds no model.
+
+    `generators` is there only where the dataset has partial fakes of others too, which are not scored.
+    """
     if not (run / MODEL).exists():
         raise WsdlError(f"{run}: holds no {MODEL}; train it first.")
-    return {"model": sha256(run / MODEL), "data": dataset.info["manifest_sha256"]}
+    about = {"model": sha256(run / MODEL), "data": dataset.info["manifest_sha256"]}
+    return about | ({"generators": list(dataset.generators)} if dataset.passes_over else {})
 
 
-def write_pictures(run: Path, pictures: pd.DataFrame) -> None:
-    with atomic(run / PICTURES) as temporary:
+def write_pictures(folder: Path, pictures: pd.DataFrame) -> None:
+    with atomic(folder / PICTURES) as temporary:
         pictures.to_csv(temporary, index=False, lineterminator="\n")
 
 

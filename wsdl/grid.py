@@ -5,41 +5,23 @@ OUT/grid.json what was asked · OUT/SOURCE a study (data, p2, runs/NAME) · OUT/
 """
 
 import re
-import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from wsdl.evaluate import PICTURES
+from wsdl.cells import GENERATORS, Cell, named, place
+from wsdl.data.layout import Dataset
+from wsdl.evaluate import PICTURES, evaluate
 from wsdl.files import WsdlError, atomic, read_json
 from wsdl.locks import hold, holder
-from wsdl.profiles import METHODS, Profile, build, load_profile, to_dict
+from wsdl.profiles import Profile, build, load_profile, to_dict
 from wsdl.runs import claim, is_done, read_stats
 from wsdl.study import Study
 
-SETUPS = tuple("abc")
 DATA_SEED = 0  # the seeds of a grid are of training alone
 BEGUN = "---"  # how a line of a log starts that says that a process was started; so far it has said nothing itself
 MISSING = "missing"  # the column of `collect` with the seeds that are not done
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One training and its scores."""
-
-    method: str
-    setup: str
-    train_source: str
-    seed: int
-
-
-def table2(source: str, seeds: tuple[int, ...]) -> list[Cell]:
-    """The paper's Table 2: every method in every setup, trained and tested on one source."""
-    return [Cell(method, setup, source, seed) for seed in seeds for method in METHODS for setup in SETUPS]
-
-
-GRIDS = {"table2": table2}
 
 
 @dataclass(frozen=True)
@@ -53,12 +35,19 @@ class Grid:
     masks: str = ""
 
     def study(self, cell: Cell) -> Study:
-        source = cell.train_source
-        folder = self.out / source
-        return Study(folder, self.profile, source, self.images, self.masks, cell.seed, data_seed=DATA_SEED)
+        return self.at(cell.train_source, cell.seed)
+
+    def at(self, source: str, seed: int = DATA_SEED) -> Study:
+        return Study(self.out / source, self.profile, source, self.images, self.masks, seed, data_seed=DATA_SEED)
 
     def run_folder(self, cell: Cell) -> Path:
-        return self.study(cell).run_folder(cell.method, cell.setup)
+        return self.study(cell).run_folder(cell.method, cell.setup, cell.own)
+
+    def tested(self, cell: Cell) -> dict[str, Path]:
+        """Where the numbers of each test of `cell` are: at home in the run itself, others in a folder of it."""
+        home = f"{cell.train_source}/{'+'.join(cell.own)}"
+        folders = {"/".join(place(test)): self.run_folder(cell) / "on" / "-".join(place(test)) for test in cell.tests}
+        return {home: self.run_folder(cell)} | folders
 
     def name(self, cell: Cell) -> str:
         return self.run_folder(cell).name
@@ -75,54 +64,33 @@ def default_out(name: str) -> Path:
 
 
 def make(
-    name: str,  # one of GRIDS, or a JSON or TOML file with a list `cells`
+    name: str,
     out: Path,
     profile: str = "quick",
-    source: str = "studio",  # where a cell of a file does not say another
+    source: str = "studio",
     images: str = "",
     masks: str = "",
-    seeds: tuple[int, ...] = (0,),  # each cell runs with each, where a cell of a file does not say its own
+    seeds: tuple[int, ...] = (0,),
+    generators: tuple[str, ...] = GENERATORS,
 ) -> Grid:
-    """The grid called `name`; nothing is written. WsdlError for a cell that cannot be."""
-    if name in GRIDS:
-        cells = GRIDS[name](source, seeds)
-    elif Path(name).is_file():
-        cells = read_cells(Path(name), source, seeds)
-    else:
-        raise WsdlError(f"{name}: no such grid; choose {', '.join(GRIDS)}, or a JSON or TOML file with a list `cells`.")
+    """The grid called `name` (see `wsdl.cells.named`); nothing is written. WsdlError for a cell that cannot be."""
+    cells = named(name, source, seeds, bool(images), generators)
     images, masks = (str(Path(path).resolve()) if path else "" for path in (images, masks))
     grid = Grid(Path(out).resolve(), tuple(dict.fromkeys(cells)), load_profile(profile), images, masks)
     for cell in grid.cells:
-        grid.study(cell)  # refuses a source that does not exist
+        for source in cell.needs():
+            grid.at(source)  # refuses one that does not exist
     return grid
 
 
-def read_cells(path: Path, source: str, seeds: tuple[int, ...]) -> list[Cell]:
-    """The cells of a file {"cells": [{"method": "patches", "setup": "b", "train_source": "studio", "seed": 0}]}."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8")) if path.suffix == ".toml" else read_json(path)
-    except tomllib.TOMLDecodeError as error:
-        raise WsdlError(f"{path}: is not valid TOML ({error}).") from None
-    if not isinstance(content, dict) or set(content) != {"cells"} or not isinstance(content["cells"], list):
-        raise WsdlError(f"{path}: must hold one list, `cells`, and nothing else.")
-    cells = []
-    for number, entry in enumerate(content["cells"]):
-        where = f"{path}: cell {number}"
-        for seed in seeds:
-            cell = build(Cell("", "", source, seed), entry, where)
-            if cell.method not in METHODS or cell.setup not in SETUPS:
-                raise WsdlError(
-                    f"{where}: is {entry}, but must have a method ({', '.join(METHODS)}) and a setup (a, b or c)."
-                )
-            cells.append(cell)
-    return cells
-
-
 def record(grid: Grid) -> None:
-    """Write OUT/grid.json, cells of earlier calls first. WsdlError if those had another profile or other pictures."""
+    """Write OUT/grid.json, cells of earlier calls first. WsdlError if those had another profile or other pictures.
+
+    What a run is tested on is what the last call says.
+    """
     path = grid.out / "grid.json"
     old = load(grid.out).cells if path.exists() else ()
-    cells = [asdict(cell) for cell in dict.fromkeys((*old, *grid.cells))]
+    cells = [asdict(cell) for cell in {grid.name(cell): cell for cell in (*old, *grid.cells)}.values()]
     shared = {"profile": to_dict(grid.profile), "images": grid.images, "masks": grid.masks}
     claim(path, {**shared, "cells": cells}, growing=("cells",))
 
@@ -133,7 +101,7 @@ def load(out: Path) -> Grid:
     if not path.exists():
         raise WsdlError(f"{out}: holds no grid; begin one with `python -m wsdl grid run`.")
     said = read_json(path)
-    cells = tuple(Cell(**cell) for cell in said["cells"])
+    cells = tuple(build(Cell("", "", "", 0), cell, f"{path}: cells") for cell in said["cells"])
     profile = build(Profile(), said["profile"], f"{path}: profile")
     return Grid(Path(out).resolve(), cells, profile, said["images"], said["masks"])
 
@@ -145,22 +113,33 @@ def run_cell(grid: Grid, cell: Cell) -> dict:
     A Slurm array does the same in a job of its own (the number is that of `grid plan`; the folder must be shared):
     sbatch --array=0-8 --gres=gpu:1 --wrap 'python -m wsdl grid run table2 --out DIR --only $SLURM_ARRAY_TASK_ID'
     """
-    study = grid.study(cell)
     with hold(grid.lock(cell)):
-        make_data(study)
-        return study.scores(cell.method, cell.setup)["rows"][0]
+        make_data(grid, [cell])
+        result = grid.study(cell).scores(cell.method, cell.setup, cell.own)
+        for test in cell.tests:
+            source, generator = place(test)
+            folder = grid.tested(cell)[f"{source}/{generator}"]
+            evaluate(grid.run_folder(cell), grid.at(source).out / "data", generators=(generator,), into=folder)
+        return result["rows"][0]
 
 
-def make_data(study: Study) -> None:
-    """Faces and fakes of `study`, decoded. Under a lock: writing a manifest is no work for two."""
-    with hold(study.out / "data.lock", wait=True):
-        dataset = study.fakes()
-        _ = dataset.images, dataset.masks  # decoded into the dataset's cache
+def make_data(grid: Grid, cells: list[Cell]) -> None:
+    """Faces and fakes of all that `cells` need, decoded. Under a lock: writing a manifest is no work for two.
+
+    WsdlError where there are no fakes of a generator that the study does not make itself.
+    """
+    for source, generators in dict.fromkeys(need for cell in cells for need in cell.needs().items()):
+        study = grid.at(source)
+        with hold(study.out / "data.lock", wait=True):
+            study.fakes()
+            dataset = Dataset(study.out / "data", generators)
+            _ = dataset.images, dataset.masks  # decoded into the dataset's cache
 
 
 def is_finished(grid: Grid, cell: Cell) -> bool:
-    folder = grid.run_folder(cell)
-    return is_done(folder) and all((folder / name).exists() for name in ("metrics.json", PICTURES))
+    folders = grid.tested(cell).values()
+    there = all((folder / name).exists() for folder in folders for name in ("metrics.json", PICTURES))
+    return there and is_done(grid.run_folder(cell))
 
 
 def state(grid: Grid, cell: Cell) -> tuple[str, str]:
@@ -193,9 +172,10 @@ def status(out: Path) -> pd.DataFrame:
     """How every cell of the grid in `out` stands: a row each."""
     grid = load(out)
     states = [state(grid, cell) for cell in grid.cells]
-    return pd.DataFrame([asdict(cell) for cell in grid.cells]).assign(
-        state=[word for word, _ in states], note=[note for _, note in states]
-    )
+    cells = pd.DataFrame([{k: " ".join(v) if isinstance(v, tuple) else v for k, v in asdict(cell).items()}
+                          for cell in grid.cells])  # fmt: skip
+    cells = cells.loc[:, (cells != "").any()]  # most grids name no generators and no further tests
+    return cells.assign(state=[word for word, _ in states], note=[note for _, note in states])
 
 
 def collect(out: Path) -> pd.DataFrame:
@@ -203,16 +183,27 @@ def collect(out: Path) -> pd.DataFrame:
 
     A row for each source, method and setup with its seeds taken together, numbers in [0, 1]; then the controls once.
     `missing` names the seeds that are not done; where none is, the numbers are empty. WsdlError where nothing is done.
+    Where cells name generators or further tests, the columns are those of `wsdl.cross`.
     """
-    from wsdl.table import table
+    from wsdl.cross import rows
 
     grid = load(out)
+    if not any(is_finished(grid, cell) for cell in grid.cells):
+        raise WsdlError(f"{out}: no run of this grid is done yet; see `python -m wsdl grid status`.")
+    result = rows(grid) if any(cell.tests or cell.generators for cell in grid.cells) else at_home(grid)
+    with atomic(grid.out / "results.csv") as temporary:
+        result.to_csv(temporary, index=False, lineterminator="\n")
+    return result
+
+
+def at_home(grid: Grid) -> pd.DataFrame:
+    """The rows of `collect` of cells that are tested where they were trained."""
+    from wsdl.table import table
+
     missing = {}
     for cell in grid.cells:
         left = missing.setdefault((cell.train_source, cell.method, cell.setup), [])
         left += [] if is_finished(grid, cell) else [str(cell.seed)]
-    if not any(is_finished(grid, cell) for cell in grid.cells):
-        raise WsdlError(f"{out}: no run of this grid is done yet; see `python -m wsdl grid status`.")
     rows = table(grid.out)
     control = rows.method.str.startswith("control:")
     keys = list(zip(rows.source, rows.method, rows.setup, strict=True))
@@ -220,12 +211,14 @@ def collect(out: Path) -> pd.DataFrame:
     absent = [dict(zip(("source", "method", "setup", "seeds", MISSING), (*key, "", " ".join(left)), strict=True))
               for key, left in missing.items() if key not in keys]  # fmt: skip
     parts = [part for part in (rows[~control], pd.DataFrame(absent), rows[control]) if len(part)]
-    result = pd.concat(parts, ignore_index=True)[list(rows.columns)].astype({"n": "Int64"})
-    with atomic(grid.out / "results.csv") as temporary:
-        result.to_csv(temporary, index=False, lineterminator="\n")
-    return result
+    return pd.concat(parts, ignore_index=True)[list(rows.columns)].astype({"n": "Int64"})
 
 
 def what_is_missing(rows: pd.DataFrame) -> list[str]:
     """The holes in a table by `collect`, in words."""
-    return [f"{row.method} {row.setup} {row.source}: seed {row.missing}" for row in rows.itertuples() if row.missing]
+    where = rows.source if "source" in rows else rows.trained_on + " on " + rows.tested_on
+    return [
+        f"{row.method} {row.setup} {place}: seed {row.missing}"
+        for row, place in zip(rows.itertuples(), where, strict=True)
+        if row.missing
+    ]

@@ -8,7 +8,8 @@ from functools import cache
 import pandas as pd
 import torch
 
-from wsdl.grid import Cell, Grid, is_finished, state
+from wsdl.cells import Cell
+from wsdl.grid import Grid, is_finished, state
 from wsdl.plan import Stage, duration, faces_work, generator_stages, step_seconds
 from wsdl.runs import is_done, read_stats
 from wsdl.slots import places
@@ -17,7 +18,7 @@ from wsdl.study import Study
 
 def plan(grid: Grid, slots: int = 0) -> str:
     """A table of the runs with their predicted times, then the sums, as text. Nothing is written into the grid."""
-    studies = {cell.train_source: grid.study(cell) for cell in reversed(grid.cells)}
+    studies = {source: grid.at(source) for cell in grid.cells for source in cell.needs()}
     data = [(source, stage) for source, study in studies.items() for stage in data_stages(study)]
     todo = [cell for cell in grid.cells if not is_finished(grid, cell)]
     step = cache(lambda method, setup: step_seconds(grid.study(todo[0]), method, setup))  # the same for every source
@@ -25,7 +26,7 @@ def plan(grid: Grid, slots: int = 0) -> str:
 
     rows = [
         {"number": number, "method": cell.method, "setup": cell.setup, "source": cell.train_source,
-         "seed": cell.seed, "state": state(grid, cell)[0], "left": spell(stages.get(cell)),
+         "seed": cell.seed, **further(grid, cell), "state": state(grid, cell)[0], "left": spell(stages.get(cell)),
          "work": stages[cell].work if cell in stages else ""}
         for number, cell in enumerate(grid.cells)
     ]  # fmt: skip
@@ -44,6 +45,13 @@ def plan(grid: Grid, slots: int = 0) -> str:
             memory(len(slots_here)) if todo else "All is done: no memory is needed.",
         ]
     )
+
+
+def further(grid: Grid, cell: Cell) -> dict[str, str]:
+    """What a cell is trained on and tested on beside the usual, if any cell of its grid is."""
+    if not any(other.tests or other.generators for other in grid.cells):
+        return {}
+    return {"generators": "+".join(cell.generators), "tests": " ".join(cell.tests)}
 
 
 def data_stages(study: Study) -> list[Stage]:

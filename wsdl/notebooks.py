@@ -20,15 +20,16 @@ from wsdl.progress import say
 from wsdl.tidy import INJECTED, WIDGET, tidy
 
 LESSONS = Path(__file__).parent.parent / "notebooks"  # the committed series, in a checkout
+LONG = ("07_generalisation",)  # not run by the demo, which would take more than twice as long
 HIDDEN = ("parameters", *INJECTED, "remove-cell")  # tags of the cells that a page does without
 
 
-def lessons() -> list[Path]:
-    """The notebooks of the series, in order."""
+def lessons(long: bool = False) -> list[Path]:
+    """The notebooks of the series, in order; with `long` also those that train detectors of their own."""
     found = sorted(LESSONS.glob("[0-9][0-9]_*.ipynb"))
     if not found:
         raise WsdlError(f"{LESSONS}: holds no lessons; work in a checkout of the repository.")
-    return found
+    return [lesson for lesson in found if long or lesson.stem not in LONG]
 
 
 def run(notebook: Path, out_folder: Path, parameters: dict, made_of: dict | None = None) -> Path:
@@ -172,11 +173,12 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
     write_text(Path(html), page(title(notebook), (banner(problem) if problem else "") + body))
 
 
-def refresh(profile: str = "quick", source: str = "studio", study: Path | None = None) -> None:
+def refresh(profile: str = "quick", source: str = "studio", study: Path | None = None, long: bool = False) -> None:
     """Run the series and write the tidy results over the committed notebooks.
 
     profile: `quick`, `full` or a JSON file. study: a finished study to start from, so that nothing is trained again; its
-    own profile is taken, methods and all. Unless every lesson succeeds, none is written.
+    own profile is taken, methods and all. Unless every lesson succeeds, none is written. long: also those that train
+    detectors of their own.
     """
     if Path(profile).is_file():
         profile = str(Path(profile).resolve())
@@ -187,10 +189,10 @@ def refresh(profile: str = "quick", source: str = "studio", study: Path | None =
         if study:
             shutil.copytree(study, Path(scratch, "out"))
             profile = "../out/profile.json" if Path(study, "profile.json").exists() else profile
-        for lesson in lessons():
+        for lesson in lessons(long):
             say(f"running {lesson.name}")
             parameters = {"out": "../out", "profile": profile, "source": source}
             run(copies / lesson.name, Path(scratch, "run"), parameters)
-        for lesson in lessons():
+        for lesson in lessons(long):
             tidy(Path(scratch, "run", lesson.name))
             write_text(lesson, Path(scratch, "run", lesson.name).read_text(encoding="utf-8"))

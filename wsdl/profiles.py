@@ -67,6 +67,7 @@ class Training:
     rate_c: float = 1e-3  # setup C
     check_every: int = 1_000  # pictures between validations
     ema_decay: float = 0.0  # of the moving average of the weights that is judged and kept; 0: the last weights
+    augment: float = 0.0  # part of the pictures that are treated before they are seen (`wsdl.treatments`)
     start: str = "scratch"  # or xavier (setups A and B), imagenet (where its weights are here), or a file of weights
 
     def amounts(self, setup: str) -> tuple[int, int, float]:
@@ -196,7 +197,8 @@ def build(base, changes: dict, where: str):
 
 def same_type(old, value, where: str, key: str):
     """`value` if it is of the type of `old` (an int may stand for a float, a list for a tuple)."""
-    if isinstance(old, tuple) and isinstance(value, list | tuple) and all(type(v) is type(old[0]) for v in value):
+    kind = type(old[0]) if isinstance(old, tuple) and old else str
+    if isinstance(old, tuple) and isinstance(value, list | tuple) and all(type(v) is kind for v in value):
         return tuple(value)
     if isinstance(old, float) and type(value) is int:
         return float(value)

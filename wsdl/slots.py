@@ -8,8 +8,9 @@ import threading
 import time
 from dataclasses import dataclass
 
+from wsdl.cells import Cell
 from wsdl.files import WsdlError, read_json
-from wsdl.grid import BEGUN, Cell, Grid, is_finished, last_line, make_data, record
+from wsdl.grid import BEGUN, Grid, is_finished, last_line, make_data, record
 from wsdl.locks import holder
 from wsdl.progress import say
 
@@ -34,8 +35,7 @@ def run(grid: Grid, slots: int = 0, only: tuple[int, ...] = ()) -> None:
     chosen = pick(grid, only)
     waiting = [cell for cell in chosen if not is_finished(grid, cell)]
     say(f"{grid.out}: {len(chosen)} runs, {len(chosen) - len(waiting)} done already.")
-    for source in dict.fromkeys(cell.train_source for cell in waiting):
-        make_data(next(grid.study(cell) for cell in waiting if cell.train_source == source))
+    make_data(grid, waiting)
     free, busy, failed = places(slots), [], []
     try:
         while waiting or busy:

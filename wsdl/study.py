@@ -8,6 +8,7 @@ OUT/data the dataset · OUT/p2 the generator's run · OUT/runs/NAME a detector's
 from dataclasses import replace
 from pathlib import Path
 
+from wsdl.cells import REPAINT
 from wsdl.data.layout import Dataset
 from wsdl.files import WsdlError, write_json
 from wsdl.profiles import Fakes, Profile, load_profile
@@ -108,7 +109,10 @@ class Study:
         return 0 if self.has_fakes else self.data_seed
 
     def fakes(self) -> Dataset:
-        """The dataset with its real faces, full fakes and partial fakes; makes what is missing, at the first call."""
+        """The dataset with its real faces, full fakes and partial fakes; makes what is missing, at the first call.
+
+        Partial fakes of further generators may lie in the same folder; they are not listed (`Dataset` lists all).
+        """
         if self._dataset is None:
             self._dataset = self._make_fakes()
         return self._dataset
@@ -137,29 +141,33 @@ class Study:
             jump_length=settings.jump_length,
             resamplings=settings.resamplings,
         )
-        return Dataset(faces.folder)
+        return Dataset(faces.folder, REPAINT)
 
-    def run_folder(self, method: str, setup: str) -> Path:
-        generator = "p2" if setup == "a" else "repaint-p2"
+    def run_folder(self, method: str, setup: str, generators: tuple[str, ...] = REPAINT) -> Path:
+        generator = "p2" if setup == "a" else "+".join(generators)
         return self.out / "runs" / f"{method}-{setup}-{generator}-{self.source}-s{self.seed}"
 
-    def detector(self, method: str, setup: str):
-        """The trained detector of one method and setup, trained if need be."""
+    def detector(self, method: str, setup: str, generators: tuple[str, ...] = REPAINT):
+        """The trained detector of one method and setup, trained if need be.
+
+        generators: whose partial fakes setups b and c see. WsdlError where some of them have made none.
+        """
         from wsdl.detectors import load_detector
         from wsdl.runs import is_done
         from wsdl.train import train
 
-        folder = self.run_folder(method, setup)
+        folder = self.run_folder(method, setup, generators)
         if not is_done(folder):
-            train(method, setup, self.fakes().folder, folder, self.seed, self.profile.training(method))
+            data, settings = self.fakes().folder, self.profile.training(method)
+            train(method, setup, data, folder, self.seed, settings, generators)
         return load_detector(folder)
 
-    def scores(self, method: str, setup: str) -> dict:
-        """metrics.json of one method and setup (see `wsdl.evaluate`), evaluated if need be."""
+    def scores(self, method: str, setup: str, generators: tuple[str, ...] = REPAINT) -> dict:
+        """metrics.json of one method and setup (see `wsdl.evaluate`) on fakes of `generators`, made if need be."""
         from wsdl.evaluate import evaluate
 
-        self.detector(method, setup)
-        return evaluate(self.run_folder(method, setup), self.out / "data")
+        self.detector(method, setup, generators)
+        return evaluate(self.run_folder(method, setup, generators), self.out / "data", generators=generators)
 
     def maps(self, pictures, setups: str = "abc") -> dict:
         """What every detector of this study sees in pictures uint8 [n, S, S, 3]: "patches, a" -> float32 [n, h, w]."""

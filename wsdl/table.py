@@ -27,6 +27,8 @@ def table(folder: Path) -> pd.DataFrame:
     """
     cells, controls = {}, {}
     for path in sorted(Path(folder).rglob("metrics.json")):
+        if not (path.parent / "config.json").exists():  # a run's numbers on other data than its own
+            continue
         run, config, metrics = path.parent, read_json(path.parent / "config.json"), read_json(path)
         if metrics["preset"] != "dolos":
             raise WsdlError(
@@ -40,7 +42,7 @@ def table(folder: Path) -> pd.DataFrame:
         controls.setdefault((config["source"], metrics["data"], metrics["preset"]), metrics["rows"][1:])
     if not cells:
         raise WsdlError(f"{folder}: holds no evaluated run; make one with `python -m wsdl evaluate`.")
-    rows = [row_of(seeds) for seeds in cells.values()]
+    rows = [row_of(seeds, read_json(next(iter(seeds.values())) / "config.json")) for seeds in cells.values()]
     rows += [{**row, "source": key[0], "seeds": ""} for key, some in controls.items() for row in some]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -51,16 +53,21 @@ def cell(config: dict, metrics: dict) -> str:
     return json.dumps([config, metrics["data"], metrics["preset"]], sort_keys=True)
 
 
-def row_of(seeds: dict[int, Path]) -> dict:
-    """The row of one cell from its runs, by seed."""
+def row_of(seeds: dict[int, Path], config: dict) -> dict:
+    """The row of one cell from the folders of its numbers, by seed."""
     runs = [seeds[seed] for seed in sorted(seeds)]
-    config = read_json(runs[0] / "config.json")
     alone = [read_json(run / "metrics.json")["rows"][0] for run in runs]
     spread = {f"{score}_least": min(row[score] for row in alone) for score in SCORES}
     spread |= {f"{score}_most": max(row[score] for row in alone) for score in SCORES}
-    who = {"source": config["source"], "method": config["method"], "setup": config["setup"],
+    who = {"source": named(config), "method": config["method"], "setup": config["setup"],
            "seeds": " ".join(map(str, sorted(seeds)))}  # fmt: skip
     return who | summarise([read_pictures(run) for run in runs]) | spread
+
+
+def named(config: dict) -> str:
+    """The source of a run, and who painted its training fakes where that is not who usually does."""
+    source, painter = config["source"], config.get("generator", "")
+    return source if painter in ("", "p2", "repaint-p2") else f"{source} ({painter})"
 
 
 def read_pictures(run: Path) -> pd.DataFrame:
@@ -70,9 +77,11 @@ def read_pictures(run: Path) -> pd.DataFrame:
 
 def to_markdown(rows: pd.DataFrame) -> str:
     """The table for people, in percent: "52.4 (44.5 to 59.2) [50.1 to 54.0]", interval and range over seeds."""
-    lines = ["| source | method | setup | seeds | " + " | ".join(HEADS.values()) + " | pictures |", "|---" * 8 + "|"]
+    names = list(rows.columns[: rows.columns.get_loc("seeds") + 1])
+    heads = [*(name.replace("_", " ") for name in names), *HEADS.values(), "pictures"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for row in rows.to_dict("records"):
-        cells = [row["source"], row["method"], row["setup"], row["seeds"], *(spell(row, score) for score in SCORES)]
+        cells = [*(row[name] for name in names), *(spell(row, score) for score in SCORES)]
         lines.append("| " + " | ".join(map(str, cells)) + f" | {row['n']} |")
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
 A: real and full fakes, image labels · B: real and partial fakes, image labels · C: partial fakes with masks, no reals.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from wsdl.files import WsdlError, seed_for
 from wsdl.fit import fit
 from wsdl.profiles import Training
 from wsdl.runs import Run
+from wsdl.treatments import treat_some
 
 SETUPS = {"a": "image labels, full fakes", "b": "image labels, partial fakes", "c": "masks, partial fakes, no reals"}
 
@@ -58,17 +59,28 @@ def examples(dataset: Dataset, setup: str, split: str) -> Examples:
     return Examples(dataset.images, real, fake, dataset.masks if setup == "c" else None)
 
 
-def draw(data: Examples, size: int, seed: int, step: int) -> Batch:
-    """Training batch `step`: half real, half fake (all fake in setup C); mirrored half of the time."""
+def draw(data: Examples, size: int, seed: int, step: int, augment: float = 0.0) -> Batch:
+    """Training batch `step`: half real, half fake (all fake in setup C); mirrored half of the time.
+
+    augment: the part of the pictures that are treated badly, real and fake alike (`wsdl.treatments`).
+    """
     rng = np.random.default_rng(seed_for(seed, "batch", step))
     half = size // 2 if len(data.real) else 0
     chosen = np.concatenate([rng.choice(data.real, half) if half else data.real, rng.choice(data.fake, size - half)])
-    return data.batch(rng.permutation(chosen), rng.random(size) < 0.5)
+    batch = data.batch(rng.permutation(chosen), rng.random(size) < 0.5)
+    if not augment:
+        return batch
+    return replace(batch, images=torch.from_numpy(treat_some(batch.images.numpy(), augment, rng)))
 
 
-def train(method: str, setup: str, data: Path, out: Path, seed: int, settings: Training) -> None:
-    """Train one detector, or go on with it; `out` becomes a run folder with the best model (paper, section 4)."""
-    dataset = Dataset(data)
+def train(
+    method: str, setup: str, data: Path, out: Path, seed: int, settings: Training, generators: tuple[str, ...] = ()
+) -> None:
+    """Train one detector, or go on with it; `out` becomes a run folder with the best model (paper, section 4).
+
+    generators: whose partial fakes setups B and C see; (): all that there are.
+    """
+    dataset = Dataset(data, generators)
     training, validation = (examples(dataset, setup, split) for split in ("train", "valid"))
     images, batch, rate = settings.amounts(setup)
     torch.manual_seed(seed)
@@ -94,7 +106,7 @@ def train(method: str, setup: str, data: Path, out: Path, seed: int, settings: T
     run = Run(out, config, growing=())
 
     def loss(net, step: int, share: slice):
-        drawn = draw(training, batch, seed, step)
+        drawn = draw(training, batch, seed, step, settings.augment)
         part = Batch(*(None if field is None else field[share] for field in vars(drawn).values()))
         return net(part)
 

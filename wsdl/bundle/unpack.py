@@ -113,7 +113,7 @@ def sweep(target: Path) -> None:
 
 
 def read_part(archive: Path, style: str, p2: bool) -> tuple[dict, dict[str, bytes]]:
-    """What manifest.json says, and the bytes of the dataset or the generator by name. At most 64 MB."""
+    """What manifest.json says, and the bytes of the dataset or the generator by name. At most 100 MB."""
     try:
         with ZipFile(archive) as bundle:
             about = read_about(bundle, style)

@@ -7,16 +7,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from wsdl.commands.options import Profile, Source
+from wsdl.commands.options import Profile, Source, names
 from wsdl.files import WsdlError
 
 grid = typer.Typer(no_args_is_help=True, help="Run many trainings: plan, run, resume, collect.")
 
-Name = Annotated[str, typer.Argument(help="table2 (every method in setups a, b, c), or a JSON or TOML file of cells.")]
+NAMES = "table2 (every method in setups a, b, c), cross-source, cross-generator, or a JSON or TOML file of cells."
+Name = Annotated[str, typer.Argument(help=NAMES)]
 Out = Annotated[Path | None, typer.Option(help="Where the grid lives; default: out/grid-NAME.")]
 Pictures = Annotated[str, typer.Option(help="Folder of photographs.")]
 Masks = Annotated[str, typer.Option(help="Folder of their component masks.")]
 Seeds = Annotated[str, typer.Option(help="Every cell is trained with each: 0,1,2.")]
+Generators = Annotated[str, typer.Option(help="cross-generator: whose partial fakes; default: all four.")]
 Slots = Annotated[int, typer.Option(min=0, help="Runs at a time; 0: one for each GPU, or one.")]
 
 
@@ -28,13 +30,14 @@ def plan_grid(
     images: Pictures = "",
     masks: Masks = "",
     seeds: Seeds = "0",
+    generators: Generators = "",
     out: Out = None,
     slots: Slots = 0,
 ):
     """What there is to run, what is done, hours left and memory. Nothing is started or written."""
     from wsdl.grid_plan import plan
 
-    print(plan(made(name, profile, source, images, masks, seeds, out), slots))
+    print(plan(made(name, profile, source, images, masks, seeds, generators, out), slots))
 
 
 @grid.command("run")
@@ -45,6 +48,7 @@ def run_grid(
     images: Pictures = "",
     masks: Masks = "",
     seeds: Seeds = "0",
+    generators: Generators = "",
     out: Out = None,
     slots: Slots = 0,
     only: Annotated[str, typer.Option(help="Numbers of runs as in plan, 0,4: for a job array, say.")] = "",
@@ -52,7 +56,7 @@ def run_grid(
     """Run what is not done, each run in a process of its own; stopped at any moment, the same command goes on."""
     from wsdl.slots import run
 
-    run(made(name, profile, source, images, masks, seeds, out), slots, numbers("--only", only))
+    run(made(name, profile, source, images, masks, seeds, generators, out), slots, numbers("--only", only))
 
 
 @grid.command("status")
@@ -69,12 +73,19 @@ def collect_grid(
     out: Out = None,
     format: Annotated[Literal["csv", "md"], typer.Option(help="csv: numbers in [0, 1]; md: percent.")] = "csv",
 ):
-    """One table of all runs -> OUT/results.csv: intervals over faces, the range over seeds, and what is missing."""
+    """One table of all runs -> OUT/results.csv: intervals over faces, the range over seeds, and what is missing.
+
+    Of the cross grids also a figure -> OUT/matrix.png.
+    """
+    from wsdl.cross import draw
     from wsdl.grid import collect, default_out, what_is_missing
+    from wsdl.progress import say
     from wsdl.table import to_markdown
 
     rows = collect(out or default_out(name))
     missing = what_is_missing(rows)
+    if "tested_on" in rows:
+        say(f"figure: {draw(rows, out or default_out(name))}")
     if format == "csv":
         print(rows.to_csv(index=False), end="")
         for line in missing:
@@ -106,10 +117,12 @@ def cell_grid(
     raise WsdlError(f"{out}: has no run {run}; it has {', '.join(map(begun.name, begun.cells))}.")
 
 
-def made(name: str, profile: str, source: str, images: str, masks: str, seeds: str, out: Path | None):
+def made(name: str, profile: str, source: str, images: str, masks: str, seeds: str, generators: str, out: Path | None):
+    from wsdl.cells import GENERATORS
     from wsdl.grid import default_out, make
 
-    return make(name, out or default_out(name), profile, source, images, masks, numbers("--seeds", seeds))
+    chosen = names(generators) or GENERATORS
+    return make(name, out or default_out(name), profile, source, images, masks, numbers("--seeds", seeds), chosen)
 
 
 def numbers(option: str, text: str) -> tuple[int, ...]:

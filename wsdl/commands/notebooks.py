@@ -9,6 +9,8 @@ from wsdl.commands.options import Out, Profile, Seed, Source
 
 lessons = typer.Typer(no_args_is_help=True, help="Run the numbered notebooks without a browser.")
 
+Long = Annotated[bool, typer.Option("--long", help="Also lesson 07, which trains detectors of its own.")]
+
 
 @lessons.command("run")
 def notebooks_run(
@@ -18,6 +20,7 @@ def notebooks_run(
     masks: str = "",
     profile: Profile = "quick",
     seed: Seed = 0,
+    long: Long = False,
 ):
     """Run the series in OUT; what is there already is loaded."""
     from wsdl.demo import absolute, run_lessons
@@ -25,7 +28,7 @@ def notebooks_run(
 
     profile = absolute(profile)
     study = Study(out.resolve(), load_profile(profile), source, absolute(images), absolute(masks), seed)
-    if not run_lessons(study, profile):
+    if not run_lessons(study, profile, long):
         raise typer.Exit(1)
 
 
@@ -34,11 +37,12 @@ def refresh(
     study: Annotated[
         Path | None, typer.Option(help="A finished study by ci/demo.sh, so that nothing is trained.")
     ] = None,
+    long: Long = False,
 ):
     """Rerun the series as ci/demo.sh does and write the committed copies."""
     from wsdl.notebooks import refresh as run_refresh
 
-    run_refresh(study=study)
+    run_refresh(study=study, long=long)
 
 
 @lessons.command()

@@ -24,9 +24,12 @@ NEXT = ".manifest.next.csv"  # a manifest that is written but not yet vouched fo
 
 
 class Dataset:
-    """An opened dataset folder. `table` has one row a picture; `images` and `masks` are indexed like it."""
+    """An opened dataset folder. `table` has one row a picture; `images` and `masks` are indexed like it.
 
-    def __init__(self, folder: Path):
+    generators: whose partial fakes `table` lists; the others are passed over. (): all of them.
+    """
+
+    def __init__(self, folder: Path, generators: tuple[str, ...] = ()):
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise WsdlError(f"{folder}: no such folder; make one with `python -m wsdl data prepare`.")
@@ -36,8 +39,15 @@ class Dataset:
 
             adopt(self.folder)
         self.info = read_json(self.folder / "dataset.json")
-        self.table = read_manifest(self.folder / "manifest.csv", self.info)
-        check_splits(self.table, self.folder)
+        self._all = read_manifest(self.folder / "manifest.csv", self.info)
+        check_splits(self._all, self.folder)
+        self.table = only(self._all, generators, self.folder) if generators else self._all
+        self.generators = tuple(sorted(set(self.table.generator[self.table.kind == "partial"])))
+
+    @property
+    def passes_over(self) -> bool:
+        """Whether the folder holds partial fakes that `table` does not list."""
+        return len(self.table) < len(self._all)
 
     @property
     def size(self) -> int:
@@ -55,12 +65,12 @@ class Dataset:
     @cached_property
     def images(self) -> np.ndarray:
         """uint8 [n, S, S, 3] on disk (memory-mapped), decoded once for each version of the manifest."""
-        return self._cached("images", (len(self.table), self.size, self.size, 3), self._image)
+        return self._cached("images", (len(self._all), self.size, self.size, 3), self._image)
 
     @cached_property
     def masks(self) -> np.ndarray:
         """uint8 [n, S, S], 1 = fake: zeros for real, ones for full fakes. Memory-mapped like `images`."""
-        return self._cached("masks", (len(self.table), self.size, self.size), self._mask)
+        return self._cached("masks", (len(self._all), self.size, self.size), self._mask)
 
     def labels(self, row) -> np.ndarray:
         """The component label map uint8 [S, S] of a real face (a row of `table`)."""
@@ -90,7 +100,7 @@ class Dataset:
 
     def _fill(self, array: np.ndarray, name: str, read) -> None:
         progress = bar(len(array), f"decoding {name}")
-        for index, row in enumerate(self.table.itertuples()):
+        for index, row in enumerate(self._all.itertuples()):
             value = read(row)
             if value.shape != array.shape[1:]:
                 raise WsdlError(
@@ -114,6 +124,21 @@ def read_manifest(path: Path, info: dict) -> pd.DataFrame:
     if tuple(table.columns) != COLUMNS:
         raise WsdlError(f"{path}: has the columns {', '.join(table.columns)}; expected {', '.join(COLUMNS)}.")
     return table
+
+
+def only(table: pd.DataFrame, generators: tuple[str, ...], folder: Path) -> pd.DataFrame:
+    """`table` without the partial fakes of other generators. WsdlError names one of `generators` that has none."""
+    partial = table.kind == "partial"
+    there = sorted(set(table.generator[partial]))
+    for generator in generators:
+        if generator not in there:
+            name, clean = generator.removesuffix("-clean"), " --clean" if generator.endswith("-clean") else ""
+            raise WsdlError(
+                f"{folder}: has no partial fakes by '{generator}' (by {', '.join(there) or 'no generator'}); make "
+                f"them with `python -m wsdl generate {name} --data {folder} --weights RUN --count N{clean}`, where RUN "
+                f"is what `python -m wsdl train-generator {name.removeprefix('repaint-')}` trained."
+            )
+    return table[~partial | table.generator.isin(generators)]
 
 
 def write_manifest(folder: Path, table: pd.DataFrame, info: dict) -> None:

@@ -7,6 +7,7 @@ from wsdl.plots.charts import curves, histogram, schedule, table
 from wsdl.plots.faces import component_legend, grid, label_map, maps, overlay, strip
 from wsdl.plots.scores import areas, case_notes, components, gallery, reliability, thresholds
 from wsdl.plots.style import FAKE, MAP_COLOURS, PALETTE, REAL, figure, save, to_image
+from wsdl.plots.transfer import matrix, painters, robustness
 
 __all__ = [
     "FAKE",
@@ -24,8 +25,11 @@ __all__ = [
     "histogram",
     "label_map",
     "maps",
+    "matrix",
     "overlay",
+    "painters",
     "reliability",
+    "robustness",
     "save",
     "schedule",
     "strip",

@@ -1,0 +1,66 @@
+"""What a detector that was trained here says there: the table of a grid whose cells have further tests."""
+
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+
+from wsdl.cells import Cell
+from wsdl.files import read_json
+from wsdl.grid import Grid, is_finished
+from wsdl.table import PARTS, SCORES, row_of
+
+NAMES = ("method", "setup", "trained_on", "tested_on")
+COLUMNS = (*NAMES, "seeds", *(score + part for score, part in product(SCORES, PARTS)), "n", "missing")
+OTHERS = "all but the tested"
+
+
+def rows(grid: Grid) -> pd.DataFrame:
+    """One row a training and test set, its seeds taken together, numbers in [0, 1]; then the controls of each test.
+
+    trained_on and tested_on are SOURCE/GENERATOR, several generators with + between; `missing`: the seeds to be done.
+    """
+    cells: dict[tuple, list[Cell]] = {}
+    for cell in grid.cells:
+        for test in grid.tested(cell):
+            cells.setdefault((cell.method, cell.setup, trained_on(cell), test), []).append(cell)
+    table, controls = [], {}
+    for key, some in cells.items():
+        done = {cell.seed: grid.tested(cell)[key[-1]] for cell in some if is_finished(grid, cell)}
+        row = dict(zip(NAMES, key, strict=True)) | {"seeds": ""}
+        if done:
+            first = read_json(next(iter(done.values())) / "metrics.json")["rows"]
+            controls.setdefault(key[-1], first[1:])
+            row = row_of(done, {"source": "", **row}) | row | {"seeds": " ".join(map(str, sorted(done)))}
+        table.append(row | {"missing": " ".join(str(cell.seed) for cell in some if cell.seed not in done)})
+    table += [{**row, "trained_on": "", "tested_on": test, "seeds": "", "missing": ""}
+              for test, some in controls.items() for row in some]  # fmt: skip
+    return pd.DataFrame(table, columns=COLUMNS).astype({"n": "Int64"})
+
+
+def trained_on(cell: Cell) -> str:
+    return f"{cell.train_source}/{'p2' if cell.setup == 'a' else '+'.join(cell.own)}"
+
+
+def matrix(table: pd.DataFrame, setup: str) -> pd.DataFrame:
+    """The rows of one setup as a matrix needs them: a row of `table` for each pair of what stands left and above.
+
+    Of detectors trained on several generators only the numbers on another one stay, in one line of all of them; of
+    the controls the best one by IoU, for each test. Test sets of several generators are left out.
+    """
+    single = table[~table.tested_on.str.contains("+", regex=False)]
+    detectors = single[(single.setup == setup) & single.n.notna()]
+    several = detectors.trained_on.str.contains("+", regex=False)
+    detectors = detectors.assign(trained_on=detectors.trained_on.where(~several, OTHERS))
+    controls = single[single.method.str.startswith("control:") & single.tested_on.isin(detectors.tested_on)]
+    best = controls.loc[controls.groupby("tested_on", sort=False).iou.idxmax()].assign(trained_on="best control")
+    return pd.concat([detectors, best], ignore_index=True)
+
+
+def draw(table: pd.DataFrame, out: Path) -> Path:
+    """The matrix of each setup in `table`, as one figure: OUT/matrix.png."""
+    from wsdl import plots
+
+    setups = [setup for setup in dict.fromkeys(table.setup) if setup and table[table.setup == setup].n.notna().any()]
+    panels = {f"setup {setup}": matrix(table, setup) for setup in setups}
+    return plots.save(plots.matrix(panels), Path(out) / "matrix.png")

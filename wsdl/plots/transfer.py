@@ -1,0 +1,120 @@
+"""Figures of what carries over: trained here and tested there, pictures that were treated badly, and who painted."""
+
+import textwrap
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from wsdl.plots.style import DIFFERENCE_COLOURS, PALETTE, bare, figure, outline, styled
+
+MATRIX_COLOURS = "viridis"  # not those of maps
+HEADS = {"iou": "IoU", "pbca": "PBCA", "ap": "AP"}
+
+
+@styled
+def matrix(panels: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
+    """A heat map a panel: what a detector was trained on at the left, what it is tested on above, in percent.
+
+    panels: title -> rows of `wsdl.cross.matrix`. In each cell the mean, and below it the 95 % interval over source
+    faces. The framed diagonal is trained and tested on the same; the last line is the best control of each test.
+    """
+    lines = {title: list(dict.fromkeys(rows.trained_on)) for title, rows in panels.items()}
+    heads = {title: list(dict.fromkeys(rows.tested_on)) for title, rows in panels.items()}
+    wide, high = (max(map(len, some.values())) for some in (heads, lines))
+    chart, axes = figure(1, len(panels), ((1.35 * wide + 1.9) * len(panels) + 0.6, 0.75 * high + 1.5), sharey=False)
+    for ax, (title, rows) in zip(np.ravel(axes), panels.items(), strict=True):
+        shown = _heat(ax, rows, lines[title], heads[title], score)
+        ax.set_title(title, loc="left")
+    bar = chart.colorbar(shown, ax=axes, label=f"{HEADS[score]}, %", ticks=[0, 25, 50, 75, 100], fraction=0.04)
+    bar.outline.set_visible(False)
+    return chart
+
+
+def _heat(ax, rows: pd.DataFrame, lines: list[str], heads: list[str], score: str):
+    values = np.full((len(lines), len(heads)), np.nan)
+    for row in rows.to_dict("records"):
+        i, j = lines.index(row["trained_on"]), heads.index(row["tested_on"])
+        value, low, high = (100 * row[score + part] for part in ("", "_low", "_high"))
+        values[i, j] = value
+        colour = "white" if value < 52 else "#222222"  # viridis gets light towards its upper end
+        ax.text(j, i - 0.12, f"{value:.1f}", ha="center", va="center", color=colour, fontweight="bold")
+        ax.text(j, i + 0.24, f"{low:.0f} to {high:.0f}", ha="center", va="center", color=colour, fontsize=11)
+        if row["trained_on"] == row["tested_on"]:
+            ax.add_patch(Rectangle((j - 0.46, i - 0.44), 0.92, 0.86, fill=False, edgecolor=colour, linewidth=2))
+    shown = ax.imshow(values, cmap=MATRIX_COLOURS, vmin=0, vmax=100, aspect="auto")
+    ax.set_xticks(range(len(heads)), [_short(name) for name in heads])
+    ax.set_yticks(range(len(lines)), [_short(name) for name in lines])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set(xlabel="tested on", ylabel="trained on")
+    for edge in np.arange(len(lines) - 1) + 0.5:
+        ax.axhline(edge, color="white", linewidth=6 if edge > len(lines) - 2 else 1)
+    return shown
+
+
+def _short(name: str) -> str:
+    """ "studio/repaint-p2" on two lines."""
+    return "\n".join(part for piece in name.split("/") for part in textwrap.wrap(piece, 14, break_on_hyphens=True))
+
+
+@styled
+def robustness(tables: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
+    """Score against how badly pictures were treated, a panel a treatment, a line a name, with 95 % bands.
+
+    tables: name -> table of `wsdl.robustness.robustness`. The leftmost point of each panel is the untouched picture;
+    the grey line is the best control.
+    """
+    first = next(iter(tables.values()))
+    kinds = [kind for kind in dict.fromkeys(first.treatment) if kind not in ("none", "control")]
+    chart, axes = figure(1, len(kinds), (3.2 * len(kinds) + 0.8, 3.9), sharey=True)
+    for ax, kind in zip(np.ravel(axes), kinds, strict=True):
+        for k, (name, table) in enumerate(tables.items()):
+            rows = table[table.treatment.isin(["none", kind])]
+            x, colour = np.arange(len(rows)), PALETTE[k % len(PALETTE)]
+            ax.fill_between(x, rows[f"{score}_low"], rows[f"{score}_high"], color=colour, alpha=0.15, linewidth=0)
+            ax.plot(x, rows[score], "o-", color=colour, label=name)
+        control = first.loc[first.treatment == "control", score].max()
+        ax.axhline(control, color="#777777", linewidth=1.6, label="best control", zorder=1)
+        ax.set_xticks(x, ["none", *(f"{level:g}" for level in rows.level[1:])])
+        ax.set(ylim=(0, 1.02), xlabel=rows.unit.iloc[-1], title=kind)
+    np.ravel(axes)[0].set_ylabel(HEADS[score])
+    handles, names = np.ravel(axes)[0].get_legend_handles_labels()
+    chart.legend(handles, names, loc="outside upper left", ncols=len(names))
+    return chart
+
+
+@styled
+def painters(
+    real: np.ndarray,  # uint8 [S, S, 3]
+    mask: np.ndarray,  # [S, S], 1 = painted
+    fakes: dict[str, np.ndarray],  # generator -> uint8 [S, S, 3]
+    spectra: dict[str, np.ndarray],  # "real" and each generator -> [S, S], from `wsdl.judge.spectrum`
+    gain: int = 16,
+) -> Figure:
+    """One face and one mask, a column a generator: picture, noise residual (amplified), spectrum of many residuals.
+
+    The first column is the untouched face, with the mask outlined. All residuals share one scale, and so do all
+    spectra.
+    """
+    from wsdl.forensics import taken_away  # brings torch
+
+    pictures = {"real": real, **fakes}
+    chart, axes = figure(3, len(pictures), (1.9 * len(pictures) + 1.2, 6.2), "compressed", squeeze=False)
+    logs = {name: np.log10(spectra[name] + 1e-3) for name in pictures}
+    least, most = min(log.min() for log in logs.values()), max(log.max() for log in logs.values())
+    for column, (name, picture) in zip(axes.T, pictures.items(), strict=True):
+        column[0].imshow(picture)
+        residual = taken_away(picture.astype(np.float32).mean(axis=2))
+        column[1].imshow(128 + gain * residual, cmap="gray", vmin=0, vmax=255)
+        for ax in column[:2] if name == "real" else column[1:2]:
+            outline(ax, mask)
+        shown = column[2].imshow(logs[name], cmap=DIFFERENCE_COLOURS, vmin=max(least, most - 4), vmax=most)
+        for ax in column:
+            bare(ax)
+        column[0].set_title(_short(name))
+    for ax, name in zip(axes[:, 0], ("picture", f"residual, {gain} x", "spectrum"), strict=True):
+        ax.set_ylabel(name)
+    chart.colorbar(shown, ax=axes[2], label="log10 of power", shrink=0.9).outline.set_visible(False)
+    return chart
