@@ -257,7 +257,8 @@ def test_refresh_takes_the_profile_of_the_study_it_starts_from(tmp_path, monkeyp
     lessons.mkdir()
     write_json(study / "profile.json", {"name": "mine"})
     toy = make(lessons / "99_toy.ipynb", "import json\njson.load(open(profile))['name']")
-    toy.write_text(toy.read_text().replace("out: str = ''", "out: str = ''\\nprofile: str = 'quick'\\nsource: str = ''"))
+    more = "out: str = ''\\nprofile: str = 'quick'\\nsource: str = ''"
+    toy.write_text(toy.read_text().replace("out: str = ''", more))
     monkeypatch.setattr(notebooks, "LESSONS", lessons)
     notebooks.refresh(study=study)
     assert nbformat.read(toy, 4).cells[-1].outputs[0].data["text/plain"] == "'mine'"

@@ -176,9 +176,9 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
 def refresh(profile: str = "quick", source: str = "studio", study: Path | None = None, long: bool = False) -> None:
     """Run the series and write the tidy results over the committed notebooks.
 
-    profile: `quick`, `full` or a JSON file. study: a finished study to start from, so that nothing is trained again; its
-    own profile is taken, methods and all. Unless every lesson succeeds, none is written. long: also those that train
-    detectors of their own.
+    profile: `quick`, `full` or a JSON file. study: a finished study to start from, so that nothing is trained again;
+    its own profile is taken, methods and all. Unless every lesson succeeds, none is written. long: also those that
+    train detectors of their own.
     """
     if Path(profile).is_file():
         profile = str(Path(profile).resolve())
