@@ -25,7 +25,7 @@ def run_table(runs: list[Found]) -> str:
         ]
         for run in runs
     ]
-    return table(["run", "status", "pictures seen", "time"], rows, number=(2, 3), wide=(0, 1)) if rows else ""
+    return table(["run", "status", "pictures seen", "time"], rows, number=(2, 3), wide=(1,)) if rows else ""
 
 
 def parameters(folder: Path, runs: list[Found]) -> str:
@@ -62,7 +62,7 @@ def side_by_side(title: str, facts: dict[str, dict]) -> str:
     return (
         f"<h3>{html.escape(title)}</h3>"
         + (table(["", head], grouped(same), wide=(1,)) if same else "")
-        + (table(["", "its own"], rest, wide=(0, 1)) if any(own.values()) else "")
+        + (table(["", "its own"], rest, wide=(1,)) if any(own.values()) else "")
     )
 
 
@@ -118,7 +118,7 @@ def licences(datasets: list[Dataset]) -> str:
     """Under which terms the data, this code and the libraries in use may be passed on."""
     rows = [[f"pictures of {text(d.info['name'])}", text(d.info.get("licence"))] for d in datasets]
     rows += [[text(name), text(licence_of(name))] for name in ("wsdl", *LIBRARIES)]
-    return "<h3>Licences</h3>" + table(["what", "licence"], rows, wide=(0, 1))
+    return "<h3>Licences</h3>" + table(["what", "licence"], rows, wide=(1,))
 
 
 def licence_of(package: str) -> str:

@@ -1,9 +1,8 @@
 """The figures of a report: faces, training curves, maps side by side, best and worst cases; and the explorer."""
 
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
-
-import numpy as np
 
 from wsdl import plots
 from wsdl.data.layout import Dataset
@@ -12,7 +11,7 @@ from wsdl.report.looks import Looks, cases, examples, explored, labelled
 from wsdl.report.page import figure, text
 
 SHEET = 64  # faces in a contact sheet
-COLUMNS = 9  # maps side by side, before another figure begins
+COLUMNS = 6  # maps side by side, before another figure begins
 LINES = 6  # curves in one panel
 MAPS = (
     "one test fake of each component, the first by file name, not chosen by how it turned out: the picture, where it "
@@ -45,7 +44,7 @@ def curves(runs: list[Found], folder: Path) -> str:
     trained = sorted((run for run in runs if len(run.stats) > 1), key=lambda run: (family(run), run.name))
     for name, group in groupby(trained, key=family):
         group = list(group)
-        for part, some in enumerate(parts(group, LINES)):
+        for part, some in enumerate(parts(group, LINES, lambda run: run.config.get("setup", ""))):
             validated = any("validation" in row for run in some for row in run.stats)
             keys = ("loss", "validation") if validated else ("loss",)
             lines = short({k: run.stats for k, run in labelled_any(some).items()})
@@ -71,7 +70,7 @@ def maps(looks: Looks, folder: Path) -> str:
     rows, shown = examples(looks.dataset), []
     pictures, masks = looks.dataset.images[rows.index], looks.dataset.masks[rows.index]
     for method, labels in by_method(looks).items():
-        for part, some in enumerate(parts(labels, COLUMNS)):
+        for part, some in enumerate(parts(labels, COLUMNS, lambda label: looks.runs[label].config["setup"])):
             found = short({label: looks.of(label, rows.index) for label in some})
             sheet = plots.maps(pictures, masks, found, rows=list(rows.component))
             name = f"maps-{slug(method)}-{looks.dataset.info['name']}{part or ''}.png"
@@ -115,7 +114,10 @@ def explorer(looks: Looks) -> str:
         components=list(rows.component),
         names=[Path(path).stem for path in rows.path],
     )
-    about = f"The first {len(rows)} test pictures of {text(looks.dataset.info['name'])} and the map of every run."
+    about = (
+        f"{len(rows)} test pictures of {text(looks.dataset.info['name'])} and the map of every run: the first by name, "
+        "each fake of another face."
+    )
     return (
         f'<p>{about}</p><div class="screen">{inlined(made)}</div>'
         '<p class="small paper">On a screen, an explorer of these pictures stands here.</p>'
@@ -137,10 +139,12 @@ def short(labelled: dict) -> dict:
     return {f"setup {label.split(', ', 1)[1]}": value for label, value in labelled.items()}
 
 
-def parts(items: list, most: int) -> list[list]:
-    """`items` in as few parts of at most `most` as will do, about equally long."""
-    count = -(-len(items) // most)
-    return [list(part) for part in np.array_split(np.array(items, dtype=object), count)] if items else []
+def parts(items: list, most: int, setup: Callable) -> list[list]:
+    """`items`, sorted by setup: all of them if there are at most `most`; else setup by setup, in parts of `most`."""
+    if len(items) <= most:
+        return [items]
+    groups = [list(group) for _, group in groupby(sorted(items, key=setup), key=setup)]
+    return [group[i : i + most] for group in groups for i in range(0, len(group), most)]
 
 
 def slug(name: str) -> str:

@@ -54,7 +54,7 @@ def labelled(runs: list[Found]) -> dict[str, Found]:
     """Runs by the shortest words that tell them apart: method and setup, with the seed, or the run's own name."""
     ways = (
         lambda run: f"{run.config['method']}, {run.config['setup']}",
-        lambda run: f"{run.config['method']}, {run.config['setup']}, seed {run.config['seed']}",
+        lambda run: f"{run.config['method']}, {run.config['setup']}, seed {run.config.get('seed')}",
         lambda run: run.name,
     )
     for way in ways:

@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image
 
 KINDS = {".png": "image/png", ".jpg": "image/jpeg"}
-WIDE = 600  # pixels; a wider figure slides sideways on a phone
+WIDE = 600  # pixels; a wider figure slides sideways on a phone, made smaller to WIDE at the least
 
 # A browser that obeys the policy could not load anything from elsewhere even if a page asked it to.
 PAGE = """<!doctype html>
@@ -80,9 +80,10 @@ def figure(path: Path, caption: str) -> str:
     """The picture at `path`, inside the page, over its caption."""
     with Image.open(path) as image:
         width, height = image.size
+    slides = f' class=wide style="--slides: {max(WIDE, int(0.6 * width))}px"' if width > WIDE else ""
     data = base64.b64encode(path.read_bytes()).decode()
     return (
-        f'<figure><div class="scroll"><img{" class=wide" if width > WIDE else ""} width={width} height={height} '
+        f'<figure><div class="scroll"><img{slides} width={width} height={height} '
         f'alt="{html.escape(caption)}" src="data:{KINDS[path.suffix]};base64,{data}"></div>'
         f'<figcaption class="small">{html.escape(caption)}</figcaption></figure>'
     )

@@ -1,5 +1,7 @@
 """The table of a report, its numbers those of `wsdl.table`, and what they say in words."""
 
+import re
+
 import pandas as pd
 
 from wsdl.report.page import table, text
@@ -29,11 +31,11 @@ def results(rows: pd.DataFrame) -> str:
 
 
 def score(row: dict, name: str) -> str:
-    """A score in percent, interval and range smaller; a dash where there is none."""
+    """A score in percent, its interval and range smaller; a dash where there is none."""
     if pd.isna(row[name]):
         return text(None)
-    value, _, doubt = spell(row, name).partition(" ")
-    return f'{value} <span class="small">{doubt}</span>' if doubt else value
+    doubts = re.sub(r" ([(\[].*?[)\]])", r' <span class="small">\1</span>', spell(row, name))
+    return doubts.replace('class="small">[', 'class="small range">[')
 
 
 def verdicts(rows: pd.DataFrame) -> list[str]:
