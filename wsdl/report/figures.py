@@ -14,15 +14,15 @@ SHEET = 64  # faces in a contact sheet
 COLUMNS = 6  # maps side by side, before another figure begins
 LINES = 6  # curves in one panel
 MAPS = (
-    "one test fake of each component, the first by file name, not chosen by how it turned out: the picture, where it "
+    "One test fake of each component, the first by file name, not chosen by how it turned out: the picture, where it "
     "was painted, and the map of each run. The outline is the true mask; all maps share one scale."
 )
 CURVES = (
-    "loss on training pictures and on validation pictures, against the pictures seen. Setups a and b are judged by "
+    "Loss on training pictures and on validation pictures, against the pictures seen. Setups a and b are judged by "
     "labels, setup c by masks, so only curves of one setup compare."
 )
 CASES = (
-    "test fakes with the lowest and the highest IoU, each of another face; among equals the larger mask first. These "
+    "Test fakes with the lowest and the highest IoU, each of another face; among equals the larger mask first. These "
     "are chosen by how they turned out."
 )
 GRAD_CAM = (
@@ -49,9 +49,8 @@ def curves(runs: list[Found], folder: Path) -> str:
             keys = ("loss", "validation") if validated else ("loss",)
             lines = short({k: run.stats for k, run in labelled_any(some).items()})
             path = plots.save(plots.curves(lines, keys), folder / f"training-{slug(name)}{part or ''}.png")
-            words = CURVES if some[0].is_detector else "loss on training pictures, against the pictures seen."
-            shown.append(figure(path, f"{name}: {words}"))
-    return "".join(shown)
+            shown.append(figure(path, f"{name}: loss of {', '.join(lines)}."))
+    return with_words("", CURVES, shown)
 
 
 def family(run: Found) -> str:
@@ -74,8 +73,13 @@ def maps(looks: Looks, folder: Path) -> str:
             found = short({label: looks.of(label, rows.index) for label in some})
             sheet = plots.maps(pictures, masks, found, rows=list(rows.component))
             name = f"maps-{slug(method)}-{looks.dataset.info['name']}{part or ''}.png"
-            shown.append(figure(plots.save(sheet, folder / name), f"{method}: {MAPS}"))
-    return "".join(shown)
+            shown.append(
+                figure(
+                    plots.save(sheet, folder / name),
+                    f"{method} on {looks.dataset.info['name']}: maps of {', '.join(found)}.",
+                )
+            )
+    return with_words("One fake of each component", MAPS, shown)
 
 
 def best_and_worst(looks: Looks, folder: Path) -> str:
@@ -89,8 +93,14 @@ def best_and_worst(looks: Looks, folder: Path) -> str:
             arrays = {"pictures": looks.dataset.images[rows.index], "masks": looks.dataset.masks[rows.index]}
             sides.append({**arrays, "maps": looks.of(label, rows.index), "notes": plots.case_notes(rows)})
         path = plots.save(plots.gallery(*sides), folder / f"cases-{slug(label)}-{looks.dataset.info['name']}.png")
-        shown.append(figure(path, f"{label}: {CASES}"))
-    return "".join(shown)
+        shown.append(figure(path, f"{label}: worst and easiest on {looks.dataset.info['name']}."))
+    return with_words("Worst and easiest cases", CASES, shown)
+
+
+def with_words(title: str, words: str, shown: list[str]) -> str:
+    """Figures of one kind under what they are; nothing where there are none."""
+    heading = f"<h3>{title}</h3>" if title else ""
+    return f'{heading}<p class="small">{words}</p>{"".join(shown)}' if shown else ""
 
 
 def seeds_beside(run: Found, looks: Looks) -> list[int]:
