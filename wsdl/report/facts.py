@@ -32,7 +32,7 @@ def parameters(folder: Path, runs: list[Found]) -> str:
     """What was asked: of the study or grid, of detectors and of generators."""
     parts = []
     for name, title in (("study.json", "Study"), ("grid.json", "Grid")):
-        asked = {path.parent.name: without(read_json(path), OURS) for path in sorted(folder.rglob(name))}
+        asked = {name_in(folder, path.parent): without(read_json(path), OURS) for path in sorted(folder.rglob(name))}
         parts.append(side_by_side(title, asked))
     for title, some in (
         ("Detectors", [run for run in runs if run.is_detector]),
@@ -40,6 +40,10 @@ def parameters(folder: Path, runs: list[Found]) -> str:
     ):
         parts.append(side_by_side(title, {run.name: run.config for run in some if run.config}))
     return "".join(parts)
+
+
+def name_in(folder: Path, place: Path) -> str:
+    return folder.name if place == folder else str(place.relative_to(folder))
 
 
 def surroundings(runs: list[Found]) -> str:

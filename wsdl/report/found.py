@@ -39,7 +39,7 @@ class Found:
     def data(self) -> str:
         """The sha256 of the manifest that the run was tested on, or trained on."""
         path = self.folder / "metrics.json"
-        return read_json(path)["data"] if path.exists() else self.config.get("data", "")
+        return read_json(path).get("data", "") if path.exists() else self.config.get("data", "")
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Lesson:
 
 
 def runs(folder: Path) -> list[Found]:
-    """Every run in `folder`, at any depth, and every cell of a grid, begun or not."""
+    """Every run in `folder` (an absolute path), at any depth, and every cell of a grid, begun or not."""
     cells = cells_of_grids(folder)
-    begun = {path.parent.resolve() for path in folder.rglob("run.json")}
-    return [run(place, folder.resolve(), cells.get(place)) for place in sorted({*begun, *cells})]
+    begun = {path.parent for path in folder.rglob("run.json")}
+    return [run(place, folder, cells.get(place)) for place in sorted({*begun, *cells})]
 
 
 def run(place: Path, folder: Path, known: tuple[str, str] | None) -> Found:
