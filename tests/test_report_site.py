@@ -133,6 +133,14 @@ def test_what_it_shows_is_escaped(tmp_path):
     assert "&lt;u&gt;" in text
 
 
+def test_a_dataset_alone_is_reported_without_being_decoded(dataset, tmp_path):
+    shutil.copytree(dataset, tmp_path / "data", ignore=shutil.ignore_patterns(".cache"))
+    text = site(tmp_path / "data", tmp_path / "site").read_text(encoding="utf-8")
+    assert "made-up: real faces, the first by name." in text
+    assert "No run.</li>" in text
+    assert not (tmp_path / "data" / ".cache").exists()
+
+
 @pytest.mark.parametrize(("name", "words"), [("none", "no such folder"), (".", "there is nothing to report")])
 def test_a_folder_without_anything_is_refused(tmp_path, name, words):
     with pytest.raises(WsdlError, match=words):

@@ -4,8 +4,11 @@ from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
+
 from wsdl import plots
 from wsdl.data.layout import Dataset
+from wsdl.data.pictures import read_picture
 from wsdl.report.found import Found
 from wsdl.report.looks import Looks, cases, examples, explored, labelled
 from wsdl.report.page import figure, text
@@ -32,10 +35,13 @@ GRAD_CAM = (
 
 
 def faces(dataset: Dataset, folder: Path) -> str:
-    real = dataset.select("real").sort_values("source_id").index[:SHEET]
-    name = dataset.info["name"]
-    path = plots.save(plots.grid(dataset.images[real], scale=1), folder / f"faces-{name}.jpg")
-    return figure(path, f"{name}: real faces, the first by name.")
+    """A sheet of the first real faces, read one by one: a large dataset is not decoded for it."""
+    real = dataset.select("real").sort_values("source_id").head(SHEET)
+    if real.empty:
+        return ""
+    sheet = plots.grid(np.stack([read_picture(dataset.folder / path) for path in real.path]), scale=1)
+    path = plots.save(sheet, folder / f"faces-{slug(dataset.info['name'])}.jpg")
+    return figure(path, f"{dataset.info['name']}: real faces, the first by name.")
 
 
 def curves(runs: list[Found], folder: Path) -> str:
@@ -72,13 +78,8 @@ def maps(looks: Looks, folder: Path) -> str:
         for part, some in enumerate(parts(labels, COLUMNS, lambda label: looks.runs[label].config["setup"])):
             found = short({label: looks.of(label, rows.index) for label in some})
             sheet = plots.maps(pictures, masks, found, rows=list(rows.component))
-            name = f"maps-{slug(method)}-{looks.dataset.info['name']}{part or ''}.png"
-            shown.append(
-                figure(
-                    plots.save(sheet, folder / name),
-                    f"{method} on {looks.dataset.info['name']}: maps of {', '.join(found)}.",
-                )
-            )
+            path = plots.save(sheet, folder / f"maps-{slug(method)}-{slug(looks.name)}{part or ''}.png")
+            shown.append(figure(path, f"{method} on {looks.name}: maps of {', '.join(found)}."))
     return with_words("One fake of each component", MAPS, shown)
 
 
@@ -92,8 +93,8 @@ def best_and_worst(looks: Looks, folder: Path) -> str:
         for rows in cases(looks.dataset, run):
             arrays = {"pictures": looks.dataset.images[rows.index], "masks": looks.dataset.masks[rows.index]}
             sides.append({**arrays, "maps": looks.of(label, rows.index), "notes": plots.case_notes(rows)})
-        path = plots.save(plots.gallery(*sides), folder / f"cases-{slug(label)}-{looks.dataset.info['name']}.png")
-        shown.append(figure(path, f"{label}: worst and easiest on {looks.dataset.info['name']}."))
+        path = plots.save(plots.gallery(*sides), folder / f"cases-{slug(label)}-{slug(looks.name)}.png")
+        shown.append(figure(path, f"{label}: worst and easiest on {looks.name}."))
     return with_words("Worst and easiest cases", CASES, shown)
 
 
@@ -125,7 +126,7 @@ def explorer(looks: Looks) -> str:
         names=[Path(path).stem for path in rows.path],
     )
     about = (
-        f"{len(rows)} test pictures of {text(looks.dataset.info['name'])} and the map of every run: the first by name, "
+        f"{len(rows)} test pictures of {text(looks.name)} and the map of every run: the first by name, "
         "each fake of another face."
     )
     return (

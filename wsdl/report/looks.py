@@ -26,6 +26,10 @@ class Looks:
     maps: dict[str, dict[int, np.ndarray]]  # label -> number of a picture -> map [h, w]
     scores: dict[str, dict[int, float]]
 
+    @property
+    def name(self) -> str:
+        return str(self.dataset.info["name"])
+
     def of(self, label: str, index) -> np.ndarray:
         """Maps [n, S, S] of a run, of the pictures numbered in `index`."""
         shape = (self.dataset.size, self.dataset.size)
