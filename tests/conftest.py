@@ -80,6 +80,14 @@ def trained(faces, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.fixture(scope="session")
+def reported(dataset, tmp_path_factory):
+    """A folder of runs, good and bad, with lessons and data, and the site made of it."""
+    from reported import report
+
+    return report(dataset, tmp_path_factory.mktemp("reported"))
+
+
 def declare_cc0(data: Path) -> Path:
     write_json(data / "dataset.json", {**Dataset(data).info, "licence": "CC0-1.0"})
     return data

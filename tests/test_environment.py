@@ -18,7 +18,7 @@ DESIGN_COMMANDS = ["demo", "data prepare", "data check", "data audit", "generate
                    "train-generator p2", "evaluate", "notebooks run", "notebooks refresh", "notebooks html",
                    "bench patches", "bench grad-cam", "bench attention", "bench explorer",
                    "faces render", "data bundle", "data unpack", "data halve", "data parse",
-                   "data parse-score", "train-parser", "report table", "localize"]  # fmt: skip
+                   "data parse-score", "train-parser", "report table", "report site", "localize"]  # fmt: skip
 
 
 def test_importing_wsdl_is_light():

@@ -151,7 +151,7 @@ def test_a_page_holds_everything_and_escapes_names(tmp_path):
     assert "<title>A &amp; &lt;b&gt;</title>" in text
     assert "a<b>" not in text
     assert not re.search(r"""(?:src|href)=["'](?!data:)|url\(|@import|https?://|\bfetch\(""", text)
-    facts = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S).group(1))
+    facts = json.loads(re.search(r'application/json">(.*?)</script>', text, re.S).group(1))
     assert facts["_data"]["names"][0] == "a<b>"
     assert facts["threshold"] == 0.5
 

@@ -171,7 +171,7 @@ NOTEBOOK = """(source) => {
 def test_as_a_widget_it_keeps_its_keys_talks_to_the_kernel_and_cleans_up(chrome, tmp_path):
     explorer = small()
     with watched(chrome, explorer, tmp_path / "page.html", bypass_csp=True) as page:
-        facts = page.text_content("#data")
+        facts = page.text_content(".wsdl-inlined script")
         page.evaluate(NOTEBOOK, {"facts": facts, "script": assets.script("widget.js")})
         page.wait_for_selector("#cell [data-ready]")
         page.click(".wx-stage canvas")  # gives the explorer the focus

@@ -13,9 +13,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from wsdl import notebooks, report, tidy
-from wsdl.files import WsdlError, read_json, write_json
+from wsdl import notebooks, tidy
+from wsdl.files import WsdlError, read_json
 from wsdl.generators import schedule
+from wsdl.report.site import site
 
 LESSONS = sorted(notebooks.LESSONS.glob("*.ipynb"))
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -151,41 +152,12 @@ def test_two_runs_tidied_are_the_same_bytes(good, tmp_path):
     assert first.read_bytes() == again.read_bytes()
 
 
-def test_index_shows_failed_lessons_controls_and_intervals(bad):
+def test_the_report_shows_failed_lessons(bad):
     out, said = bad
-    (out / "results.csv").write_text(
-        "method,setup,iou,iou_low,iou_high,pbca,pbca_low,pbca_high,ap,ap_low,ap_high,n,seed\n"
-        "patches,b,0.5,0.4,0.625,0.9,0.8,0.95,,,,30,0\n"
-        "control: all-fake,b,0.2,0.1,0.3,0.2,0.1,0.3,0.5,0.4,0.6,30,0\n"
-    )
-    text = report.index(out).read_text(encoding="utf-8")
+    text = site(out, out).read_text(encoding="utf-8")
     assert said in text
     assert 'href="lessons/99_toy.html"' in text
     assert "does it run?" in text
-    assert re.search(r"50\.0 <span[^>]*>\(40\.0 to 62\.5\)", text)
-    assert re.search(r"<tr class=control><td>control: all-fake", text)
-    assert "&ndash;" in text  # setup c has no AP
-
-
-def test_index_of_an_empty_folder_says_so(tmp_path):
-    text = report.index(tmp_path).read_text(encoding="utf-8")
-    assert "no results.csv yet" in text
-    assert "No lesson was run" in text
-
-
-def test_index_escapes_what_it_shows(tmp_path):
-    run = {
-        "status": "failed",
-        "seconds": 1.0,
-        "notebook": "01_x.ipynb",
-        "title": "<b>",
-        "question": "a<b",
-        "parameters": {"images": "<img>"},
-        "error": "<script>",
-    }
-    write_json(tmp_path / "lessons" / "01_x.run.json", run)
-    text = report.index(tmp_path).read_text(encoding="utf-8")
-    assert not re.findall(r"<b>|a<b|<img>|<script>", text)
 
 
 def test_series_is_complete_and_each_lesson_links_to_the_next():

@@ -6,10 +6,9 @@ import pytest
 
 from wsdl.bundle import unpack
 from wsdl.data.layout import Dataset
-from wsdl.demo import draw_figures
 from wsdl.files import WsdlError
 from wsdl.profiles import Fakes, GradCam, Patches, Profile
-from wsdl.report import figures
+from wsdl.report.site import site
 from wsdl.study import Study
 
 BUNDLED = Profile(size=32, fakes=Fakes(full=5, partial=10))
@@ -79,6 +78,5 @@ def test_tables_maps_and_figures_hold_every_method_of_the_profile(study):
     maps = begun.maps(begun.faces().images[:3], "ab")
     assert list(maps) == ["patches, a", "patches, b", "grad-cam, a", "grad-cam, b"]
     assert {found.shape[0] for found in maps.values()} == {3}
-    draw_figures(begun)
-    page = figures(begun.out)
-    assert [page.count(f'alt="{method}: one test fake') for method in ("patches", "grad-cam", "attention")] == [1, 1, 0]
+    page = site(begun.out, begun.out).read_text(encoding="utf-8")
+    assert [page.count(f'alt="{method} on ') for method in ("patches", "grad-cam", "attention")] == [1, 1, 0]

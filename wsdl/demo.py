@@ -3,18 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
-from wsdl import notebooks, plots, report
+from wsdl import notebooks
 from wsdl.files import WsdlError, atomic, read_json, sha256
 from wsdl.plan import describe, plan
 from wsdl.profiles import check_methods, load_profile, to_dict
 from wsdl.progress import say
-from wsdl.runs import claim, read_stats
+from wsdl.report.site import site
+from wsdl.runs import claim
 from wsdl.study import Study
-from wsdl.train import SETUPS
-
-SHOWN = 64  # faces in the contact sheet
 
 
 def demo(
@@ -39,9 +35,8 @@ def demo(
     results = study.table()
     with atomic(study.out / "results.csv") as temporary:
         results.to_csv(temporary, index=False)
-    draw_figures(study)
     done = run_lessons(study, str(study.out / "profile.json"))
-    page = report.index(study.out)
+    page = site(study.out, study.out)
     if not done:
         raise WsdlError(f"{page}: some lessons failed; the report names the cells.")
     return page
@@ -50,26 +45,6 @@ def demo(
 def absolute(path: str) -> str:
     """`path` as an absolute one where it exists; hub ids and "" stay as they are."""
     return str(Path(path).resolve()) if path and Path(path).exists() else path
-
-
-def draw_figures(study: Study) -> None:
-    """The figures of the report: the faces, and for each method its maps beside the masks and how training went."""
-    dataset = study.fakes()
-    real = dataset.select(kind="real").sort_values("source_id").index[:SHOWN]
-    plots.save(plots.grid(dataset.images[real], scale=1), study.out / "figures" / "faces.jpg")
-    chosen = one_of_each(dataset.select(kind="partial", split="test"))
-    pictures, masks = dataset.images[chosen.index], dataset.masks[chosen.index]
-    for method in study.profile.methods:
-        found = {f"setup {s}": study.detector(method, s).predict(pictures).maps for s in SETUPS}
-        sheet = plots.maps(pictures, masks, found, rows=list(chosen.component))
-        plots.save(sheet, study.out / "figures" / f"maps-{method}.png")
-        stats = {f"setup {s}": read_stats(study.run_folder(method, s)) for s in SETUPS}
-        plots.save(plots.curves(stats), study.out / "figures" / f"training-{method}.png")
-
-
-def one_of_each(fakes: pd.DataFrame) -> pd.DataFrame:
-    """The first fake of each component, each of another face: not chosen by how it turned out."""
-    return fakes.sort_values("path").drop_duplicates("source_id").drop_duplicates("component")
 
 
 def run_lessons(study: Study, profile: str, long: bool = False) -> bool:

@@ -14,12 +14,13 @@ from wsdl.device import keep_memory, pick_device, pick_precision
 from wsdl.files import atomic
 from wsdl.progress import bar
 from wsdl.rival import Rival
-from wsdl.runs import Run
+from wsdl.runs import Run, ends_told
 
 STATE = "trainer.pt"
 MODEL = "model.safetensors"
 
 
+@ends_told
 def fit(
     run: Run,
     model: torch.nn.Module,

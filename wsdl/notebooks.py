@@ -160,7 +160,7 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
     from nbconvert import HTMLExporter
     from nbconvert.preprocessors import TagRemovePreprocessor
 
-    from wsdl.report import banner, page
+    from wsdl.report.page import banner, page
 
     exporter = HTMLExporter(raw_template=TEMPLATE)
     exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags=set(HIDDEN)), enabled=True)

@@ -7,6 +7,8 @@ import json
 import platform
 import subprocess
 import time
+from collections.abc import Callable
+from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
 
@@ -51,7 +53,7 @@ class Run:
         return self.folder / name
 
     def report(self, status: str, **more) -> None:
-        """Write run.json: `status` is running, done or failed. Only "done" means done."""
+        """Write run.json: `status` is running, done, failed or stopped. Only "done" means done."""
         write_json(self.path("run.json"), {"status": status, **self.cost(), **surroundings(), **more})
 
     def cost(self) -> dict:
@@ -87,6 +89,23 @@ class Run:
         if not self.path(name).exists():
             return None
         return torch.load(self.path(name), map_location="cpu", weights_only=True)
+
+
+def ends_told(work: Callable) -> Callable:
+    """A decorator of work on a Run, its first argument: what ends it early is written into run.json, and raised."""
+
+    @wraps(work)
+    def told(run: Run, *words, **more):
+        try:
+            return work(run, *words, **more)
+        except KeyboardInterrupt:
+            run.report("stopped")
+            raise
+        except Exception as error:
+            run.report("failed", error=f"{type(error).__name__}: {error}")
+            raise
+
+    return told
 
 
 def read_stats(folder: Path) -> list[dict]:

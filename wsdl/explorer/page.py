@@ -22,8 +22,7 @@ style-src 'unsafe-inline'; img-src data: blob:">
 {style}
 </style></head>
 <body class="wsdl-page">
-<main><h1>{title}</h1><div id="explorer"></div>{note}</main>
-<script type="application/json" id="data">{data}</script>
+<main><h1>{title}</h1>{explorer}</main>
 <script type="module">
 {script}
 </script></body></html>
@@ -32,22 +31,34 @@ style-src 'unsafe-inline'; img-src data: blob:">
 
 def write(explorer, path: Path, title: str) -> Path:
     """Write the page of `explorer` to `path`, atomically, and return `path`."""
-    text = page(explorer, title, encode.webp)
-    if len(text.encode()) > LIMIT:
-        text = page(explorer, title, encode.webp_lossy, LOSSY)
+    text = PAGE.format(
+        title=html.escape(title),
+        style=assets.style(),
+        explorer=inlined(explorer, alone=True),
+        script=assets.script("page.js"),
+    )
     write_text(path, text)
     return path
 
 
-def page(explorer, title: str, picture, note: str = "") -> str:
+def inlined(explorer, alone: bool = False) -> str:
+    """`explorer` as HTML for any page that has the style of `assets` and, at its end, the script page.js.
+
+    alone: it has the page for itself, so it listens to keys pressed anywhere in it. The whole stays below LIMIT where
+    compressing the pictures with loss can do it.
+    """
+    room = LIMIT - len(PAGE + assets.style() + assets.script("page.js"))
+    data, note = data_of(explorer, encode.webp), ""
+    if len(data) > room:
+        data, note = data_of(explorer, encode.webp_lossy), f'<p class="wsdl-note">{LOSSY}</p>'
+    keys = ' data-keys="document"' if alone else ""
+    return f'<div class="wsdl-inlined"{keys}><script type="application/json">{data}</script></div>{note}'
+
+
+def data_of(explorer, picture) -> str:
+    """Choices and arrays as JSON for a page; picture(uint8 [H, W, 3]) gives the bytes of an image file."""
     facts = {**explorer.choices(), "_data": explorer.data(picture)}
-    return PAGE.format(
-        title=html.escape(title),
-        style=assets.style(),
-        note=f'<p class="wsdl-note">{note}</p>' if note else "",
-        data=json.dumps(facts, default=_text, separators=(",", ":")).replace("<", "\\u003c"),
-        script=assets.script("page.js"),
-    )
+    return json.dumps(facts, default=_text, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _text(value: bytes) -> str:

@@ -1,0 +1,94 @@
+"""A small folder of runs and lessons, the site made of it, and a reader of pages, for the tests of the report."""
+
+import re
+import shutil
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+import wsdl.train
+from wsdl.evaluate import evaluate
+from wsdl.files import write_json, write_text
+from wsdl.profiles import Training
+from wsdl.report.site import site
+from wsdl.train import train
+
+TINY = Training(input_size=48, images=64, images_c=64, batch=8, batch_c=8, check_every=32)
+RUNS = (("a", 0), ("c", 0), ("c", 1))
+LESSON = {"status": "done", "seconds": 12.0, "notebook": "01_toy.ipynb", "title": "01 A toy", "question": "Does it?"}
+
+
+@dataclass(frozen=True)
+class Reported:
+    folder: Path  # of the runs
+    out: Path  # of the site
+    text: str  # of its page
+
+
+def report(dataset: Path, place: Path) -> Reported:
+    folder, out = place / "study", place / "site"
+    shutil.copytree(dataset, folder / "data")
+    for setup, seed in RUNS:
+        run = folder / "runs" / f"patches-{setup}-s{seed}"
+        train("patches", setup, folder / "data", run, seed, TINY)
+        evaluate(run, folder / "data")
+    broken_run(folder)
+    write_json(folder / "runs" / "halted" / "config.json", {"method": "patches", "setup": "b", "seed": 5, "images": 64})
+    write_json(folder / "runs" / "halted" / "run.json", {"status": "stopped"})
+    write_text(folder / "runs" / "halted" / "stats.jsonl", '{"images": 16, "loss": 1.0}\n')
+    write_json(folder / "lessons" / "01_toy.run.json", LESSON)
+    write_text(folder / "lessons" / "01_toy.html", "<p>the page of the toy</p>")
+    cells = [new_markdown_cell("# By hand"), new_code_cell("6 * 7", execution_count=1)]
+    nbformat.write(new_notebook(cells=cells), folder / "by_hand.ipynb")
+    nbformat.write(new_notebook(cells=[new_code_cell("1")]), folder / "not_run.ipynb")
+    return Reported(folder, out, site(folder, out).read_text(encoding="utf-8"))
+
+
+def broken_run(folder: Path) -> None:
+    """A training that fails at its third step."""
+
+    def draw(*words, step=None):
+        if words[-1] == 2:
+            raise ValueError("the <third> batch cannot be drawn")
+        return real(*words)
+
+    real = wsdl.train.draw
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wsdl.train, "draw", draw)
+        with pytest.raises(ValueError, match="third"):
+            train("patches", "b", folder / "data", folder / "runs" / "broken", 0, TINY)
+
+
+class Page(HTMLParser):
+    """Tables as rows of texts, every link, and everything that a browser would load."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.rows, self.links, self.loaded, self.ids = [], [], [], []
+        self.feed(text)
+        self.loaded += re.findall(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)", text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.ids.append(attrs.get("id"))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        if tag == "a":
+            self.links.append(attrs["href"])
+        self.loaded += [attrs[name] for name in ("src", "srcset", "data", "poster", "action") if name in attrs]
+        if tag == "link":
+            self.loaded.append(attrs["href"])
+
+    def handle_data(self, data):
+        if self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data
+
+    def handle_endtag(self, tag):
+        if tag == "tr":
+            self.rows.append([])  # what follows is no cell of it

@@ -1,0 +1,162 @@
+"""The figures of a report: faces, training curves, maps side by side, best and worst cases; and the explorer."""
+
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from wsdl import plots
+from wsdl.data.layout import Dataset
+from wsdl.data.pictures import read_picture
+from wsdl.report.found import Found
+from wsdl.report.looks import Looks, cases, examples, explored, labelled
+from wsdl.report.page import figure, text
+
+SHEET = 64  # faces in a contact sheet
+COLUMNS = 6  # maps side by side, before another figure begins
+LINES = 6  # curves in one panel
+MAPS = (
+    "One test fake of each component, the first by file name, not chosen by how it turned out: the picture, where it "
+    "was painted, and the map of each run. The outline is the true mask; all maps share one scale."
+)
+CURVES = (
+    "Loss on training pictures and on validation pictures, against the pictures seen. Setups a and b are judged by "
+    "labels, setup c by masks, so only curves of one setup compare."
+)
+CASES = (
+    "Test fakes with the lowest and the highest IoU, each of another face; among equals the larger mask first. These "
+    "are chosen by how they turned out."
+)
+GRAD_CAM = (
+    "Grad-CAM in setups a and b is scored, as in the paper, on maps divided by their own maximum; its maps here are "
+    "those before that division, so that they share the scale of all others."
+)
+
+
+def faces(dataset: Dataset, folder: Path) -> str:
+    """A sheet of the first real faces, read one by one: a large dataset is not decoded for it."""
+    real = dataset.select("real").sort_values("source_id").head(SHEET)
+    if real.empty:
+        return ""
+    sheet = plots.grid(np.stack([read_picture(dataset.folder / path) for path in real.path]), scale=1)
+    path = plots.save(sheet, folder / f"faces-{slug(dataset.info['name'])}.jpg")
+    return figure(path, f"{dataset.info['name']}: real faces, the first by name.")
+
+
+def curves(runs: list[Found], folder: Path) -> str:
+    """Training curves, a figure a method (and source), failed runs too, as far as they came: two checks at least."""
+    shown = []
+    trained = sorted((run for run in runs if len(run.stats) > 1), key=lambda run: (family(run), run.name))
+    for name, group in groupby(trained, key=family):
+        group = list(group)
+        for part, some in enumerate(parts(group, LINES, lambda run: run.config.get("setup", ""))):
+            validated = any("validation" in row for run in some for row in run.stats)
+            keys = ("loss", "validation") if validated else ("loss",)
+            lines = short({k: run.stats for k, run in labelled_any(some).items()})
+            path = plots.save(plots.curves(lines, keys), folder / f"training-{slug(name)}{part or ''}.png")
+            shown.append(figure(path, f"{name}: loss of {', '.join(lines)}."))
+    return with_words("", CURVES, shown)
+
+
+def family(run: Found) -> str:
+    """What shares a figure of curves."""
+    if run.is_detector:
+        return f"{run.config['method']}, {run.config['source']}" if "source" in run.config else run.config["method"]
+    return run.name
+
+
+def labelled_any(runs: list[Found]) -> dict[str, Found]:
+    return labelled(runs) if runs[0].is_detector else {run.name: run for run in runs}
+
+
+def maps(looks: Looks, folder: Path) -> str:
+    """For each method: one test fake of each component and the map of each run."""
+    rows, shown = examples(looks.dataset), []
+    pictures, masks = looks.dataset.images[rows.index], looks.dataset.masks[rows.index]
+    for method, labels in by_method(looks).items():
+        for part, some in enumerate(parts(labels, COLUMNS, lambda label: looks.runs[label].config["setup"])):
+            found = short({label: looks.of(label, rows.index) for label in some})
+            sheet = plots.maps(pictures, masks, found, rows=list(rows.component))
+            path = plots.save(sheet, folder / f"maps-{slug(method)}-{slug(looks.name)}{part or ''}.png")
+            shown.append(figure(path, f"{method} on {looks.name}: maps of {', '.join(found)}."))
+    return with_words("One fake of each component", MAPS, shown)
+
+
+def best_and_worst(looks: Looks, folder: Path) -> str:
+    """For each run of the lowest seed: its worst and its easiest test fakes."""
+    shown = []
+    for label, run in looks.runs.items():
+        if run.config["seed"] != min(seeds_beside(run, looks)):
+            continue
+        sides = []
+        for rows in cases(looks.dataset, run):
+            arrays = {"pictures": looks.dataset.images[rows.index], "masks": looks.dataset.masks[rows.index]}
+            sides.append({**arrays, "maps": looks.of(label, rows.index), "notes": plots.case_notes(rows)})
+        path = plots.save(plots.gallery(*sides), folder / f"cases-{slug(label)}-{slug(looks.name)}.png")
+        shown.append(figure(path, f"{label}: worst and easiest on {looks.name}."))
+    return with_words("Worst and easiest cases", CASES, shown)
+
+
+def with_words(title: str, words: str, shown: list[str]) -> str:
+    """Figures of one kind under what they are; nothing where there are none."""
+    heading = f"<h3>{title}</h3>" if title else ""
+    return f'{heading}<p class="small">{words}</p>{"".join(shown)}' if shown else ""
+
+
+def seeds_beside(run: Found, looks: Looks) -> list[int]:
+    """The seeds of the runs that differ from `run` in nothing else."""
+    alone = {**run.config, "seed": 0}
+    return [other.config["seed"] for other in looks.runs.values() if {**other.config, "seed": 0} == alone]
+
+
+def explorer(looks: Looks) -> str:
+    """The explorer of a few test pictures with the map of every run; the page must have its style and script."""
+    from wsdl.explorer import explore
+    from wsdl.explorer.page import inlined
+
+    rows = explored(looks.dataset, len(looks.runs))
+    made = explore(
+        looks.dataset.images[rows.index],
+        {label: looks.of(label, rows.index) for label in looks.runs},
+        looks.dataset.masks[rows.index],
+        scores={label: [looks.scores[label][i] for i in rows.index] for label in looks.runs},
+        labels=["partial fake" if kind == "partial" else "real" for kind in rows.kind],
+        components=list(rows.component),
+        names=[Path(path).stem for path in rows.path],
+    )
+    about = (
+        f"{len(rows)} test pictures of {text(looks.name)} and the map of every run: the first by name, "
+        "each fake of another face."
+    )
+    return (
+        f'<p>{about}</p><div class="screen">{inlined(made)}</div>'
+        '<p class="small paper">On a screen, an explorer of these pictures stands here.</p>'
+    )
+
+
+def by_method(looks: Looks) -> dict[str, list[str]]:
+    methods = {}
+    for label, run in looks.runs.items():
+        methods.setdefault(run.config["method"], []).append(label)
+    return methods
+
+
+def short(labelled: dict) -> dict:
+    """Labels that all begin with the same method, without it: "a, seed 0" as "setup a, seed 0"."""
+    heads = {label.split(", ")[0] for label in labelled}
+    if len(heads) > 1 or not all(", " in label for label in labelled):
+        return labelled
+    return {f"setup {label.split(', ', 1)[1]}": value for label, value in labelled.items()}
+
+
+def parts(items: list, most: int, setup: Callable) -> list[list]:
+    """`items`, sorted by setup: all of them if there are at most `most`; else setup by setup, in parts of `most`."""
+    if len(items) <= most:
+        return [items]
+    groups = [list(group) for _, group in groupby(sorted(items, key=setup), key=setup)]
+    return [group[i : i + most] for group in groups for i in range(0, len(group), most)]
+
+
+def slug(name: str) -> str:
+    return "-".join(name.replace("/", " ").replace(",", " ").split())

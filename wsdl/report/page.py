@@ -1,0 +1,89 @@
+"""What all pages share: the style, a table, a figure, a banner. Pages hold everything they show and fetch nothing."""
+
+import base64
+import html
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+KINDS = {".png": "image/png", ".jpg": "image/jpeg"}
+WIDE = 600  # pixels; a wider figure slides sideways on a phone, made smaller to WIDE at the least
+
+# A browser that obeys the policy could not load anything from elsewhere even if a page asked it to.
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; \
+style-src 'unsafe-inline'; img-src data: blob:">
+<link rel="icon" href="data:,">
+<style>
+{style}
+</style></head>
+<body>
+{body}
+</body></html>
+"""
+
+
+def page(title: str, body: str, more: str = "") -> str:
+    """A whole page in the style that all pages share; `body` is HTML, `more` is further style."""
+    return PAGE.format(title=html.escape(title), style=style() + more, body=body)
+
+
+@cache
+def style() -> str:
+    return Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+
+
+def banner(problem: str, what: str = "This run failed.") -> str:
+    return f'<p class="banner"><strong class="failed">{html.escape(what)}</strong> {html.escape(problem)}</p>'
+
+
+def section(title: str, body: str) -> str:
+    """A part of a page that `contents` can lead to."""
+    return f'<section id="{anchor(title)}"><h2>{html.escape(title)}</h2>\n{body}</section>' if body else ""
+
+
+def contents(titles: list[str]) -> str:
+    links = "".join(f'<a href="#{anchor(title)}">{html.escape(title)}</a>' for title in titles)
+    return f"<nav aria-label=Contents>{links}</nav>"
+
+
+def anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")
+
+
+def table(head: list[str], rows: list[list[str]], number: tuple = (), wide: tuple = (), control=lambda row: False):
+    """A table of HTML cells. number, wide: which columns hold numbers, or long words; control(row): is it shaded?"""
+    kinds = ["number" if i in number else "wide" if i in wide else "" for i in range(len(head))]
+    marks = [f' class="{kind}"' if kind else "" for kind in kinds]
+    heads = "".join(f"<th{mark}>{name}</th>" for name, mark in zip(head, marks, strict=True))
+    lines = "\n".join(
+        f"<tr{' class=control' if control(row) else ''}>"
+        + "".join(f"<td{mark}>{cell}</td>" for cell, mark in zip(row, marks, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead>\n<tbody>{lines}</tbody></table></div>'
+
+
+def text(value) -> str:
+    """`value` for a table cell, a whole number without its decimals; a dash where there is none."""
+    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)) or value == "":
+        return "&ndash;"
+    return html.escape(str(int(value) if isinstance(value, float) and value == int(value) else value))
+
+
+def figure(path: Path, caption: str) -> str:
+    """The picture at `path`, inside the page, over its caption."""
+    with Image.open(path) as image:
+        width, height = image.size
+    slides = f' class=wide style="--slides: {max(WIDE, int(0.6 * width))}px"' if width > WIDE else ""
+    data = base64.b64encode(path.read_bytes()).decode()
+    return (
+        f'<figure><div class="scroll"><img{slides} width={width} height={height} '
+        f'alt="{html.escape(caption)}" src="data:{KINDS[path.suffix]};base64,{data}"></div>'
+        f'<figcaption class="small">{html.escape(caption)}</figcaption></figure>'
+    )
