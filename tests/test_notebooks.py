@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 from wsdl import notebooks, tidy
-from wsdl.files import WsdlError, read_json
+from wsdl.files import WsdlError, read_json, write_json
 from wsdl.generators import schedule
 from wsdl.report.site import site
 
