@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes wsdl/assets/bundle/STYLE.zip from seeds: renders, generators, fakes. A day on 2 cores; stopped at any moment,
-# the same command goes on. Nobody who uses the bundle needs this: it says how the bundle was made.
+# Makes everything in wsdl/assets from seeds: renders, generators, fakes, then the face parser and the detectors that
+# learn from them. A day on 2 cores; stopped at any moment, the same command goes on. Nobody who uses wsdl needs this:
+# it says how its weights and pictures were made.
 #   bash ci/bundle.sh [FOLDER]      FOLDER: where everything in between is kept (out/bundle)
 source "$(dirname "$0")/setup.sh"
 "$python" -m pip install --quiet --editable '.[render]'
@@ -27,3 +28,21 @@ make_style() { # STYLE FACES STREAM PICTURES [START: a generator whose weights t
 
 make_style studio 700 1500 56000
 make_style snapshot 500 800 40000 "$work/studio/p2"
+
+ship() { # RUN NAME: what using a run needs, without its trainer state
+    mkdir -p "wsdl/assets/$2"
+    for file in config.json run.json metrics.json model.safetensors; do
+        if [ -f "$1/$file" ]; then install -m 644 "$1/$file" "wsdl/assets/$2/$file"; fi
+    done
+}
+
+wsdl train-parser --data "$work/studio/faces-data" --data "$work/snapshot/faces-data" --images 60000 --out "$work/parser"
+ship "$work/parser" parser
+for style in studio snapshot; do
+    wsdl grid run table2 --source "$style" --only 0,1,2 --out "$work/grid-$style" # Patches in setups A, B, C
+    for setup in a b c; do
+        ship "$(echo "$work/grid-$style/$style/runs/patches-$setup-"*-s0)" "detectors/patches-$setup-$style"
+    done
+done
+cd wsdl/assets
+find . -type f ! -name SHA256SUMS ! -name README.md -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS

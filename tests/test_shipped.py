@@ -1,0 +1,49 @@
+"""Shipped weights are what they say: detectors get the scores that lie beside them, the parser knows faces."""
+
+import hashlib
+import shutil
+
+import pytest
+
+from wsdl.bundle.unpack import unpack
+from wsdl.data.layout import Dataset
+from wsdl.evaluate import evaluate
+from wsdl.files import read_json
+from wsdl.parse.models import SHIPPED
+from wsdl.parse.score import score
+from wsdl.shipped import DEFAULT, DETECTORS, measured, shipped, trained_on
+
+ASSETS = DETECTORS.parent
+STYLES = "studio", "snapshot"
+
+
+def test_a_detector_of_each_setup_comes_with_each_style():
+    assert shipped() == sorted(f"patches-{setup}-{style}" for setup in "abc" for style in STYLES)
+    assert DEFAULT in shipped()
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_detector_scores_what_it_says(name, tmp_path):
+    folder = shutil.copytree(DETECTORS / name, tmp_path / name)
+    about, said = trained_on(folder), measured(folder)
+    assert name == f"{about['method']}-{about['setup']}-{about['source']}"
+    (folder / "metrics.json").unlink()
+    evaluate(folder, unpack(about["source"]))
+    for key, value in measured(folder).items():  # another processor rounds otherwise
+        assert value == pytest.approx(said[key], abs=0.01), key
+    assert read_json(folder / "config.json")["data"] == Dataset(unpack(about["source"])).info["manifest_sha256"]
+
+
+def test_the_shipped_parser_knows_skin_and_hair_of_faces_it_never_saw():
+    for style in STYLES:
+        found = score(unpack(style), "", "test").set_index("part")
+        assert found.f1[["skin", "hair"]].min() > 0.9, style
+
+
+def test_every_shipped_file_is_the_one_that_is_listed():
+    listed = dict(reversed(line.split("  ")) for line in (ASSETS / "SHA256SUMS").read_text().splitlines())
+    there = {path.relative_to(ASSETS).as_posix(): path for path in ASSETS.rglob("*") if path.is_file()}
+    assert set(listed) == set(there) - {"SHA256SUMS", "README.md"}
+    assert SHIPPED.is_relative_to(ASSETS)
+    for name, sha in listed.items():
+        assert hashlib.sha256(there[name].read_bytes()).hexdigest() == sha, name
