@@ -87,7 +87,7 @@ class Patches(Training):
 @dataclass(frozen=True)
 class GradCam(Training):
     images: int = 3_000
-    images_c: int = 4_000
+    images_c: int = 6_000  # its map comes from deeper than that of Attention, and learns more slowly
     batch_c: int = 8
     ema_decay: float = 0.98
     start: str = "imagenet"
