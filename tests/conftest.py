@@ -80,6 +80,17 @@ def trained(faces, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.fixture(scope="session")
+def run_folder(dataset, tmp_path_factory) -> Path:
+    """A detector after a very short training."""
+    from wsdl.profiles import Patches
+    from wsdl.train import train
+
+    out = tmp_path_factory.mktemp("detector") / "patches-c-made-up"
+    train("patches", "c", dataset, out, 0, Patches(input_size=64, images_c=32, batch_c=8, check_every=32))
+    return out
+
+
 @pytest.fixture(scope="module")
 def chrome():
     """Headless Chromium, for one test file: Playwright allows one at a time."""

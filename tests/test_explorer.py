@@ -141,7 +141,8 @@ def test_modules_become_one_scope_without_a_clash():
     assert re.findall(r"^export (\w+)", bundle, re.M) == ["default"]
     names = re.findall(r"^(?:async )?(?:const|let|class|function)\s+(\w+)", bundle, re.M)
     assert len(names) == len(set(names))
-    assert {path.name for path in assets.STATIC.glob("*.js")} == {*assets.MODULES, "widget.js", "page.js"}
+    modules = (f"{name}.js" for name in assets.NAMES)
+    assert {path.name for path in assets.STATIC.glob("*.js")} == {*modules, "widget.js", "page.js", "own.js"}
     assert "</script" not in bundle.lower()
     assert all(len(path.read_text().splitlines()) <= 250 for path in assets.STATIC.iterdir())
 
