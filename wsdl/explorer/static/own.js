@@ -11,7 +11,7 @@ class Own {
     this.status = element("p", { class: "wx-say", role: "status" });
     this.problem = element("p", { class: "wx-problem", role: "alert" });
     this.boxes = element("div", { class: "wx-checks" });
-    this.found = element("div", { class: "wx-found" });
+    this.found = element("div", { class: "wx-judged" });
     this.root = element(
       "div",
       { class: "wsdl-explorer wx-own", "data-lm-suppress-shortcuts": "true" },
