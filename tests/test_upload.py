@@ -174,7 +174,7 @@ def test_from_python_a_path_or_an_array_and_an_error_is_raised(run_folder, tmp_p
     assert list(up.judge(tmp_path / "me.png")) == ["mine"]
     assert up.explorer.pictures.names == ["me.png"]
     assert up.judge(FACE)["mine"].score == pytest.approx(wsdl.localize(FACE, run_folder).score)
-    assert "image/png" in up._repr_mimebundle_()
+    assert "image/jpeg" in up._repr_mimebundle_()
     with pytest.raises(WsdlError, match="no such file"):
         up.judge(tmp_path / "none.png")
     assert up.children == (up.panel,)

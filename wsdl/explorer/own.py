@@ -162,7 +162,7 @@ class Upload(ipywidgets.VBox):
         bundle = super()._repr_mimebundle_(**kwargs)
         bundle["text/plain"] = "A place to drop a picture into: run this cell in Jupyter."
         if self.explorer:
-            bundle["image/png"] = self.explorer._repr_mimebundle_()[0]["image/png"]
+            bundle["image/jpeg"] = self.explorer._repr_mimebundle_()[0]["image/jpeg"]
         return bundle
 
 
