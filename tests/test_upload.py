@@ -124,12 +124,10 @@ def test_a_file_of_hundreds_of_megabytes_is_refused_before_it_comes(up):
     assert up.panel.shown["problem"] == wanted
 
 
-def test_parts_of_a_file_that_another_has_overtaken_are_dropped(up):
-    whole, other = encoded(Image.fromarray(FACE)), encoded(Image.new("RGB", (8, 8)))
-    up.panel._handle_custom_msg({"do": "part", "name": "a", "at": 0, "size": len(whole)}, [whole[:1000]])
-    assert send(up, other, "b")["name"] == "b"
-    up.panel._handle_custom_msg({"do": "part", "name": "a", "at": 1000, "size": len(whole)}, [whole[1000:]])
-    assert up.panel.shown["name"] == "b"
+def test_a_file_that_never_came_whole_is_forgotten_with_the_next(up):
+    content = {"do": "part", "name": "a", "at": 0, "size": 5000}
+    up.panel._handle_custom_msg(content, [bytes(1000)])
+    assert send(up, encoded(Image.new("RGB", (8, 8))), "b")["name"] == "b"
 
 
 def test_detectors_are_chosen_and_added(up, run_folder, tmp_path):
@@ -178,6 +176,8 @@ def test_from_python_a_path_or_an_array_and_an_error_is_raised(run_folder, tmp_p
     with pytest.raises(WsdlError, match="no such file"):
         up.judge(tmp_path / "none.png")
     assert up.children == (up.panel,)
+    with pytest.raises(WsdlError, match="picture: is not a picture"):
+        up.judge(b"text")
     with pytest.raises(WsdlError, match="nobody: no such detector"):
         wsdl.upload(["nobody"])
 

@@ -70,6 +70,12 @@ def test_of_a_file_too_large_or_empty_only_the_size_is_sent(page, size):
     assert (page.evaluate("parts"), page.evaluate("sent[0].size")) == ([0], size)
 
 
+def test_of_two_files_dropped_at_once_only_the_last_is_sent(page):
+    page.evaluate(f"() => {{ const drop = {DROP}; drop([9_000_000, 'a']); drop([5, 'b']) }}")
+    page.wait_for_function("sent.some((part) => part.name === 'b')")
+    assert page.evaluate("sent") == [{"do": "part", "name": "b", "at": 0, "size": 5}]
+
+
 def test_the_same_file_can_be_chosen_twice(page):
     for count in (1, 2):
         page.set_input_files("input[type=file]", {"name": "me.jpg", "mimeType": "image/jpeg", "buffer": b"abc"})

@@ -82,9 +82,12 @@ class Upload(ipywidgets.VBox):
 
     def _take(self, image, name: str) -> None:
         self.picture, self.name, self.results = None, "", {}
-        file = isinstance(image, str | Path | bytes)
-        self.picture = open_any(image, name) if file else from_memory(image)
-        self.name = name or (Path(image).name if isinstance(image, str | Path) else "picture")
+        name = name or (Path(image).name if isinstance(image, str | Path) else "picture")
+        if isinstance(image, bytes):
+            self.picture = open_any(image, name)
+        else:
+            self.picture = open_any(image) if isinstance(image, str | Path) else from_memory(image)
+        self.name = name
         self._judge()
 
     def _judge(self) -> None:
@@ -117,8 +120,6 @@ class Upload(ipywidgets.VBox):
             self.picture, self.name, self.results, self._parts = None, "", {}, bytearray()
         if size > MOST:
             raise WsdlError(f"{name}: has {size / 1e6:.0f} MB; {MOST // 10**6} MB are the most, so make it smaller.")
-        if at != len(self._parts):
-            return "more"  # the rest of a file that another one has overtaken
         self._parts += buffers[0]
         if len(self._parts) < size:
             return "more"

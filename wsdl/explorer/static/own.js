@@ -93,11 +93,13 @@ class Own {
     const file = files[0];
     if (!file) return;
     const { name, size } = file;
+    const turn = (this.turn = (this.turn ?? 0) + 1);
     const end = size > this.model.get("shown").limit ? 0 : size;
     try {
       let at = 0;
       do {
         const part = await file.slice(at, Math.min(at + PART, end)).arrayBuffer();
+        if (turn !== this.turn) return; // another file has overtaken it
         this.tell({ do: "part", name, at, size }, `Judging ${name} …`, [part]);
         at += PART;
       } while (at < end);
