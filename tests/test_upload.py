@@ -167,6 +167,7 @@ def test_without_shipped_detectors_it_says_so_and_takes_run_folders(run_folder, 
 
 
 def test_from_python_a_path_or_an_array_and_an_error_is_raised(run_folder, tmp_path):
+    assert list(wsdl.upload(run_folder).detectors) == [run_folder.name]
     up = wsdl.upload({"mine": run_folder})
     Image.fromarray(FACE).save(tmp_path / "me.png")
     assert list(up.judge(tmp_path / "me.png")) == ["mine"]

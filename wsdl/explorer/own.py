@@ -22,7 +22,7 @@ KEPT = ("threshold", "opacity", "colours", "grey", "mode")  # choices that outli
 
 
 def upload(
-    detectors=None,  # shipped names or run folders, in a list, or name -> one of these; None: all that are shipped
+    detectors=None,  # a shipped name or a run folder, a list of such, or name -> one; None: all that are shipped
     parser: str | Path = "",  # finds the face: as in wsdl.localize
 ) -> "Upload":
     """A place in a notebook to drop a picture into: its maps appear below, with the warnings of `wsdl.localize`.
@@ -56,6 +56,7 @@ class Upload(ipywidgets.VBox):
         self.panel = Panel()
         super().__init__([self.panel])
         given = shipped() if detectors is None else detectors
+        given = [given] if isinstance(given, str | Path) else given
         for name, detector in given.items() if isinstance(given, dict) else (("", one) for one in given):
             self.add(detector, name)
         self.panel.on_msg(lambda _, content, buffers: self._told(content, buffers))
