@@ -83,18 +83,6 @@ def test_page_is_one_offline_file_without_parameters_and_links_to_pages(good):
     assert '<details class="code" open' in text
 
 
-def test_page_shows_a_widget_as_its_picture_and_keeps_no_widget_state(tmp_path):
-    state = "application/vnd.jupyter.widget-state+json"
-    book = new_notebook(metadata={"widgets": {state: {"state": {"x": {}}, "version_major": 2}}})
-    data = {tidy.WIDGET: {"model_id": "x"}, "image/png": PIXEL}
-    book.cells = [new_markdown_cell("# A widget"), new_code_cell("1", outputs=[new_output("display_data", data=data)])]
-    nbformat.write(book, tmp_path / "a.ipynb")
-    notebooks.to_html(tmp_path / "a.ipynb", tmp_path / "a.html")
-    text = (tmp_path / "a.html").read_text(encoding="utf-8")
-    assert "data:image/png" in text
-    assert "jupyter.widget" not in text
-
-
 def test_failed_run_says_which_cell_and_is_still_converted(bad):
     out, said = bad
     assert said.startswith("99_toy.ipynb: cell 4 (`1 / 0`) failed: ZeroDivisionError")

@@ -76,10 +76,20 @@ def test_of_two_files_dropped_at_once_only_the_last_is_sent(page):
     assert page.evaluate("sent") == [{"do": "part", "name": "b", "at": 0, "size": 5}]
 
 
+def test_what_is_no_readable_file_is_a_sentence(page):
+    nothing = "new DragEvent('drop', { dataTransfer: new DataTransfer() })"
+    page.evaluate(f"document.querySelector('.wx-drop').dispatchEvent({nothing})")
+    assert page.inner_text("[role=alert]") == "No file came; drop the file of one picture."
+    page.evaluate(f"() => {{ File.prototype.slice = () => {{ throw Error() }}; ({DROP})([5, 'folder']) }}")
+    page.get_by_text("folder: cannot be read; drop the file of one picture.").wait_for()
+    assert page.evaluate("sent") == []
+
+
 def test_the_same_file_can_be_chosen_twice(page):
     for count in (1, 2):
         page.set_input_files("input[type=file]", {"name": "me.jpg", "mimeType": "image/jpeg", "buffer": b"abc"})
         page.wait_for_function("count => sent.length === count", arg=count)
+        assert page.input_value("input[type=file]") == ""  # else a browser would see no change the second time
     assert page.evaluate("sent[1]") == {"do": "part", "name": "me.jpg", "at": 0, "size": 3}
 
 

@@ -91,7 +91,7 @@ class Own {
   // One picture, in parts. Of a file above the limit nothing is sent but its size: Python says the sentence.
   async hand(files) {
     const file = files[0];
-    if (!file) return;
+    if (!file) return this.complain("No file came; drop the file of one picture.");
     const { name, size } = file;
     const turn = (this.turn = (this.turn ?? 0) + 1);
     const end = size > this.model.get("shown").limit ? 0 : size;
@@ -104,8 +104,14 @@ class Own {
         at += PART;
       } while (at < end);
     } catch {
-      this.problem.textContent = `${name}: cannot be read; drop the file of one picture.`;
+      this.complain(`${name}: cannot be read; drop the file of one picture.`); // a folder, say
     }
+  }
+
+  complain(words) {
+    this.status.textContent = "";
+    this.problem.textContent = words;
+    this.root.setAttribute("aria-busy", "false");
   }
 
   refresh() {
