@@ -82,7 +82,7 @@ def address(server) -> str:
 
 
 @pytest.fixture
-def notebook(lab, chrome):
+def notebook(chrome, lab):
     """The notebook, opened; its last look is kept, of a failure too. It may ask nobody but its own server."""
     page = chrome.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(PATIENCE)
