@@ -88,6 +88,42 @@ def reported(dataset, tmp_path_factory):
     return report(dataset, tmp_path_factory.mktemp("reported"))
 
 
+@pytest.fixture(scope="session")
+def run_folder(dataset, tmp_path_factory) -> Path:
+    """A detector after a very short training."""
+    from wsdl.profiles import Patches
+    from wsdl.train import train
+
+    out = tmp_path_factory.mktemp("detector") / "patches-c-made-up"
+    train("patches", "c", dataset, out, 0, Patches(input_size=64, images_c=32, batch_c=8, check_every=32))
+    return out
+
+
+@pytest.fixture(scope="module")
+def chrome():
+    """Headless Chromium, for one test file: Playwright allows one at a time."""
+    from explored import browser
+
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def opened_once(chrome, tmp_path_factory):
+    from explored import small, watched
+
+    with watched(chrome, small(), tmp_path_factory.mktemp("page") / "page.html") as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(opened_once):
+    """The page of a small explorer, as it opens."""
+    opened_once.reload()
+    opened_once.wait_for_selector("[data-ready]")
+    return opened_once
+
+
 def declare_cc0(data: Path) -> Path:
     write_json(data / "dataset.json", {**Dataset(data).info, "licence": "CC0-1.0"})
     return data

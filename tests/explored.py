@@ -46,7 +46,7 @@ ZOOM = 512 // SIZE  # canvas pixels of a picture pixel where there is one panel
 
 @contextmanager
 def browser():
-    """Headless Chromium; skips where there is none. One a test file: Playwright allows one at a time."""
+    """Headless Chromium; skips where there is none."""
     if find_chromium() is None:
         pytest.skip("no Chromium here (Debian: apt-get install chromium); the explorer was not tried in a browser")
     pytest.importorskip("playwright", reason="no playwright here (pip install playwright)")
@@ -63,13 +63,6 @@ def watched(browser, explorer: Explorer, path, **options):
     yield page
     page.close()
     assert errors == []
-
-
-def afresh(page):
-    """The page as it opens."""
-    page.reload()
-    page.wait_for_selector("[data-ready]")
-    return page
 
 
 def pixel(page, x: float, y: float, panel: int = 0) -> list[int]:

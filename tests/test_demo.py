@@ -53,9 +53,11 @@ def test_the_table_has_a_row_a_setup_with_intervals_and_controls(study):
 
 def test_every_lesson_ran(study):
     reports = sorted((study[0] / "lessons").glob("*.run.json"))
-    assert len(reports) == 6
+    assert len(reports) == 8
     assert {read_json(path)["status"] for path in reports} == {"done"}
-    assert all((path.parent / path.name.replace(".run.json", ".html")).exists() for path in reports)
+    pages = [path.with_name(path.name.replace(".run.json", ".html")) for path in reports]
+    assert not any("jupyter.widget" in page.read_text(encoding="utf-8") for page in pages)
+    assert (study[0] / "lessons" / "explorer.html").exists()
 
 
 def test_the_dataset_passes_its_own_check(study):

@@ -8,14 +8,17 @@ import sys
 from base64 import b64decode
 from io import BytesIO
 
+import nbformat
 import numpy as np
 import pytest
 from explored import arrays, small
 from matplotlib import colormaps
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import wsdl
+from wsdl import notebooks
 from wsdl.explorer import assets, encode, explore
 from wsdl.files import WsdlError
 from wsdl.metrics import binary, upsample
@@ -99,8 +102,20 @@ def test_orders_are_those_that_the_data_allow():
 def test_a_notebook_without_widgets_shows_a_still_picture():
     data, _ = small()._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
-    assert Image.open(BytesIO(b64decode(data["image/png"]))).width > 500
-    assert len(data["text/plain"]) < 500
+    assert Image.open(BytesIO(b64decode(data["image/jpeg"]))).width > 500
+    assert len(data["image/jpeg"]) < 150_000
+    assert data["text/plain"] == "<Explorer of 4 pictures under setup C, 10>"  # the same in every run: git keeps it
+
+
+def test_a_page_of_a_notebook_shows_a_widget_as_its_picture_and_keeps_no_state(tmp_path):
+    data, _ = small()._repr_mimebundle_()
+    book = new_notebook(metadata={"widgets": {"application/vnd.jupyter.widget-state+json": {"state": {"x": {}}}}})
+    book.cells = [new_markdown_cell("# A widget"), new_code_cell("1", outputs=[new_output("display_data", data=data)])]
+    nbformat.write(book, tmp_path / "a.ipynb")
+    notebooks.to_html(tmp_path / "a.ipynb", tmp_path / "a.html")
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "data:image/jpeg" in text
+    assert "jupyter.widget" not in text
 
 
 def test_a_message_from_the_browser_sets_the_trait():
@@ -141,7 +156,8 @@ def test_modules_become_one_scope_without_a_clash():
     assert re.findall(r"^export (\w+)", bundle, re.M) == ["default"]
     names = re.findall(r"^(?:async )?(?:const|let|class|function)\s+(\w+)", bundle, re.M)
     assert len(names) == len(set(names))
-    assert {path.name for path in assets.STATIC.glob("*.js")} == {*assets.MODULES, "widget.js", "page.js"}
+    modules = (f"{name}.js" for name in assets.NAMES)
+    assert {path.name for path in assets.STATIC.glob("*.js")} == {*modules, "widget.js", "page.js", "own.js"}
     assert "</script" not in bundle.lower()
     assert all(len(path.read_text().splitlines()) <= 250 for path in assets.STATIC.iterdir())
 

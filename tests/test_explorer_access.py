@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from explored import afresh, arrays, browser, small, watched
+from explored import arrays, small, watched
 
 from wsdl.explorer import assets
 
@@ -36,18 +36,6 @@ CONTRAST = """() => {
 }"""
 GROUND = "getComputedStyle(document.querySelector('.wsdl-explorer')).backgroundColor"
 DARK, LIGHT = "rgb(21, 23, 26)", "rgb(255, 255, 255)"
-
-
-@pytest.fixture(scope="module")
-def chrome():
-    with browser() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def page(chrome, tmp_path_factory):
-    with watched(chrome, small(), tmp_path_factory.mktemp("access") / "page.html") as page:
-        yield page
 
 
 def test_everything_has_a_name(page):
@@ -85,7 +73,6 @@ def test_theme_follows_the_system_and_then_jupyterlab(page):
 
 
 def test_tab_reaches_everything_in_reading_order_with_a_visible_focus(page):
-    afresh(page)
     where = """() => {
       const e = document.activeElement;
       const style = getComputedStyle(e);

@@ -2,22 +2,7 @@
 
 import numpy as np
 import pytest
-from explored import (
-    FULL,
-    GIVEN,
-    SIZE,
-    ZOOM,
-    afresh,
-    at,
-    browser,
-    choose,
-    number,
-    pixel,
-    pixels,
-    slide,
-    small,
-    watched,
-)
+from explored import FULL, GIVEN, SIZE, ZOOM, at, choose, number, pixel, pixels, slide, small, watched
 
 from wsdl.explorer import encode
 from wsdl.metrics import binary, iou
@@ -30,23 +15,6 @@ NUMBERS = """(thresholds) => thresholds.map((threshold) => {
   slider.dispatchEvent(new Event('input', { bubbles: true }));
   return ['iou', 'f1', 'area'].map((name) => Number(document.querySelector(`[data-number=${name}]`).dataset.exact));
 })"""
-
-
-@pytest.fixture(scope="module")
-def chrome():
-    with browser() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def opened_once(chrome, tmp_path_factory):
-    with watched(chrome, small(), tmp_path_factory.mktemp("page") / "page.html") as page:
-        yield page
-
-
-@pytest.fixture
-def page(opened_once):
-    return afresh(opened_once)
 
 
 @pytest.mark.parametrize("name", FULL)

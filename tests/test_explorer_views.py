@@ -2,27 +2,10 @@
 
 import numpy as np
 import pytest
-from explored import FULL, GIVEN, SIZE, afresh, browser, choose, pixel, slide, small, watched
+from explored import FULL, GIVEN, SIZE, choose, pixel, slide, small, watched
 
 from wsdl.explorer import encode
 from wsdl.metrics import binary, iou
-
-
-@pytest.fixture(scope="module")
-def chrome():
-    with browser() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def opened_once(chrome, tmp_path_factory):
-    with watched(chrome, small(), tmp_path_factory.mktemp("page") / "page.html") as page:
-        yield page
-
-
-@pytest.fixture
-def page(opened_once):
-    return afresh(opened_once)
 
 
 def test_wipe_shows_the_picture_on_the_left(page):

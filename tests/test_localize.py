@@ -22,19 +22,8 @@ from wsdl.fit import save_weights
 from wsdl.localizer import load_localizer
 from wsdl.metrics import upsample
 from wsdl.parse.network import FaceUNet
-from wsdl.profiles import Patches as Settings
-from wsdl.train import train
 
 ROOT = Path(__file__).parent.parent
-TINY = Settings(input_size=64, images_c=32, batch_c=8, check_every=32)
-
-
-@pytest.fixture(scope="module")
-def run_folder(dataset, tmp_path_factory):
-    """A detector after a very short training."""
-    out = tmp_path_factory.mktemp("detector") / "patches-c-made-up"
-    train("patches", "c", dataset, out, seed=0, settings=TINY)
-    return out
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ _LAZY = {
     "localize": "wsdl.localizer",
     "metrics": "wsdl.metrics",
     "plots": "wsdl.plots",
+    "upload": "wsdl.explorer.own",
     "Profile": "wsdl.profiles",
     "load_profile": "wsdl.profiles",
     "WsdlError": "wsdl.files",

@@ -165,6 +165,7 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
     exporter = HTMLExporter(raw_template=TEMPLATE)
     exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags=set(HIDDEN)), enabled=True)
     book = nbformat.read(notebook, 4)
+    book.metadata.pop("widgets", None)
     for cell in book.cells:
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET, None)  # draws nothing without a network: its picture stands in

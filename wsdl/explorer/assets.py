@@ -7,17 +7,16 @@ from pathlib import Path
 STATIC = Path(__file__).parent / "static"
 # Users after what they use.
 NAMES = ("dom", "state", "draw", "stage", "strip", "numbers", "controls", "help", "explorer")
-MODULES = tuple(f"{name}.js" for name in NAMES)
-STYLES = ("explorer.css", "controls.css")
+STYLES = ("explorer.css", "controls.css", "own.css")
 
 
 @cache
-def script(entry: str) -> str:
-    """All modules in one text; `entry` is the last: widget.js for a notebook, page.js for a page of its own.
+def script(entry: str, names: tuple[str, ...] = NAMES) -> str:
+    """Modules in one text; `entry` is the last: widget.js for a notebook, page.js for a page, own.js for `wsdl.upload`.
 
     The modules share one scope, so their imports and the word `export` go; a test sees to it that names differ.
     """
-    return "\n".join(_bare(name) for name in MODULES) + "\n" + (STATIC / entry).read_text(encoding="utf-8")
+    return "\n".join([*(_bare(f"{name}.js") for name in names), _without_imports(entry)])
 
 
 @cache
@@ -26,6 +25,8 @@ def style() -> str:
 
 
 def _bare(name: str) -> str:
-    text = (STATIC / name).read_text(encoding="utf-8")
-    text = re.sub(r"^import [^;]*;\n", "", text, flags=re.M)
-    return re.sub(r"^export ", "", text, flags=re.M)
+    return re.sub(r"^export ", "", _without_imports(name), flags=re.M)
+
+
+def _without_imports(name: str) -> str:
+    return re.sub(r"^import [^;]*;\n", "", (STATIC / name).read_text(encoding="utf-8"), flags=re.M)

@@ -95,12 +95,18 @@ class Explorer(anywidget.AnyWidget):
 
         return still(self)
 
+    def __repr__(self) -> str:
+        return f"<Explorer of {len(self.pictures.images)} pictures under {', '.join(self.pictures.maps)}>"
+
     def _repr_mimebundle_(self, **kwargs):
-        """The widget, and a still picture for where no widget can be shown: GitHub, nbconvert, print."""
+        """The widget, and a still picture for where no widget can be shown: GitHub, nbconvert, print.
+
+        A JPEG: notebooks are kept in git, and as PNG it would be four times as large.
+        """
         bundle = super()._repr_mimebundle_(**kwargs)
         buffer = BytesIO()
-        self.view().save(buffer, "PNG", optimize=True)
-        bundle[0]["image/png"] = b64encode(buffer.getvalue()).decode()
+        self.view().save(buffer, "JPEG", quality=88, subsampling=0, optimize=True)
+        bundle[0]["image/jpeg"] = b64encode(buffer.getvalue()).decode()
         return bundle
 
     def current_map(self) -> np.ndarray:

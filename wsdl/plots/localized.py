@@ -30,8 +30,7 @@ def sheet(result) -> Image.Image:
     The colour bar is mixed with mid-grey as the map is with the picture, and always runs from 0 to 1. What was not
     judged stays grey without colour. The white line is the threshold.
     """
-    everything = (0, 0, *result.image.size)
-    box = zoom(result) if result.judged.mean() < ZOOM else everything
+    everything, box = (0, 0, *result.image.size), part(result)
     left = on_ground(view(result.image, everything))
     right = on_ground(blended(result, box))
     outlined(right, result, box)
@@ -59,11 +58,15 @@ def sheet(result) -> Image.Image:
 
 def learned(result) -> str:
     """Which detector, and what it was trained on."""
-    facts = result.trained_on
+    return "  ·  ".join([Path(result.detector).name, *training(result.trained_on)])
+
+
+def training(facts: dict) -> list[str]:
+    """What a detector was trained on, in words."""
     parts = [f"setup {facts['setup']}"] if facts.get("setup") else []
     parts += [f"trained on {facts['source']}"] if facts.get("source") else []
     parts += [f"fakes by {facts['generator']}"] if facts.get("generator") else []
-    return "  ·  ".join([Path(result.detector).name, *parts])
+    return parts
 
 
 def fitting(text: str, width: int, letters: int) -> str:
@@ -73,6 +76,11 @@ def fitting(text: str, width: int, letters: int) -> str:
     while text and font(letters).getlength(text + "...") > width:
         text = text[:-1]
     return text.rstrip() + "..."
+
+
+def part(result) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what is worth showing: the whole picture, or what was judged where that is little."""
+    return zoom(result) if result.judged.mean() < ZOOM else (0, 0, *result.image.size)
 
 
 def zoom(result) -> tuple[int, int, int, int]:
