@@ -190,13 +190,9 @@ def test_index_escapes_what_it_shows(tmp_path):
 
 def test_series_is_complete_and_each_lesson_links_to_the_next():
     assert [path.name[:2] for path in LESSONS] == ["01", "02", "03", "04", "05", "06", "07"]
+    assert (notebooks.lessons(), notebooks.lessons(long=True)) == (LESSONS[:6], LESSONS)  # 07 trains for itself
     for lesson, following in pairwise(LESSONS):
         assert f"({following.name})" in nbformat.read(lesson, 4).cells[-1].source
-
-
-def test_the_demo_leaves_out_what_trains_detectors_of_its_own():
-    assert [path.stem for path in notebooks.lessons()] == [path.stem for path in LESSONS[:6]]
-    assert notebooks.lessons(long=True) == LESSONS
 
 
 def test_lesson_defines_the_p2_weight_with_the_source_of_the_package():
