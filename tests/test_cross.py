@@ -20,7 +20,7 @@ from wsdl.data.masks import read_mask
 from wsdl.data.pictures import read_picture, write_picture
 from wsdl.evaluate import read_json
 from wsdl.files import WsdlError, sha256, write_json
-from wsdl.grid import collect, load, make, record, run_cell, state, status, what_is_missing
+from wsdl.grid import collect, is_finished, load, make, record, run_cell, state, status, what_is_missing
 from wsdl.profiles import Fakes, Profile
 from wsdl.slots import run as run_all
 from wsdl.study import Study
@@ -177,6 +177,18 @@ def test_collect_has_a_row_a_training_and_test_and_names_what_is_missing(grid):
     assert told.startswith("| method | setup | trained on | tested on | seeds | IoU |")
     assert "| patches | c | made-up/lama | photos/repaint-p2 | 0 |" in told
     assert Image.open(grid.out / "matrix.png").size[0] > 300
+
+
+def test_a_run_is_finished_when_all_its_tests_are(grid, monkeypatch):
+    make_nothing(monkeypatch)
+    cell = grid.cells[0]
+    last = list(grid.tested(cell).values())[-1] / "metrics.json"
+    before = last.read_text()
+    last.unlink()
+    assert not is_finished(grid, cell)
+    run_cell(grid, cell)
+    assert is_finished(grid, cell)
+    assert last.read_text() == before
 
 
 def test_another_call_says_what_a_run_is_tested_on(grid, tmp_path):

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from wsdl.commands import bundle, inpaint, ldm, localize, parse
+from wsdl.commands import bundle, evaluate, inpaint, ldm, localize, parse
 from wsdl.commands.faces import faces
 from wsdl.commands.grid import grid
 from wsdl.commands.notebooks import lessons
@@ -169,30 +169,6 @@ def train(
     run_train(method, setup, data, out, seed, load_profile(profile).training(method), names(generators))
 
 
-@app.command()
-def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run of train.")],
-    data: Annotated[Path, typer.Option(help="A dataset folder; its test split is scored.")],
-    preset: Annotated[str, typer.Option(help="dolos (the paper), pooled, benco, trufor, free, or all.")] = "dolos",
-    forensics: Annotated[bool, typer.Option("--forensics", help="Also methods that need no training.")] = False,
-    generators: Generators = "",
-    robustness: Annotated[
-        bool, typer.Option("--robustness", help="After JPEG, resizing, blur, noise instead.")
-    ] = False,
-):
-    """Score a run, with controls and intervals -> RUN/metrics.json and a table; all: RUN/definitions.json.
-
-    --robustness: -> RUN/robustness.json and RUN/robustness.png.
-    """
-    from wsdl.definitions import table_of
-
-    if robustness:
-        from wsdl.robustness import show
-
-        return print(show(run, data, names(generators)).to_csv(index=False), end="")
-    print(table_of(run, data, preset, forensics, names(generators)).to_csv(index=False), end="")
-
-
 def bench_detector(
     context: typer.Context,
     setup: Annotated[str, typer.Option(help="a or b (image labels), or c (masks).")] = "b",
@@ -231,6 +207,7 @@ for group, name in (
     (bench, "bench"),
 ):
     app.add_typer(group, name=name)
+evaluate.register(app)
 bundle.register(data)
 ldm.register(make, learn)
 parse.register(app, data)

@@ -1,0 +1,35 @@
+"""python -m wsdl evaluate: what a run says of a test split."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wsdl.commands.options import Generators, names
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run of train.")],
+    data: Annotated[Path, typer.Option(help="A dataset folder; its test split is scored.")],
+    preset: Annotated[str, typer.Option(help="dolos (the paper), pooled, benco, trufor, free, or all.")] = "dolos",
+    forensics: Annotated[bool, typer.Option("--forensics", help="Also methods that need no training.")] = False,
+    generators: Generators = "",
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="After JPEG, resizing, blur, noise instead.")
+    ] = False,
+):
+    """Score a run, with controls and intervals -> RUN/metrics.json and a table; all: RUN/definitions.json.
+
+    --robustness: -> RUN/robustness.json and RUN/robustness.png.
+    """
+    from wsdl.definitions import table_of
+
+    if robustness:
+        from wsdl.robustness import show
+
+        return print(show(run, data, names(generators)).to_csv(index=False), end="")
+    print(table_of(run, data, preset, forensics, names(generators)).to_csv(index=False), end="")
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(evaluate)
