@@ -124,6 +124,17 @@ def page(opened_once):
     return opened_once
 
 
+@pytest.fixture(scope="session")
+def words(tmp_path_factory) -> dict:
+    """What tells `make` of the grid of these tests: three cells and a tiny profile."""
+    from gridded import CELLS, TINY
+
+    folder = tmp_path_factory.mktemp("grid")
+    write_json(folder / "tiny.json", TINY)
+    write_json(folder / "three.json", CELLS)
+    return {"name": str(folder / "three.json"), "profile": str(folder / "tiny.json"), "source": "made-up"}
+
+
 def declare_cc0(data: Path) -> Path:
     write_json(data / "dataset.json", {**Dataset(data).info, "licence": "CC0-1.0"})
     return data

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import declare_cc0
+from gridded import TINY
 from PIL import Image
 from test_commands import run as command
-from test_grid import TINY
 
 from wsdl import plots
 from wsdl.bundle import unpack
