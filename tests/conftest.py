@@ -135,6 +135,17 @@ def words(tmp_path_factory) -> dict:
     return {"name": str(folder / "three.json"), "profile": str(folder / "tiny.json"), "source": "made-up"}
 
 
+@pytest.fixture
+def no_parser(tmp_path, monkeypatch):
+    """As if no face parser came with wsdl: drawings are judged whole."""
+    from wsdl import localizer
+
+    monkeypatch.setattr(localizer, "SHIPPED", tmp_path / "no parser")
+    localizer._load.cache_clear()  # Localizers that have one
+    yield
+    localizer._load.cache_clear()
+
+
 def declare_cc0(data: Path) -> Path:
     write_json(data / "dataset.json", {**Dataset(data).info, "licence": "CC0-1.0"})
     return data

@@ -24,6 +24,7 @@ from wsdl.metrics import upsample
 from wsdl.parse.network import FaceUNet
 
 ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.usefixtures("no_parser")
 
 
 @pytest.fixture

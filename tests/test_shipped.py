@@ -5,10 +5,12 @@ import shutil
 
 import pytest
 
+import wsdl
 from wsdl.bundle.unpack import unpack
 from wsdl.data.layout import Dataset
 from wsdl.evaluate import evaluate
 from wsdl.files import read_json
+from wsdl.localizer import RENDERS
 from wsdl.parse.models import SHIPPED
 from wsdl.parse.score import score
 from wsdl.shipped import DEFAULT, DETECTORS, measured, shipped, trained_on
@@ -47,3 +49,11 @@ def test_every_shipped_file_is_the_one_that_is_listed():
     assert SHIPPED.is_relative_to(ASSETS)
     for name, sha in listed.items():
         assert hashlib.sha256(there[name].read_bytes()).hexdigest() == sha, name
+
+
+def test_a_detector_of_renders_says_so_of_every_picture():
+    dataset = Dataset(unpack("studio"))
+    fake = dataset.select(kind="partial", split="test").index[0]
+    found = wsdl.localize(dataset.images[fake])
+    assert found.warnings == [RENDERS]  # a face was found, and there is nothing else to say
+    assert found.trained_on["source"] == "studio"

@@ -14,6 +14,7 @@ import wsdl
 from wsdl.explorer import own
 from wsdl.files import WsdlError, write_json
 
+pytestmark = pytest.mark.usefixtures("no_parser")
 FACE = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
 
 

@@ -16,8 +16,10 @@ from wsdl.metrics import THRESHOLD, binary
 from wsdl.parse.align import NoFaceError
 from wsdl.parse.models import SHIPPED, load_parser
 from wsdl.shipped import DEFAULT, WEIGHTS, find, measured, trained_on
+from wsdl.study import BUNDLED
 
 FAR_FROM_SQUARE = 1.25  # longer side over shorter
+RENDERS = "The detector learned from rendered portraits alone: what it says of a photograph means little."
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class Localizer:
         self.name, self.network, self.parser, self.size = name, network, parser, size
         self.trained_on = trained_on(folder) if folder else {}
         self.measured = measured(folder) if folder else None
+        self.notes = [RENDERS] if self.trained_on.get("source") in BUNDLED else []
 
     def __call__(self, picture: Picture) -> Localization:
         frame, notes = self.frame(picture.image)
@@ -113,7 +116,7 @@ class Localizer:
             detector=self.name,
             trained_on=self.trained_on,
             measured=self.measured,
-            warnings=[*picture.warnings, *notes],
+            warnings=[*picture.warnings, *self.notes, *notes],
             image=picture.image,
         )
 
