@@ -16,6 +16,7 @@ from wsdl.generators.fakes import generate_partial
 from wsdl.profiles import Fakes
 
 NEAR = 1.0  # mean difference of two pictures in levels: other processors round otherwise, and shown texture is 10
+NOISE = 5.0  # the same with other noise of the camera: one photon more, and all that are drawn after it are others
 
 
 @pytest.fixture(scope="module", params=sorted(path.stem for path in ASSETS.glob("*.zip")))
@@ -56,7 +57,7 @@ def test_faces_are_rendered_again_from_their_seeds(style):
     data = Dataset(unpack(style))
     for row in data.select("real")[::300].itertuples():
         pixels, labels = render_face(seed_for(0, "render", style, int(row.source_id)), style)
-        assert gap(pixels, read_picture(data.folder / row.path)) < NEAR
+        assert gap(pixels, read_picture(data.folder / row.path)) < NOISE
         assert (labels != data.labels(row)).mean() < 0.01
 
 
