@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from explored import FULL, GIVEN, SIZE, choose, pixel, slide, small, watched
+from explored import FULL, GIVEN, SIZE, choose, pixel, slide, small, wait, watched
 
 from wsdl.explorer import encode
 from wsdl.metrics import binary, iou
@@ -27,7 +27,7 @@ def test_wipe_shows_the_picture_on_the_left(page):
 
 def test_side_by_side_shares_one_cursor(page):
     page.click("[data-mode=side]")
-    page.wait_for_function("document.querySelectorAll('.wx-value')[1]?.textContent")
+    wait(page, "document.querySelectorAll('.wx-value')[1]?.textContent")
     assert page.locator("figcaption .wx-title").all_inner_texts() == ["picture", "setup C", "true mask"]
     assert pixel(page, 100, 100, panel=0) == GIVEN["images"][0, 0, 0].tolist()
     canvas = page.locator(".wx-frame canvas").first
@@ -43,7 +43,7 @@ def test_side_by_side_shares_one_cursor(page):
 
 def test_all_maps_have_a_panel_and_their_iou(page):
     page.click("[data-mode=maps]")
-    page.wait_for_function("document.querySelectorAll('.wx-value')[2]?.textContent")
+    wait(page, "document.querySelectorAll('.wx-value')[2]?.textContent")
     texts = page.locator("figcaption").all_inner_texts()
     assert [text.split()[0] for text in texts] == ["picture", "setup", "10"]
     for text, name in zip(texts[1:], FULL, strict=True):
@@ -59,14 +59,14 @@ def test_sorting(page):
         choose(page, "order", order)
         names = [("a<b>", "b", "c", "d")[i] for i in sequence]
         read = "document.querySelectorAll('.wx-thumb')"
-        page.wait_for_function(
-            f"names => [...{read}].every((t, i) => t.ariaLabel.includes(`${{i + 1}} of 4, ${{names[i]}}`))", arg=names
+        wait(
+            page, f"names => [...{read}].every((t, i) => t.ariaLabel.includes(`${{i + 1}} of 4, ${{names[i]}}`))", names
         )
     choose(page, "order", "score-down")
-    page.wait_for_function("document.querySelectorAll('.wx-thumb')[1].ariaLabel.includes(', d,')")
+    wait(page, "document.querySelectorAll('.wx-thumb')[1].ariaLabel.includes(', d,')")
     page.focus(".wx-stage")
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelector('.wx-about').textContent.startsWith('d ')")
+    wait(page, "document.querySelector('.wx-about').textContent.startsWith('d ')")
 
 
 def test_the_colour_bar_is_true_and_has_ticks(page):
