@@ -7,17 +7,14 @@ from pathlib import Path
 
 from wsdl.explorer import assets, encode
 from wsdl.files import write_text
+from wsdl.webpage import HEAD
 
 LIMIT = 1_000_000  # bytes; above it the pictures, and only they, are compressed with loss
 LOSSY = "To keep this file small, the pictures in it are compressed with loss (WebP 96); maps and masks are exact."
 
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; \
-style-src 'unsafe-inline'; img-src data: blob:">
-<link rel="icon" href="data:,">
+PAGE = (
+    HEAD
+    + """<meta name="color-scheme" content="light dark">
 <style>
 {style}
 </style></head>
@@ -27,6 +24,7 @@ style-src 'unsafe-inline'; img-src data: blob:">
 {script}
 </script></body></html>
 """
+)
 
 
 def write(explorer, path: Path, title: str) -> Path:

@@ -8,23 +8,21 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
+from wsdl.webpage import HEAD
+
 KINDS = {".png": "image/png", ".jpg": "image/jpeg"}
 WIDE = 600  # pixels; a wider figure slides sideways on a phone, made smaller to WIDE at the least
 
-# A browser that obeys the policy could not load anything from elsewhere even if a page asked it to.
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; \
-style-src 'unsafe-inline'; img-src data: blob:">
-<link rel="icon" href="data:,">
-<style>
+PAGE = (
+    HEAD
+    + """<style>
 {style}
 </style></head>
 <body>
 {body}
 </body></html>
 """
+)
 
 
 def page(title: str, body: str, more: str = "") -> str:
