@@ -39,7 +39,7 @@ ship() { # RUN NAME: what using a run needs, without its trainer state
 wsdl train-parser --data "$work/studio/faces-data" --data "$work/snapshot/faces-data" --images 60000 --out "$work/parser"
 ship "$work/parser" parser
 for style in studio snapshot; do
-    wsdl grid run table2 --source "$style" --only 0,1,2 --out "$work/grid-$style" # Patches in setups A, B, C
+    wsdl grid run table2 --source "$style" --only 0,1,2 --slots 2 --out "$work/grid-$style" # Patches A, B, C
     for setup in a b c; do
         ship "$(echo "$work/grid-$style/$style/runs/patches-$setup-"*-s0)" "detectors/patches-$setup-$style"
     done

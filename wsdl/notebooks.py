@@ -174,25 +174,23 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
     write_text(Path(html), page(title(notebook), (banner(problem) if problem else "") + body))
 
 
-def refresh(profile: str = "quick", source: str = "studio", study: Path | None = None, long: bool = False) -> None:
+def refresh(study: Path | None = None, long: bool = False) -> None:
     """Run the series and write the tidy results over the committed notebooks.
 
-    profile: `quick`, `full` or a JSON file. study: a finished study to start from, so that nothing is trained again;
-    its own profile is taken, methods and all. Unless every lesson succeeds, none is written. long: also those that
-    train detectors of their own.
+    study: a finished study of the bundled studio faces to start from, so that nothing is trained again; its own profile
+    is taken, methods and all, and without a study that is `quick`. Unless every lesson succeeds, none is written. long:
+    also those that train detectors of their own.
     """
-    if Path(profile).is_file():
-        profile = str(Path(profile).resolve())
+    own = study and Path(study, "profile.json").exists()
+    parameters = {"out": "../out", "profile": "../out/profile.json" if own else "quick", "source": "studio"}
     with tempfile.TemporaryDirectory() as scratch:
         # The lessons print where the study is: from a copy, that is the same "../out" every time.
         copies = Path(scratch, "notebooks")
         shutil.copytree(LESSONS, copies)
         if study:
             shutil.copytree(study, Path(scratch, "out"))
-            profile = "../out/profile.json" if Path(study, "profile.json").exists() else profile
         for lesson in lessons(long):
             say(f"running {lesson.name}")
-            parameters = {"out": "../out", "profile": profile, "source": source}
             run(copies / lesson.name, Path(scratch, "run"), parameters)
         for lesson in lessons(long):
             tidy(Path(scratch, "run", lesson.name))
