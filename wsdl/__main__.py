@@ -100,6 +100,14 @@ def judge(folder: Folder):
     print(run_judge(folder).to_csv(index=False, float_format="%.4g"), end="")
 
 
+@data.command()
+def match(folder: Folder, out: Out, seed: Seed = 0):
+    """A copy whose paint is as sharp as what it replaced: what a detector finds there is not mere smoothness."""
+    from wsdl.match import match_dataset
+
+    match_dataset(folder, out, seed)
+
+
 @make.command("p2")
 def generate_p2(
     weights: Weights,

@@ -38,16 +38,13 @@ def judge(data: Path) -> pd.DataFrame:
     fakes = dataset.select(kind="partial")
     if fakes.empty:
         raise WsdlError(f"{data}: has no partial fakes to judge; make some with `python -m wsdl generate`.")
-    real = {row.source_id: row.Index for row in dataset.select(kind="real").itertuples()}
-    if lost := sorted(set(fakes.source_id) - set(real)):
-        raise WsdlError(f"{data}: has no real face '{lost[0]}' to hold its fakes against; keep both in one dataset.")
     groups = fakes.groupby("generator", sort=True)
-    return pd.DataFrame([row_of(name, dataset, rows, real) for name, rows in groups], columns=COLUMNS)
+    return pd.DataFrame([row_of(name, dataset, rows) for name, rows in groups], columns=COLUMNS)
 
 
-def row_of(generator: str, dataset: Dataset, fakes: pd.DataFrame, real: dict[str, int]) -> dict:
+def row_of(generator: str, dataset: Dataset, fakes: pd.DataFrame) -> dict:
     network, ratios, kept = Features().to(pick_device()), [], {"paint": [], "real": [], "flat": []}
-    origins = fakes.source_id.map(real).to_numpy()
+    origins = dataset.faces_of(fakes)
     progress = bar(len(fakes), f"judging {generator}")
     for start in range(0, len(fakes), BATCH):
         index, origin = fakes.index[start : start + BATCH].to_numpy(), origins[start : start + BATCH]

@@ -62,6 +62,15 @@ class Dataset:
                 table = table[table[column] == value]
         return table
 
+    def faces_of(self, fakes: pd.DataFrame) -> np.ndarray:
+        """Where in `images` the real face of each of `fakes` (rows of `table`) is: int [n]. WsdlError if one is missing."""
+        real = self.select(kind="real")
+        where = pd.Series(real.index, real.source_id).reindex(fakes.source_id)
+        if where.isna().any():
+            lost = where.index[where.isna()][0]
+            raise WsdlError(f"{self.folder}: has no real face '{lost}' to hold its fakes against; keep both together.")
+        return where.to_numpy(int)
+
     @cached_property
     def images(self) -> np.ndarray:
         """uint8 [n, S, S, 3] on disk (memory-mapped), decoded once for each version of the manifest."""
@@ -74,7 +83,7 @@ class Dataset:
 
     def labels(self, row) -> np.ndarray:
         """The component label map uint8 [S, S] of a real face (a row of `table`)."""
-        path = self.folder / "components" / row.split / f"{Path(row.path).stem}.png"
+        path = self.folder / components_of(row)
         if not path.exists():
             raise WsdlError(f"{path}: no component mask to say where to paint; prepare the data with --masks.")
         return read_labels(path)
@@ -111,6 +120,11 @@ class Dataset:
             progress.update()
         progress.close()
         array.flush()
+
+
+def components_of(row) -> str:
+    """Where a dataset keeps the label map of a real face (a row of its table)."""
+    return f"components/{row.split}/{Path(row.path).stem}.png"
 
 
 def read_manifest(path: Path, info: dict) -> pd.DataFrame:
