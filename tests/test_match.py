@@ -14,7 +14,7 @@ from wsdl.data.layout import Dataset
 from wsdl.data.pictures import read_picture
 from wsdl.files import WsdlError, sha256
 from wsdl.judge import inner, judge, sharpness
-from wsdl.match import grain, match
+from wsdl.match import grain, match, match_dataset
 
 RNG = np.random.default_rng(0)
 SIDE = 48
@@ -104,8 +104,6 @@ def test_it_goes_on_where_it_was_stopped_and_the_same_seed_gives_the_same_bytes(
     assert kept.stat().st_mtime_ns == old
     assert (half / "manifest.csv").read_bytes() == (matched / "manifest.csv").read_bytes()
     with pytest.raises(WsdlError, match="begun with seed = 0, not 1"):
-        from wsdl.match import match_dataset
-
         match_dataset(dataset, half, seed=1)
 
 
@@ -120,7 +118,5 @@ def test_another_seed_moves_the_grain(dataset):
 
 
 def test_there_must_be_fakes(faces, tmp_path):
-    from wsdl.match import match_dataset
-
     with pytest.raises(WsdlError, match="no partial fakes to match"):
         match_dataset(faces, tmp_path / "out")

@@ -63,7 +63,7 @@ class Dataset:
         return table
 
     def faces_of(self, fakes: pd.DataFrame) -> np.ndarray:
-        """Where in `images` the real face of each of `fakes` (rows of `table`) is: int [n]. WsdlError if one is missing."""
+        """Where in `images` the real face of each row of `fakes` is: int [n]. WsdlError where one is missing."""
         real = self.select(kind="real")
         where = pd.Series(real.index, real.source_id).reindex(fakes.source_id)
         if where.isna().any():
