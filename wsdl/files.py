@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -36,6 +37,13 @@ def atomic(path: Path):
 def write_text(path: Path, text: str) -> None:
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def copy(file: Path, to: Path) -> None:
+    """Copy `file` to `to`, unless it is there already or there is no `file`."""
+    if Path(file).exists() and not Path(to).exists():
+        with atomic(to) as temporary:
+            shutil.copyfile(file, temporary)
 
 
 def write_json(path: Path, value) -> None:

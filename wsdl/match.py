@@ -5,7 +5,6 @@ may learn to see that and nothing else. So each fake is brought to the sharpness
 region: too smooth, it gets grain; too sharp, it is blurred. How much is searched for, not chosen.
 """
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from wsdl import __version__
 from wsdl.data.layout import Dataset, components_of, write_manifest
 from wsdl.data.parallel import each
 from wsdl.data.pictures import write_picture
-from wsdl.files import WsdlError, atomic, seed_for, sha256
+from wsdl.files import WsdlError, copy, seed_for, sha256
 from wsdl.forensics import taken_away
 from wsdl.judge import inner, sharpness
 from wsdl.runs import claim
@@ -85,9 +84,3 @@ def match_dataset(data: Path, out: Path, seed: int = 0) -> Dataset:
     made_by = [*(made_by if isinstance(made_by, list) else [made_by]), made]
     write_manifest(out, table, {**dataset.info, "made_by": made_by})
     return Dataset(out)
-
-
-def copy(file: Path, to: Path) -> None:
-    if file.exists() and not to.exists():
-        with atomic(to) as temporary:
-            shutil.copyfile(file, temporary)

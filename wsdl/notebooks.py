@@ -20,7 +20,7 @@ from wsdl.progress import say
 from wsdl.tidy import INJECTED, WIDGET, tidy
 
 LESSONS = Path(__file__).parent.parent / "notebooks"  # the committed series, in a checkout
-LONG = ("07_generalisation",)  # not run by the demo, which would take more than twice as long
+LONG = ("07_generalisation", "08_background")  # not run by the demo, which would take more than twice as long
 HIDDEN = ("parameters", *INJECTED, "remove-cell")  # tags of the cells that a page does without
 
 

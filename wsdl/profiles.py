@@ -37,6 +37,7 @@ class Fakes:
 
 
 METHODS = "patches", "grad-cam", "attention"
+FURTHER = "repaint-ldm", "lama", "pluralistic"  # generators beside P2
 
 
 def check_method(method: str) -> str:
@@ -111,6 +112,8 @@ class Profile:
     size: int = 128  # side of every picture in pixels
     faces: int = 240  # faces to draw where the source is made-up
     p2_weights: str = ""  # a run folder, diffusers folder or hub id; "" trains the small P2 model
+    further: tuple[str, ...] = ()  # generators beside P2 to train where none come with the faces: an hour each
+    further_images: int = 40_000  # pictures that each of them sees
     methods: tuple[str, ...] = ("patches",)  # the detectors of a study; the other two cost three times as much
     generator: Generator = field(default_factory=Generator)
     fakes: Fakes = field(default_factory=Fakes)
@@ -178,6 +181,8 @@ def load_profile(name: str) -> Profile:
     if name not in PRESETS and not Path(name).is_file():
         raise WsdlError(f"{name}: no such profile; choose quick, full, or a JSON file.")
     profile = build(Profile(), PRESETS[name] if name in PRESETS else read_json(Path(name)), name)
+    if unknown := sorted(set(profile.further) - set(FURTHER)):
+        raise WsdlError(f"{name}: further names '{unknown[0]}', but must be some of {', '.join(FURTHER)}.")
     return replace(profile, methods=check_methods(profile.methods))
 
 

@@ -9,7 +9,7 @@ from wsdl.commands.options import Out, Profile, Seed, Source
 
 lessons = typer.Typer(no_args_is_help=True, help="Run the numbered notebooks without a browser.")
 
-Long = Annotated[bool, typer.Option("--long", help="Also lesson 07, which trains detectors of its own.")]
+Long = Annotated[bool, typer.Option("--long", help="Also lessons 07 and 08, which train detectors of their own.")]
 
 
 @lessons.command("run")

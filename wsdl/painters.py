@@ -1,0 +1,86 @@
+"""The generators of a study beside P2: those that come with its faces, or that its profile has it train.
+
+`repaint-ldm`, `lama` and `pluralistic` are each an hour of training; a study of the bundled faces finds them trained.
+"""
+
+from pathlib import Path
+
+from wsdl.cells import REPAINT
+from wsdl.data.layout import Dataset
+from wsdl.files import WsdlError
+from wsdl.profiles import FURTHER
+from wsdl.runs import is_done
+from wsdl.study import Study
+
+LDM = "repaint-ldm"
+
+
+def runs(study: Study) -> dict[str, Path]:
+    """The run folder of each further generator: name -> what `load` takes. Trains what is missing (see `FURTHER`).
+
+    Empty where none come with the faces and the profile names none.
+    """
+    from wsdl.bundle import extra
+
+    if study.has_fakes:
+        return {
+            name.removesuffix("-clean"): extra.weights(study.source, name) for name in extra.generators(study.source)
+        }
+    return {name: trained(study, name) for name in FURTHER if name in study.profile.further}
+
+
+def find(study: Study, name: str):
+    """One further generator of `study`, loaded. WsdlError where there is none."""
+    there = runs(study)
+    if name not in there:
+        raise WsdlError(
+            f"no {name} comes with the faces of {study.source}; let the profile train it: \"further\": [\"{name}\"]."
+        )
+    return load(name, there[name])
+
+
+def trained(study: Study, name: str) -> Path:
+    """STUDY/NAME, a finished run: trained on the study's real faces if need be."""
+    from wsdl.generators.train_autoencoder import train_autoencoder
+    from wsdl.generators.train_inpaint import train_inpainter
+    from wsdl.generators.train_ldm import train_ldm
+
+    out, data = study.out / name, study.faces().folder
+    amount = {"images": study.profile.further_images, "seed": study.data_seed}
+    if is_done(out):
+        return out
+    if name == LDM:
+        train_autoencoder(data, study.out / "autoencoder", **amount)
+        train_ldm(data, study.out / "autoencoder", out, **amount)
+    else:
+        train_inpainter(name, data, out, **amount)
+    return out
+
+
+def load(name: str, run: Path):
+    """A further generator with `inpaint(images, masks, seeds)`; Repaint-LDM raw, as in the paper (its `clean`)."""
+    from wsdl.generators.inpaint import load_inpainter
+    from wsdl.generators.ldm import load_ldm
+
+    return load_ldm(run) if name == LDM else load_inpainter(name, run)
+
+
+def fakes(study: Study) -> Dataset:
+    """The dataset with the partial fakes of P2 and of every further generator, in the same masks; makes what is missing.
+
+    Of Repaint-LDM these are the clean ones: `repaint-ldm-clean`.
+    """
+    from wsdl.bundle import extra
+    from wsdl.generators.inpaint import generate_inpainted
+    from wsdl.generators.ldm import generate_repaint_ldm
+
+    if study.has_fakes:
+        return study.fakes_by((*REPAINT, *extra.generators(study.source)))
+    data, wanted, seed = study.fakes().folder, study.profile.fakes, study.fakes_seed
+    for name, run in runs(study).items():
+        if name == LDM:
+            schedule = {"T": wanted.T, "jump_length": wanted.jump_length, "resamplings": wanted.resamplings}
+            generate_repaint_ldm(data, data, run, wanted.partial, seed, batch=wanted.batch, clean=True, **schedule)
+        else:
+            generate_inpainted(name, data, data, run, wanted.partial, seed, wanted.batch)
+    return Dataset(data)
