@@ -34,7 +34,7 @@ def find(study: Study, name: str):
     there = runs(study)
     if name not in there:
         raise WsdlError(
-            f"no {name} comes with the faces of {study.source}; let the profile train it: \"further\": [\"{name}\"]."
+            f'no {name} comes with the faces of {study.source}; let the profile train it: "further": ["{name}"].'
         )
     return load(name, there[name])
 
@@ -66,7 +66,7 @@ def load(name: str, run: Path):
 
 
 def fakes(study: Study) -> Dataset:
-    """The dataset with the partial fakes of P2 and of every further generator, in the same masks; makes what is missing.
+    """The dataset with the partial fakes of P2 and of every further generator, in the same masks; makes those missing.
 
     Of Repaint-LDM these are the clean ones: `repaint-ldm-clean`.
     """

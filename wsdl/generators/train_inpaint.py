@@ -12,7 +12,7 @@ from wsdl.data.pictures import write_picture
 from wsdl.device import to_unit
 from wsdl.files import WsdlError, seed_for
 from wsdl.fit import fit
-from wsdl.generators.critic import Critic, cells, critic_loss, mean_in, pleasing_loss
+from wsdl.generators.critic import PLEASING, Critic, cells, critic_loss, mean_in, pleasing_loss
 from wsdl.generators.holes import holes
 from wsdl.generators.hourglass import STEP
 from wsdl.generators.inpaint import NETWORKS, Inpainter
@@ -48,6 +48,7 @@ def train_inpainter(
     batch: int = 16,
     rate: float = 4e-4,
     critic_rate: float = 4e-4,
+    pleasing: float = PLEASING,  # weight of the critic's opinion beside the mean error of pictures in [-1, 1]
     ema_decay: float = 0.998,
     check_every: int = 4000,  # pictures between checkpoints and sample sheets
     seed: int = 0,
@@ -64,9 +65,9 @@ def train_inpainter(
     network, critic = NETWORKS[name](width, **({"blocks": blocks} if blocks else {})), Critic()
     config = {"generator": name, "faces": digest(dataset.select(kind="real", split="train")), "size": dataset.size,
               "width": width, "blocks": len(network.blocks), "images": images, "batch": batch, "rate": rate,
-              "critic_rate": critic_rate, "ema_decay": ema_decay, "seed": seed}  # fmt: skip
+              "critic_rate": critic_rate, "pleasing": pleasing, "ema_decay": ema_decay, "seed": seed}  # fmt: skip
     run = Run(out, config)
-    game = Game(name, training, critic, batch, seed)
+    game = Game(name, training, critic, batch, seed, pleasing)
 
     def check(net, seen: int) -> dict:
         painter = Inpainter(name, net, dataset.size)
@@ -97,12 +98,13 @@ def train_inpainter(
 class Game:
     """The two sides of the training: what the painter loses, and what the critic loses on the same batch."""
 
-    def __init__(self, name: str, faces: Faces, critic: Critic, batch: int, seed: int):
+    def __init__(self, name: str, faces: Faces, critic: Critic, batch: int, seed: int, pleasing: float):
         self.name, self.faces, self.critic, self.batch, self.seed = name, faces, critic, batch, seed
+        self.pleasing = pleasing
         self.shown = None  # the last batch of this process: truth, what was painted, cells with some of the hole
 
     def painter_loss(self, network, step: int, share: slice) -> torch.Tensor:
-        """Mean error in the hole + the critic's opinion, at equal weight; for Pluralistic + the KL."""
+        """Mean error in the hole + the critic's opinion, weighted; for Pluralistic + the KL."""
         pictures, where = training_batch(self.faces, self.batch, self.seed, step)
         truth = to_unit(pictures[share])
         hole = torch.from_numpy(where[share]).to(truth.device)[:, None].float()
@@ -118,7 +120,7 @@ class Game:
         whole = known + painted.float() * hole
         self.shown = truth, whole.detach(), cells(hole)
         error = mean_in((whole - truth).abs()[:told], hole[:told])
-        return error + pleasing_loss(self.critic(whole), self.shown[2]) + extra
+        return error + self.pleasing * pleasing_loss(self.critic(whole), self.shown[2]) + extra
 
     def critic_loss(self, critic, step: int, share: slice) -> torch.Tensor:
         truth, whole, painted = self.shown
