@@ -90,14 +90,14 @@ def test_fakes_that_come_with_wsdl_are_added_when_they_are_asked_for(study, with
     assert list(begun.fakes().table.path) == list(own.table.path)
     assert begun.fakes().info == found.info  # opened anew: the cache is that of today's manifest
     assert begun.fakes_by(("repaint-p2", "lama")).generators == ("lama", "repaint-p2")
-    with pytest.raises(WsdlError, match="has no partial fakes by 'pluralistic' .by lama, repaint-p2.; make them with"):
+    with pytest.raises(WsdlError, match=r"has no partial fakes by 'pluralistic' .by lama, repaint-p2.; make them with"):
         begun.fakes_by(("lama", "pluralistic"))
 
 
 def test_a_study_with_fakes_of_its_own_takes_none_of_the_bundles(study, with_lama, monkeypatch):
     monkeypatch.setattr(Study, "fakes", Study.faces)  # as if made
     begun = study(replace(BUNDLED, fakes=replace(BUNDLED.fakes, T=7)))
-    with pytest.raises(WsdlError, match="has no partial fakes by 'lama' .by no generator."):
+    with pytest.raises(WsdlError, match=r"has no partial fakes by 'lama' .by no generator."):
         begun.fakes_by(("lama",))
 
 
