@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from test_halve import untrained
 
 from wsdl.bundle import extra, unpack
 from wsdl.data.layout import Dataset
 from wsdl.files import WsdlError, write_json
+from wsdl.generators.inpaint import generate_inpainted
 from wsdl.grid import make, make_data
 from wsdl.profiles import Fakes, GradCam, Patches, Profile
 from wsdl.report.site import site
@@ -99,6 +101,13 @@ def test_a_study_with_fakes_of_its_own_takes_none_of_the_bundles(study, with_lam
     begun = study(replace(BUNDLED, fakes=replace(BUNDLED.fakes, T=7)))
     with pytest.raises(WsdlError, match=r"has no partial fakes by 'lama' .by no generator."):
         begun.fakes_by(("lama",))
+
+
+def test_fakes_that_somebody_made_in_the_study_are_kept(study, with_lama, tmp_path):
+    begun = study()
+    data = begun.fakes().folder
+    generate_inpainted("lama", data, data, untrained("lama", tmp_path / "own", seed=1), 4, 0, batch=4)
+    assert len(begun.fakes_by(("lama",)).select("partial")) == 4
 
 
 def test_a_grid_finds_the_fakes_that_come_with_wsdl(study, with_lama, tmp_path):
