@@ -29,6 +29,29 @@ make_style() { # STYLE FACES STREAM PICTURES [START: a generator whose weights t
 make_style studio 700 1500 56000
 make_style snapshot 500 800 40000 "$work/studio/p2"
 
+# Further generators learn from the same stream and paint into a copy of the bundled faces: its archive stays as it is.
+make_generators() { # STYLE
+    local style=$1 here=$work/$1 data=$work/$1/painted generator
+    wsdl train-generator lama --data "$here/stream-data" --out "$here/lama-fp32"
+    wsdl train-generator pluralistic --data "$here/stream-data" --out "$here/pluralistic-fp32"
+    wsdl train-generator autoencoder --data "$here/stream-data" --out "$here/autoencoder"
+    wsdl train-generator ldm --data "$here/stream-data" --autoencoder "$here/autoencoder" --out "$here/repaint-ldm-clean-fp32"
+    for generator in lama pluralistic repaint-ldm-clean; do
+        wsdl data halve "$here/$generator-fp32" --out "$here/$generator"
+    done
+    wsdl data unpack "$style" --out "$data"
+    wsdl generate lama --data "$data" --weights "$here/lama" --count 700
+    wsdl generate pluralistic --data "$data" --weights "$here/pluralistic" --count 700
+    wsdl generate repaint-ldm --clean --data "$data" --weights "$here/repaint-ldm-clean" --count 700 \
+        --batch 8 --T 50 --jump-length 5 --resamplings 3
+    for generator in lama pluralistic repaint-ldm-clean; do
+        wsdl data bundle-generator --style "$style" --data "$data" --generator "$generator" --run "$here/$generator" \
+            --out "wsdl/assets/generators/$style-$generator.zip"
+    done
+}
+
+make_generators studio
+
 ship() { # RUN NAME: what using a run needs, without its trainer state
     mkdir -p "wsdl/assets/$2"
     for file in config.json run.json metrics.json model.safetensors; do

@@ -71,6 +71,36 @@ def archive(free, p2, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def lama(tmp_path_factory) -> Path:
+    """A tiny LaMa run with random weights, in fp16."""
+    from test_halve import halved, untrained
+
+    return halved(untrained("lama", tmp_path_factory.mktemp("lama") / "fp32"))
+
+
+@pytest.fixture(scope="session")
+def painted(archive, lama, tmp_path_factory) -> Path:
+    """The dataset in `archive` with 12 fakes by `lama`."""
+    from wsdl.bundle.copies import copy_to
+    from wsdl.generators.inpaint import generate_inpainted
+
+    out = tmp_path_factory.mktemp("painted") / "data"
+    copy_to(out, "studio", archive=archive, cache=out.parent / "cache")
+    generate_inpainted("lama", out, out, lama, 12, 0, batch=4)
+    return out
+
+
+@pytest.fixture(scope="session")
+def extra_archive(painted, lama, archive, tmp_path_factory) -> Path:
+    """The fakes in `painted` and `lama`, packed to come with the style studio."""
+    from wsdl.bundle.pack_extra import pack_extra
+
+    out = tmp_path_factory.mktemp("generators") / "studio-lama.zip"
+    pack_extra("studio", painted, "lama", lama, out, archive, painted.parent / "cache")
+    return out
+
+
+@pytest.fixture(scope="session")
 def trained(faces, tmp_path_factory) -> Path:
     """A face parser after a short training on drawn faces at 32 px."""
     from wsdl.parse.train import train_parser

@@ -20,7 +20,8 @@ from wsdl.__main__ import app
 from wsdl.bundle import unpack as unpacking
 from wsdl.bundle.codec import compose, crop, decode, decode_labels, encode, encode_labels
 from wsdl.bundle.copies import copy_to
-from wsdl.bundle.pack import contents, halve, pack
+from wsdl.bundle.halve import halve
+from wsdl.bundle.pack import contents, pack
 from wsdl.bundle.unpack import unpack, weights
 from wsdl.data.check import check
 from wsdl.data.layout import Dataset

@@ -5,6 +5,8 @@ import importlib.util
 import numpy as np
 import pytest
 
+from wsdl.bundle import extra
+from wsdl.bundle.copies import copy_to
 from wsdl.bundle.unpack import ASSETS, unpack, weights
 from wsdl.data.audit import audit
 from wsdl.data.check import check
@@ -12,14 +14,18 @@ from wsdl.data.layout import Dataset
 from wsdl.data.pictures import read_picture
 from wsdl.files import read_json, seed_for
 from wsdl.generators.diffusion import load_p2
-from wsdl.generators.fakes import generate_partial
+from wsdl.generators.fakes import generate_partial, repaint_faces
+from wsdl.generators.painters import painter_of
 from wsdl.profiles import Fakes
 
 NEAR = 1.0  # mean difference of two pictures in levels: other processors round otherwise, and shown texture is 10
 NOISE = 5.0  # the same with other noise of the camera: one photon more, and all that are drawn after it are others
 
 
-@pytest.fixture(scope="module", params=sorted(path.stem for path in ASSETS.glob("*.zip")))
+STYLES = sorted(path.stem for path in ASSETS.glob("*.zip"))
+
+
+@pytest.fixture(scope="module", params=STYLES)
 def style(request) -> str:
     return request.param
 
@@ -29,7 +35,7 @@ def gap(one, two) -> float:
 
 
 def test_the_bundle_is_small_enough_to_clone():
-    assert sum(path.stat().st_size for path in ASSETS.glob("*.zip")) <= 100_000_000
+    assert sum(path.stat().st_size for path in ASSETS.parent.rglob("*.zip")) <= 100_000_000
 
 
 def test_profile_quick_finds_all_fakes_made(style):
@@ -77,3 +83,47 @@ def test_partial_fakes_come_out_again(style, tmp_path):
     for row in again.table.itertuples():
         assert np.array_equal(again.masks[row.Index], data.masks[list(stored.index).index(row.path)])
         assert gap(read_picture(tmp_path / row.path), read_picture(data.folder / row.path)) < NEAR
+
+
+# --- further generators -------------------------------------------------------------------------------------------
+
+EXTRAS = [(style, generator) for style in STYLES for generator in extra.generators(style)]
+
+
+@pytest.fixture(scope="module", params=EXTRAS, ids="-".join)
+def added(request, tmp_path_factory):
+    """Style, generator, and a copy of the style's dataset to which the generator's fakes were added."""
+    style, generator = request.param
+    folder = tmp_path_factory.mktemp("added") / "data"
+    copy_to(folder, style)
+    extra.add(folder, style, generator)
+    return style, generator, folder
+
+
+def test_every_archive_of_a_generator_belongs_to_a_style():
+    assert len(EXTRAS) == len(list(extra.ASSETS.glob("*")))
+
+
+def test_further_fakes_are_in_the_regions_of_the_bundled_ones(added):
+    _, generator, folder = added
+    assert check(folder) == []
+    data, wanted = Dataset(folder), Fakes().partial
+    theirs, ours = (data.select("partial", generator=name) for name in ("repaint-p2", generator))
+    assert len(ours) == wanted
+    assert set(ours["mask"]) == {name.replace("/repaint-p2/", f"/{generator}/") for name in theirs["mask"]}
+    for name in theirs["mask"]:
+        mine = name.replace("/repaint-p2/", f"/{generator}/")
+        assert (folder / mine).read_bytes() == (folder / name).read_bytes()
+
+
+def test_further_fakes_come_out_again(added, tmp_path):
+    style, generator, folder = added
+    recipe, data = read_json(folder / extra.recipe_of(generator)), Dataset(folder)
+    painter, schedule = painter_of(recipe, extra.weights(style, generator))
+    assert painter.fingerprint == recipe["weights"]
+    repaint_faces(folder, tmp_path, painter, 8, recipe["seed"], recipe["batch"], schedule)
+    again = Dataset(tmp_path).table
+    assert len(again) == 8
+    assert set(again.path) <= set(data.select(generator=generator).path)
+    for path in again.path:
+        assert gap(read_picture(tmp_path / path), read_picture(folder / path)) < NEAR

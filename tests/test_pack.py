@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from wsdl.bundle import halve as halving
 from wsdl.bundle import pack as packing
 from wsdl.bundle import unpack as unpacking
 from wsdl.bundle.pack import pack
@@ -130,7 +131,7 @@ def test_a_style_is_a_plain_name_before_anything_is_read(tmp_path, style):
 
 def test_the_promised_sizes():
     assert packing.MAX_BYTES == 100_000_000
-    assert packing.MAX_MEMBER == 20_000_000
+    assert halving.MAX_MEMBER == 20_000_000
 
 
 def test_generators_that_cannot_be_packed_are_refused(free, p2, tmp_path, monkeypatch):
@@ -152,6 +153,6 @@ def test_generators_that_cannot_be_packed_are_refused(free, p2, tmp_path, monkey
     refused("run.json: no such file", lambda run: (run / "run.json").unlink())
     refused("has numbers beyond fp16", too_large_a_number)
     refused("has pictures of 32 px, but .* paints 64 px", other_size)
-    monkeypatch.setattr(packing, "MAX_MEMBER", 1000)
+    monkeypatch.setattr(halving, "MAX_MEMBER", 1000)
     refused("bytes in fp16, more than 1,000", lambda run: None)
     assert not (tmp_path / "b.zip").exists()

@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from test_halve import untrained
 
-from wsdl.bundle import unpack
+from wsdl.bundle import extra, unpack
 from wsdl.data.layout import Dataset
-from wsdl.files import WsdlError
+from wsdl.files import WsdlError, write_json
+from wsdl.generators.inpaint import generate_inpainted
+from wsdl.grid import make, make_data
 from wsdl.profiles import Fakes, GradCam, Patches, Profile
 from wsdl.report.site import site
 from wsdl.study import Study
@@ -65,6 +68,60 @@ def test_other_weights_make_other_fakes(study, p2):
 def test_a_profile_of_another_size_is_refused(study):
     with pytest.raises(WsdlError, match="wants pictures of 64 px, but the bundled faces have 32"):
         study(Profile(size=64)).faces()
+
+
+# --- further generators -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_lama(extra_archive, monkeypatch):
+    """As if this add-on came with wsdl, and no other."""
+    monkeypatch.setattr(extra, "ASSETS", extra_archive.parent)
+
+
+def test_fakes_that_come_with_wsdl_are_added_when_they_are_asked_for(study, with_lama, painted):
+    begun = study()
+    own = begun.fakes_by(("repaint-p2",))
+    assert own.table.equals(begun.fakes().table)
+    assert not (begun.out / "data/fake/lama").exists()  # nobody asked
+
+    found = begun.fakes_by(("lama",))
+    assert found.generators == ("lama",)
+    rows = Dataset(painted, ("lama",)).table
+    assert found.table.equals(rows)
+    assert list(begun.fakes().table.path) == list(own.table.path)
+    assert begun.fakes().info == found.info  # opened anew: the cache is that of today's manifest
+    assert begun.fakes_by(("repaint-p2", "lama")).generators == ("lama", "repaint-p2")
+    with pytest.raises(WsdlError, match=r"has no partial fakes by 'pluralistic' .by lama, repaint-p2.; make them with"):
+        begun.fakes_by(("lama", "pluralistic"))
+
+
+def test_a_study_with_fakes_of_its_own_takes_none_of_the_bundles(study, with_lama, monkeypatch):
+    monkeypatch.setattr(Study, "fakes", Study.faces)  # as if made
+    begun = study(replace(BUNDLED, fakes=replace(BUNDLED.fakes, T=7)))
+    with pytest.raises(WsdlError, match=r"has no partial fakes by 'lama' .by no generator."):
+        begun.fakes_by(("lama",))
+
+
+def test_fakes_that_somebody_made_in_the_study_are_kept(study, with_lama, tmp_path):
+    begun = study()
+    data = begun.fakes().folder
+    generate_inpainted("lama", data, data, untrained("lama", tmp_path / "own", seed=1), 4, 0, batch=4)
+    assert len(begun.fakes_by(("lama",)).select("partial")) == 4
+
+
+def test_a_grid_finds_the_fakes_that_come_with_wsdl(study, with_lama, tmp_path):
+    write_json(tmp_path / "profile.json", {"name": "tiny", "size": 32, "fakes": {"full": 5, "partial": 10}})
+    write_json(tmp_path / "cells.json", {"cells": [
+        {"method": "patches", "setup": "c", "tests": ["studio/lama"]},
+        {"method": "patches", "setup": "c", "generators": ["lama"]},
+    ]})  # fmt: skip
+    grid = make(str(tmp_path / "cells.json"), tmp_path / "grid", profile=str(tmp_path / "profile.json"))
+    make_data(grid, list(grid.cells))
+    made = Dataset(grid.out / "studio/data")
+    assert made.generators == ("lama", "repaint-p2")
+    assert (made.folder / ".cache" / made.info["manifest_sha256"][:16] / "masks.npy").exists()  # decoded
+    assert not (grid.out / "studio/data.lock").exists()
 
 
 def test_tables_maps_and_figures_hold_every_method_of_the_profile(study):

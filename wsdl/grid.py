@@ -11,7 +11,6 @@ from pathlib import Path
 import pandas as pd
 
 from wsdl.cells import GENERATORS, Cell, named, place
-from wsdl.data.layout import Dataset
 from wsdl.evaluate import PICTURES, evaluate
 from wsdl.files import WsdlError, atomic, read_json
 from wsdl.locks import hold, holder
@@ -126,13 +125,15 @@ def run_cell(grid: Grid, cell: Cell) -> dict:
 def make_data(grid: Grid, cells: list[Cell]) -> None:
     """Faces and fakes of all that `cells` need, decoded. Under a lock: writing a manifest is no work for two.
 
-    WsdlError where there are no fakes of a generator that the study does not make itself.
+    WsdlError where there are no fakes of a generator that neither comes with wsdl nor is the study's own.
     """
-    for source, generators in dict.fromkeys(need for cell in cells for need in cell.needs().items()):
+    needed: dict[str, tuple[str, ...]] = {}
+    for source, generators in (need for cell in cells for need in cell.needs().items()):
+        needed[source] = tuple(dict.fromkeys((*needed.get(source, ()), *generators)))
+    for source, generators in needed.items():
         study = grid.at(source)
         with hold(study.out / "data.lock", wait=True):
-            study.fakes()
-            dataset = Dataset(study.out / "data", generators)
+            dataset = study.fakes_by(generators)
             _ = dataset.images, dataset.masks  # decoded into the dataset's cache
 
 

@@ -117,6 +117,22 @@ class Study:
             self._dataset = self._make_fakes()
         return self._dataset
 
+    def fakes_by(self, generators: tuple[str, ...]) -> Dataset:
+        """The dataset with its partial fakes by `generators`; where it has none, those that come with wsdl are added.
+
+        A study whose own fakes are not the bundle's takes none from there. WsdlError names a generator without fakes.
+        """
+        from wsdl.bundle import extra
+
+        folder = self.fakes().folder
+        missing = set(generators) - set(Dataset(folder).generators)
+        added = missing & set(extra.generators(self.source)) if self.has_fakes else set()
+        for generator in sorted(added):
+            extra.add(folder, self.source, generator)
+        if added:
+            self._dataset = Dataset(folder, REPAINT)  # the manifest is another now
+        return Dataset(folder, generators)
+
     def _make_fakes(self) -> Dataset:
         from wsdl.generators.fakes import generate_full, generate_partial
 

@@ -10,17 +10,18 @@ Nothing in the archive is compressed again, and names, times and order are fixed
 import hashlib
 import json
 from collections import defaultdict
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 import pandas as pd
-from safetensors.torch import load_file, save
 
 from wsdl import __version__
 from wsdl.bundle.codec import crop, encode, encode_labels
-from wsdl.bundle.unpack import FORMAT, GENERATOR, MAX_MEMBER, check_name, components_of, inside, stored, unpack, weights
+from wsdl.bundle.halve import made_with, run_files
+from wsdl.bundle.unpack import FORMAT, GENERATOR, check_name, components_of, inside, stored, unpack, weights
 from wsdl.data.check import check
 from wsdl.data.layout import Dataset
 from wsdl.data.masks import read_labels, read_mask
@@ -30,12 +31,11 @@ from wsdl.files import WsdlError, atomic, read_json, sha256
 from wsdl.fit import MODEL
 from wsdl.generators.fakes import check_size
 from wsdl.generators.weights import load_unet
-from wsdl.runs import is_done
 
 LICENCE = "CC0-1.0"
-MAX_BYTES = 100_000_000  # of all archives in one folder: they lie in git
+MAX_BYTES = 100_000_000  # of all archives together: they lie in git
+FOLDERS = "bundle", "generators"  # of wsdl/assets: archives in either count together
 PACKED = "p2", "repaint-p2"  # paint with the weights in the archive; those of other generators lie elsewhere
-RUN = ("config.json", MODEL, "run.json")  # what makes a run a generator; its trainer state and samples stay behind
 
 
 def pack(style: str, data: Path, generator: Path, out: Path) -> pd.DataFrame:
@@ -48,17 +48,10 @@ def pack(style: str, data: Path, generator: Path, out: Path) -> pd.DataFrame:
     data, generator, out = Path(data), Path(generator), Path(out)
     check_name(style)
     files, boxes = pack_style(style, data, generator)
-    hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
-    manifest = {"format": FORMAT, "licence": LICENCE, "version": __version__, "style": style,
-                "command": command(style, data, generator), "dataset": read_json(data / "dataset.json"),
-                "boxes": dict(sorted(boxes.items())), "files": hashes}  # fmt: skip
-    members = {"manifest.json": json.dumps(manifest, indent=1).encode()} | {name: files[name] for name in hashes}
-    with atomic(out) as temporary:
-        write_zip(temporary, members)
-        check_total(temporary.stat().st_size, out)
-        with TemporaryDirectory() as cache:
-            compare(data, unpack(style, temporary, Path(cache)))
-            fits(weights(style, temporary, Path(cache)), data)
+    about = {"style": style, "command": command(style, data, generator), "dataset": read_json(data / "dataset.json")}
+    with write_archive(out, about, files, boxes) as temporary, TemporaryDirectory() as cache:
+        compare(data, unpack(style, temporary, Path(cache)))
+        fits(weights(style, temporary, Path(cache)), data)
     return contents(out)
 
 
@@ -68,9 +61,32 @@ def command(style: str, data: Path, generator: Path) -> str:
     return f"python -m wsdl data bundle {words}"
 
 
+@contextmanager
+def write_archive(out: Path, about: dict, files: dict[str, bytes], boxes: dict[str, tuple[int, int]]):
+    """Yield the archive under a temporary name; it becomes `out` if the block, which tries it, succeeds.
+
+    about: what its manifest.json says besides licence, version, boxes and the sha256 of each of `files`.
+    """
+    hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
+    manifest = {"format": FORMAT, "licence": LICENCE, "version": __version__, **about,
+                "boxes": dict(sorted(boxes.items())), "files": hashes}  # fmt: skip
+    members = {"manifest.json": json.dumps(manifest, indent=1).encode()} | {name: files[name] for name in hashes}
+    with atomic(out) as temporary:
+        with ZipFile(temporary, "w") as bundle:
+            for name, data in members.items():
+                member = ZipInfo(name)  # stored, of 1980
+                member.create_system, member.external_attr = 3, 0o644 << 16  # the same on every system
+                bundle.writestr(member, data)
+        check_total(temporary.stat().st_size, out)
+        yield temporary
+
+
 def check_total(size: int, out: Path) -> None:
-    """WsdlError where an archive of `size` bytes at `out` and the others beside it are more than MAX_BYTES."""
-    total = size + sum(other.stat().st_size for other in out.parent.glob("*.zip") if other.name != out.name)
+    """WsdlError where an archive of `size` bytes at `out` and the others are more than MAX_BYTES together."""
+    home = out.absolute().parent
+    folders = [home.parent / name for name in FOLDERS] if home.name in FOLDERS else [home]
+    others = [other for folder in folders for other in folder.glob("*.zip") if other != out.absolute()]
+    total = size + sum(other.stat().st_size for other in others)
     if total > MAX_BYTES:
         raise WsdlError(
             f"{out}: would have {size:,} bytes, and {total:,} with the archives beside it, more than {MAX_BYTES:,}; "
@@ -78,16 +94,16 @@ def check_total(size: int, out: Path) -> None:
         )
 
 
-def write_zip(path: Path, members: dict[str, bytes]) -> None:
-    with ZipFile(path, "w") as bundle:
-        for name, data in members.items():
-            about = ZipInfo(name)  # stored, of 1980
-            about.create_system, about.external_attr = 3, 0o644 << 16  # the same on every system
-            bundle.writestr(about, data)
-
-
 def contents(archive: Path) -> pd.DataFrame:
     """One row: the style, its pictures of each kind, then MB (10^6 bytes) of each part and of the whole archive."""
+    about, count, size = parts_of(archive)
+    row = {"style": about["style"]} | {kind: count[kind] for kind in ("real", "full", "partial")}
+    parts = ("real", "labels", "full", "partial", "p2", "tables", "all")
+    return pd.DataFrame([row | {f"{part}_MB": size[part] for part in parts}])
+
+
+def parts_of(archive: Path) -> tuple[dict, dict[str, int], dict[str, float]]:
+    """What manifest.json says, and the number of files and MB of each part of the archive."""
     count, size = defaultdict(int), defaultdict(float)
     with ZipFile(archive) as bundle:
         about = json.loads(bundle.read("manifest.json"))
@@ -97,16 +113,14 @@ def contents(archive: Path) -> pd.DataFrame:
             count[part] += 1
             size[part] += bundle.getinfo(name).file_size / 1e6
     size["all"] = Path(archive).stat().st_size / 1e6  # with manifest.json and the lists of the zip
-    row = {"style": about["style"]} | {kind: count[kind] for kind in ("real", "full", "partial")}
-    parts = ("real", "labels", "full", "partial", "p2", "tables", "all")
-    return pd.DataFrame([row | {f"{part}_MB": size[part] for part in parts}])
+    return about, count, size
 
 
 def part_of(name: str) -> str:
-    """Which part of the bundle its file `name` belongs to; a painted region is not told from a full fake."""
+    """Which part of the archive its file `name` belongs to; a painted region is not told from a full fake."""
     top = name.split("/")[0]
-    if top == "p2" or not name.endswith(".webp"):
-        return "p2" if top == "p2" else "tables"
+    if top in ("p2", "run") or not name.endswith(".webp"):
+        return top if top in ("p2", "run") else "tables"
     return {"real": "real", "components": "labels", "fake": "full"}[top]
 
 
@@ -115,19 +129,12 @@ def part_of(name: str) -> str:
 
 def pack_style(style: str, data: Path, generator: Path) -> tuple[dict[str, bytes], dict[str, tuple[int, int]]]:
     """The files by their name in the archive, and the left and top of each partial fake's region."""
-    dataset = Dataset(data)
-    if dataset.info.get("licence") != LICENCE:
-        raise WsdlError(
-            f"{data / 'dataset.json'}: has the licence '{dataset.info.get('licence')}', but all in the bundle is "
-            f"{LICENCE}; prepare the faces with --licence {LICENCE} if that is true."
-        )
-    files = pack_run(generator)
-    if problems := check(data):
-        raise WsdlError(f"{data}: `data check` finds {len(problems)} faults, of which the first is: {problems[0]}")
+    dataset = sound(data)
+    files = {GENERATOR + name: content for name, content in run_files(generator).items()}
     recipes = [data / "recipe.json", *data.glob("fake/*/recipe.json")]
     for path in (path for path in recipes if path.exists()):
         if path.parent.name in PACKED:
-            made_with(path, files[GENERATOR + MODEL])
+            made_with(path, hashlib.sha256(files[GENERATOR + MODEL]).hexdigest())
         files[path.relative_to(data).as_posix()] = path.read_bytes()
     files["manifest.csv"] = (data / "manifest.csv").read_bytes()
 
@@ -144,6 +151,19 @@ def pack_style(style: str, data: Path, generator: Path) -> tuple[dict[str, bytes
     for some in each(one, dataset.table.itertuples(), f"packing {style}"):
         files |= some
     return files, boxes
+
+
+def sound(data: Path) -> Dataset:
+    """The dataset `data`, read whole. WsdlError where it is damaged, or not free for all."""
+    dataset = Dataset(data)
+    if dataset.info.get("licence") != LICENCE:
+        raise WsdlError(
+            f"{data / 'dataset.json'}: has the licence '{dataset.info.get('licence')}', but all in the bundle is "
+            f"{LICENCE}; prepare the faces with --licence {LICENCE} if that is true."
+        )
+    if problems := check(data):
+        raise WsdlError(f"{data}: `data check` finds {len(problems)} faults, of which the first is: {problems[0]}")
+    return dataset
 
 
 def pack_labels(data: Path, row) -> dict[str, bytes]:
@@ -169,61 +189,19 @@ def painted(data: Path, row, face) -> tuple[np.ndarray, tuple[int, int]]:
         raise WsdlError(f"{data / row.mask}: {error}; leave this fake out.") from None
 
 
-# --- the generator ------------------------------------------------------------------------------------------------
-
-
-def pack_run(folder: Path) -> dict[str, bytes]:
-    """The files of a finished P2 run, its weights in fp16."""
-    for name in RUN:
-        if not (folder / name).exists():
-            raise WsdlError(f"{folder / name}: no such file; give a finished run of `train-generator p2`.")
-    if not is_done(folder):
-        raise WsdlError(f"{folder}: is not finished; run its train-generator command again.")
-    return {GENERATOR + name: half(folder / name) if name == MODEL else (folder / name).read_bytes() for name in RUN}
-
-
-def half(path: Path) -> bytes:
-    """The weights at `path` with all floating tensors in fp16, as safetensors. Those already in fp16 stay as they are.
-
-    WsdlError where a number is beyond fp16.
-    """
-    tensors = {name: value.half() if value.is_floating_point() else value for name, value in load_file(path).items()}
-    for name, value in tensors.items():
-        if not value.isfinite().all():
-            raise WsdlError(
-                f"{path}: {name} has numbers beyond fp16 (65,504) or none at all; train the generator again."
-            )
-    packed = save(tensors)
-    if len(packed) > MAX_MEMBER:
-        raise WsdlError(
-            f"{path}: has {len(packed):,} bytes in fp16, more than {MAX_MEMBER:,}; train a narrower network."
-        )
-    return packed
-
-
-def halve(run: Path, out: Path) -> None:
-    """Write the run `run` to `out` as the bundle will hold it: fakes for the bundle must be made with these weights."""
-    files = pack_run(Path(run))
-    for name, data in files.items():
-        with atomic(Path(out) / name.removeprefix(GENERATOR)) as temporary:
-            temporary.write_bytes(data)
-
-
-def made_with(recipe: Path, model: bytes) -> None:
-    """WsdlError where the fakes of this recipe were made with other weights: they could not be made again."""
-    made = read_json(recipe).get("weights", packed := hashlib.sha256(model).hexdigest())
-    if made != packed:
-        raise WsdlError(
-            f"{recipe}: these fakes were made with weights of sha256 {made[:12]}..., but the bundle will hold "
-            f"{packed[:12]}...; make them with the run that `data halve` writes."
-        )
-
-
 # --- what was packed is what was there ----------------------------------------------------------------------------
 
 
 def compare(data: Path, unpacked: Path) -> None:
     """WsdlError unless the dataset `unpacked` is `data` again: every pixel, mask, label and row of the manifest."""
+    compare_pictures(data, unpacked, Dataset(data).table)
+    for name in ("manifest.csv", "dataset.json"):
+        if sha256(data / name) != sha256(unpacked / name):
+            raise changed(data / name)
+
+
+def compare_pictures(data: Path, unpacked: Path, table: pd.DataFrame) -> None:
+    """WsdlError unless the rows of `table` have the same pixels, masks and labels in both folders."""
 
     def differs(row) -> str:
         pairs = [(row.path, read_picture)]
@@ -233,15 +211,15 @@ def compare(data: Path, unpacked: Path) -> None:
             pairs.append((components_of(row), read_labels))
         return next((name for name, read in pairs if not np.array_equal(read(data / name), read(unpacked / name))), "")
 
-    rows = Dataset(data).table.itertuples()
-    if changed := [name for name in each(differs, rows, "comparing") if name]:
-        raise WsdlError(f"{data / changed[0]}: comes out of the bundle with other pixels; this is a fault of wsdl.")
-    for name in ("manifest.csv", "dataset.json"):
-        if sha256(data / name) != sha256(unpacked / name):
-            raise WsdlError(
-                f"{data / name}: comes out of the bundle changed; its pictures were not written by this version of "
-                f"wsdl and Pillow, so prepare and generate them again."
-            )
+    if other := [name for name in each(differs, table.itertuples(), "comparing") if name]:
+        raise WsdlError(f"{data / other[0]}: comes out of the bundle with other pixels; this is a fault of wsdl.")
+
+
+def changed(path: Path) -> WsdlError:
+    return WsdlError(
+        f"{path}: comes out of the bundle changed; its pictures were not written by this version of wsdl and Pillow, "
+        f"so prepare and generate them again."
+    )
 
 
 def fits(run: Path, data: Path) -> None:

@@ -14,11 +14,13 @@ import re
 import shutil
 import stat
 import time
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
+import numpy as np
 import platformdirs
 
 from wsdl.bundle.codec import compose, decode, decode_labels
@@ -44,7 +46,7 @@ def unpack(style: str, archive: Path | None = None, cache: Path | None = None) -
     archive, home = locate(style, archive, cache)
     target = home / "data"
     if not target.is_dir():
-        about, files = read_part(archive, style, p2=False)
+        about, files = read_part(archive, lambda name: not name.startswith(GENERATOR), style)
         with whole_folder(target) as folder:
             write_dataset(folder, about, files, f"unpacking {style}")
     return target
@@ -53,12 +55,16 @@ def unpack(style: str, archive: Path | None = None, cache: Path | None = None) -
 def weights(style: str, archive: Path | None = None, cache: Path | None = None) -> Path:
     """The run folder of the P2 generator trained on `style`, in the cache: what `--p2-weights` takes."""
     archive, home = locate(style, archive, cache)
-    target = home / "p2"
+    return unpack_run(home / "p2", archive, GENERATOR, style)
+
+
+def unpack_run(target: Path, archive: Path, members: str, style: str, generator: str | None = None) -> Path:
+    """`target`, the run folder that the archive holds under `members`, unpacked if need be."""
     if not target.is_dir():
-        _, files = read_part(archive, style, p2=True)
+        _, files = read_part(archive, lambda name: name.startswith(members), style, generator)
         with whole_folder(target) as folder:
             for name, data in files.items():
-                write_bytes(folder, name.removeprefix(GENERATOR), data)
+                write_bytes(folder, name.removeprefix(members), data)
     return target
 
 
@@ -69,8 +75,13 @@ def locate(style: str, archive: Path | None, cache: Path | None) -> tuple[Path, 
     if not archive.is_file():
         there = ", ".join(sorted(other.stem for other in ASSETS.glob("*.zip"))) or "none"
         raise WsdlError(f"{archive}: is missing; styles that are there: {there}; the source photos needs no bundle.")
+    return archive, home_of(style, archive, cache)
+
+
+def home_of(name: str, archive: Path, cache: Path | None) -> Path:
+    """The folder of the cache for what this very archive holds."""
     cache = cache or os.environ.get("WSDL_CACHE") or platformdirs.user_cache_dir("wsdl", appauthor=False)
-    return archive, Path(cache).expanduser() / f"{style}-{sha256(archive)[:16]}"
+    return Path(cache).expanduser() / f"{name}-{sha256(archive)[:16]}"
 
 
 def check_name(style: str) -> None:
@@ -112,13 +123,14 @@ def sweep(target: Path) -> None:
 # --- the archive, which may be damaged or a stranger's ------------------------------------------------------------
 
 
-def read_part(archive: Path, style: str, p2: bool) -> tuple[dict, dict[str, bytes]]:
-    """What manifest.json says, and the bytes of the dataset or the generator by name. At most 100 MB."""
+def read_part(
+    archive: Path, wanted: Callable[[str], bool], style: str, generator: str | None = None
+) -> tuple[dict, dict[str, bytes]]:
+    """What manifest.json says, and the bytes of the files that are wanted by name. At most 100 MB."""
     try:
         with ZipFile(archive) as bundle:
-            about = read_about(bundle, style)
-            names = [name for name in about["files"] if name.startswith(GENERATOR) == p2]
-            files = {name: read_member(bundle, name) for name in names}
+            about = read_about(bundle, style, generator)
+            files = {name: read_member(bundle, name) for name in about["files"] if wanted(name)}
     except (BadZipFile, OSError, EOFError, RuntimeError, KeyError, ValueError) as error:
         raise broken(archive, error.args[0] if isinstance(error, KeyError) else error) from None
     for name, data in files.items():
@@ -128,8 +140,11 @@ def read_part(archive: Path, style: str, p2: bool) -> tuple[dict, dict[str, byte
     return about, files
 
 
-def read_about(bundle: ZipFile, style: str) -> dict:
-    """What manifest.json says: among others dataset (its dataset.json), boxes (left, top) and files (their sha256)."""
+def read_about(bundle: ZipFile, style: str, generator: str | None) -> dict:
+    """What manifest.json says: among others dataset (its dataset.json), boxes (left, top) and files (their sha256).
+
+    generator: whose fakes alone are in the archive (`wsdl.bundle.extra`); None: it holds a whole style.
+    """
     about = json.loads(read_member(bundle, "manifest.json"))
     if not isinstance(about, dict) or "format" not in about:
         raise ValueError("manifest.json names no format")
@@ -140,8 +155,9 @@ def read_about(bundle: ZipFile, style: str) -> dict:
         )
     if not all(isinstance(about.get(key), dict) for key in ("dataset", "boxes", "files")):
         raise ValueError("manifest.json does not describe a dataset")
-    if about.get("style") != style:
-        raise WsdlError(f"{bundle.filename}: has the style {about.get('style')!r}, not '{style}'; ask for its own.")
+    for key, asked in (("style", style), ("generator", generator)):
+        if (found := about.get(key)) != asked:
+            raise WsdlError(f"{bundle.filename}: has the {key} {found!r}, not {asked!r}; ask for its own.")
     return about
 
 
@@ -178,8 +194,9 @@ def write_dataset(folder: Path, about: dict, files: dict[str, bytes], what: str)
     def restore(row) -> str:
         """Write one row's files; the sha256 of its picture."""
         if row.kind == "partial":
-            face, at = faces.get(row.source_id), about["boxes"].get(row.path)
-            write_partial(folder, row, face, at, files)
+            face = faces.get(row.source_id)
+            original = decode(take(files, stored(face.path)), face.path) if face else None
+            write_partial(folder, row, original, about["boxes"].get(row.path), files)
         else:
             write_picture(inside(folder, row.path), decode(take(files, stored(row.path)), row.path))
         if row.kind == "real" and (components := stored(components_of(row))) in files:
@@ -192,11 +209,10 @@ def write_dataset(folder: Path, about: dict, files: dict[str, bytes], what: str)
     write_manifest(folder, table.assign(sha256=each(restore, table.itertuples(), what)), about["dataset"])
 
 
-def write_partial(folder: Path, row, face, at, files: dict[str, bytes]) -> None:
-    """Compose one partial fake on its real face and write both it and its mask."""
-    if face is None or at is None:
+def write_partial(folder: Path, row, original: np.ndarray | None, at, files: dict[str, bytes]) -> None:
+    """Compose one partial fake on its real face `original` and write both it and its mask."""
+    if original is None or at is None:
         raise WsdlError(f"{row.path}: has no real face or no box in the bundle; restore the bundle.")
-    original = decode(take(files, stored(face.path)), face.path)
     region = decode(take(files, stored(row.path)), row.path, "RGBA")
     try:
         fake, mask = compose(original, region, at)

@@ -1,9 +1,11 @@
-"""python -m wsdl data bundle, data unpack and data halve: rendered faces, fakes and generators, one archive a style."""
+"""python -m wsdl data bundle, bundle-generator, unpack and halve: rendered faces, fakes and generators in archives."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from wsdl.commands.options import names
 
 
 def bundle(
@@ -18,22 +20,41 @@ def bundle(
     print(pack(style, data, p2, out).to_string(index=False, float_format="%.2f"))
 
 
+def bundle_generator(
+    style: Annotated[str, typer.Option(help="The bundled style whose faces were painted into, e.g. studio.")],
+    data: Annotated[Path, typer.Option(help="A dataset folder with these faces and the fakes.")],
+    generator: Annotated[str, typer.Option(help="Whose partial fakes, e.g. lama.")],
+    run: Annotated[Path, typer.Option(help="The run, halved, whose weights made them.")],
+    out: Annotated[Path, typer.Option(help="Where to write the archive: STYLE-GENERATOR.zip.")],
+):
+    """Fakes by a further generator and its weights -> one archive, unpacked and compared; its contents in MB."""
+    from wsdl.bundle.pack_extra import pack_extra
+
+    print(pack_extra(style, data, generator, run, out).to_string(index=False, float_format="%.2f"))
+
+
 def unpack(
     style: Annotated[str, typer.Argument(help="studio or snapshot.")],
     out: Annotated[Path, typer.Option(help="Where to write the dataset folder.")],
+    generators: Annotated[str, typer.Option(help="Whose partial fakes to add, e.g. lama,pluralistic.")] = "",
 ):
     """The bundled dataset of one style, as a folder of its own that fakes can be added to."""
+    from wsdl.bundle import extra
     from wsdl.bundle.copies import copy_to
 
+    for generator in names(generators):
+        extra.locate(style, generator)  # refuses one that is not there before anything is written
     copy_to(out, style)
+    for generator in names(generators):
+        extra.add(out, style, generator)
 
 
 def halve(
-    run: Annotated[Path, typer.Argument(help="A finished P2 run.")],
+    run: Annotated[Path, typer.Argument(help="A finished run of train-generator.")],
     out: Annotated[Path, typer.Option(help="Where to write the run with fp16 weights.")],
 ):
-    """A P2 run with its weights in fp16, as the bundle keeps it; the fakes for the bundle are made with this one."""
-    from wsdl.bundle.pack import halve as run_halve
+    """A generator's run with fp16 weights, as the bundle keeps it; the fakes for the bundle are made with this one."""
+    from wsdl.bundle.halve import halve as run_halve
 
     run_halve(run, out)
 
@@ -42,3 +63,4 @@ def register(data: typer.Typer) -> None:
     """Add the commands to the group `data`."""
     for command in (bundle, unpack, halve):
         data.command()(command)
+    data.command("bundle-generator")(bundle_generator)

@@ -21,6 +21,7 @@ WIDTHS = (24, 48, 96)  # channels at full, half and quarter resolution: 1.4 M pa
 LATENTS = 4  # channels of a latent
 GROUPS = 8  # channels are normalised in so many groups
 MEASURED = "latents.json"  # in a run: mean and scale of its latents
+NEEDED = ("config.json", MEASURED, MODEL)  # to load it; MODEL last, so that a half-made copy is not taken for one
 CHUNK = 16  # pictures encoded or decoded together
 
 

@@ -139,8 +139,7 @@ def write_fakes(
     dataset = Dataset(out)
     check_fit(dataset, painter)
     claim(out / "fake" / generator / "recipe.json", recipe)
-    for leftover in (*out.glob(".*.part"), *(out / "fake" / generator).rglob(".*.part")):  # of a killed call
-        leftover.unlink()
+    sweep(out, generator)
     listed = dataset.select(generator=generator)
     if len(listed) >= count and all(is_there(out, fake) for fake in listed.itertuples()):
         return say(f"{out}: has {len(listed)} fakes by {generator} already.")
@@ -159,6 +158,12 @@ def write_fakes(
                 write_fake(out, fakes[i], picture, mask)
         progress.close()
     enlist(dataset, generator, recipe["seed"], [row_of(out, generator, fake) for fake in fakes[:count]])
+
+
+def sweep(out: Path, generator: str) -> None:
+    """Delete the half-written files that a killed call left."""
+    for leftover in (*out.glob(".*.part"), *(out / "fake" / generator).rglob(".*.part")):
+        leftover.unlink()
 
 
 def is_there(out: Path, fake) -> bool:

@@ -100,8 +100,11 @@ def inpainter_config(name: str, weights: str | Path) -> dict:
     return read_json(folder / "config.json")
 
 
+def inpaint_painter(name: str, weights: str | Path) -> Painter:
+    size, digest = inpainter_size(name, weights), inpainter_fingerprint(name, weights)
+    return Painter(name, weights, digest, size, lambda: load_inpainter(name, weights), CALLS)
+
+
 def generate_inpainted(name: str, data: Path, out: Path, weights: str | Path, count: int, seed: int, batch: int = 32):
     """Write partial fakes by `name` (see `repaint_faces`): faces, regions and masks are those of repaint-p2."""
-    size, digest = inpainter_size(name, weights), inpainter_fingerprint(name, weights)
-    painter = Painter(name, weights, digest, size, lambda: load_inpainter(name, weights), CALLS)
-    repaint_faces(data, out, painter, count, seed, batch, {})
+    repaint_faces(data, out, inpaint_painter(name, weights), count, seed, batch, {})

@@ -21,6 +21,7 @@ from wsdl.generators.repaint import calls, repaint
 from wsdl.generators.schedule import LATENTS
 from wsdl.generators.unet import SmallUNet
 
+RAW, CLEAN = "repaint-ldm", "repaint-ldm-clean"  # as it comes out of the decoder, and with the known pixels pasted back
 AUTOENCODER = "autoencoder"  # in a run: the autoencoder it was trained on
 
 
@@ -31,7 +32,7 @@ class RepaintLDM(Denoiser):
     but carries the decoder's fingerprint. Clean, the pixels outside the mask are copied back.
     """
 
-    name = "repaint-ldm"
+    name = RAW
 
     def __init__(self, model: torch.nn.Module, codec: Codec, size: int, clean: bool = False, noising: dict = LATENTS):
         """model: denoises the latents of `codec`; size: of pictures; noising: the schedule it was trained with."""
@@ -100,15 +101,12 @@ def generate_repaint_ldm(
 
     clean: paste the known pixels back, into a folder of its own; schedule: T, jump_length, resamplings.
     """
-    painter = Painter(
-        "repaint-ldm-clean" if clean else "repaint-ldm",
-        weights,
-        fingerprint(weights),
-        picture_size(weights),
-        lambda: load_ldm(weights, clean),
-        calls(**schedule),
-    )
-    repaint_faces(data, out, painter, count, seed, batch, schedule)
+    repaint_faces(data, out, ldm_painter(weights, clean, **schedule), count, seed, batch, schedule)
+
+
+def ldm_painter(weights: str | Path, clean: bool, **schedule) -> Painter:
+    name, load = CLEAN if clean else RAW, lambda: load_ldm(weights, clean)
+    return Painter(name, weights, fingerprint(weights), picture_size(weights), load, calls(**schedule))
 
 
 def picture_size(weights: str | Path) -> int:

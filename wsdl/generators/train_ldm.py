@@ -9,7 +9,7 @@ import torch
 from wsdl.data.layout import Dataset
 from wsdl.files import atomic, sha256
 from wsdl.fit import MODEL
-from wsdl.generators.autoencoder import MEASURED, Codec, load_autoencoder
+from wsdl.generators.autoencoder import NEEDED, Codec, load_autoencoder
 from wsdl.generators.ldm import AUTOENCODER, RepaintLDM, latent_unet
 from wsdl.generators.plan import digest
 from wsdl.generators.train import SAMPLES, choose, denoise, steps_and_noise
@@ -68,7 +68,7 @@ def train_ldm(
 
 def keep_copy(autoencoder: Path, folder: Path) -> None:
     """Copy what loading an autoencoder needs, so that a run is complete in itself."""
-    for name in ("config.json", MEASURED, MODEL):  # MODEL last: is_run of a half-made copy is false all the same
+    for name in NEEDED:
         with atomic(folder / name) as temporary:
             shutil.copyfile(autoencoder / name, temporary)
 
