@@ -21,9 +21,9 @@ import pandas as pd
 from wsdl import __version__
 from wsdl.bundle.codec import crop, encode, encode_labels
 from wsdl.bundle.halve import made_with, run_files
-from wsdl.bundle.unpack import FORMAT, GENERATOR, check_name, components_of, inside, stored, unpack, weights
+from wsdl.bundle.unpack import FORMAT, GENERATOR, check_name, inside, stored, unpack, weights
 from wsdl.data.check import check
-from wsdl.data.layout import Dataset
+from wsdl.data.layout import Dataset, components_of
 from wsdl.data.masks import read_labels, read_mask
 from wsdl.data.parallel import each
 from wsdl.data.pictures import read_picture

@@ -24,7 +24,7 @@ import numpy as np
 import platformdirs
 
 from wsdl.bundle.codec import compose, decode, decode_labels
-from wsdl.data.layout import read_manifest, write_manifest
+from wsdl.data.layout import components_of, read_manifest, write_manifest
 from wsdl.data.masks import write_mask
 from wsdl.data.parallel import each
 from wsdl.data.pictures import write_picture
@@ -225,11 +225,6 @@ def write_partial(folder: Path, row, original: np.ndarray | None, at, files: dic
 def stored(path: str) -> str:
     """The name in the archive of the picture at `path` of a dataset."""
     return str(PurePosixPath(path).with_suffix(".webp"))
-
-
-def components_of(row) -> str:
-    """Where a dataset keeps the label map of a real face."""
-    return f"components/{row.split}/{PurePosixPath(row.path).stem}.png"
 
 
 def take(files: dict[str, bytes], name: str) -> bytes:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from wsdl.data.layout import SPLITS, Dataset, check_splits, finish_manifest, read_manifest
+from wsdl.data.layout import SPLITS, Dataset, check_splits, components_of, finish_manifest, read_manifest
 from wsdl.data.masks import read_labels, read_mask
 from wsdl.data.parallel import each
 from wsdl.data.pictures import SUFFIXES, read_picture
@@ -48,7 +48,7 @@ def check_row(folder: Path, row, size: int) -> list[str]:
         problems += wrong_size(path, read_picture(path).shape, size)
         if row.kind == "partial":
             problems += check_mask(folder, row, size)
-        if row.kind == "real" and (labels := components_of(folder, row)).exists():
+        if row.kind == "real" and (labels := folder / components_of(row)).exists():
             problems += wrong_size(labels, read_labels(labels).shape, size)
     except WsdlError as error:
         problems.append(str(error))
@@ -77,10 +77,6 @@ def wrong_size(path: Path, shape: tuple[int, ...], size: int) -> list[str]:
     return [f"{path}: is {shape[1]}x{shape[0]}, but this dataset has {size}x{size}."]
 
 
-def components_of(folder: Path, row) -> Path:
-    return folder / "components" / row.split / f"{Path(row.path).stem}.png"
-
-
 def leaks(table: pd.DataFrame, folder: Path) -> list[str]:
     """Faces and pictures that are in two splits."""
     problems = []
@@ -98,7 +94,7 @@ def leaks(table: pd.DataFrame, folder: Path) -> list[str]:
 def strangers(table: pd.DataFrame, folder: Path) -> list[str]:
     """Pictures in the folders of the layout that no row of the manifest names."""
     known = {folder / name for name in (*table.path, *table["mask"]) if name}
-    known |= {components_of(folder, row) for row in table[table.kind == "real"].itertuples()}
+    known |= {folder / components_of(row) for row in table[table.kind == "real"].itertuples()}
     return [
         f"{path}: is not in the manifest; remove it, or make the manifest again."
         for top in ("real", "fake", "components")

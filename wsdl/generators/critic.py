@@ -13,7 +13,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-PLEASING = 0.1  # weight of the critic's opinion in the painter's loss, beside the mean error
+PLEASING = 0.1  # weight of the critic's opinion in the painter's loss, beside the mean error of pictures in [-1, 1]
 CELL = 8  # pixels of the picture to a cell of the critic's map
 
 

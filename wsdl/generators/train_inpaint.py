@@ -48,7 +48,6 @@ def train_inpainter(
     batch: int = 16,
     rate: float = 4e-4,
     critic_rate: float = 4e-4,
-    pleasing: float = PLEASING,  # weight of the critic's opinion beside the mean error of pictures in [-1, 1]
     ema_decay: float = 0.998,
     check_every: int = 4000,  # pictures between checkpoints and sample sheets
     seed: int = 0,
@@ -65,9 +64,9 @@ def train_inpainter(
     network, critic = NETWORKS[name](width, **({"blocks": blocks} if blocks else {})), Critic()
     config = {"generator": name, "faces": digest(dataset.select(kind="real", split="train")), "size": dataset.size,
               "width": width, "blocks": len(network.blocks), "images": images, "batch": batch, "rate": rate,
-              "critic_rate": critic_rate, "pleasing": pleasing, "ema_decay": ema_decay, "seed": seed}  # fmt: skip
+              "critic_rate": critic_rate, "pleasing": PLEASING, "ema_decay": ema_decay, "seed": seed}  # fmt: skip
     run = Run(out, config)
-    game = Game(name, training, critic, batch, seed, pleasing)
+    game = Game(name, training, critic, batch, seed)
 
     def check(net, seen: int) -> dict:
         painter = Inpainter(name, net, dataset.size)
@@ -98,9 +97,8 @@ def train_inpainter(
 class Game:
     """The two sides of the training: what the painter loses, and what the critic loses on the same batch."""
 
-    def __init__(self, name: str, faces: Faces, critic: Critic, batch: int, seed: int, pleasing: float):
+    def __init__(self, name: str, faces: Faces, critic: Critic, batch: int, seed: int):
         self.name, self.faces, self.critic, self.batch, self.seed = name, faces, critic, batch, seed
-        self.pleasing = pleasing
         self.shown = None  # the last batch of this process: truth, what was painted, cells with some of the hole
 
     def painter_loss(self, network, step: int, share: slice) -> torch.Tensor:
@@ -120,7 +118,7 @@ class Game:
         whole = known + painted.float() * hole
         self.shown = truth, whole.detach(), cells(hole)
         error = mean_in((whole - truth).abs()[:told], hole[:told])
-        return error + self.pleasing * pleasing_loss(self.critic(whole), self.shown[2]) + extra
+        return error + PLEASING * pleasing_loss(self.critic(whole), self.shown[2]) + extra
 
     def critic_loss(self, critic, step: int, share: slice) -> torch.Tensor:
         truth, whole, painted = self.shown
