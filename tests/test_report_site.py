@@ -3,12 +3,14 @@
 import json
 import shutil
 
+import pandas as pd
 import pytest
 from reported import Page
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
 from wsdl.data.layout import Dataset
+from wsdl.evaluate import PICTURES
 from wsdl.files import WsdlError, read_json, write_json, write_text
 from wsdl.grid import make, record
 from wsdl.report.site import site
@@ -80,6 +82,22 @@ def test_maps_of_each_run_and_cases_of_each_cell_are_drawn(reported):
     assert reported.text.count("<figure>") == len(names)
 
 
+def test_a_picture_in_the_page_is_lighter_than_its_file(reported, page):
+    files = [path.stat().st_size for path in (reported.out / "figures").iterdir()]
+    inside = [what for what in page.loaded if str(what).startswith("data:image/webp")]
+    assert len(inside) == len(files)
+    assert sum(map(len, inside)) < sum(files)
+
+
+def test_of_a_run_that_hits_nothing_no_cases_are_drawn_but_it_is_named(reported, tmp_path):
+    shutil.copytree(reported.folder, tmp_path / "study")
+    path = tmp_path / "study" / "runs" / "patches-a-s0" / PICTURES
+    pd.read_csv(path).assign(iou=0.0).to_csv(path, index=False)
+    text = site(tmp_path / "study", tmp_path / "study").read_text(encoding="utf-8")
+    assert "No case to show of patches, a, seed 0: IoU is below 0.005 on every test fake." in text
+    assert "cases-patches-a" not in {path.name[:15] for path in (tmp_path / "study" / "figures").iterdir()}
+
+
 def test_the_explorer_holds_the_map_of_every_run(reported):
     text = reported.text.split('<script type="application/json">')[1].split("</script>")[0]
     data = json.loads(text)["_data"]
@@ -109,7 +127,7 @@ def test_a_run_without_weights_is_in_the_table_and_said_to_have_no_maps(reported
     (tmp_path / "study" / "runs" / "patches-a-s0" / "model.safetensors").unlink()
     text = site(tmp_path / "study", tmp_path / "study").read_text(encoding="utf-8")
     assert "runs/patches-a-s0: no maps can be shown" in text
-    assert "patches, setup a: IoU" in text
+    assert "patches\N{NO-BREAK SPACE}a\N{NO-BREAK SPACE}" in text  # in the summary
     assert "cases-patches-a" not in {path.name[:15] for path in (tmp_path / "study" / "figures").iterdir()}
 
 

@@ -39,6 +39,11 @@ class Fakes:
 METHODS = "patches", "grad-cam", "attention"
 
 
+def place(method: str) -> int:
+    """Where `method` stands in lists and tables: as in METHODS, anything else after them."""
+    return METHODS.index(method) if method in METHODS else len(METHODS)
+
+
 def check_method(method: str) -> str:
     """`method` itself, if there is one of that name."""
     if method not in METHODS:
