@@ -14,6 +14,7 @@ NOTE = (
     "no picture: a detector that does not beat them has learned nothing. Setup a: labels of real and wholly fake "
     "pictures; b: labels of real and partially fake pictures; c: masks of partially fake pictures, no real ones."
 )
+WHOLE = str.maketrans(" -", "\N{NO-BREAK SPACE}\N{NON-BREAKING HYPHEN}")  # no line ends inside "grad-cam c 36.1"
 JUDGED = ("iou", "pbca")  # what a control may win by calling everything fake, or everything real
 
 
@@ -59,7 +60,7 @@ def against(own: pd.DataFrame, controls: pd.DataFrame, name: str, where: str) ->
         painter = row["source"].partition(" ")[2]
         who = " ".join(filter(None, (row["method"], row["setup"], painter)))
         groups["Above it" if above else "Below it" if below else "No clear difference"].append(
-            f"{who} {100 * row[name]:.1f}".replace(" ", "\N{NO-BREAK SPACE}")
+            f"{who} {100 * row[name]:.1f}".translate(WHOLE)
         )
     parts = [f"{words}: {', '.join(some)}." for words, some in groups.items() if some]
     control = f"{best.method.removeprefix('control: ')}, {100 * best[name]:.1f}"
