@@ -83,7 +83,7 @@ def maps(looks: Looks, folder: Path) -> str:
             sheet = plots.maps(pictures, masks, found, rows=list(rows.component))
             path = plots.save(sheet, folder / f"maps-{slug(method)}-{slug(looks.name)}{part or ''}.png")
             shown.append(figure(path, f"{method} on {looks.name}: maps of {', '.join(found)}."))
-    return with_words("One fake of each component", MAPS, shown)
+    return with_words(f"One fake of each component, {looks.name}", MAPS, shown)
 
 
 def best_and_worst(looks: Looks, folder: Path) -> str:
@@ -104,12 +104,12 @@ def best_and_worst(looks: Looks, folder: Path) -> str:
         shown.append(figure(path, f"{label}: worst and easiest on {looks.name}."))
     if missed:
         shown.append(f"<p>No case to show of {text('; '.join(missed))}: IoU is below {NOTHING} on every test fake.</p>")
-    return with_words("Worst and easiest cases", CASES, shown)
+    return with_words(f"Worst and easiest cases, {looks.name}", CASES, shown)
 
 
 def with_words(title: str, words: str, shown: list[str]) -> str:
     """Figures of one kind under what they are; nothing where there are none."""
-    heading = f"<h3>{title}</h3>" if title else ""
+    heading = f"<h3>{text(title)}</h3>" if title else ""
     return f'{heading}<p class="small">{words}</p>{"".join(shown)}' if shown else ""
 
 
