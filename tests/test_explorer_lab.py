@@ -136,7 +136,7 @@ def test_run_all_slide_and_upload(notebook, dataset):
     page.click(".lm-MenuBar-itemLabel >> text=Settings")  # the system is light: only the Lab turns dark
     page.hover(".lm-Menu-item >> text=Theme")
     page.click(".lm-Menu-item >> text='JupyterLab Dark' >> visible=true")
-    page.wait_for_selector("body[data-jp-theme-light=false]")
+    page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
     page.wait_for_function(
         "getComputedStyle(document.querySelector('.jp-Notebook')).backgroundColor === 'rgb(17, 17, 17)'"
     )
