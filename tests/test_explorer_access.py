@@ -70,6 +70,8 @@ def test_theme_follows_the_system_and_then_jupyterlab(page):
     assert page.evaluate(GROUND) == DARK
     page.evaluate("delete document.body.dataset.jpThemeLight")
     assert page.evaluate(GROUND) == LIGHT
+    page.evaluate("document.body.style.setProperty('--jp-layout-color0', '#fdf6e3')")  # a theme of somebody's own
+    assert page.evaluate(GROUND) == "rgb(253, 246, 227)"
 
 
 def test_tab_reaches_everything_in_reading_order_with_a_visible_focus(page):

@@ -44,8 +44,14 @@ print("threshold", shown.threshold, "judged", [result.image.size for result in o
 LOOKS = """() => {
   const style = (selector) => getComputedStyle(document.querySelector(selector));
   return [style('.wx-numbers').display, style('.wx-number dt').float, style('.wx-number dt').fontWeight,
-    style('.wx-number dd').float, style('.wx-head button').borderRadius, style('.wx-drop button').borderRadius];
+    style('.wx-number dd').float, style('.wx-head button').borderRadius, style('.wx-drop button').borderRadius,
+    style('.wx-help dl').overflow];
 }"""
+# How the Lab's sheet and both widgets are coloured: paper, and ink by brightness.
+THEME = """() => ['.jp-Notebook', '.wsdl-explorer:not(.wx-own)', '.wx-own'].map((name) => {
+  const { backgroundColor, color } = getComputedStyle(document.querySelector(name));
+  return [backgroundColor, color.match(/\\d+/)[0] > 128 ? 'pale ink' : 'dark ink'];
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +113,7 @@ def test_run_all_slide_and_upload(notebook, dataset):
     page.click(".lm-Menu-item[data-command='runmenu:run-all']")
     page.wait_for_selector(".wsdl-explorer[data-ready]")
     page.wait_for_selector(".wx-own[data-turn='1']")
-    assert page.evaluate(LOOKS) == ["grid", "none", "400", "none", "8px", "8px"]
+    assert page.evaluate(LOOKS) == ["grid", "none", "400", "none", "8px", "8px", "visible"]
 
     before = pixels(page)
     slide(page, "threshold", 0.8)
@@ -126,4 +132,14 @@ def test_run_all_slide_and_upload(notebook, dataset):
     last.locator(".cm-content").click()
     page.keyboard.press("Shift+Enter")
     last.get_by_text("threshold 0.8 judged [(32, 32)]").wait_for()
+
+    page.click(".lm-MenuBar-itemLabel >> text=Settings")  # the system is light: only the Lab turns dark
+    page.hover(".lm-Menu-item >> text=Theme")
+    page.click(".lm-Menu-item >> text='JupyterLab Dark' >> visible=true")
+    page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
+    page.wait_for_function(
+        "getComputedStyle(document.querySelector('.jp-Notebook')).backgroundColor === 'rgb(17, 17, 17)'"
+    )
+    assert [ink for _, ink in page.evaluate(THEME)[1:]] == ["pale ink", "pale ink"]
+    assert len({paper for paper, _ in page.evaluate(THEME)}) == 1
     explorer.scroll_into_view_if_needed()

@@ -7,15 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.ndimage import map_coordinates
 from test_parse import Oracle, coloured, drawn_face
 
 from wsdl.data.pictures import resize
 from wsdl.detectors.base import Prediction
-from wsdl.framing import face, to_picture, to_square, whole, windows
+from wsdl.framing import Frame, face, to_picture, to_square, whole, windows
 from wsdl.intake import Picture
 from wsdl.localizer import Localizer
 from wsdl.metrics import iou, upsample
-from wsdl.parse.align import EYES, NoFaceError
+from wsdl.parse.align import EYES, NoFaceError, Similarity
 
 SIZE = 128
 
@@ -108,6 +109,37 @@ def test_whole_pictures_of_any_size(width, height):
     assert map_.shape == judged.shape == (height, width)
     assert judged.all()
     np.testing.assert_allclose(map_, 0.25, atol=1e-6)
+
+
+def test_a_map_lies_in_a_large_picture_as_if_all_of_it_had_been_drawn():
+    turn = np.array([[1.5, -0.4], [0.4, 1.5]])  # a face partly beyond the upper left edge
+    frame = Frame(np.zeros((64, 64, 3), np.uint8), Similarity(turn, np.array([-10.0, -14.0])), (300, 200))
+    map_ = np.random.default_rng(0).random((64, 64)).astype(np.float32)
+    found, judged = to_picture(map_, frame)
+    y, x = np.mgrid[:200, :300] + 0.5
+    u, v = np.linalg.inv(turn) @ (np.stack([x.ravel(), y.ravel()]) - frame.back.shift[:, None])
+    inside = ((u >= 0) & (u < 64) & (v >= 0) & (v < 64)).reshape(200, 300)
+    assert np.array_equal(judged, inside)
+    assert (found[~inside] == 0).all()
+    expected = map_coordinates(map_, [v - 0.5, u - 0.5], order=1, mode="nearest").reshape(200, 300)
+    np.testing.assert_allclose(found[inside], expected[inside], atol=1e-3)
+
+
+def test_several_detectors_look_for_the_face_once():
+    class Counting(Finder):
+        calls = 0
+
+        def parse_squares(self, squares):
+            Counting.calls += 1
+            return super().parse_squares(squares)
+
+    picture = Picture(Image.fromarray(scene(300, 200, np.array([150.0, 90.0]), 40, 0)))
+    one, two = (Localizer("green", GreenIsFake(), Counting(), SIZE)(picture) for _ in range(2))
+    assert Counting.calls == 1
+    assert np.array_equal(one.map, two.map)
+    assert one.warnings == two.warnings
+    Localizer("green", GreenIsFake(), Counting(), SIZE // 2)(picture)  # another size is another frame
+    assert Counting.calls == 2
 
 
 def test_windows_lie_inside_and_begin_in_the_middle():

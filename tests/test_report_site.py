@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from reported import Page
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
 from wsdl.data.layout import Dataset
+from wsdl.evaluate import PICTURES
 from wsdl.files import WsdlError, read_json, write_json, write_text
 from wsdl.grid import make, record
 from wsdl.report.site import site
@@ -69,15 +72,31 @@ def test_it_tells_what_the_numbers_depend_on(reported):
         assert fact in reported.text, fact
 
 
-def test_maps_of_each_run_and_cases_of_each_cell_are_drawn(reported):
+def test_maps_of_each_run_are_drawn(reported):
     names = {path.name for path in (reported.out / "figures").iterdir()}
     assert {name for name in names if name.startswith("maps")} == {"maps-patches-made-up.png"}
-    assert {name for name in names if name.startswith("cases")} == {
-        "cases-patches-a-seed-0-made-up.png",
-        "cases-patches-c-seed-0-made-up.png",  # seed 1 is the same cell
-    }
     assert "training-patches-made-up.png" in names
     assert reported.text.count("<figure>") == len(names)
+
+
+def test_a_picture_in_the_page_is_lighter_than_its_file(reported, page):
+    files = [path.stat().st_size for path in (reported.out / "figures").iterdir()]
+    inside = [what for what in page.loaded if str(what).startswith("data:image/webp")]
+    assert len(inside) == len(files)
+    assert sum(map(len, inside)) < sum(files)
+
+
+def test_cases_of_each_cell_are_drawn_but_a_run_that_hits_nothing_is_only_named(reported, tmp_path):
+    study = Path(shutil.copytree(reported.folder, tmp_path / "study"))
+    for setup, iou in (("a", 0.0), ("c", 0.5)):
+        path = study / "runs" / f"patches-{setup}-s0" / PICTURES
+        pd.read_csv(path).assign(iou=iou).to_csv(path, index=False)
+    text = site(study, study).read_text(encoding="utf-8")
+    assert "No case to show of patches, a, seed 0: IoU is below 0.005 on every test fake." in text
+    names = {path.name for path in (study / "figures").iterdir()}
+    assert {name for name in names if name.startswith("cases")} == {
+        "cases-patches-c-seed-0-made-up.png"  # seed 1 is the same cell
+    }
 
 
 def test_the_explorer_holds_the_map_of_every_run(reported):
@@ -109,7 +128,7 @@ def test_a_run_without_weights_is_in_the_table_and_said_to_have_no_maps(reported
     (tmp_path / "study" / "runs" / "patches-a-s0" / "model.safetensors").unlink()
     text = site(tmp_path / "study", tmp_path / "study").read_text(encoding="utf-8")
     assert "runs/patches-a-s0: no maps can be shown" in text
-    assert "patches, setup a: IoU" in text
+    assert "patches\N{NO-BREAK SPACE}a\N{NO-BREAK SPACE}" in text  # in the summary
     assert "cases-patches-a" not in {path.name[:15] for path in (tmp_path / "study" / "figures").iterdir()}
 
 

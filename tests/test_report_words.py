@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from wsdl.report.facts import flattened, grouped, side_by_side
+from wsdl.files import write_json
+from wsdl.report.facts import flattened, grouped, parameters, side_by_side
 from wsdl.report.figures import parts, short
-from wsdl.report.found import Found
+from wsdl.report.found import Found, runs
 from wsdl.report.looks import BUDGET, EXPLORED, explored, labelled
 from wsdl.report.results import verdicts
 
@@ -25,25 +26,35 @@ def row(method: str, setup: str, iou: tuple, pbca: tuple, source: str = "studio"
     return {"source": source, "method": method, "setup": setup, **parts}
 
 
+def said_of(*rows: dict) -> list[str]:
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in verdicts(pd.DataFrame(rows))]
+
+
 @pytest.mark.parametrize(
-    ("iou", "said"), [((0.3, 0.4, 0.5), "above"), ((0.2, 0.4, 0.5), "no clear difference from"),
-                      ((0.0, 0.05, 0.1), "below")]
+    ("iou", "said"), [((0.3, 0.4, 0.5), "Above it"), ((0.2, 0.4, 0.5), "No clear difference"),
+                      ((0.0, 0.05, 0.1), "Below it")]
 )  # fmt: skip
 def test_above_and_below_are_said_only_where_intervals_part(iou, said):
     controls = [row("control: random", "", (0.1, 0.15, 0.2), (0.4, 0.5, 0.6)),
                 row("control: centre-prior", "", (0.15, 0.2, 0.25), (0.1, 0.1, 0.1))]  # fmt: skip
-    (line,) = verdicts(pd.DataFrame([row("patches", "b", iou, (0.7, 0.8, 0.9)), *controls]))
-    words = line.replace("\N{NO-BREAK SPACE}", " ")
-    assert f"IoU {100 * iou[1]:.1f} %, {said} the best control (centre-prior, 20.0 %)" in words
-    assert words.endswith("PBCA 80.0 %, above the best control (random, 50.0 %).")
+    lines = said_of(row("patches", "b", iou, (0.7, 0.8, 0.9)), *controls)
+    best = "in percent, beside the best control"
+    assert lines == [
+        f"IoU {best} (centre-prior, 20.0). {said}: patches b {100 * iou[1]:.1f}.",
+        f"PBCA {best} (random, 50.0). Above it: patches b 80.0.",
+    ]
 
 
 def test_a_detector_is_compared_with_the_controls_of_its_own_source():
     low, high = (0.1, 0.2, 0.3), (0.6, 0.7, 0.8)
     rows = [row("patches", "a", (0.4, 0.5, 0.55), low), row("control: all-fake", "", low, low)]
     rows += [row("control: all-fake", "", high, high, "snapshot")]
-    assert "setup a on studio: IoU 50.0" in verdicts(pd.DataFrame(rows))[0].replace("\N{NO-BREAK SPACE}", " ")
-    assert ", above the best control (all-fake, 20.0" in verdicts(pd.DataFrame(rows))[0]
+    rows += [row("patches", "c", low, low, "studio (lama)")]  # trained on other fakes of the same faces
+    (said, _) = said_of(*rows)
+    assert said.startswith(
+        "IoU on studio in percent, beside the best control (all-fake, 20.0). Above it: patches a 50.0"
+    )
+    assert said.endswith("No clear difference: patches c (lama) 20.0.")
 
 
 def test_runs_have_the_shortest_names_that_tell_them_apart():
@@ -53,6 +64,17 @@ def test_runs_have_the_shortest_names_that_tell_them_apart():
     assert list(short(labelled(runs))) == ["setup a, seed 0", "setup c, seed 0", "setup a, seed 1"]
     runs.append(found("runs/longer", "a", 1))
     assert list(short(labelled(runs))) == [run.name for run in runs]
+
+
+def test_runs_are_listed_by_method_as_everywhere_not_by_the_alphabet(tmp_path):
+    for method in ("attention", "grad-cam", "patches"):
+        write_json(tmp_path / f"{method}-c" / "config.json", {"method": method, "setup": "c", "seed": 0})
+        write_json(tmp_path / f"{method}-c" / "run.json", {"status": "done"})
+    write_json(tmp_path / "p2" / "run.json", {"status": "done"})
+    those = runs(tmp_path)
+    assert [run.name for run in those] == ["patches-c", "grad-cam-c", "attention-c", "p2"]
+    names = [line.split("<")[0] for line in parameters(tmp_path, those).split("<h3>Detectors: ")[1:]]
+    assert names == ["patches", "grad-cam", "attention"]
 
 
 def test_many_runs_are_drawn_setup_by_setup():

@@ -114,3 +114,9 @@ def test_pictures_that_differ_are_not_averaged(three, monkeypatch):
     monkeypatch.setattr(module, "summarise", lambda runs: seen.append(len(runs)) or summarise(runs))
     table(folder)
     assert sorted(seen) == [1, 2]
+
+
+def test_methods_stand_in_their_own_order_not_the_alphabet(tmp_path):
+    for method in ("attention", "grad-cam", "patches"):
+        write_run(tmp_path / method, judged(0), 0, method=method)
+    assert list(table(tmp_path).method) == ["patches", "grad-cam", "attention", "control: all-fake"]

@@ -99,12 +99,24 @@ def to_picture(map_: np.ndarray, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
     if frame.back is None:
         return upsample(map_, (height, width)), np.ones((height, width), bool)
     side = len(frame.square)
+    left, top, right, bottom = around(frame)  # a camera's picture is large, and most of it is not the face
     inverse = np.linalg.inv(frame.back.matrix)
-    x, y = -inverse @ frame.back.shift
+    x, y = inverse @ (np.array([left, top]) - frame.back.shift)
     (a, b), (c, d) = inverse
     placed = Image.fromarray(upsample(map_, (side, side))).transform(
-        (width, height), Image.Transform.AFFINE, (a, b, x, c, d, y), Image.Resampling.BILINEAR, fillcolor=-1
-    )
-    values = np.array(placed)
-    judged = values >= 0
-    return np.maximum(values, 0, out=values), judged
+        (right - left, bottom - top), Image.Transform.AFFINE, (a, b, x, c, d, y), Image.Resampling.BILINEAR,
+        fillcolor=-1,
+    )  # fmt: skip
+    found = np.asarray(placed)
+    values, judged = np.zeros((height, width), np.float32), np.zeros((height, width), bool)
+    np.greater_equal(found, 0, out=judged[top:bottom, left:right])
+    np.maximum(found, 0, out=values[top:bottom, left:right])
+    return values, judged
+
+
+def around(frame: Frame) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of the part of the picture that holds the square, in whole pixels."""
+    corners = frame.corners
+    low = np.clip(np.floor(corners.min(axis=0)), 0, frame.size).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)), 0, frame.size).astype(int)
+    return (*low.tolist(), *high.tolist())

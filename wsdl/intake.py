@@ -39,6 +39,7 @@ class Picture:
 
     image: Image.Image
     warnings: list[str] = field(default_factory=list)
+    frames: dict = field(default_factory=dict, repr=False, compare=False)  # its face, looked for once for all detectors
 
 
 def pictures_in(words: Iterable[str]) -> Iterator[str | WsdlError]:

@@ -103,7 +103,10 @@ class Localizer:
         self.notes = [RENDERS] if self.trained_on.get("source") in BUNDLED else []
 
     def __call__(self, picture: Picture) -> Localization:
-        frame, notes = self.frame(picture.image)
+        sought = (self.parser.fingerprint if self.parser else "", self.size)
+        if sought not in picture.frames:
+            picture.frames[sought] = self.frame(picture.image)
+        frame, notes = picture.frames[sought]
         prediction = self.network.predict(frame.square[None])
         map_, judged = to_picture(prediction.maps[0], frame)
         return Localization(

@@ -40,6 +40,11 @@ METHODS = "patches", "grad-cam", "attention"
 FURTHER = "repaint-ldm", "lama", "pluralistic"  # generators beside P2
 
 
+def place(method: str) -> int:
+    """Where `method` stands in lists and tables: as in METHODS, anything else after them."""
+    return METHODS.index(method) if method in METHODS else len(METHODS)
+
+
 def check_method(method: str) -> str:
     """`method` itself, if there is one of that name."""
     if method not in METHODS:

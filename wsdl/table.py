@@ -12,6 +12,7 @@ import pandas as pd
 
 from wsdl.evaluate import PICTURES, summarise
 from wsdl.files import WsdlError, read_json
+from wsdl.profiles import place
 
 SCORES = ("iou", "pbca", "ap")
 PARTS = ("", "_low", "_high", "_least", "_most")
@@ -43,6 +44,7 @@ def table(folder: Path) -> pd.DataFrame:
     if not cells:
         raise WsdlError(f"{folder}: holds no evaluated run; make one with `python -m wsdl evaluate`.")
     rows = [row_of(seeds, read_json(next(iter(seeds.values())) / "config.json")) for seeds in cells.values()]
+    rows.sort(key=lambda row: place(row["method"]))  # else as the folders are sorted
     rows += [{**row, "source": key[0], "seeds": ""} for key, some in controls.items() for row in some]
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -35,7 +35,7 @@ def packed(plane: np.ndarray) -> bytes:
     padded = np.pad(plane.astype(np.int16), ((1, 0), (1, 0)))
     left, up, corner = padded[1:, :-1], padded[:-1, 1:], padded[:-1, :-1]
     predicted = np.clip(left + up - corner, np.minimum(left, up), np.maximum(left, up))
-    return zlib.compress((plane - predicted).astype(np.uint8).tobytes(), 9)
+    return zlib.compress((plane - predicted).astype(np.uint8).tobytes(), 6)  # 9: a twentieth less in nine times as long
 
 
 def unpacked(data: bytes, shape: tuple[int, int]) -> np.ndarray:

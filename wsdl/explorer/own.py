@@ -176,10 +176,9 @@ def explorable(results: dict[str, Localization], name: str) -> dict:
     scale = min(1, SIDE / max(width, height))
     size = [max(1, round(scale * length)) for length in (width, height)]
     small = first.image.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=3)
-    maps = {
-        key: np.clip(Image.fromarray(result.map).resize(size, Image.Resampling.BILINEAR, box=box), 0, 1)[None]
-        for key, result in results.items()
-    }
+    left, top, right, bottom = box
+    parts = {key: Image.fromarray(result.map[top:bottom, left:right]) for key, result in results.items()}
+    maps = {key: np.clip(one.resize(size, Image.Resampling.BILINEAR), 0, 1)[None] for key, one in parts.items()}
     scores = {key: [result.score] for key, result in results.items()}
     return {"images": [np.asarray(small)], "maps": maps, "scores": scores, "names": [name]}
 

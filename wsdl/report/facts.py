@@ -34,11 +34,13 @@ def parameters(folder: Path, runs: list[Found]) -> str:
     for name, title in (("study.json", "Study"), ("grid.json", "Grid")):
         asked = {name_in(folder, path.parent): without(read_json(path), OURS) for path in sorted(folder.rglob(name))}
         parts.append(side_by_side(title, asked))
-    for title, some in (
-        ("Detectors", [run for run in runs if run.is_detector]),
-        ("Generators and others", [run for run in runs if not run.is_detector]),
-    ):
-        parts.append(side_by_side(title, {run.name: run.config for run in some if run.config}))
+    kinds = {}  # each method has settings of its own: said once for all its runs
+    for run in runs:
+        title = f"Detectors: {run.config['method']}" if run.is_detector else "Generators and others"
+        kinds.setdefault(title, {})[run.name] = run.config
+    parts += [
+        side_by_side(title, {name: asked for name, asked in some.items() if asked}) for title, some in kinds.items()
+    ]
     return "".join(parts)
 
 

@@ -13,9 +13,10 @@ from wsdl.report.found import Found
 from wsdl.report.looks import Looks, cases, examples, explored, labelled
 from wsdl.report.page import figure, text
 
-SHEET = 64  # faces in a contact sheet
+SHEET = 32  # faces in a contact sheet
 COLUMNS = 6  # maps side by side, before another figure begins
 LINES = 6  # curves in one panel
+NOTHING = 0.005  # an IoU that is printed as 0.00
 MAPS = (
     "One test fake of each component, the first by file name, not chosen by how it turned out: the picture, where it "
     "was painted, and the map of each run. The outline is the true mask; all maps share one scale."
@@ -47,9 +48,11 @@ def faces(dataset: Dataset, folder: Path) -> str:
 def curves(runs: list[Found], folder: Path) -> str:
     """Training curves, a figure a method (and source), failed runs too, as far as they came: two checks at least."""
     shown = []
-    trained = sorted((run for run in runs if len(run.stats) > 1), key=lambda run: (family(run), run.name))
-    for name, group in groupby(trained, key=family):
-        group = list(group)
+    families = {}
+    for run in runs:
+        if len(run.stats) > 1:
+            families.setdefault(family(run), []).append(run)
+    for name, group in families.items():
         for part, some in enumerate(parts(group, LINES, lambda run: run.config.get("setup", ""))):
             validated = any("validation" in row for run in some for row in run.stats)
             keys = ("loss", "validation") if validated else ("loss",)
@@ -80,27 +83,33 @@ def maps(looks: Looks, folder: Path) -> str:
             sheet = plots.maps(pictures, masks, found, rows=list(rows.component))
             path = plots.save(sheet, folder / f"maps-{slug(method)}-{slug(looks.name)}{part or ''}.png")
             shown.append(figure(path, f"{method} on {looks.name}: maps of {', '.join(found)}."))
-    return with_words("One fake of each component", MAPS, shown)
+    return with_words(f"One fake of each component, {looks.name}", MAPS, shown)
 
 
 def best_and_worst(looks: Looks, folder: Path) -> str:
-    """For each run of the lowest seed: its worst and its easiest test fakes."""
-    shown = []
+    """For each run of the lowest seed: its worst and its easiest test fakes; those that hit none are only named."""
+    shown, missed = [], []
     for label, run in looks.runs.items():
         if run.config["seed"] != min(seeds_beside(run, looks)):
             continue
+        worst, easiest = cases(looks.dataset, run)
+        if easiest.iou.max() < NOTHING:
+            missed.append(label)
+            continue
         sides = []
-        for rows in cases(looks.dataset, run):
+        for rows in (worst, easiest):
             arrays = {"pictures": looks.dataset.images[rows.index], "masks": looks.dataset.masks[rows.index]}
             sides.append({**arrays, "maps": looks.of(label, rows.index), "notes": plots.case_notes(rows)})
         path = plots.save(plots.gallery(*sides), folder / f"cases-{slug(label)}-{slug(looks.name)}.png")
         shown.append(figure(path, f"{label}: worst and easiest on {looks.name}."))
-    return with_words("Worst and easiest cases", CASES, shown)
+    if missed:
+        shown.append(f"<p>No case to show of {text('; '.join(missed))}: IoU is below {NOTHING} on every test fake.</p>")
+    return with_words(f"Worst and easiest cases, {looks.name}", CASES, shown)
 
 
 def with_words(title: str, words: str, shown: list[str]) -> str:
     """Figures of one kind under what they are; nothing where there are none."""
-    heading = f"<h3>{title}</h3>" if title else ""
+    heading = f"<h3>{text(title)}</h3>" if title else ""
     return f'{heading}<p class="small">{words}</p>{"".join(shown)}' if shown else ""
 
 
@@ -125,6 +134,8 @@ def explorer(looks: Looks) -> str:
         components=list(rows.component),
         names=[Path(path).stem for path in rows.path],
     )
+    shown_masks = [label for label, run in looks.runs.items() if run.config["setup"] == "c"]
+    made.map = next(iter(shown_masks), made.map)  # the map of a weak setup is often black: nothing to begin with
     about = (
         f"{len(rows)} test pictures of {text(looks.name)} and the map of every run: the first by name, "
         "each fake of another face."

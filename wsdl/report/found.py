@@ -10,6 +10,7 @@ from wsdl.data.layout import Dataset
 from wsdl.evaluate import PICTURES
 from wsdl.files import WsdlError, read_json
 from wsdl.grid import load, state
+from wsdl.profiles import place
 from wsdl.runs import read_stats
 
 STATES = ("done", "failed", "stopped", "running", "waiting")
@@ -51,20 +52,21 @@ class Lesson:
 
 
 def runs(folder: Path) -> list[Found]:
-    """Every run in `folder` (an absolute path), at any depth, and every cell of a grid, begun or not."""
+    """Every run in `folder` (an absolute path), at any depth, and every cell of a grid, begun or not, by method."""
     cells = cells_of_grids(folder)
     begun = {path.parent for path in folder.rglob("run.json")}
-    return [run(place, folder, cells.get(place)) for place in sorted({*begun, *cells})]
+    those = [run(home, folder, cells.get(home)) for home in {*begun, *cells}]
+    return sorted(those, key=lambda one: (one.folder.parent, place(one.config.get("method", "")), one.name))
 
 
-def run(place: Path, folder: Path, known: tuple[str, str] | None) -> Found:
-    """The run at `place`; `known` is how a grid says that it stands."""
-    config, about = (read_json(place / f) if (place / f).exists() else {} for f in ("config.json", "run.json"))
-    stats = read_stats(place)
+def run(home: Path, folder: Path, known: tuple[str, str] | None) -> Found:
+    """The run in `home`; `known` is how a grid says that it stands."""
+    config, about = (read_json(home / f) if (home / f).exists() else {} for f in ("config.json", "run.json"))
+    stats = read_stats(home)
     status, note = known or (about["status"], about.get("error", ""))
     if status in ("stopped", "running") and stats and config.get("images"):
         note = f"{min(1, stats[-1]['images'] / config['images']):.0%} of its pictures seen"
-    return Found(place, str(place.relative_to(folder)), config, about, stats, status, "" if status == "done" else note)
+    return Found(home, str(home.relative_to(folder)), config, about, stats, status, "" if status == "done" else note)
 
 
 def cells_of_grids(folder: Path) -> dict[Path, tuple[str, str]]:

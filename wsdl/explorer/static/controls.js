@@ -155,7 +155,7 @@ export class Controls {
         this.check("grey", "Grey picture", "g"),
         state.hasMasks && this.check("truth", "True mask", "m"),
       ),
-      this.select("order", "Order", state.orders(), "s"),
+      state.count > 1 && this.select("order", "Order", state.orders(), "s"),
     ];
   }
 
@@ -168,7 +168,7 @@ export class Controls {
       input.setAttribute("aria-valuetext", output.textContent);
       input.style.setProperty("--at", state.get(name));
     }
-    for (const name of ["map", "colours", "order"]) this[name].value = state.get(name);
+    for (const name of ["map", "colours", "order"]) if (this[name]) this[name].value = state.get(name);
     for (const name of ["grey", "truth"]) if (this[name]) this[name].checked = state.get(name);
     for (const view of this.views) view.setAttribute("aria-pressed", view.dataset.mode === state.get("mode"));
     this.wipeField.hidden = state.get("mode") !== "wipe";

@@ -152,20 +152,23 @@ export class State {
     return known;
   }
 
-  // Pictures in the chosen order; equals stay in the order given.
+  // Pictures in the chosen order; equals stay in the order given. Last those that have none of it: no score, no
+  // component, or no paint, where IoU is 1 or 0 and says nothing of how well paint was found.
   async sort() {
     const name = this.get("map");
     const [what, way] = this.get("order").split("-");
     if (what === "iou") await this.countAll(name);
     const key = {
       given: (i) => i,
-      score: (i) => this.score(i) ?? -Infinity,
-      iou: (i) => this.judged(name, i).iou,
-      component: (i) => this.data.components[i] ?? "",
+      score: (i) => this.score(i),
+      iou: (i) => (this.counts.get(`${name} ${i}`).painted ? this.judged(name, i).iou : undefined),
+      component: (i) => this.data.components[i] || undefined,
     }[what];
     const sign = way === "down" ? -1 : 1;
     const keys = Array.from({ length: this.count }, (_, i) => key(i));
-    const compare = (a, b) => sign * (keys[a] < keys[b] ? -1 : keys[a] > keys[b] ? 1 : 0) || a - b;
+    const none = (i) => (keys[i] === undefined ? 1 : 0);
+    const compare = (a, b) =>
+      none(a) - none(b) || sign * (keys[a] < keys[b] ? -1 : keys[a] > keys[b] ? 1 : 0) || a - b;
     this.sequence = Array.from({ length: this.count }, (_, i) => i).sort(compare);
   }
 
