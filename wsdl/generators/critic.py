@@ -3,9 +3,9 @@
 With the mean error alone a network paints the average of all that could be there: a blur, which a detector would find
 without knowing anything about forgery. The critic looks at patches of 38 px and tells real ones from painted ones; the
 painter must please it. As in free-form inpainting (Yu et al. 2019): hinge loss and spectral normalisation. At their
-equal weight of critic and mean error a short training paints grids of strokes in wrong colours; a tenth of it lets the
-error lead. A patch counts as painted only where it holds some of the hole, and the critic is not told where that is: it
-learns to find it, as the detectors of this package do.
+equal weight of critic and mean error a short training paints grids of strokes in wrong colours: here the error leads
+until colours and shapes are right, and what is fine comes last. A patch counts as painted only where it holds some of
+the hole, and the critic is not told where that is: it learns to find it, as the detectors of this package do.
 """
 
 import torch
@@ -13,7 +13,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-PLEASING = 0.1  # weight of the critic's opinion in the painter's loss, beside the mean error of pictures in [-1, 1]
+PLEASING = 0.1, 0.3  # weight of the critic's opinion beside the mean error of pictures in [-1, 1]: first, and later
+LATER = 0.6  # of the training, when the second weight begins
 CELL = 8  # pixels of the picture to a cell of the critic's map
 
 
@@ -32,6 +33,11 @@ class Critic(nn.Module):
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         return self.layers(pictures)
+
+
+def pleasing_weight(done: float) -> float:
+    """The weight of `pleasing_loss` when a part `done` (0 to 1) of the training is over."""
+    return PLEASING[done >= LATER]
 
 
 def cells(holes: torch.Tensor) -> torch.Tensor:

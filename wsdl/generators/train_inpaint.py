@@ -12,7 +12,7 @@ from wsdl.data.pictures import write_picture
 from wsdl.device import to_unit
 from wsdl.files import WsdlError, seed_for
 from wsdl.fit import fit
-from wsdl.generators.critic import PLEASING, Critic, cells, critic_loss, mean_in, pleasing_loss
+from wsdl.generators.critic import LATER, PLEASING, Critic, cells, critic_loss, mean_in, pleasing_loss, pleasing_weight
 from wsdl.generators.holes import holes
 from wsdl.generators.hourglass import STEP
 from wsdl.generators.inpaint import NETWORKS, Inpainter
@@ -64,9 +64,10 @@ def train_inpainter(
     network, critic = NETWORKS[name](width, **({"blocks": blocks} if blocks else {})), Critic()
     config = {"generator": name, "faces": digest(dataset.select(kind="real", split="train")), "size": dataset.size,
               "width": width, "blocks": len(network.blocks), "images": images, "batch": batch, "rate": rate,
-              "critic_rate": critic_rate, "pleasing": PLEASING, "ema_decay": ema_decay, "seed": seed}  # fmt: skip
+              "critic_rate": critic_rate, "pleasing": [*PLEASING, LATER], "ema_decay": ema_decay,
+              "seed": seed}  # fmt: skip
     run = Run(out, config)
-    game = Game(name, training, critic, batch, seed)
+    game = Game(name, training, critic, batch, images // batch, seed)
 
     def check(net, seen: int) -> dict:
         painter = Inpainter(name, net, dataset.size)
@@ -97,8 +98,9 @@ def train_inpainter(
 class Game:
     """The two sides of the training: what the painter loses, and what the critic loses on the same batch."""
 
-    def __init__(self, name: str, faces: Faces, critic: Critic, batch: int, seed: int):
+    def __init__(self, name: str, faces: Faces, critic: Critic, batch: int, steps: int, seed: int):
         self.name, self.faces, self.critic, self.batch, self.seed = name, faces, critic, batch, seed
+        self.steps = steps  # of the whole training
         self.shown = None  # the last batch of this process: truth, what was painted, cells with some of the hole
 
     def painter_loss(self, network, step: int, share: slice) -> torch.Tensor:
@@ -118,7 +120,8 @@ class Game:
         whole = known + painted.float() * hole
         self.shown = truth, whole.detach(), cells(hole)
         error = mean_in((whole - truth).abs()[:told], hole[:told])
-        return error + PLEASING * pleasing_loss(self.critic(whole), self.shown[2]) + extra
+        pleasing = pleasing_weight(step / self.steps) * pleasing_loss(self.critic(whole), self.shown[2])
+        return error + pleasing + extra
 
     def critic_loss(self, critic, step: int, share: slice) -> torch.Tensor:
         truth, whole, painted = self.shown
