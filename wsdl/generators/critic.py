@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 PLEASING = 0.1, 0.3  # weight of the critic's opinion beside the mean error of pictures in [-1, 1]: first, and later
-LATER = 0.6  # of the training, when the second weight begins
+LATER = 0.5  # of the training, when the second weight begins
 CELL = 8  # pixels of the picture to a cell of the critic's map
 
 
