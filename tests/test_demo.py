@@ -47,7 +47,8 @@ def test_the_table_has_a_row_a_setup_with_intervals_and_controls(study):
     table = pd.read_csv(study[0] / "results.csv")
     assert list(table.setup[:3]) == ["a", "b", "c"]
     assert list(table.method[table.setup.isna()]) == list(BESIDE)
-    for name in ("iou", "pbca", "ap"):
+    assert (table.ap_low <= table.ap_high).all()  # AP is no mean: of few faces it can lie outside its resamples
+    for name in ("iou", "pbca"):
         assert (table[f"{name}_low"] <= table[name] + 1e-9).all()
         assert (table[name] <= table[f"{name}_high"] + 1e-9).all()
 
