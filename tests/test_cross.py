@@ -18,7 +18,7 @@ from wsdl.cross import COLUMNS, OTHERS, draw, matrix
 from wsdl.data.layout import Dataset, write_manifest
 from wsdl.data.masks import read_mask
 from wsdl.data.pictures import read_picture, write_picture
-from wsdl.evaluate import read_json
+from wsdl.evaluate import BESIDE, read_json
 from wsdl.files import WsdlError, sha256, write_json
 from wsdl.grid import collect, is_finished, load, make, record, run_cell, state, status, what_is_missing
 from wsdl.profiles import Fakes, Profile
@@ -166,11 +166,11 @@ def test_collect_has_a_row_a_training_and_test_and_names_what_is_missing(grid):
     assert (rows.iou_low[:5] <= rows.iou[:5]).all()
     assert list(rows.missing[:7]) == [""] * 5 + ["0", "0"]
     assert what_is_missing(rows)[1] == "patches b made-up/lama+repaint-p2 on made-up/lama: seed 0"
-    controls = rows[rows.method.str.startswith("control:")]
-    assert list(controls.groupby("tested_on").size()) == [4, 4, 4]
+    assert list(rows.method[7:]) == [*BESIDE] * 3
+    assert list(rows.tested_on[7:].value_counts()) == [len(BESIDE)] * 3
     at_home = table(grid.out)  # not what they say elsewhere
     assert sorted(at_home.source[at_home.setup == "c"]) == ["made-up", "made-up (lama)"]
-    assert len(at_home) == 2 + 4
+    assert len(at_home) == 2 + len(BESIDE)
     assert state(load(grid.out), grid.cells[0])[0] == "done"
     assert list(status(grid.out).tests) == ["made-up/repaint-p2 photos", "made-up/lama", "made-up/lama"]
     told = command("grid", "collect", "cells", "--out", grid.out, "--format", "md")
@@ -210,7 +210,7 @@ def test_the_matrix_has_one_line_for_all_but_the_tested_and_the_best_control():
     rows = pd.DataFrame([
         numbers("s/x", "s/x", 0.9), numbers("s/x", "s/y", 0.4), numbers("s/y", "s/x", 0.3), numbers("s/y", "s/y", 0.8),
         numbers("s/y+z", "s/x", 0.5), numbers("s/y+z", "s/y+z", 0.7), numbers("s/x", "s/x", 0.1, setup="b"),
-        *controls,
+        *controls, numbers("", "s/x", 0.6, "forensic: ela", ""),
     ])  # fmt: skip
     shown = matrix(rows, "c")
     assert dict(zip(zip(shown.trained_on, shown.tested_on, strict=True), shown.iou, strict=True)) == {

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from wsdl.data.check import check
+from wsdl.evaluate import BESIDE
 from wsdl.files import read_json
 
 ROOT = Path(__file__).parent.parent
@@ -45,8 +46,9 @@ def test_the_demo_says_the_plan_and_ends_in_a_report(study):
 def test_the_table_has_a_row_a_setup_with_intervals_and_controls(study):
     table = pd.read_csv(study[0] / "results.csv")
     assert list(table.setup[:3]) == ["a", "b", "c"]
-    assert table.method.str.startswith("control:").sum() == 4
-    for name in ("iou", "pbca", "ap"):
+    assert list(table.method[table.setup.isna()]) == list(BESIDE)
+    assert (table.ap_low <= table.ap_high).all()  # AP is no mean: of few faces it can lie outside its resamples
+    for name in ("iou", "pbca"):
         assert (table[f"{name}_low"] <= table[name] + 1e-9).all()
         assert (table[name] <= table[f"{name}_high"] + 1e-9).all()
 

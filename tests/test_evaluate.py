@@ -12,8 +12,9 @@ from wsdl import evaluate as module
 from wsdl.data.layout import Dataset
 from wsdl.detectors import load_detector
 from wsdl.detectors.base import Prediction
-from wsdl.evaluate import COLUMNS, PICTURES, evaluate, frame, judge, summarise
-from wsdl.files import WsdlError
+from wsdl.evaluate import BESIDE, COLUMNS, PICTURES, evaluate, frame, judge, summarise
+from wsdl.files import WsdlError, write_json
+from wsdl.forensics import FORENSICS, forensic_maps
 from wsdl.profiles import Patches as Settings
 from wsdl.train import train
 
@@ -48,7 +49,25 @@ def test_controls_follow_from_the_mask_area(run, dataset):
     assert rows["control: all-real"]["pbca"] == pytest.approx(1 - area, abs=1e-5)
     assert rows["control: all-real"]["iou"] == 0
     assert rows["control: all-fake"]["ap"] == pytest.approx(0.5)
-    assert len(rows) == 5
+
+
+def test_rows_are_the_detector_four_controls_and_two_forensic_methods_scored_alike(run, dataset):
+    data, rows = Dataset(dataset), evaluate(run, dataset)["rows"]
+    names = ["control: all-fake", "control: all-real", "control: random", "control: centre-prior", "forensic: ela"]
+    names.append("forensic: noise residual")
+    assert [row["method"] for row in rows] == ["patches", *names]
+    assert list(BESIDE) == names
+    assert [row["setup"] for row in rows] == ["c"] + 6 * [""]
+    for row, method in zip(rows[-2:], FORENSICS.values(), strict=True):
+        wanted = summarise([judge(data, lambda index, method=method: forensic_maps(method, data.images[index]))])
+        assert {name: row[name] for name in wanted} == wanted
+
+
+def test_metrics_of_a_version_that_had_fewer_rows_are_scored_again(run, dataset):
+    first = evaluate(run, dataset)
+    write_json(run / "metrics.json", first | {"rows": first["rows"][:5]})
+    assert evaluate(run, dataset) == first
+    assert json.loads((run / "metrics.json").read_text()) == first
 
 
 def test_the_row_of_a_detector_against_scikit_learn(run, dataset):
@@ -106,12 +125,11 @@ def test_scoring_holds_a_batch_at_a_time(dataset, monkeypatch):
     assert max(sizes) == 2
 
 
-def test_a_table_has_the_controls_once(run, dataset):
+def test_a_table_has_what_stands_beside_once(run, dataset):
     result = evaluate(run, dataset)
     table = frame([result, result])
     assert tuple(table.columns) == COLUMNS
-    assert list(table.method[:2]) == ["patches", "patches"]
-    assert table.method.str.startswith("control:").sum() == 4
+    assert list(table.method) == ["patches", "patches", *BESIDE]
 
 
 def test_errors_are_one_sentence(run, dataset, faces, tmp_path):

@@ -1,26 +1,17 @@
-"""Forensic methods on pictures whose history is known, and their rows beside those of a detector."""
+"""Forensic methods on pictures whose history is known."""
 
 import io
-import json
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import gaussian_filter
-from test_commands import run as command
 
-from wsdl.data.layout import Dataset
-from wsdl.definitions import definitions, table_of
-from wsdl.evaluate import judge, summarise
 from wsdl.forensics import ELA_FULL, FORENSICS, ela, forensic_maps, noise_residual
-from wsdl.profiles import Patches
-from wsdl.train import train
 
 SQUARE = (slice(24, 56), slice(16, 48))
-TINY = Patches(input_size=48, images=16, batch=8, check_every=16)
 
 
 def as_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
@@ -106,40 +97,3 @@ def test_what_is_not_a_picture_is_refused(method):
     for wrong in (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.float32)):
         with pytest.raises(ValueError, match=r"^a picture must be uint8 \[H, W, 3\], but is "):
             method(wrong)
-
-
-# --- their rows -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def run(dataset, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "patches-b"
-    train("patches", "b", dataset, folder, seed=3, settings=TINY)
-    return folder
-
-
-def test_rows_are_those_of_the_code_that_scores_detectors(run, dataset):
-    plain, table = (table_of(run, dataset, "dolos", forensics=also) for also in (False, True))
-    pd.testing.assert_frame_equal(table[~table.method.str.startswith("forensic")].reset_index(drop=True), plain)
-    data, rows = Dataset(dataset), table.set_index("method")
-    assert list(table.method[1:3]) == [f"forensic: {name}" for name in FORENSICS]
-    for name, method in FORENSICS.items():
-        wanted = summarise([judge(data, lambda index, m=method: forensic_maps(m, data.images[index]))])
-        assert rows.loc[f"forensic: {name}", list(wanted)].to_dict() == pytest.approx(wanted, abs=2e-6)
-
-
-def test_every_preset_has_them_and_what_is_kept_does_not(run, dataset):
-    tidy, whole = definitions(run, dataset), table_of(run, dataset, "all", forensics=True)
-    pd.testing.assert_frame_equal(whole[: len(tidy)], tidy, check_dtype=False)
-    table_of(run, dataset, "dolos", forensics=True)
-    added = whole[len(tidy) :]
-    assert set(added.preset) == set(tidy.preset)
-    assert set(added.method) == {"forensic: ela", "forensic: noise residual"}
-    for kept in ("metrics.json", "definitions.json"):
-        assert "forensic" not in json.dumps(json.loads((run / kept).read_text()))
-
-
-def test_evaluate_prints_them_when_asked(run, dataset):
-    lines = command("evaluate", run, "--data", dataset, "--preset", "benco", "--forensics").splitlines()
-    assert sum(line.startswith("forensic: ") for line in lines) == 2
-    assert "forensic" not in command("evaluate", run, "--data", dataset, "--preset", "benco")

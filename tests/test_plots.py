@@ -24,13 +24,13 @@ MAPS = RNG.random((3, 8, 8)).astype(np.float32)
 STATS = [{"images": 100 * i, "loss": 1 / i, "validation": 1.2 / i if i % 2 else None} for i in range(1, 8)]
 TABLE = pd.DataFrame(
     {
-        "method": ["patches", "control: all-real", "all-fake"],
-        "setup": ["b", "-", "-"],
-        "iou": [0.377, 0.0, 0.19],
-        "iou_low": [0.35, 0.0, np.nan],
-        "iou_high": [0.402, 0.0, np.nan],
-        "ap": [np.nan, 0.5, 0.5],
-        "seed": [0, 0, 1],
+        "method": ["patches", "control: all-real", "all-fake", "forensic: ela"],
+        "setup": ["b", "-", "-", "-"],
+        "iou": [0.377, 0.0, 0.19, 0.045],
+        "iou_low": [0.35, 0.0, np.nan, 0.037],
+        "iou_high": [0.402, 0.0, np.nan, 0.053],
+        "ap": [np.nan, 0.5, 0.5, 0.407],
+        "seed": [0, 0, 1, 0],
     }
 )
 ABAR = alphas_bar()
@@ -186,15 +186,15 @@ def test_curves_of_several_runs_take_a_panel_a_key():
     assert [len(ax.lines) for ax in chart.axes] == [2, 2]
 
 
-def test_table_shows_percent_with_intervals_and_shades_controls():
+def test_table_shows_percent_with_intervals_and_shades_what_needs_no_training():
     chart = plots.table(TABLE)
     shown = texts(chart)
     assert "37.7 (35.0 to 40.2)" in shown
     assert "19.0" in shown  # no interval known
     assert {"IoU %", "AP %", "50.0", "-"} <= set(shown)
     assert not any("iou_low" in text for text in shown)
-    shaded = [patch.get_y() for patch in chart.findobj(lambda artist: artist.get_gid() == "control")]
-    assert shaded == [2, 3]
+    shaded = [patch.get_y() for patch in chart.findobj(lambda artist: artist.get_gid() == "shaded")]
+    assert shaded == [2, 3, 4]
 
 
 def test_schedule_draws_signal_noise_and_weights():

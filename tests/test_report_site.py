@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from wsdl.__main__ import app
 from wsdl.data.layout import Dataset
-from wsdl.evaluate import PICTURES
+from wsdl.evaluate import BESIDE, PICTURES
 from wsdl.files import WsdlError, read_json, write_json, write_text
 from wsdl.grid import make, record
 from wsdl.report.site import site
@@ -35,7 +35,8 @@ def test_the_numbers_are_those_of_the_table(reported, page):
         assert cells[2:5] == [spell(row, score) for score in SCORES]
         assert cells[5:] == [row["seeds"] or DASH, str(row["n"])]
     assert [cells[5] for cells in shown][:2] == ["0", "0 1"]
-    assert sum(cells[0].startswith("control: ") for cells in shown) == 4
+    assert [cells[0] for cells in shown[2:]] == list(BESIDE)
+    assert reported.text.count("<tr class=shaded>") == len(BESIDE)
 
 
 def test_failed_and_stopped_runs_are_there_with_their_error(reported, page):

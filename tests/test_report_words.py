@@ -37,7 +37,8 @@ def said_of(*rows: dict) -> list[str]:
 def test_above_and_below_are_said_only_where_intervals_part(iou, said):
     controls = [row("control: random", "", (0.1, 0.15, 0.2), (0.4, 0.5, 0.6)),
                 row("control: centre-prior", "", (0.15, 0.2, 0.25), (0.1, 0.1, 0.1))]  # fmt: skip
-    lines = said_of(row("patches", "b", iou, (0.7, 0.8, 0.9)), *controls)
+    forensic = row("forensic: ela", "", (0.8, 0.9, 1), (0.8, 0.9, 1))  # no detector, and no control
+    lines = said_of(row("patches", "b", iou, (0.7, 0.8, 0.9)), *controls, forensic)
     best = "in percent, beside the best control"
     assert lines == [
         f"IoU {best} (centre-prior, 20.0). {said}: patches b {100 * iou[1]:.1f}.",

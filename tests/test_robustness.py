@@ -12,6 +12,7 @@ from test_commands import run as command
 from torchvision.transforms import v2
 
 from wsdl import plots
+from wsdl.controls import CONTROLS
 from wsdl.data.layout import Dataset
 from wsdl.evaluate import evaluate
 from wsdl.files import read_json
@@ -91,7 +92,7 @@ def test_the_table_starts_from_what_evaluate_says_and_ends_in_controls(runs, dat
     assert table.iloc[0][["iou", "pbca", "ap"]].to_dict() == {key: plain[0][key] for key in ("iou", "pbca", "ap")}
     levels = table[table.treatment == "JPEG"].level
     assert list(levels) == list(TREATMENTS["JPEG"].levels)
-    assert list(table[table.treatment == "control"].method) == [row["method"] for row in plain[1:]]
+    assert list(table[table.treatment == "control"].method) == [f"control: {name}" for name in CONTROLS]
     blurred = table[table.treatment == "blur"].iou.to_numpy()
     assert blurred[-1] < blurred[0]
 

@@ -30,9 +30,10 @@ def write_run(folder, pictures: pd.DataFrame, seed: int, setup: str = "c", **cha
     config = {"method": "patches", "setup": setup, "source": "studio", "seed": seed, "images": 64, **changes}
     who = {"method": "patches", "setup": setup, "seed": seed}
     control = {**summarise([pictures]), "method": "control: all-fake", "setup": "", "seed": seed}
+    forensic = control | {"method": "forensic: ela"}
     write_json(folder / "config.json", config)
     pictures.to_csv(folder / PICTURES, index=False)
-    rows = [summarise([pictures]) | who, control]
+    rows = [summarise([pictures]) | who, control, forensic]
     write_json(folder / "metrics.json", {"preset": "dolos", "model": "m", "data": "d", "rows": rows})
 
 
@@ -75,13 +76,13 @@ def test_the_same_run_thrice_is_the_run(tmp_path):
     assert row.iou_least == row.iou_most == row.iou
 
 
-def test_other_settings_are_another_row_and_controls_come_once(three):
+def test_other_settings_are_another_row_and_what_stands_beside_comes_once(three):
     folder, runs = three
     write_run(folder / "longer", runs[0], 0, images=128)
     write_run(folder / "b", runs[0], 0, setup="b")
     rows = table(folder)
-    assert list(rows.seeds) == ["0", "0", "0 1 2", ""]
-    assert list(rows.method) == ["patches"] * 3 + ["control: all-fake"]
+    assert list(rows.seeds) == ["0", "0", "0 1 2", "", ""]
+    assert list(rows.method) == ["patches"] * 3 + ["control: all-fake", "forensic: ela"]
 
 
 def test_a_seed_that_is_there_twice_is_refused(three):
@@ -119,4 +120,4 @@ def test_pictures_that_differ_are_not_averaged(three, monkeypatch):
 def test_methods_stand_in_their_own_order_not_the_alphabet(tmp_path):
     for method in ("attention", "grad-cam", "patches"):
         write_run(tmp_path / method, judged(0), 0, method=method)
-    assert list(table(tmp_path).method) == ["patches", "grad-cam", "attention", "control: all-fake"]
+    assert list(table(tmp_path).method) == ["patches", "grad-cam", "attention", "control: all-fake", "forensic: ela"]

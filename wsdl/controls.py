@@ -38,4 +38,13 @@ def score(map_: np.ndarray) -> float:
     return float(np.mean(map_, dtype=np.float64))
 
 
+def role(method: str) -> str:
+    """What a row of a table is about: "detector", "control", or "forensic" (a method of `wsdl.forensics`).
+
+    Of the rows that come without training, only controls look at no picture: a "best control" is the best of those.
+    """
+    start = method.partition(":")[0]
+    return start if start in ("control", "forensic") else "detector"
+
+
 CONTROLS = {"all-fake": all_fake, "all-real": all_real, "random": random, "centre-prior": centre_prior}

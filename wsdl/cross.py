@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from wsdl.cells import Cell
+from wsdl.controls import role
 from wsdl.files import read_json
 from wsdl.grid import Grid, is_finished
 from wsdl.table import PARTS, SCORES, row_of
@@ -16,7 +17,7 @@ OTHERS = "all but the tested"
 
 
 def rows(grid: Grid) -> pd.DataFrame:
-    """One row a training and test set, its seeds taken together, numbers in [0, 1]; then the controls of each test.
+    """One row a training and test set, its seeds taken together, numbers in [0, 1]; then those beside, for each test.
 
     trained_on and tested_on are SOURCE/GENERATOR, several generators with + between; `missing`: the seeds to be done.
     """
@@ -24,17 +25,17 @@ def rows(grid: Grid) -> pd.DataFrame:
     for cell in grid.cells:
         for test in grid.tested(cell):
             cells.setdefault((cell.method, cell.setup, trained_on(cell), test), []).append(cell)
-    table, controls = [], {}
+    table, beside = [], {}
     for key, some in cells.items():
         done = {cell.seed: grid.tested(cell)[key[-1]] for cell in some if is_finished(grid, cell)}
         row = dict(zip(NAMES, key, strict=True)) | {"seeds": ""}
         if done:
             first = read_json(next(iter(done.values())) / "metrics.json")["rows"]
-            controls.setdefault(key[-1], first[1:])
+            beside.setdefault(key[-1], first[1:])
             row = row_of(done, {"source": "", **row}) | row | {"seeds": " ".join(map(str, sorted(done)))}
         table.append(row | {"missing": " ".join(str(cell.seed) for cell in some if cell.seed not in done)})
     table += [{**row, "trained_on": "", "tested_on": test, "seeds": "", "missing": ""}
-              for test, some in controls.items() for row in some]  # fmt: skip
+              for test, some in beside.items() for row in some]  # fmt: skip
     return pd.DataFrame(table, columns=COLUMNS).astype({"n": "Int64"})
 
 
@@ -52,7 +53,7 @@ def matrix(table: pd.DataFrame, setup: str) -> pd.DataFrame:
     detectors = single[(single.setup == setup) & single.n.notna()]
     several = detectors.trained_on.str.contains("+", regex=False)
     detectors = detectors.assign(trained_on=detectors.trained_on.where(~several, OTHERS))
-    controls = single[single.method.str.startswith("control:") & single.tested_on.isin(detectors.tested_on)]
+    controls = single[(single.method.map(role) == "control") & single.tested_on.isin(detectors.tested_on)]
     best = controls.loc[controls.groupby("tested_on", sort=False).iou.idxmax()].assign(trained_on="best control")
     return pd.concat([detectors, best], ignore_index=True)
 

@@ -1,4 +1,4 @@
-"""The same maps under every preset: one pass over the test split, one tidy table, controls included.
+"""The same maps under every preset: one pass over the test split, one tidy table, with what needs no training.
 
 RUN/definitions.json keeps the table. The maps go through memory a batch at a time; of each picture only its numbers
 stay, of all pixels only how many have each value (`wsdl.pixels.Tally`).
@@ -11,10 +11,8 @@ import numpy as np
 import pandas as pd
 
 from wsdl import evaluate as scoring
-from wsdl.controls import CONTROLS
 from wsdl.data.layout import Dataset
 from wsdl.files import WsdlError, read_json, write_json
-from wsdl.forensics import FORENSICS, forensic_maps
 from wsdl.metrics import bootstrap, interval, resample, upsample
 from wsdl.pixels import Tally
 from wsdl.presets import PRESETS, pooled_scores
@@ -27,16 +25,17 @@ ALSO_REAL = ("benco",)  # presets that count real pictures too
 
 
 def definitions(run: Path, data: Path, generators: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Every preset's numbers of the detector in `run` and of each control, on the test split of `data`; tidy.
+    """Every preset's numbers of the detector in `run` and of those BESIDE it, on the test split of `data`; tidy.
 
     Columns are COLUMNS: `value` with its 95 % interval over source faces (none for AP and AUC of pooled pixels), `n`
-    the pictures behind it. Done already for this model and data: loads it. WsdlError as in `wsdl.evaluate.evaluate`.
+    the pictures behind it. Done already, as in `wsdl.evaluate.evaluate`: loads it. WsdlError as there.
     """
     run, dataset = Path(run), Dataset(data, generators)
     config = read_json(run / "config.json")
     made_of = scoring.made_of(run, dataset)
     old = read_json(run / FILE) if (run / FILE).exists() else {}
-    if (run / scoring.PICTURES).exists() and {key: value for key, value in old.items() if key != "rows"} == made_of:
+    same = {key: value for key, value in old.items() if key != "rows"} == made_of and scoring.has_all(old["rows"])
+    if same and (run / scoring.PICTURES).exists():
         return pd.DataFrame(old["rows"], columns=COLUMNS)
     pictures, rows = every_row(run, config, dataset)
     scoring.write_pictures(run, pictures)
@@ -44,45 +43,32 @@ def definitions(run: Path, data: Path, generators: tuple[str, ...] = ()) -> pd.D
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def table_of(
-    run: Path, data: Path, preset: str, forensics: bool = False, generators: tuple[str, ...] = ()
-) -> pd.DataFrame:
-    """What `python -m wsdl evaluate` prints: the tidy table of all presets, or the rows of one.
-
-    forensics: also the rows of methods that need no training. They depend on the data alone and are not kept.
-    """
+def table_of(run: Path, data: Path, preset: str, generators: tuple[str, ...] = ()) -> pd.DataFrame:
+    """What `python -m wsdl evaluate` prints: the tidy table of all presets, or the rows of one."""
     if preset == "all":
-        table = definitions(run, data, generators)
-        return pd.concat([table, forensic_table(run, data, generators)], ignore_index=True) if forensics else table
+        return definitions(run, data, generators)
     rows = scoring.evaluate(run, data, preset, generators)["rows"]
-    if forensics:
-        rows = rows + wide(forensic_table(run, data, generators), preset)
     return scoring.frame([{"rows": rows}]) if preset == "dolos" else pd.DataFrame(rows)
 
 
 def every_row(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame, list[dict]]:
-    """What the detector says of each picture (as in pictures.csv), and the tidy rows: its own, then the controls'."""
+    """What the detector says of each picture (as in pictures.csv), and the tidy rows: its own, then those BESIDE."""
     from wsdl.detectors import load_detector
 
     detector = load_detector(run)
     who = {"method": config["method"], "setup": config["setup"], "seed": config["seed"]}
     values, tally = measure(dataset, lambda index: detector.predict(dataset.images[index]), detector.paper_maps)
     rows = [who | row for row in summarise(values, tally)]
-    for name, control in CONTROLS.items():
-        who = {"method": f"control: {name}", "setup": "", "seed": config["seed"]}
-        judged = measure(dataset, lambda index, c=control: scoring.control_maps(c, index, dataset.size))
-        rows += [who | row for row in summarise(*judged)]
-    return as_pictures(values), rows
+    return as_pictures(values), rows + beside(dataset, config["seed"])
 
 
-def forensic_table(run: Path, data: Path, generators: tuple[str, ...] = ()) -> pd.DataFrame:
-    """The tidy rows of the forensic methods on the test split of `data`, through the code that scores detectors."""
-    dataset, seed, rows = Dataset(data, generators), read_json(Path(run) / "config.json")["seed"], []
-    for name, method in FORENSICS.items():
-        who = {"method": f"forensic: {name}", "setup": "", "seed": seed}
-        judged = measure(dataset, lambda index, method=method: forensic_maps(method, dataset.images[index]))
-        rows += [who | row for row in summarise(*judged)]
-    return pd.DataFrame(rows, columns=COLUMNS)
+def beside(dataset: Dataset, seed: int) -> list[dict]:
+    """The tidy rows that need no detector (`wsdl.evaluate.BESIDE`): they depend on the data alone."""
+    rows = []
+    for name, say in scoring.BESIDE.items():
+        who = {"method": name, "setup": "", "seed": seed}
+        rows += [who | row for row in summarise(*measure(dataset, say(dataset)))]
+    return rows
 
 
 def measure(dataset: Dataset, predict: Callable, paper: Callable | None = None) -> tuple[pd.DataFrame, Tally]:

@@ -1,4 +1,4 @@
-"""A run and a dataset give metrics.json: one row for the detector and one for each control, under one preset.
+"""A run and a dataset give metrics.json: the detector's row and, beside it, one for each control and forensic method.
 
 Preset `dolos` (paper, section 4): maps go BICUBIC to the mask's size, strict > 0.5, IoU and PBCA are means per
 picture over the partial fakes of the test split, AP is that of the scores on balanced real and partial pictures.
@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wsdl.controls import CONTROLS, score
+from wsdl.controls import CONTROLS, role, score
 from wsdl.data.layout import Dataset
 from wsdl.detectors.base import Prediction
 from wsdl.files import WsdlError, atomic, read_json, sha256, write_json
 from wsdl.fit import MODEL
+from wsdl.forensics import FORENSICS, forensic_maps
 from wsdl.metrics import balanced_ap, binary, bootstrap, bootstrap_ap, iou, pbca, upsample
 from wsdl.presets import PRESETS
 from wsdl.progress import bar
@@ -38,6 +39,12 @@ COLUMNS = (
     "ap_high",
     "n",
 )
+BESIDE = {  # what needs no training, a row each in every table: name -> function of a dataset that gives a `predict`
+    **{f"control: {name}": lambda data, control=control: lambda index: control_maps(control, index, data.size)
+       for name, control in CONTROLS.items()},
+    **{f"forensic: {name}": lambda data, method=method: lambda index: forensic_maps(method, data.images[index])
+       for name, method in FORENSICS.items()},
+}  # fmt: skip
 
 
 def evaluate(
@@ -50,7 +57,8 @@ def evaluate(
     """Score the detector in `run` on the test split of `data`; returns metrics.json, written into the run.
 
     pictures.csv beside it has what the detector said of each picture.
-    Done already for this model, data and preset: loads it. WsdlError for an unknown preset or without test pictures.
+    Done already for this model, data and preset, by a version with the same rows: loads it. WsdlError for an unknown
+    preset or without test pictures.
     """
     if preset not in PRESETS:
         raise WsdlError(f"--preset: is '{preset}', but must be {' or '.join(PRESETS)}.")
@@ -60,7 +68,7 @@ def evaluate(
     about = {"preset": preset, **made_of(run, dataset)}
     if (into / "metrics.json").exists() and (into / PICTURES).exists():
         old = read_json(into / "metrics.json")
-        if {key: value for key, value in old.items() if key != "rows"} == about:
+        if {key: value for key, value in old.items() if key != "rows"} == about and has_all(old["rows"]):
             return old
     if preset == "dolos":
         pictures, rows = score_rows(run, config, dataset)
@@ -72,6 +80,11 @@ def evaluate(
     result = {**about, "rows": rows}
     write_json(into / "metrics.json", result)
     return result
+
+
+def has_all(rows: list[dict]) -> bool:
+    """Whether kept rows are the detector's and those BESIDE it: earlier versions had fewer."""
+    return list(dict.fromkeys(row["method"] for row in rows))[1:] == list(BESIDE)
 
 
 def made_of(run: Path, dataset: Dataset) -> dict:
@@ -91,7 +104,7 @@ def write_pictures(folder: Path, pictures: pd.DataFrame) -> None:
 
 
 def score_rows(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame, list[dict]]:
-    """What the detector says of each picture, its row, and then one row for each control, all through `judge`."""
+    """What the detector says of each picture, its row, and then those BESIDE it, all through `judge`."""
     from wsdl.detectors import load_detector
 
     detector = load_detector(run)
@@ -103,10 +116,9 @@ def score_rows(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame,
 
     pictures = judge(dataset, predict)
     rows = [summarise([pictures]) | who]
-    for name, control in CONTROLS.items():
-        who = {"method": f"control: {name}", "setup": "", "seed": config["seed"]}
-        judged = judge(dataset, lambda index, control=control: control_maps(control, index, dataset.size))
-        rows.append(summarise([judged]) | who)
+    for name, say in BESIDE.items():
+        who = {"method": name, "setup": "", "seed": config["seed"]}
+        rows.append(summarise([judge(dataset, say(dataset))]) | who)
     return pictures, [{name: row[name] for name in COLUMNS} for row in rows]
 
 
@@ -181,8 +193,8 @@ def stream(dataset: Dataset, rows: pd.DataFrame, predict: Callable, measure: Cal
 
 
 def frame(results: list[dict]) -> pd.DataFrame:
-    """Results of `evaluate` as one tidy table: a row a detector, then the controls once."""
+    """Results of `evaluate` as one tidy table: a row a detector, then those BESIDE them once."""
     rows = [row for result in results for row in result["rows"]]
     table = pd.DataFrame(rows, columns=COLUMNS)
-    is_control = table.method.str.startswith("control:")
-    return pd.concat([table[~is_control], table[is_control].drop_duplicates("method")], ignore_index=True)
+    detector = table.method.map(role) == "detector"
+    return pd.concat([table[detector], table[~detector].drop_duplicates("method")], ignore_index=True)

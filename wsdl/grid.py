@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from wsdl.cells import GENERATORS, Cell, named, place
-from wsdl.evaluate import PICTURES, evaluate
+from wsdl.controls import role
+from wsdl.evaluate import PICTURES, evaluate, has_all
 from wsdl.files import WsdlError, atomic, read_json
 from wsdl.locks import hold, holder
 from wsdl.profiles import Profile, build, load_profile, to_dict
@@ -138,9 +139,13 @@ def make_data(grid: Grid, cells: list[Cell]) -> None:
 
 
 def is_finished(grid: Grid, cell: Cell) -> bool:
-    folders = grid.tested(cell).values()
-    there = all((folder / name).exists() for folder in folders for name in ("metrics.json", PICTURES))
-    return there and is_done(grid.run_folder(cell))
+    """Whether a cell is trained and scored in all its tests, with the rows that this version has in a table."""
+    return is_done(grid.run_folder(cell)) and all(map(is_scored, grid.tested(cell).values()))
+
+
+def is_scored(folder: Path) -> bool:
+    there = all((folder / name).exists() for name in ("metrics.json", PICTURES))
+    return there and has_all(read_json(folder / "metrics.json")["rows"])
 
 
 def state(grid: Grid, cell: Cell) -> tuple[str, str]:
@@ -182,7 +187,7 @@ def status(out: Path) -> pd.DataFrame:
 def collect(out: Path) -> pd.DataFrame:
     """What the cells done so far say, and write it to OUT/results.csv: the columns of `wsdl.table`, and `missing`.
 
-    A row for each source, method and setup with its seeds taken together, numbers in [0, 1]; then the controls once.
+    A row for each source, method and setup with its seeds taken together, numbers in [0, 1]; then those beside once.
     `missing` names the seeds that are not done; where none is, the numbers are empty. WsdlError where nothing is done.
     Where cells name generators or further tests, the columns are those of `wsdl.cross`.
     """
@@ -206,12 +211,12 @@ def at_home(grid: Grid) -> pd.DataFrame:
         left = missing.setdefault((cell.train_source, cell.method, cell.setup), [])
         left += [] if is_finished(grid, cell) else [str(cell.seed)]
     rows = table(grid.out)
-    control = rows.method.str.startswith("control:")
+    detector = rows.method.map(role) == "detector"
     keys = list(zip(rows.source, rows.method, rows.setup, strict=True))
     rows[MISSING] = [" ".join(missing.get(key, ())) for key in keys]
     absent = [dict(zip(("source", "method", "setup", "seeds", MISSING), (*key, "", " ".join(left)), strict=True))
               for key, left in missing.items() if key not in keys]  # fmt: skip
-    parts = [part for part in (rows[~control], pd.DataFrame(absent), rows[control]) if len(part)]
+    parts = [part for part in (rows[detector], pd.DataFrame(absent), rows[~detector]) if len(part)]
     return pd.concat(parts, ignore_index=True)[list(rows.columns)].astype({"n": "Int64"})
 
 

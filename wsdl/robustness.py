@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from wsdl.controls import role
 from wsdl.data.layout import Dataset
 from wsdl.detectors.base import Prediction
 from wsdl.evaluate import COLUMNS as SCORES
@@ -33,14 +34,15 @@ def robustness(run: Path, data: Path, generators: tuple[str, ...] = ()) -> pd.Da
     if {key: value for key, value in old.items() if key != "rows"} == about:
         return pd.DataFrame(old["rows"], columns=COLUMNS)
     config, detector = read_json(run / "config.json"), load_detector(run)
-    _, (own, *controls) = score_rows(run, config, dataset)
+    _, (own, *beside) = score_rows(run, config, dataset)
     rows = [{"treatment": "none", "level": None, "unit": "", **own}]
     for name, kind in TREATMENTS.items():
         for level in kind.levels:
             pictures = judge(dataset, lambda index, kind=kind, level=level: look(detector, dataset, index, kind, level))
             who = {column: own[column] for column in ("method", "setup", "seed")}
             rows.append({"treatment": name, "level": level, "unit": kind.unit} | who | summarise([pictures]))
-    rows += [{"treatment": "control", "level": None, "unit": "", **row} for row in controls]
+    rows += [{"treatment": "control", "level": None, "unit": "", **row} for row in beside
+             if role(row["method"]) == "control"]  # fmt: skip
     write_json(run / FILE, about | {"rows": rows})
     return pd.DataFrame(rows, columns=COLUMNS)
 

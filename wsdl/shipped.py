@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from wsdl.controls import role
 from wsdl.files import WsdlError, read_json
 
 DETECTORS = Path(__file__).parent / "assets" / "detectors"
@@ -44,7 +45,7 @@ def measured(folder: Path) -> dict | None:
     if not (folder / "metrics.json").is_file():
         return None
     rows = read_json(folder / "metrics.json")["rows"]
-    row = next(row for row in rows if not row["method"].startswith("control"))
+    row = next(row for row in rows if role(row["method"]) == "detector")
     return {name: row.get(name) for name in SCORES}
 
 

@@ -194,7 +194,7 @@ class Study:
         }
 
     def table(self, setups: str = "abc"):
-        """The scores of every detector of this study, then the controls: a data frame (see `wsdl.evaluate.frame`)."""
+        """The scores of every detector of this study, then those beside: a data frame (see `wsdl.evaluate.frame`)."""
         from wsdl.evaluate import frame
 
         return frame([self.scores(method, setup) for method in self.profile.methods for setup in setups])

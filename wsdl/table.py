@@ -21,12 +21,12 @@ HEADS = {"iou": "IoU", "pbca": "PBCA", "ap": "AP"}
 
 
 def table(folder: Path) -> pd.DataFrame:
-    """One row a cell (source, method, setup, settings, test data), then the controls of each test set.
+    """One row a cell (source, method, setup, settings, test data), then what stands beside them for each test set.
 
     Columns are COLUMNS, numbers in [0, 1]: the mean over seeds, its 95 % interval (_low, _high) over source faces, and
     the _least and _most that a single seed gave. WsdlError where nothing was evaluated, or a seed is there twice.
     """
-    cells, controls = {}, {}
+    cells, beside = {}, {}
     for path in sorted(Path(folder).rglob("metrics.json")):
         if not (path.parent / "config.json").exists():  # a run's numbers on other data than its own
             continue
@@ -40,12 +40,12 @@ def table(folder: Path) -> pd.DataFrame:
         if config["seed"] in seeds:
             raise WsdlError(f"{run}: is the same training with the same seed as {seeds[config['seed']]}; keep one.")
         seeds[config["seed"]] = run
-        controls.setdefault((config["source"], metrics["data"], metrics["preset"]), metrics["rows"][1:])
+        beside.setdefault((config["source"], metrics["data"], metrics["preset"]), metrics["rows"][1:])
     if not cells:
         raise WsdlError(f"{folder}: holds no evaluated run; make one with `python -m wsdl evaluate`.")
     rows = [row_of(seeds, read_json(next(iter(seeds.values())) / "config.json")) for seeds in cells.values()]
     rows.sort(key=lambda row: place(row["method"]))  # else as the folders are sorted
-    rows += [{**row, "source": key[0], "seeds": ""} for key, some in controls.items() for row in some]
+    rows += [{**row, "source": key[0], "seeds": ""} for key, some in beside.items() for row in some]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

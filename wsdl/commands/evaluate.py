@@ -12,15 +12,14 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="A run of train.")],
     data: Annotated[Path, typer.Option(help="A dataset folder; its test split is scored.")],
     preset: Annotated[str, typer.Option(help="dolos (the paper), pooled, benco, trufor, free, or all.")] = "dolos",
-    forensics: Annotated[bool, typer.Option("--forensics", help="Also methods that need no training.")] = False,
     generators: Generators = "",
     robustness: Annotated[
         bool, typer.Option("--robustness", help="After JPEG, resizing, blur, noise instead.")
     ] = False,
 ):
-    """Score a run, with controls and intervals -> RUN/metrics.json and a table; all: RUN/definitions.json.
+    """Score a run, beside controls and forensic methods, with intervals -> RUN/metrics.json and a table.
 
-    --robustness: -> RUN/robustness.json and RUN/robustness.png.
+    all: -> RUN/definitions.json. --robustness: -> RUN/robustness.json and RUN/robustness.png.
     """
     from wsdl.definitions import table_of
 
@@ -28,7 +27,7 @@ def evaluate(
         from wsdl.robustness import show
 
         return print(show(run, data, names(generators)).to_csv(index=False), end="")
-    print(table_of(run, data, preset, forensics, names(generators)).to_csv(index=False), end="")
+    print(table_of(run, data, preset, names(generators)).to_csv(index=False), end="")
 
 
 def register(app: typer.Typer) -> None:

@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from wsdl.controls import CONTROLS
+from wsdl.controls import CONTROLS, role
 from wsdl.plots.style import FAKE, PALETTE, REAL, figure, styled
 
 SCORES = {"iou": "IoU %", "pbca": "PBCA %", "ap": "AP %"}  # shares in [0, 1], shown in percent as in the paper
 LINE_HEIGHT = 0.085  # of a label, as a part of the height of its axes
-NOTE = "In brackets: 95 % interval over source faces. Shaded: controls, which look at no picture."
+NOTE = "In brackets: 95 % interval over source faces. Shaded: no training; controls look at no picture."
 
 
 @styled
@@ -67,7 +67,7 @@ def label_ends(ax: Axes, ends: dict[str, tuple[float, str]]) -> None:
 def table(frame: pd.DataFrame, note: str = NOTE) -> Figure:
     """Results as a figure: columns of results.csv, with `iou`, `iou_low`, `iou_high` joined into "64.9 (61.0 to 68.3)".
 
-    Rows whose method is a control are shaded; a missing value is a dash.
+    Rows of controls and forensic methods are shaded; a missing value is a dash.
     """
     hidden = {f"{name}_{end}" for name in SCORES for end in ("low", "high")}
     columns = [name for name in frame.columns if name not in hidden]
@@ -84,8 +84,8 @@ def table(frame: pd.DataFrame, note: str = NOTE) -> Figure:
     ax.axis("off")
     ax.set(xlim=(0, starts[-1]), ylim=(lines, 0))
     for i, line in enumerate(cells):
-        if i and any(_is_control(text) for text in line):
-            ax.add_patch(Rectangle((0, i), starts[-1], 1, color="#ECECEC", linewidth=0, gid="control"))
+        if i and any(role(text) != "detector" or text in CONTROLS for text in line):
+            ax.add_patch(Rectangle((0, i), starts[-1], 1, color="#ECECEC", linewidth=0, gid="shaded"))
         for j, text in enumerate(line):
             x = starts[j] + 0.12 if left[j] else starts[j + 1] - 0.12
             weight = "normal" if i else "bold"
@@ -108,10 +108,6 @@ def _cell(row: dict, name: str) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
     return str(value)
-
-
-def _is_control(text: str) -> bool:
-    return text.startswith("control") or text in CONTROLS
 
 
 @styled

@@ -53,13 +53,13 @@ def anchor(title: str) -> str:
     return title.lower().replace(" ", "-")
 
 
-def table(head: list[str], rows: list[list[str]], number: tuple = (), wide: tuple = (), control=lambda row: False):
-    """A table of HTML cells. number, wide: which columns hold numbers, or long words; control(row): is it shaded?"""
+def table(head: list[str], rows: list[list[str]], number: tuple = (), wide: tuple = (), shaded=lambda row: False):
+    """A table of HTML cells. number, wide: which columns hold numbers, or long words; shaded(row): is it grey?"""
     kinds = ["number" if i in number else "wide" if i in wide else "" for i in range(len(head))]
     marks = [f' class="{kind}"' if kind else "" for kind in kinds]
     heads = "".join(f"<th{mark}>{name}</th>" for name, mark in zip(head, marks, strict=True))
     lines = "\n".join(
-        f"<tr{' class=control' if control(row) else ''}>"
+        f"<tr{' class=shaded' if shaded(row) else ''}>"
         + "".join(f"<td{mark}>{cell}</td>" for cell, mark in zip(row, marks, strict=True))
         + "</tr>"
         for row in rows

@@ -4,22 +4,24 @@ import re
 
 import pandas as pd
 
+from wsdl.controls import role
 from wsdl.report.page import table, text
 from wsdl.table import HEADS, SCORES, spell
 
 NOTE = (
     "Percent: means over partially fake test pictures, with 95&nbsp;% bootstrap intervals over source faces (in round "
     "brackets) and, of several seeds, the least and the most that one gave [in square brackets]. IoU and PBCA judge "
-    "the map at 0.5, pixel by pixel; AP judges the score of the whole picture. Shaded rows are controls that look at "
-    "no picture: a detector that does not beat them has learned nothing. Setup a: labels of real and wholly fake "
-    "pictures; b: labels of real and partially fake pictures; c: masks of partially fake pictures, no real ones."
+    "the map at 0.5, pixel by pixel; AP judges the score of the whole picture. Shaded rows need no training. Controls "
+    "look at no picture: a detector that does not beat them has learned nothing. Forensic methods look for a region "
+    "that was treated otherwise than the rest of its picture. Setup a: labels of real and wholly fake pictures; b: "
+    "labels of real and partially fake pictures; c: masks of partially fake pictures, no real ones."
 )
 WHOLE = str.maketrans(" -", "\N{NO-BREAK SPACE}\N{NON-BREAKING HYPHEN}")  # no line ends inside "grad-cam c 36.1"
 JUDGED = ("iou", "pbca")  # what a control may win by calling everything fake, or everything real
 
 
 def results(rows: pd.DataFrame) -> str:
-    """`rows` of `wsdl.table.table` as HTML, controls shaded."""
+    """`rows` of `wsdl.table.table` as HTML, shaded where nothing was trained."""
     who = ["method", "setup", *(["source"] if rows.source.nunique() > 1 else [])]
     cells = [
         [*(text(row[name]) for name in who), *(score(row, name) for name in SCORES), text(row["seeds"]), text(row["n"])]
@@ -27,7 +29,7 @@ def results(rows: pd.DataFrame) -> str:
     ]
     head = [*who, *(f"{name} %" for name in HEADS.values()), "seeds", "pictures"]
     numbers = tuple(range(len(who), len(head)))
-    shown = table(head, cells, number=numbers, control=lambda row: row[0].startswith("control"))
+    shown = table(head, cells, number=numbers, shaded=lambda row: role(row[0]) != "detector")
     return f'{shown}<p class="small">{NOTE}</p>'
 
 
@@ -41,12 +43,12 @@ def score(row: dict, name: str) -> str:
 
 def verdicts(rows: pd.DataFrame) -> list[str]:
     """A sentence for each score, and source: which detectors are above the best control of its test data, which not?"""
-    control = rows.method.str.startswith("control:")
+    roles = rows.method.map(role)
     homes = rows.source.str.partition(" (")[0]  # "studio (lama)" was trained on other fakes, and tested on studio
     said = []
-    for source, controls in rows[control].groupby("source", sort=False):
+    for source, controls in rows[roles == "control"].groupby("source", sort=False):
         where = f" on {source}" if homes.nunique() > 1 else ""
-        own = rows[~control & (homes == source)]
+        own = rows[(roles == "detector") & (homes == source)]
         said += [against(own, controls, name, where) for name in JUDGED if len(own)]
     return said
 
