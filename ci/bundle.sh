@@ -39,7 +39,7 @@ make_generators() { # STYLE
     wsdl train-generator lama --data "$seen" --images 40000 --out "$here/lama-fp32"
     wsdl train-generator pluralistic --data "$seen" --images 32000 --out "$here/pluralistic-fp32"
     wsdl train-generator autoencoder --data "$seen" --images 20000 --out "$here/autoencoder"
-    wsdl train-generator ldm --data "$seen" --images 28000 --autoencoder "$here/autoencoder" \
+    wsdl train-generator ldm --data "$seen" --images 50000 --autoencoder "$here/autoencoder" \
         --out "$here/repaint-ldm-clean-fp32"
     for generator in lama pluralistic repaint-ldm-clean; do
         wsdl data halve "$here/$generator-fp32" --out "$here/$generator"
