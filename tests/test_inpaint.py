@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from wsdl.files import WsdlError, write_json
 from wsdl.fit import MODEL, save_weights
-from wsdl.generators.critic import Critic, cells, critic_loss, mean_in, pleasing_loss, pleasing_weight
+from wsdl.generators.critic import LATER, Critic, cells, critic_loss, mean_in, pleasing_loss, pleasing_weight
 from wsdl.generators.diffusion import load_p2
 from wsdl.generators.inpaint import NETWORKS, Inpainter, inpainter_fingerprint, inpainter_size, load_inpainter
 from wsdl.generators.pluralistic import CODE, FREE, KL_WEIGHT, Pluralistic, kl, kl_loss
@@ -211,7 +211,7 @@ def test_critic_loss_by_hand():
 
 
 def test_the_error_leads_and_the_critic_comes_later():
-    assert pleasing_weight(0) == pleasing_weight(0.49) < pleasing_weight(0.5) == pleasing_weight(1) < 1
+    assert pleasing_weight(0) == pleasing_weight(LATER - 1) < pleasing_weight(LATER) < 1
 
 
 def test_a_critic_cannot_shout():

@@ -97,7 +97,7 @@ def test_only_faces_of_the_train_split_are_seen(faces, tmp_path, monkeypatch):
 def test_the_painter_learns_from_error_and_critic_and_the_critic_only_in_its_turn(name, faces):
     torch.manual_seed(0)
     network, critic = NETWORKS[name](64, 1), Critic()
-    game, everything = Game(name, read_faces(Dataset(faces), "train"), critic, 4, 10, 0), slice(None)
+    game, everything = Game(name, read_faces(Dataset(faces), "train"), critic, 4, 0), slice(None)
     critic.requires_grad_(False)
     game.painter_loss(network, 0, everything).backward()
     assert all(weight.grad is not None for weight in network.parameters())

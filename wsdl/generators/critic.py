@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 PLEASING = 0.1, 0.3  # weight of the critic's opinion beside the mean error of pictures in [-1, 1]: first, and later
-LATER = 0.5  # of the training, when the second weight begins
+LATER = 20_000  # pictures seen when the second weight begins
 CELL = 8  # pixels of the picture to a cell of the critic's map
 
 
@@ -35,9 +35,9 @@ class Critic(nn.Module):
         return self.layers(pictures)
 
 
-def pleasing_weight(done: float) -> float:
-    """The weight of `pleasing_loss` when a part `done` (0 to 1) of the training is over."""
-    return PLEASING[done >= LATER]
+def pleasing_weight(seen: int) -> float:
+    """The weight of `pleasing_loss` after `seen` pictures."""
+    return PLEASING[seen >= LATER]
 
 
 def cells(holes: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from wsdl.generators.holes import holes
 from wsdl.generators.hourglass import STEP
 from wsdl.generators.inpaint import NETWORKS, Inpainter
 from wsdl.generators.plan import digest
-from wsdl.generators.pluralistic import CODE, KL_WEIGHT, kl_loss, reconstructed
+from wsdl.generators.pluralistic import CODE, GUESSED, KL_WEIGHT, kl_loss, reconstructed
 from wsdl.generators.score_inpaint import scores
 from wsdl.plots import grid
 from wsdl.progress import say
@@ -67,7 +67,7 @@ def train_inpainter(
               "critic_rate": critic_rate, "pleasing": [*PLEASING, LATER], "ema_decay": ema_decay,
               "seed": seed}  # fmt: skip
     run = Run(out, config)
-    game = Game(name, training, critic, batch, images // batch, seed)
+    game = Game(name, training, critic, batch, seed)
 
     def check(net, seen: int) -> dict:
         painter = Inpainter(name, net, dataset.size)
@@ -98,9 +98,8 @@ def train_inpainter(
 class Game:
     """The two sides of the training: what the painter loses, and what the critic loses on the same batch."""
 
-    def __init__(self, name: str, faces: Faces, critic: Critic, batch: int, steps: int, seed: int):
+    def __init__(self, name: str, faces: Faces, critic: Critic, batch: int, seed: int):
         self.name, self.faces, self.critic, self.batch, self.seed = name, faces, critic, batch, seed
-        self.steps = steps  # of the whole training
         self.shown = None  # the last batch of this process: truth, what was painted, cells with some of the hole
 
     def painter_loss(self, network, step: int, share: slice) -> torch.Tensor:
@@ -113,14 +112,15 @@ class Game:
             source = torch.Generator().manual_seed(seed_for(self.seed, "code", step))
             noise = torch.randn(self.batch, CODE, generator=source)[share].to(truth.device)
             painted, posterior, prior = network(known, hole, noise, truth)
-            told = reconstructed(len(truth))  # only these can be expected to be like the truth
+            told = reconstructed(len(truth))  # of the others one cannot expect the truth, but something like it
             extra = KL_WEIGHT * kl_loss(posterior, prior)
         else:
             painted, told, extra = network(known, hole), len(truth), 0.0
         whole = known + painted.float() * hole
         self.shown = truth, whole.detach(), cells(hole)
-        error = mean_in((whole - truth).abs()[:told], hole[:told])
-        pleasing = pleasing_weight(step / self.steps) * pleasing_loss(self.critic(whole), self.shown[2])
+        apart = (whole - truth).abs()
+        error = mean_in(apart[:told], hole[:told]) + GUESSED * mean_in(apart[told:], hole[told:])
+        pleasing = pleasing_weight(step * self.batch) * pleasing_loss(self.critic(whole), self.shown[2])
         return error + pleasing + extra
 
     def critic_loss(self, critic, step: int, share: slice) -> torch.Tensor:
