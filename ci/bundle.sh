@@ -37,7 +37,7 @@ make_generators() { # STYLE
     wsdl data prepare --source "$style" --licence CC0-1.0 --size 128 \
         --images "$here/seen/images" --masks "$here/seen/masks" --out "$seen"
     wsdl train-generator lama --data "$seen" --images 40000 --out "$here/lama-fp32"
-    wsdl train-generator pluralistic --data "$seen" --images 32000 --out "$here/pluralistic-fp32"
+    wsdl train-generator pluralistic --data "$seen" --images 40000 --out "$here/pluralistic-fp32"
     wsdl train-generator autoencoder --data "$seen" --images 20000 --out "$here/autoencoder"
     wsdl train-generator ldm --data "$seen" --images 50000 --autoencoder "$here/autoencoder" \
         --out "$here/repaint-ldm-clean-fp32"

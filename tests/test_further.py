@@ -3,12 +3,16 @@
 The long lessons in test_demo.py run with all three, trained in miniature.
 """
 
+import shutil
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from wsdl import further
 from wsdl.bundle import extra
+from wsdl.data.layout import Dataset, write_manifest
 from wsdl.files import WsdlError, write_json
 from wsdl.profiles import FURTHER, Profile, load_profile
 from wsdl.study import Study
@@ -45,10 +49,22 @@ def test_other_fakes_than_the_bundles_want_generators_of_their_own(tmp_path, mon
     assert further.runs(study(tmp_path, "studio", p2_weights="mine")) == {}
 
 
-def test_a_trained_generator_is_loaded_and_paints_only_its_hole(faces, tmp_path):
-    import numpy as np
+def test_fakes_that_somebody_made_in_a_bundled_study_are_listed_too(dataset, tmp_path, monkeypatch):
+    """`fakes_by` lists those it is asked for; a lesson shows whatever is there."""
+    monkeypatch.setattr(extra, "generators", lambda style: [])
+    mine = study(tmp_path, "studio")
+    asked = []
+    copy = shutil.copytree(dataset, tmp_path / "copy")
+    table = Dataset(copy).table
+    more = table[table.kind == "partial"].assign(generator="lama")
+    more["path"], more["mask"] = (more[column].str.replace("repaint-p2", "lama") for column in ("path", "mask"))
+    write_manifest(copy, pd.concat([table, more]), Dataset(copy).info)
+    monkeypatch.setattr(mine, "fakes_by", lambda names: asked.append(names) or Dataset(copy, names))
+    assert further.fakes(mine).generators == ("lama", "repaint-p2")
+    assert asked == [("repaint-p2",)]
 
-    from wsdl.data.layout import Dataset
+
+def test_a_trained_generator_is_loaded_and_paints_only_its_hole(faces, tmp_path):
     from wsdl.generators.train_inpaint import train_inpainter
 
     train_inpainter("lama", faces, tmp_path / "lama", images=4, width=64, blocks=1, batch=2, check_every=4)

@@ -110,6 +110,17 @@ def test_the_painter_learns_from_error_and_critic_and_the_critic_only_in_its_tur
     assert all(weight.grad is None for weight in network.parameters())
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_fillings_by_the_priors_codes_hear_of_their_error(name, faces, monkeypatch):
+    torch.manual_seed(0)
+    network, critic, losses = NETWORKS[name](64, 1), Critic(), []
+    for weight in (0.0, 0.3):
+        monkeypatch.setattr(module, "GUESSED", weight)
+        game = Game(name, read_faces(Dataset(faces), "train"), critic, 4, 0)
+        losses.append(float(game.painter_loss(network, 0, slice(None))))
+    assert (losses[1] - losses[0] > 0.01) == (name == "pluralistic")  # LaMa has no codes
+
+
 def test_half_of_pluralistics_batch_is_painted_from_the_truths_code():
     torch.manual_seed(0)
     network, known, hole = NETWORKS["pluralistic"](64, 1).eval(), torch.zeros(5, 3, 16, 16), torch.ones(5, 1, 16, 16)

@@ -68,14 +68,14 @@ def load(name: str, run: Path):
 def fakes(study: Study) -> Dataset:
     """The dataset with the partial fakes of P2 and of every further generator, in the same masks; makes those missing.
 
-    Of Repaint-LDM these are the clean ones: `repaint-ldm-clean`.
+    Of Repaint-LDM these are the clean ones: `repaint-ldm-clean`. Fakes that somebody made there are listed too.
     """
     from wsdl.bundle import extra
     from wsdl.generators.inpaint import generate_inpainted
     from wsdl.generators.ldm import generate_repaint_ldm
 
     if study.has_fakes:
-        return study.fakes_by((*REPAINT, *extra.generators(study.source)))
+        return Dataset(study.fakes_by((*REPAINT, *extra.generators(study.source))).folder)
     data, wanted, seed = study.fakes().folder, study.profile.fakes, study.fakes_seed
     for name, run in runs(study).items():
         if name == LDM:

@@ -16,9 +16,7 @@ from wsdl.generators.schedule import noise_like
 CODE = 32  # numbers in z
 FREE = 0.1  # nats of each number of z that cost nothing (see `kl_loss`)
 KL_WEIGHT = 0.05  # of the KL in nats, beside the mean error of pictures in [-1, 1]
-GUESSED = (
-    0.3  # weight of the mean error of fillings by the prior's codes; the critic alone leaves blotches of any colour
-)
+GUESSED = 0.3  # weight of the mean error where the prior's codes paint: else colours may be anything
 
 Normal = tuple[torch.Tensor, torch.Tensor]  # mean and log of the deviation, each [n, CODE]
 
