@@ -76,7 +76,7 @@ def test_full_fakes_come_out_again(style):
 
 def test_partial_fakes_come_out_again(style, tmp_path):
     data, settings = Dataset(unpack(style)), Fakes()
-    schedule = {key: getattr(settings, key) for key in ("T", "jump_length", "resamplings")}
+    schedule = settings.schedule
     generate_partial(data.folder, tmp_path, weights(style), 4, 0, batch=settings.batch, **schedule)
     again = Dataset(tmp_path)
     stored = data.table.set_index("path")

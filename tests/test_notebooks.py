@@ -18,7 +18,7 @@ from wsdl.files import WsdlError, read_json, write_json
 from wsdl.generators import schedule
 from wsdl.report.site import site
 
-LESSONS = sorted(notebooks.LESSONS.glob("*.ipynb"))
+LESSONS = sorted(notebooks.LESSONS.glob("0*.ipynb"))
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
@@ -229,5 +229,8 @@ def test_refresh_takes_the_profile_of_the_study_it_starts_from(tmp_path, monkeyp
     more = "out: str = ''\\nprofile: str = 'quick'\\nsource: str = ''"
     toy.write_text(toy.read_text().replace("out: str = ''", more))
     monkeypatch.setattr(notebooks, "LESSONS", lessons)
+    form = make(lessons / f"{notebooks.REPORT}.ipynb", "runs")
+    form.write_text(form.read_text().replace("out: str = ''", "out: str = ''\\nruns: str = ''"))
     notebooks.refresh(study=study)
     assert nbformat.read(toy, 4).cells[-1].outputs[0].data["text/plain"] == "'mine'"
+    assert nbformat.read(form, 4).cells[-1].outputs[0].data["text/plain"] == "'../out'"

@@ -186,6 +186,13 @@ def test_curves_of_several_runs_take_a_panel_a_key():
     assert [len(ax.lines) for ax in chart.axes] == [2, 2]
 
 
+def test_curves_of_runs_with_long_names_leave_room_for_the_lines():
+    chart = plots.curves({"patches-c-repaint-p2-studio-s0-matched": STATS, "b": STATS[:3]})
+    assert [len(ax.texts) for ax in chart.axes] == [0, 0]
+    names = [text.get_text() for text in chart.legends[0].get_texts()]
+    assert names == ["patches-c-repaint-p2-studio-s0-matched", "b"]
+
+
 def test_table_shows_percent_with_intervals_and_shades_what_needs_no_training():
     chart = plots.table(TABLE)
     shown = texts(chart)

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.text import Text
 from PIL import Image
@@ -23,6 +24,27 @@ RELIABLE = reliability_table(sum(reliability_sums(*pair, 10) for pair in zip(MAP
 PICTURES = RNG.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
 
 
+def standing(source: str, method: str, setup: str, iou: float, seeds: str = "0", spread: float = 0) -> dict:
+    row = {"source": source, "method": method, "setup": setup, "seeds": seeds}
+    for score in ("iou", "pbca", "ap"):
+        row |= {score: iou, f"{score}_low": iou - 0.05, f"{score}_high": iou + 0.05}
+        row |= {f"{score}_least": iou - spread, f"{score}_most": iou + spread}
+    return row
+
+
+STANDING = pd.DataFrame(
+    [
+        standing("studio", "patches", "a", 0.3, "0 1", 0.02),
+        standing("studio (lama)", "patches", "c", 0.8),
+        standing("snapshot", "patches", "a", 0.2),
+        standing("studio", "control: all-fake", "", 0.1),
+        standing("studio", "control: centre-prior", "", 0.18),
+        standing("studio", "forensic: ela", "", 0.6),
+        standing("snapshot", "control: all-fake", "", 0.12),
+    ]
+)
+
+
 def cases(n: int = 3) -> list[dict]:
     return [
         {"pictures": PICTURES[:n], "masks": MASKS[:n], "maps": MAPS[:n], "notes": plots.case_notes(rows)}
@@ -39,6 +61,8 @@ FIGURES = {
     "reliability": lambda: plots.reliability({"setup b": RELIABLE, "setup c": RELIABLE}),
     "reliability of one": lambda: plots.reliability({"setup b": RELIABLE}),
     "gallery": lambda: plots.gallery(*cases()),
+    "standings": lambda: plots.standings(STANDING),
+    "standings of one": lambda: plots.standings(STANDING[STANDING.source == "snapshot"]),
     "gallery of one": lambda: plots.gallery(*cases(1)),
 }
 
@@ -100,3 +124,17 @@ def test_gallery_shows_both_sides_on_one_scale_with_the_iou_below():
     assert {"worst", "easiest", "picture", "painted", "map"} <= set(said)
     assert set(plots.case_notes(worst)) | set(plots.case_notes(easiest)) <= set(said)
     assert plots.case_notes(worst)[0] == f"{worst.component.iloc[0]}\nIoU {worst.iou.iloc[0]:.2f}"
+
+
+def test_standings_shows_means_intervals_extreme_seeds_and_the_best_control_of_each_source():
+    studio, snapshot = plots.standings(STANDING, "ap").axes
+    assert [label.get_text() for label in studio.get_yticklabels()] == ["patches a", "patches c (lama)"]
+    assert [line.get_xdata()[0] for line in studio.lines] == pytest.approx([30, 80])
+    first, ticks, second = (np.array(lines.get_segments())[:, :, 0] for lines in studio.collections)
+    assert (first.ravel(), second.ravel()) == (pytest.approx([25, 35]), pytest.approx([75, 85]))
+    assert sorted(set(ticks.ravel())) == pytest.approx([28, 32])
+    bands = (
+        [ax.patches[0].get_x() for ax in (studio, snapshot)],
+        [ax.patches[0].get_width() for ax in (studio, snapshot)],
+    )
+    assert bands == (pytest.approx([13, 7]), pytest.approx([10, 10]))

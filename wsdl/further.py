@@ -79,8 +79,9 @@ def fakes(study: Study) -> Dataset:
     data, wanted, seed = study.fakes().folder, study.profile.fakes, study.fakes_seed
     for name, run in runs(study).items():
         if name == LDM:
-            schedule = {"T": wanted.T, "jump_length": wanted.jump_length, "resamplings": wanted.resamplings}
-            generate_repaint_ldm(data, data, run, wanted.partial, seed, batch=wanted.batch, clean=True, **schedule)
+            generate_repaint_ldm(
+                data, data, run, wanted.partial, seed, batch=wanted.batch, clean=True, **wanted.schedule
+            )
         else:
             generate_inpainted(name, data, data, run, wanted.partial, seed, wanted.batch)
     return Dataset(data)

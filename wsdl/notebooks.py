@@ -21,12 +21,13 @@ from wsdl.tidy import INJECTED, WIDGET, tidy
 
 LESSONS = Path(__file__).parent.parent / "notebooks"  # the committed series, in a checkout
 LONG = ("07_generalisation", "08_background")  # not run by the demo, which would take more than twice as long
+REPORT = "90_report"  # beside the lessons: what any runs say, as a notebook
 HIDDEN = ("parameters", *INJECTED, "remove-cell")  # tags of the cells that a page does without
 
 
 def lessons(long: bool = False) -> list[Path]:
     """The notebooks of the series, in order; with `long` also those that train detectors of their own."""
-    found = sorted(LESSONS.glob("[0-9][0-9]_*.ipynb"))
+    found = sorted(path for path in LESSONS.glob("[0-9][0-9]_*.ipynb") if path.stem != REPORT)
     if not found:
         raise WsdlError(f"{LESSONS}: holds no lessons; work in a checkout of the repository.")
     return [lesson for lesson in found if long or lesson.stem not in LONG]
@@ -175,7 +176,7 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
 
 
 def refresh(study: Path | None = None, long: bool = False) -> None:
-    """Run the series and write the tidy results over the committed notebooks.
+    """Run the series, then the report, and write the tidy results over the committed notebooks.
 
     study: a finished study of the bundled studio faces to start from, so that nothing is trained again; its own profile
     is taken, methods and all, and without a study that is `quick`. Unless every lesson succeeds, none is written. long:
@@ -189,9 +190,11 @@ def refresh(study: Path | None = None, long: bool = False) -> None:
         shutil.copytree(LESSONS, copies)
         if study:
             shutil.copytree(study, Path(scratch, "out"))
-        for lesson in lessons(long):
-            say(f"running {lesson.name}")
-            run(copies / lesson.name, Path(scratch, "run"), parameters)
-        for lesson in lessons(long):
-            tidy(Path(scratch, "run", lesson.name))
-            write_text(lesson, Path(scratch, "run", lesson.name).read_text(encoding="utf-8"))
+        chosen = dict.fromkeys(lessons(long), parameters)
+        chosen |= {form: {"runs": "../out", "out": "../out/report"} for form in LESSONS.glob(f"{REPORT}.ipynb")}
+        for notebook, its in chosen.items():
+            say(f"running {notebook.name}")
+            run(copies / notebook.name, Path(scratch, "run"), its)
+        for notebook in chosen:
+            tidy(Path(scratch, "run", notebook.name))
+            write_text(notebook, Path(scratch, "run", notebook.name).read_text(encoding="utf-8"))

@@ -48,7 +48,7 @@ def lessons_left(study: Study) -> int:
 
 def generator_stages(study: Study) -> list[Stage]:
     settings, fakes, size = study.profile.generator, study.profile.fakes, study.profile.size
-    repaint_calls = calls(fakes.T, fakes.jump_length, fakes.resamplings)
+    repaint_calls = calls(**fakes.schedule)
     work = fakes.full * fakes.ddim_steps + fakes.partial * repaint_calls
     made = [len(list((study.out / "data" / "fake" / path).rglob("*.png"))) for path in ("p2", "repaint-p2/images")]
     left = max(0, fakes.full - made[0]) * fakes.ddim_steps + max(0, fakes.partial - made[1]) * repaint_calls

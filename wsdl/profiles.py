@@ -35,6 +35,11 @@ class Fakes:
     resamplings: int = 3  # RePaint: runs of each stretch
     batch: int = 8  # pictures sampled together
 
+    @property
+    def schedule(self) -> dict[str, int]:
+        """What RePaint takes of these: T, jump_length, resamplings."""
+        return {"T": self.T, "jump_length": self.jump_length, "resamplings": self.resamplings}
+
 
 METHODS = "patches", "grad-cam", "attention"
 FURTHER = "repaint-ldm", "lama", "pluralistic"  # generators beside P2

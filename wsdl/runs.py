@@ -135,6 +135,12 @@ def surroundings() -> dict:
     }
 
 
+def in_words(about: dict) -> str:
+    """`surroundings` as two lines: versions; device, hardware and precision."""
+    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
+    return f"{versions}\ndevice {about['device']} ({about['hardware']}), precision {about['precision']}"
+
+
 def hardware(device) -> str:
     """The name of the GPU, or of the CPU with the threads in use."""
     import torch

@@ -153,9 +153,7 @@ class Study:
             settings.partial,
             self.fakes_seed,
             batch=settings.batch,
-            T=settings.T,
-            jump_length=settings.jump_length,
-            resamplings=settings.resamplings,
+            **settings.schedule,
         )
         return Dataset(faces.folder, REPAINT)
 
@@ -207,12 +205,10 @@ class Study:
 
 def begin(out: str, profile: str = "quick", source: str = "studio", images: str = "", masks: str = "", seed: int = 0):
     """Open a study and print what its numbers depend on: versions, device, profile, seed."""
-    from wsdl.runs import surroundings
+    from wsdl.runs import in_words, surroundings
 
     study = Study(Path(out), load_profile(profile), source, images, masks, seed)
-    about = surroundings()
-    print(", ".join(f"{name} {number}" for name, number in about["versions"].items()))
-    print(f"device {about['device']} ({about['hardware']}), precision {about['precision']}")
+    print(in_words(surroundings()))
     print(f"profile {study.profile.name} ({study.profile.purpose}), source {source}, seed {seed}")
     print(f"study {study.out}")
     return study

@@ -6,6 +6,7 @@ Helpers return a figure (shown by a notebook where it is the last line of a cell
 from wsdl.plots.charts import curves, histogram, schedule, table
 from wsdl.plots.faces import component_legend, grid, label_map, maps, overlay, strip
 from wsdl.plots.scores import areas, case_notes, components, gallery, reliability, thresholds
+from wsdl.plots.standings import standings
 from wsdl.plots.style import FAKE, MAP_COLOURS, PALETTE, REAL, figure, save, to_image
 from wsdl.plots.transfer import matrix, painters, robustness
 
@@ -32,6 +33,7 @@ __all__ = [
     "robustness",
     "save",
     "schedule",
+    "standings",
     "strip",
     "table",
     "thresholds",

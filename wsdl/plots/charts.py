@@ -12,6 +12,7 @@ from wsdl.plots.style import FAKE, PALETTE, REAL, figure, styled
 
 SCORES = {"iou": "IoU %", "pbca": "PBCA %", "ap": "AP %"}  # shares in [0, 1], shown in percent as in the paper
 LINE_HEIGHT = 0.085  # of a label, as a part of the height of its axes
+SHORT_NAME = 24  # letters that still leave room for the lines they are written beside
 NOTE = "In brackets: 95 % interval over source faces. Shaded: no training; controls look at no picture."
 
 
@@ -19,26 +20,30 @@ NOTE = "In brackets: 95 % interval over source faces. Shaded: no training; contr
 def curves(stats: list[dict] | dict[str, list[dict]], keys: tuple[str, ...] = ("loss", "validation")) -> Figure:
     """Training curves against pictures seen. `stats`: the rows of one run's stats.jsonl, or {name: rows} of several.
 
-    One run: all keys in one panel. Several: a panel a key, a line a run. Lines are labelled where they end.
+    One run: all keys in one panel. Several: a panel a key, a line a run. Lines are labelled where they end, or below
+    the panels where a name is long.
     """
     if isinstance(stats, list):
         chart, ax = figure(size=(8, 4))
         _lines(ax, {key: (stats, key) for key in keys})
         return chart
-    chart, axes = figure(1, len(keys), (5.5 * len(keys), 4))
+    short = max(map(len, stats)) <= SHORT_NAME
+    chart, axes = figure(1, len(keys), (5.5 * len(keys), 4 if short else 4 + 0.25 * len(stats)))
     for ax, key in zip(np.ravel(axes), keys, strict=True):
-        _lines(ax, {name: (rows, key) for name, rows in stats.items()})
+        _lines(ax, {name: (rows, key) for name, rows in stats.items()}, short)
         ax.set_title(key, loc="left")
+    if not short:
+        chart.legend(*np.ravel(axes)[0].get_legend_handles_labels(), loc="outside lower left")
     return chart
 
 
-def _lines(ax: Axes, lines: dict[str, tuple[list[dict], str]]) -> None:
+def _lines(ax: Axes, lines: dict[str, tuple[list[dict], str]], at_ends: bool = True) -> None:
     ends = {}
     for name, (rows, key) in lines.items():
         points = [(row["images"], row[key]) for row in rows if row.get(key) is not None]
         if not points:
             continue
-        (line,) = ax.plot(*zip(*points, strict=True), color=PALETTE[len(ends) % len(PALETTE)])
+        (line,) = ax.plot(*zip(*points, strict=True), color=PALETTE[len(ends) % len(PALETTE)], label=name)
         if len(points) == 1:
             line.set_marker("o")
         ends[name] = (points[-1][1], line.get_color())
@@ -46,7 +51,8 @@ def _lines(ax: Axes, lines: dict[str, tuple[list[dict], str]]) -> None:
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.margins(x=0.01)
-    label_ends(ax, ends)
+    if at_ends:
+        label_ends(ax, ends)
 
 
 @styled

@@ -5,6 +5,8 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
 from wsdl import plots
 from wsdl.data.layout import Dataset
@@ -16,6 +18,10 @@ from wsdl.report.page import figure, text
 SHEET = 32  # faces in a contact sheet
 COLUMNS = 6  # maps side by side, before another figure begins
 LINES = 6  # curves in one panel
+STANDINGS = (
+    "Mean IoU of each detector, with its 95 % interval over source faces. The grey band is the interval of the best "
+    "control, which looks at no picture: where a detector's interval meets it, nothing is shown to have been learned."
+)
 NOTHING = 0.005  # an IoU that is printed as 0.00
 MAPS = (
     "One test fake of each component, the first by file name, not chosen by how it turned out: the picture, where it "
@@ -45,10 +51,23 @@ def faces(dataset: Dataset, folder: Path) -> str:
     return figure(path, f"{dataset.info['name']}: real faces, the first by name.")
 
 
+def standings(rows: pd.DataFrame, folder: Path) -> str:
+    """Where every detector stands beside the best control, as a figure."""
+    return figure(plots.save(plots.standings(rows), folder / "standings.png"), STANDINGS)
+
+
 def curves(runs: list[Found], folder: Path) -> str:
-    """Training curves, a figure a method (and source), failed runs too, as far as they came: two checks at least."""
+    """Training curves, failed runs too, as far as they came."""
     shown = []
-    families = {}
+    for name, (lines, chart) in curve_sheets(runs).items():
+        path = plots.save(chart, folder / f"training-{slug(name)}.png")
+        shown.append(figure(path, f"{name}: loss of {', '.join(lines)}."))
+    return with_words("", CURVES, shown)
+
+
+def curve_sheets(runs: list[Found]) -> dict[str, tuple[list[str], Figure]]:
+    """A figure a method (and source), of the runs with two checks at least: name -> its lines, figure."""
+    sheets, families = {}, {}
     for run in runs:
         if len(run.stats) > 1:
             families.setdefault(family(run), []).append(run)
@@ -57,9 +76,8 @@ def curves(runs: list[Found], folder: Path) -> str:
             validated = any("validation" in row for run in some for row in run.stats)
             keys = ("loss", "validation") if validated else ("loss",)
             lines = short({k: run.stats for k, run in labelled_any(some).items()})
-            path = plots.save(plots.curves(lines, keys), folder / f"training-{slug(name)}{part or ''}.png")
-            shown.append(figure(path, f"{name}: loss of {', '.join(lines)}."))
-    return with_words("", CURVES, shown)
+            sheets[numbered(name, part)] = list(lines), plots.curves(lines, keys)
+    return sheets
 
 
 def family(run: Found) -> str:
@@ -75,15 +93,23 @@ def labelled_any(runs: list[Found]) -> dict[str, Found]:
 
 def maps(looks: Looks, folder: Path) -> str:
     """For each method: one test fake of each component and the map of each run."""
-    rows, shown = examples(looks.dataset), []
+    shown = []
+    for name, (labels, chart) in map_sheets(looks).items():
+        path = plots.save(chart, folder / f"maps-{slug(name)}-{slug(looks.name)}.png")
+        shown.append(figure(path, f"{name} on {looks.name}: maps of {', '.join(labels)}."))
+    return with_words(f"One fake of each component, {looks.name}", MAPS, shown)
+
+
+def map_sheets(looks: Looks) -> dict[str, tuple[list[str], Figure]]:
+    """A figure a method, or several where its runs are many: name -> its columns of maps, figure."""
+    rows, sheets = examples(looks.dataset), {}
     pictures, masks = looks.dataset.images[rows.index], looks.dataset.masks[rows.index]
     for method, labels in by_method(looks).items():
         for part, some in enumerate(parts(labels, COLUMNS, lambda label: looks.runs[label].config["setup"])):
             found = short({label: looks.of(label, rows.index) for label in some})
-            sheet = plots.maps(pictures, masks, found, rows=list(rows.component))
-            path = plots.save(sheet, folder / f"maps-{slug(method)}-{slug(looks.name)}{part or ''}.png")
-            shown.append(figure(path, f"{method} on {looks.name}: maps of {', '.join(found)}."))
-    return with_words(f"One fake of each component, {looks.name}", MAPS, shown)
+            chart = plots.maps(pictures, masks, found, rows=list(rows.component))
+            sheets[numbered(method, part)] = list(found), chart
+    return sheets
 
 
 def best_and_worst(looks: Looks, folder: Path) -> str:
@@ -92,19 +118,27 @@ def best_and_worst(looks: Looks, folder: Path) -> str:
     for label, run in looks.runs.items():
         if run.config["seed"] != min(seeds_beside(run, looks)):
             continue
-        worst, easiest = cases(looks.dataset, run)
-        if easiest.iou.max() < NOTHING:
+        chart = case_sheet(looks, label)
+        if not chart:
             missed.append(label)
             continue
-        sides = []
-        for rows in (worst, easiest):
-            arrays = {"pictures": looks.dataset.images[rows.index], "masks": looks.dataset.masks[rows.index]}
-            sides.append({**arrays, "maps": looks.of(label, rows.index), "notes": plots.case_notes(rows)})
-        path = plots.save(plots.gallery(*sides), folder / f"cases-{slug(label)}-{slug(looks.name)}.png")
+        path = plots.save(chart, folder / f"cases-{slug(label)}-{slug(looks.name)}.png")
         shown.append(figure(path, f"{label}: worst and easiest on {looks.name}."))
     if missed:
         shown.append(f"<p>No case to show of {text('; '.join(missed))}: IoU is below {NOTHING} on every test fake.</p>")
     return with_words(f"Worst and easiest cases, {looks.name}", CASES, shown)
+
+
+def case_sheet(looks: Looks, label: str) -> Figure | None:
+    """The worst and the easiest test fakes of one run; None where it hit none."""
+    worst, easiest = cases(looks.dataset, looks.runs[label])
+    if easiest.iou.max() < NOTHING:
+        return None
+    sides = []
+    for rows in (worst, easiest):
+        arrays = {"pictures": looks.dataset.images[rows.index], "masks": looks.dataset.masks[rows.index]}
+        sides.append({**arrays, "maps": looks.of(label, rows.index), "notes": plots.case_notes(rows)})
+    return plots.gallery(*sides)
 
 
 def with_words(title: str, words: str, shown: list[str]) -> str:
@@ -169,5 +203,9 @@ def parts(items: list, most: int, setup: Callable) -> list[list]:
     return [group[i : i + most] for group in groups for i in range(0, len(group), most)]
 
 
+def numbered(name: str, part: int) -> str:
+    return f"{name} ({part + 1})" if part else name
+
+
 def slug(name: str) -> str:
-    return "-".join(name.replace("/", " ").replace(",", " ").split())
+    return "-".join(name.translate(str.maketrans("/,()", "    ")).split())

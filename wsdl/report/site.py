@@ -40,7 +40,7 @@ def site(runs: Path, out: Path, data: list[Path] | None = None) -> Path:
     drawn = out / "figures"
     maps = "".join(figures.maps(each, drawn) + figures.best_and_worst(each, drawn) for each in looks)
     sections = {
-        "Results": "<p>No run was evaluated.</p>" if rows is None else results(rows),
+        "Results": "<p>No run was evaluated.</p>" if rows is None else figures.standings(rows, drawn) + results(rows),
         "Pictures": maps + camera(tested, maps),
         "Explorer": "".join(figures.explorer(each) for each in looks),
         "Training": figures.curves(those, drawn),

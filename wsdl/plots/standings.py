@@ -1,0 +1,60 @@
+"""A figure of where every detector stands: its score, how sure that is, and the best that knows nothing."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from wsdl.controls import role
+from wsdl.plots.style import PALETTE, figure, styled
+
+HEADS = {"iou": "IoU", "pbca": "PBCA", "ap": "AP"}
+CONTROL = "#777777"
+TICK = 0.16  # half the height of the mark of one seed
+COLOURS = dict(zip("abc", PALETTE, strict=False))  # of setups
+
+
+@styled
+def standings(rows: pd.DataFrame, score: str = "iou") -> Figure:
+    """A line a row of `wsdl.table.table`, a panel a source: the mean, and its 95 % interval over source faces.
+
+    Thin ticks are the lowest and the highest seed. The grey band is the interval of the best control of that source; a
+    detector whose interval meets it may have learned nothing.
+    """
+    homes = rows.source.str.partition(" (")[0]
+    trained = rows.method.map(role) == "detector"
+    places = [home for home in dict.fromkeys(homes) if trained[homes == home].any()]
+    counts = [int((trained & (homes == home)).sum()) for home in places]
+    size = (8.5, sum(0.36 * n for n in counts) + 0.9 * len(counts) + 0.6)
+    chart, axes = figure(len(places), 1, size, sharex=True, squeeze=False, height_ratios=[n + 0.6 for n in counts])
+    for ax, home in zip(axes[:, 0], places, strict=True):
+        _panel(ax, rows[trained & (homes == home)], rows[~trained & (homes == home)], score)
+        if len(places) > 1:
+            ax.set_title(home, loc="left", fontweight="bold")
+    axes[-1, 0].set_xlabel(f"{HEADS[score]}, %")
+    shown = [setup for setup in COLOURS if setup in set(rows.setup)]
+    guides = [Line2D([], [], marker="o", color=COLOURS[setup], label=f"setup {setup}") for setup in shown]
+    if (rows.iou_least < rows.iou_most).any():
+        guides.append(Line2D([], [], marker="|", linestyle="", markersize=11, color="#333333", label="extreme seeds"))
+    guides.append(Line2D([], [], color=CONTROL, linewidth=8, alpha=0.35, label="best control"))
+    chart.legend(handles=guides, loc="outside upper left", ncols=len(guides), handlelength=1.4, columnspacing=1.5)
+    return chart
+
+
+def _panel(ax, rows: pd.DataFrame, beside: pd.DataFrame, score: str) -> None:
+    names = [" ".join(filter(None, (row.method, row.setup, row.source.partition(" ")[2]))) for row in rows.itertuples()]
+    for y, row in enumerate(rows.to_dict("records")):
+        value, low, high, least, most = (100 * row[score + end] for end in ("", "_low", "_high", "_least", "_most"))
+        colour = COLOURS.get(row["setup"], CONTROL)
+        ax.hlines(y, low, high, color=colour, linewidth=3, alpha=0.55)
+        ax.plot(value, y, "o", color=colour, markersize=8, clip_on=False, zorder=3)
+        if least != most:
+            ax.vlines([least, most], y - TICK, y + TICK, color=colour, linewidth=1.4)
+        ax.text(1.1, y, f"{value:.1f}", va="center", ha="right", transform=ax.get_yaxis_transform())
+    controls = beside[beside.method.map(role) == "control"]
+    if len(controls):
+        best = controls.loc[controls[score].idxmax()]
+        low, high = 100 * best[f"{score}_low"], 100 * best[f"{score}_high"]
+        ax.axvspan(low, max(high, low + 0.4), color=CONTROL, alpha=0.3, linewidth=0, zorder=0)
+    ax.set_yticks(range(len(names)), names)
+    ax.set(xlim=(-2, 100), ylim=(len(names) - 0.4, -0.6))
+    ax.tick_params(axis="y", length=0)
