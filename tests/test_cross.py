@@ -98,6 +98,15 @@ def test_cross_source_tests_each_source_on_the_other_and_on_photographs():
     assert cells[0].needs() == {"snapshot": ("repaint-p2",), "studio": ("repaint-p2",), "photos": ("repaint-p2",)}
 
 
+def test_with_photographs_the_profile_says_who_paints_into_them_and_rendered_faces_keep_their_fakes(tmp_path):
+    write_json(tmp_path / "p.json", {"name": "mine", "p2_weights": "photos-p2", "fakes": {"T": 40}})
+    words = {"out": tmp_path / "grid", "profile": str(tmp_path / "p.json")}
+    with_photos = make("cross-source", images=str(tmp_path), **words)
+    assert with_photos.at("studio").has_fakes
+    assert (with_photos.at("photos").p2_weights, with_photos.at("photos").profile.fakes.T) == ("photos-p2", 40)
+    assert not make("cross-source", **words).at("studio").has_fakes
+
+
 def test_a_dataset_opened_for_one_generator_lists_no_other_and_keeps_its_places(both):
     whole, part = Dataset(both), Dataset(both, ("lama",))
     assert set(part.select(kind="partial").generator) == {"lama"}
@@ -224,6 +233,9 @@ def test_the_figure_writes_every_mean_and_interval(tmp_path):
     rows["iou_low"], rows["iou_high"] = rows.iou - 0.1, rows.iou + 0.05
     words = [text.get_text() for text in plots.matrix({"setup c": rows}).axes[0].texts]
     assert words == ["91.3", "81 to 96", "40.2", "30 to 45"]
+    whole = pd.DataFrame([numbers("s/p2", f"{source}/repaint-p2", 0.5, setup="a") for source in "st"])
+    framed = [patch.get_x() for ax in plots.matrix({"c": rows, "a": whole}).axes[:2] for patch in ax.patches]
+    assert framed == pytest.approx([-0.46, -0.46])  # at home: setup a, too, which learns from whole fakes
     assert draw(pd.concat([rows, pd.DataFrame([numbers("", "s/x", 0.2, "control: x", "")])]), tmp_path).exists()
 
 

@@ -5,7 +5,7 @@ OUT/grid.json what was asked · OUT/SOURCE a study (data, p2, runs/NAME) · OUT/
 """
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +15,9 @@ from wsdl.controls import role
 from wsdl.evaluate import PICTURES, evaluate, has_all
 from wsdl.files import WsdlError, atomic, read_json
 from wsdl.locks import hold, holder
-from wsdl.profiles import Profile, build, load_profile, to_dict
+from wsdl.profiles import Fakes, Profile, build, load_profile, to_dict
 from wsdl.runs import claim, is_done, read_stats
-from wsdl.study import Study
+from wsdl.study import BUNDLED, Study
 
 DATA_SEED = 0  # the seeds of a grid are of training alone
 BEGUN = "---"  # how a line of a log starts that says that a process was started; so far it has said nothing itself
@@ -38,7 +38,10 @@ class Grid:
         return self.at(cell.train_source, cell.seed)
 
     def at(self, source: str, seed: int = DATA_SEED) -> Study:
-        return Study(self.out / source, self.profile, source, self.images, self.masks, seed, data_seed=DATA_SEED)
+        profile = self.profile
+        if self.images and source in BUNDLED:  # the profile says who paints into the photographs, not into the bundle
+            profile = replace(profile, p2_weights="", fakes=Fakes())
+        return Study(self.out / source, profile, source, self.images, self.masks, seed, data_seed=DATA_SEED)
 
     def run_folder(self, cell: Cell) -> Path:
         return self.study(cell).run_folder(cell.method, cell.setup, cell.own)

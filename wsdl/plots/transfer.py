@@ -18,7 +18,8 @@ def matrix(panels: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
     """A heat map a panel: what a detector was trained on at the left, what it is tested on above, in percent.
 
     panels: title -> rows of `wsdl.cross.matrix`. In each cell the mean, and below it the 95 % interval over source
-    faces. The framed diagonal is trained and tested on the same; the last line is the best control of each test.
+    faces. Framed: trained and tested on the same (setup a: on faces of the same source). The last line is the best
+    control of each test.
     """
     lines = {title: list(dict.fromkeys(rows.trained_on)) for title, rows in panels.items()}
     heads = {title: list(dict.fromkeys(rows.tested_on)) for title, rows in panels.items()}
@@ -41,7 +42,7 @@ def _heat(ax, rows: pd.DataFrame, lines: list[str], heads: list[str], score: str
         colour = "white" if value < 52 else "#222222"  # viridis gets light towards its upper end
         ax.text(j, i - 0.12, f"{value:.1f}", ha="center", va="center", color=colour, fontweight="bold")
         ax.text(j, i + 0.24, f"{low:.0f} to {high:.0f}", ha="center", va="center", color=colour, fontsize=11)
-        if row["trained_on"] == row["tested_on"]:
+        if row["trained_on"] in (row["tested_on"], f"{row['tested_on'].partition('/')[0]}/p2"):
             ax.add_patch(Rectangle((j - 0.46, i - 0.44), 0.92, 0.86, fill=False, edgecolor=colour, linewidth=2))
     shown = ax.imshow(values, cmap=MATRIX_COLOURS, vmin=0, vmax=100, aspect="auto")
     ax.set_xticks(range(len(heads)), [_short(name) for name in heads])
