@@ -113,7 +113,7 @@ def execute(notebook: Path, done: Path, parameters: dict) -> None:
         cwd=str(notebook.parent),
         progress_bar=False,
         kernel_manager_class=ThisPython,
-        extra_arguments=["--IPKernelApp.log_level=40"],
+        extra_arguments=["--IPKernelApp.log_level=50"],  # at 40 a kernel that is shut down tells of an interrupt
     )
 
 
