@@ -66,6 +66,8 @@ def train_inpainter(
               "width": width, "blocks": len(network.blocks), "images": images, "batch": batch, "rate": rate,
               "critic_rate": critic_rate, "pleasing": [*PLEASING, LATER], "ema_decay": ema_decay,
               "seed": seed}  # fmt: skip
+    if name == "pluralistic":
+        config |= {"kl_weight": KL_WEIGHT, "guessed": GUESSED}
     run = Run(out, config)
     game = Game(name, training, critic, batch, seed)
 
