@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from wsdl.commands import bundle, evaluate, inpaint, ldm, localize, parse
+from wsdl.commands import bundle, evaluate, inpaint, ldm, localize, parse, stable
 from wsdl.commands.faces import faces
 from wsdl.commands.grid import grid
 from wsdl.commands.notebooks import lessons
@@ -220,6 +220,7 @@ bundle.register(data)
 ldm.register(make, learn)
 parse.register(app, data)
 inpaint.register(make, learn)
+stable.register(make)
 localize.register(app)
 
 
