@@ -14,7 +14,7 @@ from wsdl.fit import fit
 from wsdl.generators import train_inpaint as module
 from wsdl.generators.critic import Critic
 from wsdl.generators.inpaint import NETWORKS, load_inpainter
-from wsdl.generators.pluralistic import CODE, reconstructed
+from wsdl.generators.pluralistic import CODE, colour_error, reconstructed
 from wsdl.generators.train_inpaint import Faces, Game, read_faces, train_inpainter, training_batch
 from wsdl.rival import Rival
 from wsdl.runs import Run, is_done, read_stats
@@ -110,15 +110,25 @@ def test_the_painter_learns_from_error_and_critic_and_the_critic_only_in_its_tur
     assert all(weight.grad is None for weight in network.parameters())
 
 
+@pytest.mark.parametrize("weight", ["GUESSED", "COLOUR"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_fillings_by_the_priors_codes_hear_of_their_error(name, faces, monkeypatch):
+def test_fillings_by_the_priors_codes_hear_of_their_error(name, weight, faces, monkeypatch):
     torch.manual_seed(0)
     network, critic, losses = NETWORKS[name](64, 1), Critic(), []
-    for weight in (0.0, 0.3):
-        monkeypatch.setattr(module, "GUESSED", weight)
+    for value in (0.0, 0.3):
+        monkeypatch.setattr(module, weight, value)
         game = Game(name, read_faces(Dataset(faces), "train"), critic, 4, 0)
         losses.append(float(game.painter_loss(network, 0, slice(None))))
     assert (losses[1] - losses[0] > 0.01) == (name == "pluralistic")  # LaMa has no codes
+
+
+def test_colour_error_forgives_detail_but_not_colour():
+    holes = torch.zeros(2, 1, 32, 32)
+    holes[:, :, 4:20, 8:24] = 1
+    checks = (-1.0) ** (torch.arange(32)[:, None] + torch.arange(32))
+    assert colour_error(0.5 * checks * holes.expand(2, 3, 32, 32), holes) == pytest.approx(0, abs=1e-6)
+    assert colour_error(0.5 * holes.expand(2, 3, 32, 32), holes) == pytest.approx(0.5)
+    assert colour_error(torch.zeros(2, 3, 32, 32), 0 * holes) == 0
 
 
 def test_half_of_pluralistics_batch_is_painted_from_the_truths_code():

@@ -8,6 +8,7 @@ codes are drawn from the prior: another code, another filling.
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 
 from wsdl.generators.ffc import norm
 from wsdl.generators.hourglass import Down, Up
@@ -16,7 +17,9 @@ from wsdl.generators.schedule import noise_like
 CODE = 32  # numbers in z
 FREE = 0.1  # nats of each number of z that cost nothing (see `kl_loss`)
 KL_WEIGHT = 0.05  # of the KL in nats, beside the mean error of pictures in [-1, 1]
-GUESSED = 0.3  # weight of the mean error where the prior's codes paint: else colours may be anything
+GUESSED = 0.3  # weight of the mean error where the prior's codes paint
+COLOUR = 0.7  # weight of `colour_error` there
+COARSE = 8  # pixels a side, over which colours are averaged
 
 Normal = tuple[torch.Tensor, torch.Tensor]  # mean and log of the deviation, each [n, CODE]
 
@@ -34,6 +37,16 @@ def kl_loss(posterior: Normal, prior: Normal, free: float = FREE) -> torch.Tenso
     the painter then learns not to listen: all fillings are the same. Below `free` nats there is nothing to gain.
     """
     return kl(posterior, prior).mean(dim=0).clamp(min=free).sum()
+
+
+def colour_error(apart: torch.Tensor, holes: torch.Tensor) -> torch.Tensor:
+    """The mean error in the holes of colours averaged over COARSE x COARSE pixels; apart [n, 3, S, S], 0 elsewhere.
+
+    A filling may be another than the truth in its detail. Its colours on the whole may not: the critic, which sees
+    small patches, would let a cheek take on the blue of the wall beside it.
+    """
+    painted = F.avg_pool2d(holes, COARSE).sum().clamp(min=COARSE**-2)
+    return F.avg_pool2d(apart, COARSE).abs().sum() / (apart.shape[1] * painted)
 
 
 def draw(normal: Normal, noise: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,15 @@ from wsdl.generators.holes import holes
 from wsdl.generators.hourglass import STEP
 from wsdl.generators.inpaint import NETWORKS, Inpainter
 from wsdl.generators.plan import digest
-from wsdl.generators.pluralistic import CODE, GUESSED, KL_WEIGHT, kl_loss, reconstructed
+from wsdl.generators.pluralistic import (
+    CODE,
+    COLOUR,
+    GUESSED,
+    KL_WEIGHT,
+    colour_error,
+    kl_loss,
+    reconstructed,
+)
 from wsdl.generators.score_inpaint import scores
 from wsdl.plots import grid
 from wsdl.progress import say
@@ -67,7 +75,7 @@ def train_inpainter(
               "critic_rate": critic_rate, "pleasing": [*PLEASING, LATER], "ema_decay": ema_decay,
               "seed": seed}  # fmt: skip
     if name == "pluralistic":
-        config |= {"kl_weight": KL_WEIGHT, "guessed": GUESSED}
+        config |= {"kl_weight": KL_WEIGHT, "guessed": GUESSED, "colour": COLOUR}
     run = Run(out, config)
     game = Game(name, training, critic, batch, seed)
 
@@ -106,9 +114,9 @@ class Game:
 
     def painter_loss(self, network, step: int, share: slice) -> torch.Tensor:
         """Mean error in the hole + the critic's opinion, weighted; for Pluralistic + the KL."""
-        pictures, where = training_batch(self.faces, self.batch, self.seed, step)
+        pictures, holed = training_batch(self.faces, self.batch, self.seed, step)
         truth = to_unit(pictures[share])
-        hole = torch.from_numpy(where[share]).to(truth.device)[:, None].float()
+        hole = torch.from_numpy(holed[share]).to(truth.device)[:, None].float()
         known = truth * (1 - hole)
         if self.name == "pluralistic":
             source = torch.Generator().manual_seed(seed_for(self.seed, "code", step))
@@ -120,8 +128,11 @@ class Game:
             painted, told, extra = network(known, hole), len(truth), 0.0
         whole = known + painted.float() * hole
         self.shown = truth, whole.detach(), cells(hole)
-        apart = (whole - truth).abs()
-        error = mean_in(apart[:told], hole[:told]) + GUESSED * mean_in(apart[told:], hole[told:])
+        apart = whole - truth
+        error = mean_in(apart[:told].abs(), hole[:told])
+        if told < len(truth):
+            guessed, where = apart[told:], hole[told:]
+            error = error + GUESSED * mean_in(guessed.abs(), where) + COLOUR * colour_error(guessed, where)
         pleasing = pleasing_weight(step * self.batch) * pleasing_loss(self.critic(whole), self.shown[2])
         return error + pleasing + extra
 
