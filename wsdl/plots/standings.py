@@ -5,10 +5,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from wsdl.controls import role
+from wsdl.plots.scores import CONTROL
 from wsdl.plots.style import PALETTE, figure, styled
+from wsdl.plots.transfer import HEADS
 
-HEADS = {"iou": "IoU", "pbca": "PBCA", "ap": "AP"}
-CONTROL = "#777777"
 TICK = 0.16  # half the height of the mark of one seed
 COLOURS = dict(zip("abc", PALETTE, strict=False))  # of setups
 
