@@ -45,14 +45,20 @@ def _heat(ax, rows: pd.DataFrame, lines: list[str], heads: list[str], score: str
         if row["trained_on"] in (row["tested_on"], f"{row['tested_on'].partition('/')[0]}/p2"):
             ax.add_patch(Rectangle((j - 0.46, i - 0.44), 0.92, 0.86, fill=False, edgecolor=colour, linewidth=2))
     shown = ax.imshow(values, cmap=MATRIX_COLOURS, vmin=0, vmax=100, aspect="auto")
-    ax.set_xticks(range(len(heads)), [_short(name) for name in heads])
-    ax.set_yticks(range(len(lines)), [_short(name) for name in lines])
+    ax.set_xticks(range(len(heads)), _labels(heads, [*heads, *lines]))
+    ax.set_yticks(range(len(lines)), _labels(lines, [*heads, *lines]))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.set(xlabel="tested on", ylabel="trained on")
     for edge in np.arange(len(lines) - 1) + 0.5:
         ax.axhline(edge, color="white", linewidth=6 if edge > len(lines) - 2 else 1)
     return shown
+
+
+def _labels(names: list[str], every: list[str]) -> list[str]:
+    """Without the source, where `every` name has the same."""
+    sources = {name.partition("/")[0] for name in every if "/" in name}
+    return [_short(name.partition("/")[2] or name if len(sources) == 1 else name) for name in names]
 
 
 def _short(name: str) -> str:
