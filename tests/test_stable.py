@@ -1,6 +1,7 @@
 """Stable Diffusion as a generator, on a tiny one that diffusers saved: beside its own pipeline; what is refused."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -13,7 +14,7 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from test_commands import run as command
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -158,3 +159,15 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(tiny, lora, tmp_path, mo
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(WsdlError, match=r"^sd-inpaint: needs transformers; `pip install 'wsdl\[stable\]'`\.$"):
         load_stable(tiny)
+
+
+def test_weights_that_could_run_code_are_not_read(tiny, lora, tmp_path):
+    mixed = shutil.copytree(tiny, tmp_path / "mixed")
+    weights = next((mixed / "unet").glob("*.safetensors"))
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+    with pytest.raises(WsdlError, match=r"mixed: no Stable Diffusion could be loaded from it"):
+        load_stable(mixed)
+    torch.save(load_file(lora), tmp_path / "face.bin")
+    with pytest.raises(WsdlError, match=r"face\.bin: is no LoRA for this model"):
+        load_stable(tiny, lora=tmp_path / "face.bin")
