@@ -16,7 +16,7 @@ from wsdl.generators.unet import SmallUNet
 from wsdl.runs import is_done
 from wsdl.study import Study
 
-LESSON_SECONDS = 60  # a lesson whose data and detectors exist: mostly start-up and figures
+LESSON_SECONDS = 20  # a lesson whose data and detectors exist: mostly start-up and figures
 
 
 @dataclass(frozen=True)
