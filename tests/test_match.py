@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from test_commands import run as command
+from test_cross import add_lama
 
 from wsdl.data.check import check
-from wsdl.data.layout import Dataset
-from wsdl.data.pictures import read_picture
+from wsdl.data.layout import Dataset, write_manifest
+from wsdl.data.pictures import read_picture, write_picture
 from wsdl.files import WsdlError, sha256
 from wsdl.judge import inner, judge, sharpness
 from wsdl.match import grain, match, match_dataset
@@ -105,6 +106,33 @@ def test_it_goes_on_where_it_was_stopped_and_the_same_seed_gives_the_same_bytes(
     assert (half / "manifest.csv").read_bytes() == (matched / "manifest.csv").read_bytes()
     with pytest.raises(WsdlError, match="begun with seed = 0, not 1"):
         match_dataset(dataset, half, seed=1)
+
+
+def test_fakes_may_be_added_and_one_that_is_another_now_is_matched_again(dataset, matched, tmp_path):
+    data, out = shutil.copytree(dataset, tmp_path / "data"), shutil.copytree(matched, tmp_path / "out")
+    first, second = Dataset(data).select(kind="partial").path.iloc[:2]
+    add_lama(data)
+    table, info = Dataset(data).table, Dataset(data).info
+    write_picture(data / first, 255 - read_picture(data / first))
+    table.loc[table.path == first, "sha256"] = sha256(data / first)
+    write_manifest(data, table[table.path != second], info)
+    before = {path: (out / path).stat().st_mtime_ns for path in Dataset(out).table.path}
+    match_dataset(data, out)
+    assert check(out) == []  # nothing is left of the one that is gone
+    assert set(Dataset(out).generators) == {"lama", "repaint-p2"}
+    after = {path: (out / path).stat().st_mtime_ns for path in before if (out / path).exists()}
+    assert {path for path in before if after.get(path) != before[path]} == {first, second}
+    assert not np.array_equal(read_picture(out / first), read_picture(matched / first))
+
+
+def test_other_faces_are_refused_and_nothing_is_deleted(dataset, matched, tmp_path):
+    out, fewer = shutil.copytree(matched, tmp_path / "out"), shutil.copytree(dataset, tmp_path / "fewer")
+    data = Dataset(fewer)
+    gone = data.select(kind="real").source_id.iloc[0]
+    write_manifest(fewer, data.table[data.table.source_id != gone], data.info)
+    with pytest.raises(WsdlError, match="was begun with matched = "):
+        match_dataset(fewer, out)
+    assert check(out) == []
 
 
 def test_another_seed_moves_the_grain(dataset):

@@ -1,7 +1,10 @@
 """Whole fakes in which nothing was painted: who travels, what is kept, and what stops."""
 
+import shutil
+
 import numpy as np
 import pytest
+from test_cross import add_lama
 
 from wsdl.data.check import check
 from wsdl.data.layout import Dataset
@@ -50,3 +53,11 @@ def test_what_came_back_already_does_not_travel_again(dataset, trips):
     assert one.read_bytes() == content
     with pytest.raises(WsdlError, match="begun with seed = 0, not 1"):
         write_round_trips(Dataset(dataset), trips.folder, "darker", darker, {"seed": 1})
+
+
+def test_more_fakes_are_no_other_faces(dataset, trips, tmp_path):
+    more = shutil.copytree(dataset, tmp_path / "more")
+    add_lama(more)
+    manifest = (trips.folder / "manifest.csv").read_bytes()
+    write_round_trips(Dataset(more), trips.folder, "darker", darker, {"seed": 0})
+    assert (trips.folder / "manifest.csv").read_bytes() == manifest

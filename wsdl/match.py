@@ -14,8 +14,9 @@ from wsdl import __version__
 from wsdl.data.layout import Dataset, components_of, write_manifest
 from wsdl.data.parallel import each
 from wsdl.data.pictures import write_picture
-from wsdl.files import WsdlError, copy, seed_for, sha256
+from wsdl.files import WsdlError, copy, read_json, seed_for, sha256, write_json
 from wsdl.forensics import taken_away
+from wsdl.generators.plan import digest
 from wsdl.judge import inner, sharpness
 from wsdl.runs import claim
 
@@ -57,14 +58,16 @@ def blurring(picture: np.ndarray) -> np.ndarray:
 def match_dataset(data: Path, out: Path, seed: int = 0) -> Dataset:
     """Write `data` to `out` with every partial fake matched; all else is copied as it is.
 
-    Run again, it makes only what is missing. WsdlError without partial fakes, or where their real faces are missing.
+    Run again, it makes only what is missing, or was made of a fake that is another now: more fakes may be added.
+    WsdlError without partial fakes, where their real faces are missing, or where `out` was begun with other faces.
     """
     dataset, out = Dataset(data), Path(out)
     fakes = dataset.select(kind="partial")
     if fakes.empty:
         raise WsdlError(f"{data}: has no partial fakes to match; make some with `python -m wsdl generate`.")
     faces = dict(zip(fakes.index, dataset.faces_of(fakes), strict=True))
-    claim(out / "recipe.json", {"matched": dataset.info["manifest_sha256"], "seed": seed})
+    claim(out / "recipe.json", {"matched": digest(dataset.select(kind="real")), "seed": seed})
+    forget_others(out, dict(zip(dataset.table.path, dataset.table.sha256, strict=True)))
     images, masks = dataset.images, dataset.masks
 
     def one(row) -> str:
@@ -84,3 +87,13 @@ def match_dataset(data: Path, out: Path, seed: int = 0) -> Dataset:
     made_by = [*(made_by if isinstance(made_by, list) else [made_by]), made]
     write_manifest(out, table, {**dataset.info, "made_by": made_by})
     return Dataset(out)
+
+
+def forget_others(out: Path, made_of: dict[str, str]) -> None:
+    """Delete what `out` has of files that are others now, and note of which it is made: path -> sha256."""
+    note = out / "made_of.json"
+    old = read_json(note) if note.exists() else {}
+    for path in (path for path, sha in old.items() if made_of.get(path) != sha):
+        for each_of in (path, path.replace("/images/", "/masks/")):
+            (out / each_of).unlink(missing_ok=True)
+    write_json(note, made_of)

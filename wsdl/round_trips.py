@@ -13,6 +13,7 @@ import pandas as pd
 from wsdl.data.layout import Dataset, components_of, write_manifest
 from wsdl.data.pictures import write_picture
 from wsdl.files import copy, sha256
+from wsdl.generators.plan import digest
 from wsdl.progress import bar
 from wsdl.runs import claim
 
@@ -27,7 +28,7 @@ def write_round_trips(dataset: Dataset, out: Path, name: str, travel: Callable, 
     again, it makes only what is missing; WsdlError where `out` was begun with another recipe or other faces.
     """
     out, real = Path(out), dataset.select(kind="real")
-    claim(out / "recipe.json", {"round trips": name, "of": dataset.info["manifest_sha256"], **recipe})
+    claim(out / "recipe.json", {"round trips": name, "of": digest(real), **recipe})
     for row in real.itertuples():
         for path in (row.path, components_of(row)):
             copy(dataset.folder / path, out / path)
