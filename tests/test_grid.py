@@ -148,3 +148,15 @@ def test_more_seeds_are_added_and_other_settings_refused(words, tmp_path):
         record(make("table2", out, "quick", "made-up"))
     with pytest.raises(WsdlError, match="no run of this grid is done yet"):
         collect(out)
+
+
+def test_a_grid_of_a_version_with_fewer_settings_goes_on(words, tmp_path):
+    out = tmp_path / "out"
+    grid = make("table2", out, words["profile"], "made-up", seeds=(0,))
+    record(grid)
+    complete = read_json(out / "grid.json")
+    said = read_json(out / "grid.json")
+    del said["profile"]["further_images"], said["profile"]["patches"]["augment"]
+    write_json(out / "grid.json", said)
+    record(grid)
+    assert read_json(out / "grid.json") == complete

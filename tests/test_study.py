@@ -7,8 +7,9 @@ from test_halve import untrained
 
 from wsdl.bundle import extra, unpack
 from wsdl.data.layout import Dataset
+from wsdl.demo import begin
 from wsdl.evaluate import BESIDE
-from wsdl.files import WsdlError, write_json
+from wsdl.files import WsdlError, read_json, write_json
 from wsdl.generators.inpaint import generate_inpainted
 from wsdl.grid import make, make_data
 from wsdl.profiles import Fakes, GradCam, Patches, Profile
@@ -138,3 +139,17 @@ def test_tables_maps_and_figures_hold_every_method_of_the_profile(study):
     assert {found.shape[0] for found in maps.values()} == {3}
     page = site(begun.out, begun.out).read_text(encoding="utf-8")
     assert [page.count(f'alt="{method} on ') for method in ("patches", "grad-cam", "attention")] == [1, 1, 0]
+
+
+def test_a_study_of_a_version_with_fewer_settings_goes_on_and_another_is_refused(tmp_path):
+    mine = Study(tmp_path, Profile(name="mine"), "studio")
+    begin(mine)
+    before = {name: read_json(tmp_path / name) for name in ("study.json", "profile.json")}
+    study, profile = (read_json(tmp_path / name) for name in before)
+    del study["profile"]["further"], profile["further"]
+    write_json(tmp_path / "study.json", study)
+    write_json(tmp_path / "profile.json", profile)
+    begin(mine)
+    assert before == {name: read_json(tmp_path / name) for name in before}
+    with pytest.raises(WsdlError, match="was begun with profile = "):
+        begin(Study(tmp_path, Profile(name="mine", faces=12), "studio"))

@@ -6,7 +6,7 @@ from pathlib import Path
 from wsdl import notebooks
 from wsdl.files import WsdlError, atomic, read_json, sha256
 from wsdl.plan import describe, plan
-from wsdl.profiles import check_methods, load_profile, to_dict
+from wsdl.profiles import check_methods, completed, load_profile, to_dict
 from wsdl.progress import say
 from wsdl.report.site import site
 from wsdl.runs import claim
@@ -26,8 +26,7 @@ def demo(
     if methods:
         settings = replace(settings, methods=check_methods(tuple(methods.split(","))))
     study = Study(Path(out).resolve(), settings, source, absolute(images), absolute(masks), seed)
-    claim(study.out / "study.json", {"source": source, "seed": seed, "profile": to_dict(settings)})
-    claim(study.out / "profile.json", to_dict(settings))
+    begin(study)
 
     study.faces()
     say(describe(plan(study)))
@@ -40,6 +39,14 @@ def demo(
     if not done:
         raise WsdlError(f"{page}: some lessons failed; the report names the cells.")
     return page
+
+
+def begin(study: Study) -> None:
+    """Write down what this study is of. WsdlError where the folder holds another one."""
+    profile, (about, settings) = to_dict(study.profile), (study.out / name for name in ("study.json", "profile.json"))
+    claim(about, {"source": study.source, "seed": study.seed, "profile": profile},
+          understood=lambda old: {**old, "profile": completed(old["profile"], f"{about}: profile")})  # fmt: skip
+    claim(settings, profile, understood=lambda old: completed(old, str(settings)))
 
 
 def absolute(path: str) -> str:

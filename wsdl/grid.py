@@ -15,7 +15,7 @@ from wsdl.controls import role
 from wsdl.evaluate import PICTURES, evaluate, has_all
 from wsdl.files import WsdlError, atomic, read_json
 from wsdl.locks import hold, holder
-from wsdl.profiles import Fakes, Profile, build, load_profile, to_dict
+from wsdl.profiles import Fakes, Profile, build, completed, load_profile, to_dict
 from wsdl.runs import claim, is_done, read_stats
 from wsdl.study import BUNDLED, Study
 
@@ -95,7 +95,8 @@ def record(grid: Grid) -> None:
     old = load(grid.out).cells if path.exists() else ()
     cells = [asdict(cell) for cell in {grid.name(cell): cell for cell in (*old, *grid.cells)}.values()]
     shared = {"profile": to_dict(grid.profile), "images": grid.images, "masks": grid.masks}
-    claim(path, {**shared, "cells": cells}, growing=("cells",))
+    claim(path, {**shared, "cells": cells}, growing=("cells",),
+          understood=lambda said: {**said, "profile": completed(said["profile"], f"{path}: profile")})  # fmt: skip
 
 
 def load(out: Path) -> Grid:

@@ -224,3 +224,8 @@ def same_type(old, value, where: str, key: str):
 
 def to_dict(profile: Profile) -> dict:
     return asdict(profile)
+
+
+def completed(stored: dict, where: str) -> dict:
+    """A profile that an earlier version wrote down, with the default of each setting that it did not have yet."""
+    return to_dict(build(Profile(), stored, where))

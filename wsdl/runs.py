@@ -17,14 +17,15 @@ from wsdl.files import WsdlError, atomic, read_json, write_json, write_text
 LIBRARIES = ("torch", "torchvision", "timm", "diffusers", "numpy")
 
 
-def claim(path: Path, recipe: dict, growing: tuple[str, ...] = ()) -> None:
+def claim(path: Path, recipe: dict, growing: tuple[str, ...] = (), understood: Callable[[dict], dict] = dict) -> None:
     """Write `recipe` to `path`, or check that what stands there is the same but for the keys in `growing`.
 
-    So that a second command with other settings never mixes its results with the first one's.
+    So that a second command with other settings never mixes its results with the first one's. understood: makes what
+    an earlier version wrote comparable.
     """
     recipe = json.loads(json.dumps(recipe))
     if Path(path).exists():
-        old = read_json(path)
+        old = json.loads(json.dumps(understood(read_json(path))))
         for key in sorted({*old, *recipe} - set(growing)):
             if old.get(key) != recipe.get(key):
                 raise WsdlError(
