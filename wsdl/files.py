@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -63,6 +64,18 @@ def read_json(path: Path):
 def sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of(files: Iterable[Path]) -> str:
+    """One sha256 of several files, in their order."""
+    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+
+
+def hub_id(name: str | Path) -> str:
+    """`name` of what is no folder here as a hub id. WsdlError where it cannot be one."""
+    if Path(name).is_absolute() or str(name).count("/") != 1:
+        raise WsdlError(f"{name}: no such folder, and not a hub id of the form owner/name.")
+    return str(name)
 
 
 def seed_for(*words) -> int:

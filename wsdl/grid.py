@@ -39,9 +39,13 @@ class Grid:
 
     def at(self, source: str, seed: int = DATA_SEED) -> Study:
         profile = self.profile
-        if self.images and source in BUNDLED:  # the profile says who paints into the photographs, not into the bundle
+        if source in BUNDLED and self.has_photos:  # it says who paints into those, not into the bundle
             profile = replace(profile, p2_weights="", fakes=Fakes())
         return Study(self.out / source, profile, source, self.images, self.masks, seed, data_seed=DATA_SEED)
+
+    @property
+    def has_photos(self) -> bool:
+        return any("photos" in cell.needs() for cell in self.cells)
 
     def run_folder(self, cell: Cell) -> Path:
         return self.study(cell).run_folder(cell.method, cell.setup, cell.own)

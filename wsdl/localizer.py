@@ -19,7 +19,9 @@ from wsdl.shipped import DEFAULT, WEIGHTS, find, measured, trained_on
 from wsdl.study import BUNDLED
 
 FAR_FROM_SQUARE = 1.25  # longer side over shorter
-RENDERS = "The detector learned from rendered portraits alone; on photographs it was no better than a guess."
+RENDERS = (
+    "The detector learned from rendered portraits alone; on photographs such detectors were no better than a guess."
+)
 
 
 @dataclass(frozen=True)

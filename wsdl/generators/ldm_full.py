@@ -2,13 +2,12 @@
 unet/ (UNet2DModel), vqvae/ (VQModel) and, if there, scheduler/.
 """
 
-import hashlib
 from pathlib import Path
 
 from diffusers import DDIMScheduler, UNet2DModel, VQModel
 from safetensors import SafetensorError
 
-from wsdl.files import WsdlError, sha256
+from wsdl.files import WsdlError, hub_id, sha256_of
 from wsdl.generators.autoencoder import Codec, factor_of
 from wsdl.generators.unet import FullUNet
 from wsdl.generators.weights import first_line, weight_files
@@ -67,17 +66,14 @@ def fingerprint(weights: str | Path) -> str:
     where = Path(check(weights))
     if not where.is_dir():
         return str(weights)
-    files = [path for part in PARTS for path in weight_files(where / part)]
-    return hashlib.sha256("".join(sha256(path) for path in files).encode()).hexdigest()
+    return sha256_of(path for part in PARTS for path in weight_files(where / part))
 
 
 def check(weights: str | Path) -> str:
     """`weights` as diffusers wants it. WsdlError where it can be neither a folder of a model nor a hub id."""
     folder = Path(weights)
     if not folder.is_dir():
-        if folder.is_absolute() or str(weights).count("/") != 1:
-            raise WsdlError(f"{weights}: no such folder, and not a hub id of the form owner/name.")
-        return str(weights)
+        return hub_id(weights)
     for part in PARTS:
         if not (folder / part / "config.json").exists() or not weight_files(folder / part):
             raise WsdlError(

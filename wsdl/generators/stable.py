@@ -4,25 +4,23 @@ The network is diffusers' pipeline, by folder or hub id, optionally with a LoRA:
 person's face, say. Weights are read from .safetensors alone. Needs `pip install 'wsdl[stable]'`.
 """
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 
 from wsdl.data.pictures import resize
 from wsdl.device import pick_device
-from wsdl.files import WsdlError, sha256
+from wsdl.files import WsdlError, hub_id, sha256_of
 from wsdl.generators.fakes import Painter, repaint_faces
+from wsdl.generators.ldm_full import BROKEN
 from wsdl.generators.weights import first_line
 
 RAW, CLEAN = "sd-inpaint", "sd-inpaint-clean"
 PROMPT = "a photo of a face"
 NEAREST = Image.Resampling.NEAREST
-BROKEN = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError)
 
 
 class StableInpaint:
@@ -34,7 +32,6 @@ class StableInpaint:
 
     def __init__(self, pipeline, clean: bool):
         self.pipeline, self.clean = pipeline.to(pick_device()), clean
-        self.name = CLEAN if clean else RAW
         self.side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
         pipeline.set_progress_bar_config(disable=True)
 
@@ -129,11 +126,7 @@ def missing(library: str) -> WsdlError:
 
 def check(weights: str | Path) -> str:
     """`weights` as diffusers wants it. WsdlError where it can be neither a folder or file nor a hub id."""
-    if Path(weights).exists():
-        return str(weights)
-    if Path(weights).is_absolute() or str(weights).count("/") != 1:
-        raise WsdlError(f"{weights}: no such folder, and not a hub id of the form owner/name.")
-    return str(weights)
+    return str(weights) if Path(weights).exists() else hub_id(weights)
 
 
 def fingerprint(weights: str | Path, lora: str | Path = "") -> str:
@@ -148,7 +141,7 @@ def digest(where: str) -> str:
     files = sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]
     if not files:
         raise WsdlError(f"{where}: holds no .safetensors; weights in other formats can run code and are not read.")
-    return hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()
+    return sha256_of(files)
 
 
 def generate_stable(

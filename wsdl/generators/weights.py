@@ -1,6 +1,5 @@
 """Finding a denoising network: our own run folder, or a full-size one in diffusers' layout by path or hub id."""
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -8,7 +7,7 @@ from diffusers import UNet2DModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from wsdl.files import WsdlError, read_json, sha256
+from wsdl.files import WsdlError, hub_id, read_json, sha256, sha256_of
 from wsdl.fit import MODEL
 from wsdl.generators.unet import FullUNet, SmallUNet
 
@@ -69,9 +68,7 @@ def where_unet(weights: str | Path) -> str:
                 f"folder."
             )
         return str(folder)
-    if folder.is_absolute() or str(weights).count("/") != 1:
-        raise WsdlError(f"{weights}: no such folder, and not a hub id of the form owner/name.")
-    return str(weights)
+    return hub_id(weights)
 
 
 def trained_as(folder: Path) -> str | None:
@@ -99,4 +96,4 @@ def fingerprint(weights: str | Path) -> str:
     where = where_unet(weights)
     if not Path(where).is_dir():
         return where
-    return hashlib.sha256("".join(sha256(path) for path in weight_files(Path(where))).encode()).hexdigest()
+    return sha256_of(weight_files(Path(where)))

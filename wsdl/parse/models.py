@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from wsdl.data.masks import CLASSES
 from wsdl.data.pictures import resize
 from wsdl.device import autocast, pick_device, to_unit
-from wsdl.files import WsdlError, read_json, sha256
+from wsdl.files import WsdlError, hub_id, read_json, sha256
 from wsdl.fit import MODEL
 from wsdl.parse.network import FaceUNet, mirror_logits
 
@@ -109,8 +109,8 @@ class SegFormer(torch.nn.Module):
 
 def load_segformer(model: str) -> Parser:
     """A SegFormer face parser by folder or hub id (owner/name), which transformers downloads."""
-    if not Path(model).is_dir() and (Path(model).is_absolute() or model.count("/") != 1):
-        raise WsdlError(f"{model}: no such folder, and not a hub id of the form owner/name.")
+    if not Path(model).is_dir():
+        hub_id(model)
     try:
         from transformers import SegformerForSemanticSegmentation
     except ImportError:

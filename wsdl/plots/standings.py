@@ -33,7 +33,7 @@ def standings(rows: pd.DataFrame, score: str = "iou") -> Figure:
     axes[-1, 0].set_xlabel(f"{HEADS[score]}, %")
     shown = [setup for setup in COLOURS if setup in set(rows.setup)]
     guides = [Line2D([], [], marker="o", color=COLOURS[setup], label=f"setup {setup}") for setup in shown]
-    if (rows.iou_least < rows.iou_most).any():
+    if (rows[f"{score}_least"] < rows[f"{score}_most"]).any():
         guides.append(Line2D([], [], marker="|", linestyle="", markersize=11, color="#333333", label="extreme seeds"))
     guides.append(Line2D([], [], color=CONTROL, linewidth=8, alpha=0.35, label="best control"))
     chart.legend(handles=guides, loc="outside upper left", ncols=len(guides), handlelength=1.4, columnspacing=1.5)
