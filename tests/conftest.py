@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wsdl.data.layout import Dataset, write_manifest
+from wsdl.core.io import seed_for, sha256, write_json
+from wsdl.data.dataset import Dataset
+from wsdl.data.images import write_image
+from wsdl.data.manifest import write_manifest
 from wsdl.data.masks import COMPONENTS, components_in, region, write_mask
-from wsdl.data.pictures import write_picture
 from wsdl.data.prepare import prepare
 from wsdl.faces.made_up import draw_faces
-from wsdl.files import seed_for, sha256, write_json
 
 FACES, FAKES, SIZE = 24, 24, 32
 PARSER = {"images": 1600, "batch": 8, "widths": (8, 16, 24, 32), "rate": 5e-3, "ema_decay": 0.95,
@@ -82,7 +83,7 @@ def lama(tmp_path_factory) -> Path:
 def painted(archive, lama, tmp_path_factory) -> Path:
     """The dataset in `archive` with 12 fakes by `lama`."""
     from wsdl.bundle.copies import copy_to
-    from wsdl.generators.inpaint import generate_inpainted
+    from wsdl.generators.inpainting.inpainter import generate_inpainted
 
     out = tmp_path_factory.mktemp("painted") / "data"
     copy_to(out, "studio", archive=archive, cache=out.parent / "cache")
@@ -103,7 +104,7 @@ def extra_archive(painted, lama, archive, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def trained(faces, tmp_path_factory) -> Path:
     """A face parser after a short training on drawn faces at 32 px."""
-    from wsdl.parse.train import train_parser
+    from wsdl.parsing.train import train_parser
 
     out = tmp_path_factory.mktemp("parser") / "run"
     train_parser([faces], out, **PARSER)
@@ -121,8 +122,8 @@ def reported(dataset, tmp_path_factory):
 @pytest.fixture(scope="session")
 def run_folder(dataset, tmp_path_factory) -> Path:
     """A detector after a very short training."""
-    from wsdl.profiles import Patches
-    from wsdl.train import train
+    from wsdl.config import Patches
+    from wsdl.training.detector import train
 
     out = tmp_path_factory.mktemp("detector") / "patches-c-made-up"
     train("patches", "c", dataset, out, 0, Patches(input_size=64, images_c=32, batch_c=8, check_every=32))
@@ -168,7 +169,7 @@ def words(tmp_path_factory) -> dict:
 @pytest.fixture
 def no_parser(tmp_path, monkeypatch):
     """As if no face parser came with wsdl: drawings are judged whole."""
-    from wsdl import localizer
+    from wsdl.inference import localize as localizer
 
     monkeypatch.setattr(localizer, "SHIPPED", tmp_path / "no parser")
     localizer._load.cache_clear()  # Localizers that have one
@@ -183,7 +184,7 @@ def declare_cc0(data: Path) -> Path:
 
 def finished_run(folder: Path, seed: int = 0) -> Path:
     """A P2 run that looks finished: tiny, with random weights."""
-    from test_generators import small_run
+    from test_p2 import small_run
 
     small_run(folder, size=32, seed=seed)
     write_json(folder / "run.json", {"status": "done"})
@@ -211,7 +212,7 @@ def paint(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
 def fake_full(folder: Path, size: int, i: int, seed: int) -> dict:
     split = ("train", "train", "valid", "test")[i % 4]
     path = Path("fake", "p2", split, f"{i:04d}.png")
-    write_picture(folder / path, paint(np.random.default_rng(seed_for(seed, "full", i)), (size, size, 3)))
+    write_image(folder / path, paint(np.random.default_rng(seed_for(seed, "full", i)), (size, size, 3)))
     return {"path": str(path), "mask": "", "kind": "full", "generator": "p2", "component": "", "area": 1.0,
             "source_id": f"p2/{i:04d}", "split": split, "sha256": sha256(folder / path)}  # fmt: skip
 
@@ -225,7 +226,7 @@ def fake_partial(data: Dataset, face: pd.Series, i: int, seed: int) -> dict:
     name = f"{face.source_id}-{i:02d}-{component}.png"
     path, mask_path = (Path("fake", "repaint-p2", what, face.split, name) for what in ("images", "masks"))
     write_mask(data.folder / mask_path, mask)
-    write_picture(data.folder / path, np.where(mask[..., None] == 1, paint(rng, original.shape), original))
+    write_image(data.folder / path, np.where(mask[..., None] == 1, paint(rng, original.shape), original))
     return {"path": str(path), "mask": str(mask_path), "kind": "partial", "generator": "repaint-p2",
             "component": component, "area": float(mask.mean()), "source_id": face.source_id, "split": face.split,
             "sha256": sha256(data.folder / path)}  # fmt: skip

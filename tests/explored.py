@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsdl.bench_explorer import chromium, find_chromium, shown
+from wsdl.benchmarks.explorer import chromium, find_chromium, shown
+from wsdl.evaluation.metrics import upsample
 from wsdl.explorer import Explorer, explore
-from wsdl.metrics import upsample
 
 SIZE = 32
 

@@ -2,7 +2,7 @@
 
 import time
 
-from wsdl.cells import Cell
+from wsdl.experiments.jobs import Cell
 
 TINY = {
     "name": "tiny", "size": 32, "faces": 24,

@@ -10,12 +10,12 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-import wsdl.train
-from wsdl.evaluate import evaluate
-from wsdl.files import write_json, write_text
-from wsdl.profiles import Training
+import wsdl.training.detector
+from wsdl.config import Training
+from wsdl.core.io import write_json, write_text
+from wsdl.evaluation.evaluate import evaluate
 from wsdl.report.site import site
-from wsdl.train import train
+from wsdl.training.detector import train
 
 TINY = Training(input_size=48, images=64, images_c=64, batch=8, batch_c=8, check_every=32)
 RUNS = (("a", 0), ("c", 0), ("c", 1))
@@ -56,9 +56,9 @@ def broken_run(folder: Path) -> None:
             raise ValueError("the <third> batch cannot be drawn")
         return real(*words)
 
-    real = wsdl.train.draw
+    real = wsdl.training.detector.draw
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wsdl.train, "draw", draw)
+        patch.setattr(wsdl.training.detector, "draw", draw)
         with pytest.raises(ValueError, match="third"):
             train("patches", "b", folder / "data", folder / "runs" / "broken", 0, TINY)
 

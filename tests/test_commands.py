@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
-from wsdl.data.layout import Dataset
-from wsdl.evaluate import BESIDE
+from wsdl.data.dataset import Dataset
+from wsdl.evaluation.evaluate import BESIDE
 
 
 def run(*words) -> str:

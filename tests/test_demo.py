@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from wsdl.core.io import read_json
 from wsdl.data.check import check
-from wsdl.evaluate import BESIDE
-from wsdl.files import read_json
+from wsdl.evaluation.evaluate import BESIDE
 
 ROOT = Path(__file__).parent.parent
 

@@ -13,9 +13,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from wsdl import notebooks, tidy
-from wsdl.files import WsdlError, read_json, write_json
-from wsdl.generators import schedule
+from wsdl import notebooks
+from wsdl.core.io import WsdlError, read_json, write_json
+from wsdl.generators.diffusion import schedule
 from wsdl.report.site import site
 
 LESSONS = sorted(notebooks.LESSONS.glob("0*.ipynb"))
@@ -28,7 +28,7 @@ def make(path, *code):
         new_code_cell("seed: int = 0  # of nothing\nout: str = ''", metadata={"tags": ["parameters"]}),
         *map(new_code_cell, code),
     ]
-    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": tidy.KERNELSPEC}), path)
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": notebooks.KERNELSPEC}), path)
     return path
 
 
@@ -106,7 +106,7 @@ def test_dead_kernel_is_a_failure_though_the_notebook_looks_completed(tmp_path):
 def test_tidy_keeps_what_is_said_and_drops_traces_of_the_run(good, tmp_path):
     path = tmp_path / "toy.ipynb"
     book = nbformat.read(good[1].with_suffix(".ipynb"), 4)
-    view = {tidy.WIDGET: {"model_id": "x"}, "text/plain": "Slider()"}
+    view = {notebooks.WIDGET: {"model_id": "x"}, "text/plain": "Slider()"}
     book.metadata["widgets"] = {"state": {}}
     book.cells[-1].outputs += [
         new_output("stream", name="stderr", text="50%"),
@@ -114,7 +114,7 @@ def test_tidy_keeps_what_is_said_and_drops_traces_of_the_run(good, tmp_path):
         new_output("display_data", data={**view, "image/png": PIXEL}),
     ]
     nbformat.write(book, path)
-    tidy.tidy(path)
+    notebooks.tidy(path)
     book = nbformat.read(path, 4)
     nbformat.validate(book)
     assert set(book.metadata) == {"kernelspec", "language_info"}
@@ -124,7 +124,7 @@ def test_tidy_keeps_what_is_said_and_drops_traces_of_the_run(good, tmp_path):
     stdout, value, picture = book.cells[-1].outputs
     assert (stdout.name, value.data["text/plain"], value.execution_count) == ("stdout", "21", 3)
     assert picture.data["image/png"].strip() == PIXEL
-    assert tidy.WIDGET not in path.read_text(encoding="utf-8")
+    assert notebooks.WIDGET not in path.read_text(encoding="utf-8")
 
 
 def test_tidy_makes_large_pictures_lighter_once():
@@ -132,11 +132,11 @@ def test_tidy_makes_large_pictures_lighter_once():
     buffer = BytesIO()
     Image.fromarray(noise).save(buffer, "PNG")
     large = base64.b64encode(buffer.getvalue()).decode()
-    lighter = tidy.lighter(large)
+    lighter = notebooks.lighter(large)
     assert len(lighter) < 0.5 * len(large)
     assert Image.open(BytesIO(base64.b64decode(lighter))).size == (200, 200)
-    assert tidy.lighter(lighter) == lighter
-    assert tidy.lighter(PIXEL) == PIXEL
+    assert notebooks.lighter(lighter) == lighter
+    assert notebooks.lighter(PIXEL) == PIXEL
 
 
 def test_two_runs_tidied_are_the_same_bytes(good, tmp_path):
@@ -145,10 +145,10 @@ def test_two_runs_tidied_are_the_same_bytes(good, tmp_path):
     first = tmp_path / "first.ipynb"
     first.write_bytes(page.with_suffix(".ipynb").read_bytes())
     assert first.read_bytes() != again.read_bytes()
-    tidy.tidy(first)
-    tidy.tidy(again)
+    notebooks.tidy(first)
+    notebooks.tidy(again)
     assert first.read_bytes() == again.read_bytes()
-    tidy.tidy(again)
+    notebooks.tidy(again)
     assert first.read_bytes() == again.read_bytes()
 
 
@@ -186,7 +186,7 @@ def test_links_inside_a_lesson_lead_somewhere():
 def test_committed_lesson_is_tidy_and_was_run(lesson, tmp_path):
     copy = tmp_path / lesson.name
     copy.write_bytes(lesson.read_bytes())
-    tidy.tidy(copy)
+    notebooks.tidy(copy)
     assert copy.read_bytes() == lesson.read_bytes()
     assert lesson.stat().st_size <= 1_000_000
     book = nbformat.read(lesson, 4)
@@ -215,7 +215,7 @@ def test_committed_lesson_has_the_skeleton(lesson):
         "seed",
     ]
     code = [cell.source for cell in cells if cell.cell_type == "code"]
-    assert "wsdl.study.begin(" in code[1]
+    assert "wsdl.experiments.study.begin(" in code[1]
     assert code[-1].startswith(f'study.finish("{lesson.stem}"')
     lengths = sorted(len(source.splitlines()) for source in code)
     assert lengths[len(lengths) // 2] <= 8

@@ -7,27 +7,26 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-_LAZY = {
-    "Dataset": "wsdl.data.layout",
-    "evaluate": "wsdl.evaluate",
+_MODULES = {"evaluate": "wsdl.evaluation.evaluate", "metrics": "wsdl.evaluation.metrics", "plots": "wsdl.plots"}
+_NAMES = {
+    "Dataset": "wsdl.data.dataset",
     "explore": "wsdl.explorer",
-    "localize": "wsdl.localizer",
-    "metrics": "wsdl.metrics",
-    "plots": "wsdl.plots",
+    "localize": "wsdl.inference.localize",
     "upload": "wsdl.explorer.own",
-    "Profile": "wsdl.profiles",
-    "load_profile": "wsdl.profiles",
-    "WsdlError": "wsdl.files",
+    "Profile": "wsdl.config",
+    "load_profile": "wsdl.config",
+    "WsdlError": "wsdl.core.io",
 }
 
-__all__ = [*_LAZY, "__version__"]
+__all__ = [*_MODULES, *_NAMES, "__version__"]
 
 
 def __getattr__(name: str):
-    if name not in _LAZY:
-        raise AttributeError(f"module 'wsdl' has no attribute '{name}'")
-    module = import_module(_LAZY[name])
-    return module if _LAZY[name].endswith(f".{name}") else getattr(module, name)
+    if name in _MODULES:
+        return import_module(_MODULES[name])
+    if name in _NAMES:
+        return getattr(import_module(_NAMES[name]), name)
+    raise AttributeError(f"module 'wsdl' has no attribute '{name}'")
 
 
 def __dir__():

@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from wsdl import notebooks
-from wsdl.files import WsdlError, atomic, read_json, sha256
-from wsdl.plan import describe, plan
-from wsdl.profiles import check_methods, completed, load_profile, to_dict
-from wsdl.progress import say
+from wsdl.config import check_methods, completed, load_profile, to_dict
+from wsdl.core.io import WsdlError, atomic, read_json, sha256
+from wsdl.core.progress import print_stderr
+from wsdl.core.run import write_or_check_config
+from wsdl.experiments.estimate import describe, plan
+from wsdl.experiments.study import Study
 from wsdl.report.site import site
-from wsdl.runs import claim
-from wsdl.study import Study
 
 
 def demo(
@@ -29,7 +29,7 @@ def demo(
     begin(study)
 
     study.faces()
-    say(describe(plan(study)))
+    print_stderr(describe(plan(study)))
     study.fakes()
     results = study.table()
     with atomic(study.out / "results.csv") as temporary:
@@ -44,9 +44,9 @@ def demo(
 def begin(study: Study) -> None:
     """Write down what this study is of. WsdlError where the folder holds another one."""
     profile, (about, settings) = to_dict(study.profile), (study.out / name for name in ("study.json", "profile.json"))
-    claim(about, {"source": study.source, "seed": study.seed, "profile": profile},
+    write_or_check_config(about, {"source": study.source, "seed": study.seed, "profile": profile},
           understood=lambda old: {**old, "profile": completed(old["profile"], f"{about}: profile")})  # fmt: skip
-    claim(settings, profile, understood=lambda old: completed(old, str(settings)))
+    write_or_check_config(settings, profile, understood=lambda old: completed(old, str(settings)))
 
 
 def absolute(path: str) -> str:
@@ -70,10 +70,10 @@ def run_lessons(study: Study, profile: str, long: bool = False) -> bool:
         if old.get("status") == "done" and (old["parameters"], old["made_of"]) == (parameters, made_of):
             continue
         try:
-            say(f"lesson {lesson.stem}")
+            print_stderr(f"lesson {lesson.stem}")
             notebooks.run(lesson, study.out / "lessons", parameters, made_of)
         except WsdlError as error:
-            say(str(error))
+            print_stderr(str(error))
             fine = False
     return fine
 

@@ -4,6 +4,7 @@ Beside a notebook that was run stand NAME.ipynb, NAME.html and NAME.run.json. Wh
 writes in the last of these: a notebook whose kernel died looks completed.
 """
 
+import base64
 import json
 import os
 import re
@@ -11,14 +12,18 @@ import shutil
 import sys
 import tempfile
 import time
+from io import BytesIO
 from pathlib import Path
 
 import nbformat
 
-from wsdl.files import WsdlError, write_json, write_text
-from wsdl.progress import say
-from wsdl.tidy import INJECTED, WIDGET, tidy
+from wsdl.core.io import WsdlError, write_json, write_text
+from wsdl.core.progress import print_stderr
 
+KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+INJECTED = ("injected-parameters", "papermill-error-cell-tag")  # tags of the cells that papermill adds
+LARGE = 80_000  # letters of a picture in base64
 LESSONS = Path(__file__).parent.parent / "notebooks"  # the committed series, in a checkout
 LONG = ("07_generalisation", "08_background")  # not run by the demo, which would take more than twice as long
 REPORT = "90_report"  # beside the lessons: what any runs say, as a notebook
@@ -161,7 +166,7 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
     from nbconvert import HTMLExporter
     from nbconvert.preprocessors import TagRemovePreprocessor
 
-    from wsdl.report.page import banner, page
+    from wsdl.core.html import banner, page
 
     exporter = HTMLExporter(raw_template=TEMPLATE)
     exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags=set(HIDDEN)), enabled=True)
@@ -193,8 +198,55 @@ def refresh(study: Path | None = None, long: bool = False) -> None:
         chosen = dict.fromkeys(lessons(long), parameters)
         chosen |= {form: {"runs": "../out", "out": "../out/report"} for form in LESSONS.glob(f"{REPORT}.ipynb")}
         for notebook, its in chosen.items():
-            say(f"running {notebook.name}")
+            print_stderr(f"running {notebook.name}")
             run(copies / notebook.name, Path(scratch, "run"), its)
         for notebook in chosen:
             tidy(Path(scratch, "run", notebook.name))
             write_text(notebook, Path(scratch, "run", notebook.name).read_text(encoding="utf-8"))
+
+
+def tidy(notebook: Path) -> None:
+    """Rewrite `notebook` so that two runs give the same bytes: source, tags and outputs stay, traces of the run go."""
+    book = nbformat.read(notebook, 4)
+    book.cells = [cell for cell in book.cells if not set(INJECTED) & set(cell.metadata.get("tags", []))]
+    book.metadata = {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}}
+    count = 0
+    for number, cell in enumerate(book.cells):
+        tags = cell.metadata.get("tags", [])
+        cell.id, cell.metadata = f"c{number:02d}", {"tags": tags} if tags else {}
+        if cell.cell_type == "code":
+            count += 1
+            cell.execution_count = count
+            cell.outputs = [tidy_output(output, count) for output in cell.outputs if keep(output)]
+    book.nbformat_minor = 5
+    write_text(Path(notebook), nbformat.writes(book) + "\n")
+
+
+def keep(output) -> bool:
+    """Whether git should see `output`: not what went to stderr, not a widget with nothing else to show for it."""
+    return output.get("name") != "stderr" and list(output.get("data", ())) not in ([WIDGET], [WIDGET, "text/plain"])
+
+
+def tidy_output(output, count: int):
+    """`output` without widget views, and without the JPEG that Pillow adds to each PNG."""
+    data = output.get("data", {})
+    data.pop(WIDGET, None)
+    if "image/png" in data:
+        data.pop("image/jpeg", None)
+        data["image/png"] = lighter(data["image/png"])
+    if output.output_type == "execute_result":
+        output.execution_count = count
+    return output
+
+
+def lighter(png: str) -> str:
+    """A PNG in base64, with 256 colours where it is large: git keeps every version of every notebook."""
+    from PIL import Image
+
+    from wsdl.plots.style import in_256_colours  # keeps the colours of maps true
+
+    image, smaller = Image.open(BytesIO(base64.b64decode(png))), BytesIO()
+    if len(png) <= LARGE or image.mode == "P":
+        return png
+    in_256_colours(image.convert("RGB")).save(smaller, "PNG", optimize=True)
+    return min(png, base64.b64encode(smaller.getvalue()).decode(), key=len)

@@ -5,9 +5,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from wsdl.bundle.unpack import unpack, whole_folder
-from wsdl.data.layout import Dataset, write_manifest
-from wsdl.files import WsdlError
-from wsdl.progress import say
+from wsdl.core.io import WsdlError
+from wsdl.core.progress import print_stderr
+from wsdl.data.dataset import Dataset
+from wsdl.data.manifest import write_manifest
 
 
 def copy_to(out: Path, style: str, fakes: bool = True, archive: Path | None = None, cache: Path | None = None) -> None:
@@ -19,7 +20,7 @@ def copy_to(out: Path, style: str, fakes: bool = True, archive: Path | None = No
     table = Dataset(source).table
     table = table if fakes else table[table.kind == "real"]
     if holds(out, table):
-        return say(f"{out}: unpacked already.")
+        return print_stderr(f"{out}: unpacked already.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise WsdlError(f"{out}: holds something else already; choose another --out.")
     with suppress(FileNotFoundError):

@@ -24,13 +24,13 @@ from wsdl.bundle.unpack import (
     write_bytes,
     write_partial,
 )
-from wsdl.data.layout import Dataset, check_splits, read_manifest
-from wsdl.data.parallel import each
-from wsdl.data.pictures import read_picture
-from wsdl.files import WsdlError, sha256
-from wsdl.generators.plan import digest
-from wsdl.progress import say
-from wsdl.runs import claim
+from wsdl.core.io import WsdlError, sha256
+from wsdl.core.parallel import parallel_map
+from wsdl.core.progress import print_stderr
+from wsdl.core.run import write_or_check_config
+from wsdl.data.dataset import Dataset
+from wsdl.data.images import read_image
+from wsdl.data.manifest import check_splits, digest, read_manifest
 
 ASSETS = Path(__file__).parent.parent / "assets" / "generators"
 RUN = "run/"  # the members of the generator's run
@@ -58,7 +58,7 @@ def add(folder: Path, style: str, generator: str, archive: Path | None = None) -
     Nothing happens if they are there. The manifest is written last: killed before, the next call goes on.
     WsdlError where the real faces are others, or fakes were begun there with other weights or another seed.
     """
-    from wsdl.generators.fakes import enlist, is_there, sweep
+    from wsdl.generators.write_fakes import enlist, is_there, sweep
 
     folder, archive = Path(folder), locate(style, generator, archive)
     about, files, rows = read_fakes(archive, style, generator)
@@ -72,21 +72,21 @@ def add(folder: Path, style: str, generator: str, archive: Path | None = None) -
             f"what `python -m wsdl data unpack {style}` writes."
         )
     check_splits(pd.concat([faces, rows]), archive)
-    claim(folder / name, recipe)
+    write_or_check_config(folder / name, recipe)
     sweep(folder, generator)
     listed = set(dataset.select(generator=generator).path)
     if all(row.path in listed and is_there(folder, row) for row in rows.itertuples()):
-        return say(f"{folder}: has the {len(rows)} fakes by {generator} already.")
+        return print_stderr(f"{folder}: has the {len(rows)} fakes by {generator} already.")
     face_of = dict(zip(faces.source_id, faces.path, strict=True))
 
     def restore(row) -> str:
         """Write one fake, if it is missing; the sha256 of its picture."""
         if not is_there(folder, row):
-            original = read_picture(folder / face_of[row.source_id]) if row.source_id in face_of else None
+            original = read_image(folder / face_of[row.source_id]) if row.source_id in face_of else None
             write_partial(folder, row, original, about["boxes"].get(row.path), files)
         return sha256(folder / row.path)
 
-    hashes = each(restore, rows.itertuples(), f"adding {generator}")
+    hashes = parallel_map(restore, rows.itertuples(), f"adding {generator}")
     enlist(dataset, generator, recipe["seed"], rows.assign(sha256=hashes).to_dict("records"))
 
 

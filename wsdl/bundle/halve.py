@@ -5,13 +5,12 @@ from pathlib import Path
 from safetensors.torch import load_file, save
 
 from wsdl.bundle.unpack import MAX_MEMBER
-from wsdl.files import WsdlError, atomic, read_json
-from wsdl.fit import MODEL
-from wsdl.generators.autoencoder import NEEDED
-from wsdl.generators.ldm import AUTOENCODER, is_run
-from wsdl.runs import is_done
+from wsdl.core.io import WsdlError, atomic, read_json
+from wsdl.core.run import MODEL_FILE, is_done
+from wsdl.generators.diffusion.autoencoder import NEEDED
+from wsdl.generators.diffusion.ldm import AUTOENCODER, is_run
 
-RUN = ("config.json", MODEL, "run.json")  # what makes a run a generator; its trainer state and samples stay behind
+RUN = ("config.json", MODEL_FILE, "run.json")  # what makes a run a generator; its trainer state and samples stay behind
 
 
 def run_files(folder: Path) -> dict[str, bytes]:
@@ -23,7 +22,7 @@ def run_files(folder: Path) -> dict[str, bytes]:
             raise WsdlError(f"{folder / name}: no such file; give a finished run of `train-generator`.")
     if not is_done(folder):
         raise WsdlError(f"{folder}: is not finished; run its train-generator command again.")
-    return {name: half(folder / name) if name.endswith(MODEL) else (folder / name).read_bytes() for name in names}
+    return {name: half(folder / name) if name.endswith(MODEL_FILE) else (folder / name).read_bytes() for name in names}
 
 
 def half(path: Path) -> bytes:

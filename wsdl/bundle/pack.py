@@ -22,15 +22,16 @@ from wsdl import __version__
 from wsdl.bundle.codec import crop, encode, encode_labels
 from wsdl.bundle.halve import made_with, run_files
 from wsdl.bundle.unpack import FORMAT, GENERATOR, check_name, inside, stored, unpack, weights
+from wsdl.core.io import WsdlError, atomic, read_json, sha256
+from wsdl.core.parallel import parallel_map
+from wsdl.core.run import MODEL_FILE
 from wsdl.data.check import check
-from wsdl.data.layout import Dataset, components_of
+from wsdl.data.dataset import Dataset
+from wsdl.data.images import read_image
+from wsdl.data.manifest import components_of
 from wsdl.data.masks import read_labels, read_mask
-from wsdl.data.parallel import each
-from wsdl.data.pictures import read_picture
-from wsdl.files import WsdlError, atomic, read_json, sha256
-from wsdl.fit import MODEL
-from wsdl.generators.fakes import check_size
-from wsdl.generators.weights import load_unet
+from wsdl.generators.diffusion.weights import load_unet
+from wsdl.generators.write_fakes import check_size
 
 LICENCE = "CC0-1.0"
 MAX_BYTES = 100_000_000  # of all archives together: they lie in git
@@ -134,7 +135,7 @@ def pack_style(style: str, data: Path, generator: Path) -> tuple[dict[str, bytes
     recipes = [data / "recipe.json", *data.glob("fake/*/recipe.json")]
     for path in (path for path in recipes if path.exists()):
         if path.parent.name in PACKED:
-            made_with(path, hashlib.sha256(files[GENERATOR + MODEL]).hexdigest())
+            made_with(path, hashlib.sha256(files[GENERATOR + MODEL_FILE]).hexdigest())
         files[path.relative_to(data).as_posix()] = path.read_bytes()
     files["manifest.csv"] = (data / "manifest.csv").read_bytes()
 
@@ -144,11 +145,11 @@ def pack_style(style: str, data: Path, generator: Path) -> tuple[dict[str, bytes
     def one(row) -> dict[str, bytes]:
         inside(data, row.path)
         if row.kind != "partial":
-            return {stored(row.path): encode(read_picture(data / row.path)), **pack_labels(data, row)}
+            return {stored(row.path): encode(read_image(data / row.path)), **pack_labels(data, row)}
         region, boxes[row.path] = painted(data, row, faces.get(row.source_id))
         return {stored(row.path): encode(region)}
 
-    for some in each(one, dataset.table.itertuples(), f"packing {style}"):
+    for some in parallel_map(one, dataset.table.itertuples(), f"packing {style}"):
         files |= some
     return files, boxes
 
@@ -177,7 +178,7 @@ def painted(data: Path, row, face) -> tuple[np.ndarray, tuple[int, int]]:
     """The painted region of a partial fake, see `crop`. WsdlError where the rest of it is not its real face."""
     if face is None:
         raise WsdlError(f"{data / row.path}: its real face '{row.source_id}' is not in the dataset; pack both.")
-    fake, original, mask = read_picture(data / row.path), read_picture(data / face.path), read_mask(data / row.mask)
+    fake, original, mask = read_image(data / row.path), read_image(data / face.path), read_mask(data / row.mask)
     if changed := int((fake != original).any(axis=-1)[mask == 0].sum()):
         raise WsdlError(
             f"{data / row.path}: differs from its real face in {changed} pixels outside its mask; only fakes that "
@@ -204,14 +205,14 @@ def compare_pictures(data: Path, unpacked: Path, table: pd.DataFrame) -> None:
     """WsdlError unless the rows of `table` have the same pixels, masks and labels in both folders."""
 
     def differs(row) -> str:
-        pairs = [(row.path, read_picture)]
+        pairs = [(row.path, read_image)]
         if row.kind == "partial":
             pairs.append((row.mask, read_mask))
         if row.kind == "real" and (data / components_of(row)).exists():
             pairs.append((components_of(row), read_labels))
         return next((name for name, read in pairs if not np.array_equal(read(data / name), read(unpacked / name))), "")
 
-    if other := [name for name in each(differs, table.itertuples(), "comparing") if name]:
+    if other := [name for name in parallel_map(differs, table.itertuples(), "comparing") if name]:
         raise WsdlError(f"{data / other[0]}: comes out of the bundle with other pixels; this is a fault of wsdl.")
 
 

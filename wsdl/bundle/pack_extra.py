@@ -14,12 +14,12 @@ from wsdl.bundle.extra import RUN, add, recipe_of, weights
 from wsdl.bundle.halve import halve, made_with, run_files
 from wsdl.bundle.pack import changed, compare_pictures, painted, parts_of, sound, write_archive
 from wsdl.bundle.unpack import check_name, stored, unpack
-from wsdl.data.layout import Dataset, only, write_manifest
-from wsdl.data.parallel import each
-from wsdl.files import WsdlError, read_json
-from wsdl.generators.fakes import check_fit
-from wsdl.generators.painters import painter_of
-from wsdl.generators.plan import digest
+from wsdl.core.io import WsdlError, read_json
+from wsdl.core.parallel import parallel_map
+from wsdl.data.dataset import Dataset
+from wsdl.data.manifest import digest, only, write_manifest
+from wsdl.generators.registry import painter_of
+from wsdl.generators.write_fakes import check_fit
 
 
 def pack_extra(
@@ -92,7 +92,7 @@ def pack_regions(data: Path, rows: pd.DataFrame, faces: pd.DataFrame) -> tuple[d
         region, boxes[row.path] = painted(data, row, face_of.get(row.source_id))
         return stored(row.path), encode(region)
 
-    return dict(each(one, rows.itertuples(), "packing fakes")), boxes
+    return dict(parallel_map(one, rows.itertuples(), "packing fakes")), boxes
 
 
 def compare_fakes(data: Path, again: Path, rows: pd.DataFrame) -> None:

@@ -24,11 +24,11 @@ import numpy as np
 import platformdirs
 
 from wsdl.bundle.codec import compose, decode, decode_labels
-from wsdl.data.layout import components_of, read_manifest, write_manifest
+from wsdl.core.io import WsdlError, sha256
+from wsdl.core.parallel import parallel_map
+from wsdl.data.images import write_image
+from wsdl.data.manifest import components_of, read_manifest, write_manifest
 from wsdl.data.masks import write_mask
-from wsdl.data.parallel import each
-from wsdl.data.pictures import write_picture
-from wsdl.files import WsdlError, sha256
 
 ASSETS = Path(__file__).parent.parent / "assets" / "bundle"  # one archive a style
 FORMAT = 1  # of the archive; another number is another way to store
@@ -198,15 +198,15 @@ def write_dataset(folder: Path, about: dict, files: dict[str, bytes], what: str)
             original = decode(take(files, stored(face.path)), face.path) if face else None
             write_partial(folder, row, original, about["boxes"].get(row.path), files)
         else:
-            write_picture(inside(folder, row.path), decode(take(files, stored(row.path)), row.path))
+            write_image(inside(folder, row.path), decode(take(files, stored(row.path)), row.path))
         if row.kind == "real" and (components := stored(components_of(row))) in files:
-            write_picture(inside(folder, components_of(row)), decode_labels(files[components], components))
+            write_image(inside(folder, components_of(row)), decode_labels(files[components], components))
         return sha256(folder / row.path)
 
     for name in files:
         if PurePosixPath(name).name == "recipe.json":
             write_bytes(folder, name, files[name])
-    write_manifest(folder, table.assign(sha256=each(restore, table.itertuples(), what)), about["dataset"])
+    write_manifest(folder, table.assign(sha256=parallel_map(restore, table.itertuples(), what)), about["dataset"])
 
 
 def write_partial(folder: Path, row, original: np.ndarray | None, at, files: dict[str, bytes]) -> None:
@@ -219,7 +219,7 @@ def write_partial(folder: Path, row, original: np.ndarray | None, at, files: dic
     except (ValueError, TypeError) as error:
         raise WsdlError(f"{row.path}: cannot be composed ({error}); restore the bundle.") from None
     write_mask(inside(folder, row.mask), mask)
-    write_picture(inside(folder, row.path), fake)
+    write_image(inside(folder, row.path), fake)
 
 
 def stored(path: str) -> str:

@@ -21,14 +21,18 @@ def evaluate(
 
     all: -> RUN/definitions.json. --robustness: -> RUN/robustness.json and RUN/robustness.png.
     """
-    from wsdl.definitions import table_of
+    from wsdl.evaluation.definitions import table_of
 
     if robustness:
-        from wsdl.robustness import show
-
-        return print(show(run, data, names(generators)).to_csv(index=False), end="")
+        return print(show_robustness(run, data, names(generators)).to_csv(index=False), end="")
     print(table_of(run, data, preset, names(generators)).to_csv(index=False), end="")
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(evaluate)
+def show_robustness(run: Path, data: Path, generators: tuple[str, ...] = ()):
+    """The table of `wsdl.evaluation.robustness`, and its curves in RUN/robustness.png."""
+    from wsdl import plots
+    from wsdl.evaluation.robustness import robustness
+
+    table = robustness(run, data, generators)
+    plots.save(plots.robustness({table.method[0] + ", " + table.setup[0]: table}), Path(run) / "robustness.png")
+    return table

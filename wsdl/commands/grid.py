@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from wsdl.commands.options import Profile, Source, names
-from wsdl.files import WsdlError
+from wsdl.core.io import WsdlError
 
 grid = typer.Typer(no_args_is_help=True, help="Run many trainings: plan, run, resume, collect.")
 
@@ -35,7 +35,7 @@ def plan_grid(
     slots: Slots = 0,
 ):
     """What there is to run, what is done, hours left and memory. Nothing is started or written."""
-    from wsdl.grid_plan import plan
+    from wsdl.experiments.grid_estimate import plan
 
     print(plan(made(name, profile, source, images, masks, seeds, generators, out), slots))
 
@@ -54,7 +54,7 @@ def run_grid(
     only: Annotated[str, typer.Option(help="Numbers of runs as in plan, 0,4: for a job array, say.")] = "",
 ):
     """Run what is not done, each run in a process of its own; stopped at any moment, the same command goes on."""
-    from wsdl.slots import run
+    from wsdl.experiments.scheduler import run
 
     run(made(name, profile, source, images, masks, seeds, generators, out), slots, numbers("--only", only))
 
@@ -62,7 +62,7 @@ def run_grid(
 @grid.command("status")
 def status_grid(name: Name, out: Out = None):
     """Waiting, running (percent), stopped, failed (the last line of the log), done (seconds of training)."""
-    from wsdl.grid import default_out, status
+    from wsdl.experiments.grid import default_out, status
 
     print(status(out or default_out(name)).to_string(index=False))
 
@@ -77,15 +77,15 @@ def collect_grid(
 
     Of the cross grids also a figure -> OUT/matrix.png.
     """
-    from wsdl.cross import draw
-    from wsdl.grid import collect, default_out, what_is_missing
-    from wsdl.progress import say
-    from wsdl.table import to_markdown
+    from wsdl.core.progress import print_stderr
+    from wsdl.evaluation.tables import to_markdown
+    from wsdl.experiments.cross import collect, draw, what_is_missing
+    from wsdl.experiments.grid import default_out
 
     rows = collect(out or default_out(name))
     missing = what_is_missing(rows)
     if "tested_on" in rows:
-        say(f"figure: {draw(rows, out or default_out(name))}")
+        print_stderr(f"figure: {draw(rows, out or default_out(name))}")
     if format == "csv":
         print(rows.to_csv(index=False), end="")
         for line in missing:
@@ -103,9 +103,9 @@ def cell_grid(
     parent: Annotated[int, typer.Option(help="End when this process does.")] = 0,
 ):
     """One run in this process, as `run` starts it."""
-    from wsdl.grid import load, run_cell
-    from wsdl.grid_plan import peak_megabytes
-    from wsdl.slots import end_with
+    from wsdl.core.device import peak_megabytes
+    from wsdl.experiments.grid import load, run_cell
+    from wsdl.experiments.scheduler import end_with
 
     if parent:
         end_with(parent)
@@ -118,8 +118,8 @@ def cell_grid(
 
 
 def made(name: str, profile: str, source: str, images: str, masks: str, seeds: str, generators: str, out: Path | None):
-    from wsdl.cells import GENERATORS
-    from wsdl.grid import default_out, make
+    from wsdl.config import GENERATORS
+    from wsdl.experiments.grid import default_out, make
 
     chosen = names(generators) or GENERATORS
     return make(name, out or default_out(name), profile, source, images, masks, numbers("--seeds", seeds), chosen)

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from wsdl.files import WsdlError, atomic
-from wsdl.shipped import DEFAULT
+from wsdl.core.io import WsdlError, atomic
+from wsdl.detectors.pretrained import DEFAULT
 
 
 def localize(
@@ -33,31 +33,31 @@ def localize(
         return print_detectors()
     if not pictures or not out:
         raise typer.BadParameter("give PICTURE... and --out DIR, or --list.")
-    from wsdl.intake import pictures_in
-    from wsdl.localizer import load_localizer
-    from wsdl.progress import bar, say
+    from wsdl.core.progress import print_stderr, progress_bar
+    from wsdl.inference.image_input import pictures_in
+    from wsdl.inference.localize import load_localizer
 
     begin(out)
     localizer = load_localizer(detector, parser)
     total, failed = sum(1 for _ in pictures_in(pictures)), 0
-    with bar(total, "localizing") as progress:
+    with progress_bar(total, "localizing") as progress:
         for found in pictures_in(pictures):
             line = one(found, localizer, out, npy)
             print(json.dumps(line), flush=True)
             failed += "error" in line
             progress.update()
     if failed:
-        say(f'wsdl: {failed} of {total} pictures could not be judged; "error" in their lines says why.')
+        print_stderr(f'wsdl: {failed} of {total} pictures could not be judged; "error" in their lines says why.')
         raise typer.Exit(1)
 
 
 def print_detectors() -> None:
-    from wsdl.progress import say
-    from wsdl.shipped import one_sentence, table
+    from wsdl.core.progress import print_stderr
+    from wsdl.detectors.pretrained import one_sentence, table
 
     rows = table()
     if not rows:
-        return say(f"wsdl: {one_sentence([])}.")
+        return print_stderr(f"wsdl: {one_sentence([])}.")
     writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
@@ -72,7 +72,7 @@ def begin(out: Path) -> None:
 
 def one(found: str | WsdlError, localizer, out: Path, npy: bool) -> dict:
     """Judge one picture and write its files: its JSON line."""
-    from wsdl.intake import open_any, read_stdin
+    from wsdl.inference.image_input import open_any, read_stdin
 
     if isinstance(found, WsdlError):
         return {"picture": str(found).split(": ")[0], "error": str(found)}
@@ -88,7 +88,7 @@ def write(result, picture: str, out: Path, npy: bool) -> dict:
     import numpy as np
     from PIL import Image
 
-    from wsdl.intake import tagged
+    from wsdl.inference.image_input import tagged
 
     origin = "-" if picture == "-" else hashlib.sha256(os.fsencode(os.path.abspath(picture))).hexdigest()
     stem = os.fsencode("stdin" if picture == "-" else Path(picture).stem)[:180].decode("utf-8", "ignore")  # of 255
@@ -112,7 +112,7 @@ def outputs(out: Path, stem: str, origin: str) -> dict[str, Path]:
     The PNGs carry the `origin` they were made of, so the same picture gets the same names again, whatever was judged
     before, and nothing that is not ours is overwritten.
     """
-    from wsdl.intake import tag_of
+    from wsdl.inference.image_input import tag_of
 
     number = 1
     while True:
@@ -122,7 +122,3 @@ def outputs(out: Path, stem: str, origin: str) -> dict[str, Path]:
         if all(tag_of(path) == origin for path in pngs) and (pngs or not files["npy"].exists()):
             return files
         number += 1
-
-
-def register(app: typer.Typer) -> None:
-    app.command("localize")(localize)

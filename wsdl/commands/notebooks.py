@@ -7,12 +7,12 @@ import typer
 
 from wsdl.commands.options import Out, Profile, Seed, Source
 
-lessons = typer.Typer(no_args_is_help=True, help="Run the numbered notebooks without a browser.")
+notebooks = typer.Typer(no_args_is_help=True, help="Run the numbered notebooks without a browser.")
 
 Long = Annotated[bool, typer.Option("--long", help="Also lessons 07 and 08, which train detectors of their own.")]
 
 
-@lessons.command("run")
+@notebooks.command("run")
 def notebooks_run(
     out: Out,
     source: Source = "studio",
@@ -24,7 +24,7 @@ def notebooks_run(
 ):
     """Run the series in OUT; what is there already is loaded."""
     from wsdl.demo import absolute, run_lessons
-    from wsdl.study import Study, load_profile
+    from wsdl.experiments.study import Study, load_profile
 
     profile = absolute(profile)
     study = Study(out.resolve(), load_profile(profile), source, absolute(images), absolute(masks), seed)
@@ -32,7 +32,7 @@ def notebooks_run(
         raise typer.Exit(1)
 
 
-@lessons.command()
+@notebooks.command()
 def refresh(
     study: Annotated[
         Path | None, typer.Option(help="A finished study by ci/demo.sh, so that nothing is trained.")
@@ -45,7 +45,7 @@ def refresh(
     run_refresh(study=study, long=long)
 
 
-@lessons.command()
+@notebooks.command()
 def html(notebook: Annotated[Path, typer.Argument()], out: Out):
     """One notebook as one offline HTML page."""
     from wsdl.notebooks import to_html

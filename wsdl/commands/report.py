@@ -16,8 +16,8 @@ def table(
     format: Annotated[Literal["csv", "md"], typer.Option(help="csv: numbers in [0, 1]; md: percent.")] = "csv",
 ):
     """One row a cell, seeds taken together, with intervals over source faces and the range over seeds."""
-    from wsdl.table import table as make_table
-    from wsdl.table import to_markdown
+    from wsdl.evaluation.tables import table as make_table
+    from wsdl.evaluation.tables import to_markdown
 
     rows = make_table(runs)
     print(to_markdown(rows) if format == "md" else rows.to_csv(index=False), end="")

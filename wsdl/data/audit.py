@@ -20,11 +20,11 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from wsdl.data.layout import Dataset
+from wsdl.core.io import WsdlError, seed_for
+from wsdl.core.parallel import parallel_map
+from wsdl.data.dataset import Dataset
+from wsdl.data.images import read_image
 from wsdl.data.masks import dilate, read_mask
-from wsdl.data.parallel import each
-from wsdl.data.pictures import read_picture
-from wsdl.files import WsdlError, seed_for
 
 BANDS = 3  # octaves of the spectrum, from the finest
 REACH = 10  # pixels beside the mask that are left out: the filters below reach 7 along both axes, 9.9 diagonally
@@ -52,7 +52,7 @@ def audit(
     data = Dataset(folder)
     pairs = pick_pairs(data, kind, generator, seed, most)
     names = FILE + PIXELS if kind == "partial" else FILE
-    measured = [m for m in each(lambda pair: measure_pair(data.folder, *pair), pairs, "measuring") if m]
+    measured = [m for m in parallel_map(lambda pair: measure_pair(data.folder, *pair), pairs, "measuring") if m]
     if len({face for face, _, _ in measured}) < 5:
         raise WsdlError(f"{folder}: has fewer than 5 faces with {kind} fakes by {generator}; make more to audit.")
     faces = np.repeat([face for face, _, _ in measured], 2)
@@ -91,9 +91,7 @@ def measure_pair(folder: Path, real, fake) -> tuple[str, dict, dict] | None:
     outside = ~dilate(read_mask(folder / fake.mask), REACH)
     if outside.mean() < 0.02:
         return None
-    both = [
-        measure_file(p) | measure_pixels(read_picture(p), outside) for p in (folder / real.path, folder / fake.path)
-    ]
+    both = [measure_file(p) | measure_pixels(read_image(p), outside) for p in (folder / real.path, folder / fake.path)]
     return fake.source_id, *both
 
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from wsdl.data.layout import SPLITS, Dataset, check_splits, components_of, finish_manifest, read_manifest
+from wsdl.core.io import WsdlError, read_json, sha256
+from wsdl.core.parallel import parallel_map
+from wsdl.data.dataset import Dataset
+from wsdl.data.images import SUFFIXES, read_image
+from wsdl.data.manifest import SPLITS, check_splits, components_of, finish_manifest, read_manifest
 from wsdl.data.masks import read_labels, read_mask
-from wsdl.data.parallel import each
-from wsdl.data.pictures import SUFFIXES, read_picture
-from wsdl.files import WsdlError, read_json, sha256
 
 AREA_ROUNDING = 1e-5  # the manifest keeps six digits
 
@@ -29,7 +30,7 @@ def check(folder: Path) -> list[str]:
     except WsdlError as error:
         return [str(error)]
     rows = list(table.itertuples(index=False))
-    found = [problem for some in each(lambda row: check_row(folder, row, info["size"]), rows, "checking")
+    found = [problem for some in parallel_map(lambda row: check_row(folder, row, info["size"]), rows, "checking")
              for problem in some]  # fmt: skip
     return found + leaks(table, folder) + strangers(table, folder)
 
@@ -45,7 +46,7 @@ def check_row(folder: Path, row, size: int) -> list[str]:
     if sha256(path) != row.sha256:
         problems.append(f"{path}: is not the file that the manifest lists (its sha256 differs); make it again.")
     try:
-        problems += wrong_size(path, read_picture(path).shape, size)
+        problems += wrong_size(path, read_image(path).shape, size)
         if row.kind == "partial":
             problems += check_mask(folder, row, size)
         if row.kind == "real" and (labels := folder / components_of(row)).exists():

@@ -10,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from wsdl import __version__
-from wsdl.data.layout import COLUMNS, SPLITS, check_splits, write_manifest
+from wsdl.core.io import WsdlError, sha256
+from wsdl.core.parallel import parallel_map
+from wsdl.core.progress import print_stderr
+from wsdl.data.images import SUFFIXES, list_image_files, open_image
+from wsdl.data.manifest import COLUMNS, SPLITS, check_splits, write_manifest
 from wsdl.data.masks import read_mask
-from wsdl.data.parallel import each
-from wsdl.data.pictures import SUFFIXES, list_pictures, open_picture
-from wsdl.files import WsdlError, sha256
-from wsdl.progress import say
 
 LICENCE = "CC BY-NC-SA 4.0 (Dolos)"
 
@@ -28,8 +28,8 @@ def adopt(folder: Path) -> None:
     """
     folder = Path(folder)
     rows = list_rows(folder)
-    first = open_picture(folder / rows[0]["path"])
-    say(f"{folder}: has no manifest; reading {len(rows)} pictures in the Dolos layout to write one.")
+    first = open_image(folder / rows[0]["path"])
+    print_stderr(f"{folder}: has no manifest; reading {len(rows)} pictures in the Dolos layout to write one.")
 
     def complete(row: dict) -> dict:
         row["sha256"] = sha256(folder / row["path"])
@@ -37,7 +37,7 @@ def adopt(folder: Path) -> None:
             row["area"] = mask_area(folder, row["mask"], first.size)
         return row
 
-    table = pd.DataFrame(each(complete, rows, "reading"), columns=COLUMNS)
+    table = pd.DataFrame(parallel_map(complete, rows, "reading"), columns=COLUMNS)
     check_polarity(table, folder)
     check_splits(table, folder)
     made_by = {"command": "the official Dolos download", "version": __version__}
@@ -94,7 +94,7 @@ def row(folder: Path, path: Path, kind: str, split: str, source: str, generator=
 def pictures(folder: Path) -> dict[str, Path]:
     """The pictures in `folder` by stem; none where there is no such folder (most splits of most sets do not exist)."""
     filled = folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
-    return list_pictures(folder) if filled else {}
+    return list_image_files(folder) if filled else {}
 
 
 def source_of(stem: str, faces: set[str]) -> str:

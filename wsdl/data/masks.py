@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
-from wsdl.data.pictures import open_picture
-from wsdl.files import WsdlError, atomic
+from wsdl.core.io import WsdlError, atomic
+from wsdl.data.images import open_image
 
 # CelebAMask-HQ numbering of the label maps.
 CLASSES = ("background", "skin", "nose", "glasses", "left eye", "right eye", "left brow", "right brow", "left ear",
@@ -28,7 +28,7 @@ MIN_AREA = 0.001  # a component of fewer pixels than this part of the picture (1
 
 def read_mask(path: Path) -> np.ndarray:
     """The mask file at `path` as uint8 [H, W], 1 = fake: "red channel != 255" (official code)."""
-    red = np.asarray(open_picture(path))[..., 0]
+    red = np.asarray(open_image(path))[..., 0]
     return (red != 255).astype(np.uint8)
 
 

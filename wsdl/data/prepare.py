@@ -8,13 +8,13 @@ import pandas as pd
 from PIL import Image
 
 from wsdl import __version__
-from wsdl.data.layout import COLUMNS, finish_manifest, split_names, write_manifest
+from wsdl.core.io import WsdlError, read_json, sha256
+from wsdl.core.parallel import parallel_map
+from wsdl.core.progress import print_stderr
+from wsdl.core.run import write_or_check_config
+from wsdl.data.images import list_image_files, open_image, resize, write_image
+from wsdl.data.manifest import COLUMNS, finish_manifest, split_names, write_manifest
 from wsdl.data.masks import read_labels
-from wsdl.data.parallel import each
-from wsdl.data.pictures import list_pictures, open_picture, resize, write_picture
-from wsdl.files import WsdlError, read_json, sha256
-from wsdl.progress import say
-from wsdl.runs import claim
 
 
 def prepare(
@@ -32,18 +32,18 @@ def prepare(
     images, masks: folders with the same stems; masks are label maps in CelebAMask-HQ numbering, None if there are
     none (then nothing can be repainted). skip_bad leaves broken pictures out, naming each, instead of stopping.
     """
-    pictures = list_pictures(images)
-    labels = list_pictures(masks) if masks else {}
+    pictures = list_image_files(images)
+    labels = list_image_files(masks) if masks else {}
     check_pairs(pictures, labels, images, masks)
     splits = split_names(list(pictures), seed)
     names = hashlib.sha256("\n".join(pictures).encode()).hexdigest()[:16]
     recipe = {"source": source, "size": size, "seed": seed, "pictures": len(pictures), "names": names,
               "masks": bool(masks)}  # fmt: skip
     out = Path(out)
-    claim(out / "recipe.json", recipe)
+    write_or_check_config(out / "recipe.json", recipe)
     finish_manifest(out)
     if (out / "manifest.csv").exists():
-        return say(f"{out}: prepared already.")
+        return print_stderr(f"{out}: prepared already.")
     for left in out.rglob(".*.part"):  # by a run that was killed
         left.unlink()
 
@@ -55,12 +55,12 @@ def prepare(
             except WsdlError as error:
                 if not skip_bad:
                     raise
-                return say(f"skipped: {error}")
+                return print_stderr(f"skipped: {error}")
             write_face(path, components, *face)
         return {"path": str(path.relative_to(out)), "mask": "", "kind": "real", "generator": "", "component": "",
                 "area": 0.0, "source_id": name, "split": splits[name], "sha256": sha256(path)}  # fmt: skip
 
-    rows = [row for row in each(one, pictures, "preparing faces") if row]
+    rows = [row for row in parallel_map(one, pictures, "preparing faces") if row]
     if not rows:
         raise WsdlError(f"{images}: holds no usable picture; all {len(pictures)} were skipped.")
     made_by = {"command": f"python -m wsdl data prepare --source {source} --size {size} --seed {seed}", "seed": seed,
@@ -90,7 +90,7 @@ def check_pairs(pictures: dict, labels: dict, images: Path, masks: Path | None) 
 
 def read_face(picture: Path, labels: Path | None, size: int) -> tuple[np.ndarray, np.ndarray | None]:
     """One real face [size, size, 3] and its label map [size, size], if it has one. WsdlError where either is bad."""
-    image = open_picture(picture)
+    image = open_image(picture)
     components = resized_labels(labels, image.size, size) if labels else None
     try:
         return np.asarray(resize(image, size)), components
@@ -100,8 +100,8 @@ def read_face(picture: Path, labels: Path | None, size: int) -> tuple[np.ndarray
 
 def write_face(path: Path, components_path: Path, pixels: np.ndarray, components: np.ndarray | None) -> None:
     if components is not None:
-        write_picture(components_path, components)
-    write_picture(path, pixels)
+        write_image(components_path, components)
+    write_image(path, pixels)
 
 
 def resized_labels(path: Path, picture_size: tuple[int, int], size: int) -> np.ndarray:

@@ -7,7 +7,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from wsdl.device import autocast, pick_device, to_unit
+from wsdl.core.device import autocast, pick_device, to_unit
+from wsdl.detectors.prediction import Prediction
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,6 @@ class Batch:
     images: torch.Tensor  # uint8 [n, H, W, 3]
     labels: torch.Tensor  # int64 [n], 1 = fake
     masks: torch.Tensor | None = None  # uint8 [n, H, W], 1 = fake; setup C only
-
-
-@dataclass(frozen=True)
-class Prediction:
-    maps: np.ndarray  # float32 [n, h, w] in [0, 1], 1 = fake, at the detector's own resolution
-    scores: np.ndarray  # float32 [n], higher = more fake
 
 
 class Detector(nn.Module):

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wsdl.files import WsdlError
-from wsdl.metrics import ROUNDING
+from wsdl.core.io import WsdlError
+from wsdl.evaluation.metrics import ROUNDING
 
 
 @dataclass(frozen=True)

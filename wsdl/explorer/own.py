@@ -8,13 +8,13 @@ import numpy as np
 import traitlets
 from PIL import Image
 
+from wsdl.core.io import WsdlError
+from wsdl.detectors.pretrained import one_sentence, shipped
 from wsdl.explorer import assets
 from wsdl.explorer.widget import Explorer, explore
-from wsdl.files import WsdlError
-from wsdl.intake import Picture, from_memory, open_any
-from wsdl.localizer import Localization, load_localizer
-from wsdl.plots.localized import part, training
-from wsdl.shipped import one_sentence, shipped
+from wsdl.inference.image_input import Picture, from_memory, open_any
+from wsdl.inference.localize import Localization, load_localizer
+from wsdl.inference.render import part, training
 
 SIDE = 512  # pixels: the longer side of what is explored, about what is on the screen
 MOST = 100_000_000  # bytes of a file

@@ -5,9 +5,9 @@ import json
 from base64 import b64encode
 from pathlib import Path
 
+from wsdl.core.html import HEAD
+from wsdl.core.io import write_text
 from wsdl.explorer import assets, encode
-from wsdl.files import write_text
-from wsdl.webpage import HEAD
 
 LIMIT = 1_000_000  # bytes; above it the pictures, and only they, are compressed with loss
 LOSSY = "To keep this file small, the pictures in it are compressed with loss (WebP 96); maps and masks are exact."

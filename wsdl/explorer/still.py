@@ -5,9 +5,9 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image, ImageDraw
 
-from wsdl.metrics import binary, iou
-from wsdl.plots.faces import font
-from wsdl.plots.localized import FAINT, INK, LETTERS, SMALL, fitting, stroked
+from wsdl.data.contact_sheet import font
+from wsdl.evaluation.metrics import binary, iou
+from wsdl.inference.render import FAINT, INK, LETTERS, SMALL, fitting, stroked
 
 SIDE = 448  # pixels, the longer side of each of the two views
 GAP, BAR, HEAD = 20, 18, 32  # pixels

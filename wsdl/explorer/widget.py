@@ -8,10 +8,10 @@ import anywidget
 import numpy as np
 import traitlets
 
+from wsdl.core.io import WsdlError
+from wsdl.evaluation.metrics import THRESHOLD, upsample
 from wsdl.explorer import assets, encode
 from wsdl.explorer.checks import Pictures, checked
-from wsdl.files import WsdlError
-from wsdl.metrics import THRESHOLD, upsample
 
 MODES = ("overlay", "wipe", "side", "maps")
 ORDERS = ("given", "score-down", "score-up", "iou-down", "iou-up", "component")

@@ -15,11 +15,11 @@ from queue import Empty, SimpleQueue
 from threading import Lock
 
 from wsdl import __version__
+from wsdl.core.io import WsdlError
+from wsdl.core.progress import print_stderr, progress_bar
+from wsdl.core.run import write_or_check_config
 from wsdl.faces.needs import versions
 from wsdl.faces.sample import STYLES
-from wsdl.files import WsdlError
-from wsdl.progress import bar, say
-from wsdl.runs import claim
 
 CHILD = ["-m", "wsdl.faces.child"]
 MEMORY = 2 * 2**30  # bytes of one child: anny's blend shapes are large
@@ -40,14 +40,16 @@ def render_faces(
     if style not in STYLES:
         raise WsdlError(f"--style {style}: is not a style of rendered faces; choose {' or '.join(STYLES)}.")
     out = Path(out)
-    claim(out / "recipe.json", recipe(style, count, seed, size, samples, versions()), growing=("count",))
+    write_or_check_config(
+        out / "recipe.json", recipe(style, count, seed, size, samples, versions()), growing=("count",)
+    )
     images, masks = out / "images", out / "masks"
     missing = [i for i in range(count) if not all((folder / name(i)).exists() for folder in (images, masks))]
     queue = SimpleQueue()
     for i in missing:
         queue.put(i)
     work = [str(out.absolute()), style, str(seed), str(size), str(samples)]
-    begun, progress = time.monotonic(), bar(len(missing), "rendering faces")
+    begun, progress = time.monotonic(), progress_bar(len(missing), "rendering faces")
     workers = max(1, min(workers or room(), len(missing)))
     with ThreadPoolExecutor(workers) as pool:
         served = [pool.submit(serve, queue, work, progress) for _ in range(workers)]
@@ -62,7 +64,7 @@ def render_faces(
             f"run the command again, or choose another --seed."
         )
     if missing:
-        say(f"{(time.monotonic() - begun) / len(missing):.1f} s a face, {workers} at a time")
+        print_stderr(f"{(time.monotonic() - begun) / len(missing):.1f} s a face, {workers} at a time")
     return images, masks
 
 
@@ -106,7 +108,7 @@ def serve(queue: SimpleQueue, work: list[str], progress) -> list[int]:
                     break
                 if child.wait() == 1:  # an error of Python, not a crash: the next try would meet it again
                     raise RuntimeError(f"face {i}: the renderer failed; its own message stands above.")
-                say(f"face {i}: the renderer crashed (exit code {child.returncode})")
+                print_stderr(f"face {i}: the renderer crashed (exit code {child.returncode})")
             else:
                 lost.append(i)
     except Empty:

@@ -7,11 +7,11 @@ has one; "failed" with a sentence where the reader can mend it.
 import sys
 from pathlib import Path
 
-from wsdl.data.pictures import write_picture
+from wsdl.core.io import WsdlError, seed_for
+from wsdl.data.images import write_image
 from wsdl.faces.batch import name
 from wsdl.faces.render import render_face
 from wsdl.faces.rig import rig
-from wsdl.files import WsdlError, seed_for
 
 
 def main(out: str, style: str, seed: str, size: str, samples: str) -> None:
@@ -20,8 +20,8 @@ def main(out: str, style: str, seed: str, size: str, samples: str) -> None:
     for line in sys.stdin:
         i = int(line)
         pixels, labels = render_face(seed_for(seed, "render", style, i), style, int(size), int(samples))
-        write_picture(Path(out) / "masks" / name(i), labels)
-        write_picture(Path(out) / "images" / name(i), pixels)
+        write_image(Path(out) / "masks" / name(i), labels)
+        write_image(Path(out) / "images" / name(i), pixels)
         print(f"done {i}", flush=True)
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from wsdl.core.io import seed_for
+from wsdl.core.progress import progress_bar
+from wsdl.core.run import write_or_check_config
+from wsdl.data.images import write_image
 from wsdl.data.masks import CLASSES
-from wsdl.data.pictures import write_picture
 from wsdl.faces.canvas import Canvas
-from wsdl.files import seed_for
-from wsdl.progress import bar
-from wsdl.runs import claim
 
 SKIN = ((255, 224, 200), (245, 205, 175), (228, 184, 145), (205, 150, 110), (160, 108, 76), (115, 75, 54))
 HAIR = ((24, 20, 20), (52, 34, 25), (88, 56, 34), (130, 82, 44), (196, 152, 90), (150, 62, 34), (150, 146, 142))
@@ -27,14 +27,14 @@ def draw_faces(out: Path, count: int, seed: int = 0, size: int = 128) -> tuple[P
     size is the side in pixels. Run again, it draws only what is missing; face i depends on seed, size and i alone.
     """
     images, masks = Path(out) / "images", Path(out) / "masks"
-    claim(Path(out) / "recipe.json", {"seed": seed, "size": size, "count": count}, growing=("count",))
-    progress = bar(count, "drawing faces")
+    write_or_check_config(Path(out) / "recipe.json", {"seed": seed, "size": size, "count": count}, growing=("count",))
+    progress = progress_bar(count, "drawing faces")
     for i in range(count):
         name = f"{i:04d}.png"
         if not ((images / name).exists() and (masks / name).exists()):
             pixels, labels = draw_face(seed_for(seed, "face", i), size)
-            write_picture(masks / name, labels)
-            write_picture(images / name, pixels)
+            write_image(masks / name, labels)
+            write_image(images / name, pixels)
         progress.update()
     progress.close()
     return images, masks

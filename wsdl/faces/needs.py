@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from importlib.util import find_spec
 
-from wsdl.files import WsdlError
+from wsdl.core.io import WsdlError
 
 PACKAGES = "anny", "mitsuba"  # heads, light
 

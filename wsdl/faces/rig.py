@@ -14,10 +14,10 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
+from wsdl.core.io import WsdlError
 from wsdl.faces import template
 from wsdl.faces.extra import anny
 from wsdl.faces.geometry import triangles, unit
-from wsdl.files import WsdlError
 
 LEFT, RIGHT, TOP, BOTTOM = 0.62, 1.0, 0.14, 0.86  # the part of the texture square that holds the head
 TEXTURE = 1024  # pixels of the whole square

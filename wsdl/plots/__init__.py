@@ -3,8 +3,9 @@
 Helpers return a figure (shown by a notebook where it is the last line of a cell) or a PIL image; `save` writes either.
 """
 
+from wsdl.data.contact_sheet import contact_sheet
 from wsdl.plots.charts import curves, histogram, schedule, table
-from wsdl.plots.faces import component_legend, grid, label_map, maps, overlay, strip
+from wsdl.plots.faces import component_legend, label_map, maps, overlay, strip
 from wsdl.plots.scores import areas, case_notes, components, gallery, reliability, thresholds
 from wsdl.plots.standings import standings
 from wsdl.plots.style import FAKE, MAP_COLOURS, PALETTE, REAL, figure, save, to_image
@@ -19,10 +20,10 @@ __all__ = [
     "case_notes",
     "component_legend",
     "components",
+    "contact_sheet",
     "curves",
     "figure",
     "gallery",
-    "grid",
     "histogram",
     "label_map",
     "maps",

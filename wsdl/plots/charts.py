@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from wsdl.controls import CONTROLS, role
+from wsdl.evaluation.baselines import CONTROLS, role
 from wsdl.plots.style import FAKE, PALETTE, REAL, figure, styled
 
 SCORES = {"iou": "IoU %", "pbca": "PBCA %", "ap": "AP %"}  # shares in [0, 1], shown in percent as in the paper
@@ -120,7 +120,7 @@ def _cell(row: dict, name: str) -> str:
 def schedule(abar: np.ndarray, weights: dict[str, np.ndarray]) -> Figure:
     """How diffusion noises a picture, and how much each step counts in the loss.
 
-    abar [T]: the share of the picture's variance left at step t (wsdl.generators.schedule.alphas_bar).
+    abar [T]: the share of the picture's variance left at step t (wsdl.generators.diffusion.schedule.alphas_bar).
     weights: name -> [T], such as the plain weight and P2's; on a logarithmic scale where they need one.
     """
     abar = np.asarray(abar, dtype=float)

@@ -1,19 +1,16 @@
 """Figures made of faces: sheets, component maps, heat maps, before and after."""
 
 import textwrap
-from functools import cache
-from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from wsdl.data.masks import CLASSES, COMPONENTS
-from wsdl.metrics import upsample
+from wsdl.evaluation.metrics import upsample
 from wsdl.plots.style import (
     DIFFERENCE_COLOURS,
     FAKE,
@@ -25,8 +22,6 @@ from wsdl.plots.style import (
     styled,
 )
 
-GAP = 6  # pixels between the pictures of a sheet
-LETTERS = 16  # pixels, about 11.5 pt at 100 dpi
 PANEL = 1.8  # inches, the side of one picture in a figure
 PALE = "#E8EDF1"  # real pixels in a drawn mask
 
@@ -39,45 +34,6 @@ COMPONENT_COLOURS = {
     "glasses": "#CC79A7",
 }
 OTHER, BACKGROUND = "#B5B5B5", "#F4F4F4"
-
-
-def grid(
-    pictures: np.ndarray,  # uint8 [n, H, W, 3]
-    titles: list[str] | None = None,  # one above each picture
-    columns: int = 8,
-    scale: int | None = None,  # whole-number enlargement; None makes pictures about 112 px wide
-) -> Image.Image:
-    """Pictures side by side on white, row by row; enlarged pixels stay square, so that nothing is smoothed away."""
-    height, width = pictures.shape[1:3]
-    scale = scale or max(1, round(112 / width))
-    height, width, columns = height * scale, width * scale, min(columns, len(pictures))
-    head = LETTERS + 6 if titles else 0
-    rows = -(-len(pictures) // columns)
-    sheet = Image.new("RGB", (columns * (width + GAP) - GAP, rows * (head + height + GAP) - GAP), "white")
-    pen = ImageDraw.Draw(sheet)
-    for i, picture in enumerate(pictures):
-        x, y = i % columns * (width + GAP), i // columns * (head + height + GAP)
-        tile = Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST)
-        sheet.paste(tile, (x, y + head))
-        if titles:
-            text = _fitting(titles[i], width - 4)
-            pen.text((x + width / 2, y + head - 3), text, fill="#222222", font=font(), anchor="ms")
-    return sheet
-
-
-@cache
-def font(size: int = LETTERS) -> ImageFont.FreeTypeFont:
-    """The letters of matplotlib's figures, `size` pixels high."""
-    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)
-
-
-def _fitting(text: str, width: int) -> str:
-    """`text`, shortened to `width` pixels."""
-    if font().getlength(text) <= width:
-        return text
-    while text and font().getlength(text + "...") > width:
-        text = text[:-1]
-    return text.rstrip() + "..."
 
 
 def label_map(labels: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from PIL import Image
 
-from wsdl.files import atomic
+from wsdl.core.io import atomic
 
 # Okabe and Ito's colours, told apart with any kind of colour blindness.
 REAL, FAKE = "#0072B2", "#D55E00"

@@ -17,7 +17,7 @@ HEADS = {"iou": "IoU", "pbca": "PBCA", "ap": "AP"}
 def matrix(panels: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
     """A heat map a panel: what a detector was trained on at the left, what it is tested on above, in percent.
 
-    panels: title -> rows of `wsdl.cross.matrix`. In each cell the mean, and below it the 95 % interval over source
+    panels: title -> rows of `wsdl.experiments.cross.matrix`. In each cell the mean, and below it the 95 % interval over source
     faces. Framed: trained and tested on the same (setup a: on faces of the same source). The last line is the best
     control of each test.
     """
@@ -70,7 +70,7 @@ def _short(name: str) -> str:
 def robustness(tables: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
     """Score against how badly pictures were treated, a panel a treatment, a line a name, with 95 % bands.
 
-    tables: name -> table of `wsdl.robustness.robustness`. The leftmost point of each panel is the untouched picture;
+    tables: name -> table of `wsdl.evaluation.robustness.robustness`. The leftmost point of each panel is the untouched picture;
     the grey line is the best control.
     """
     first = next(iter(tables.values()))
@@ -97,7 +97,7 @@ def painters(
     real: np.ndarray,  # uint8 [S, S, 3]
     mask: np.ndarray,  # [S, S], 1 = painted
     fakes: dict[str, np.ndarray],  # generator -> uint8 [S, S, 3]
-    spectra: dict[str, np.ndarray],  # "real" and each generator -> [S, S], from `wsdl.judge.spectrum`
+    spectra: dict[str, np.ndarray],  # "real" and each generator -> [S, S], from `wsdl.fakes.quality.spectrum`
     gain: int = 16,
 ) -> Figure:
     """One face and one mask, a column a generator: picture, noise residual (amplified), spectrum of many residuals.
@@ -105,7 +105,7 @@ def painters(
     The first column is the untouched face, with the mask outlined. All residuals share one scale, and so do all
     spectra.
     """
-    from wsdl.forensics import taken_away  # brings torch
+    from wsdl.evaluation.forensics import taken_away  # brings torch
 
     pictures = {"real": real, **fakes}
     chart, axes = figure(3, len(pictures), (1.9 * len(pictures) + 1.2, 6.2), "compressed", squeeze=False)

@@ -4,12 +4,13 @@ import html
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
-from wsdl.data.layout import SPLITS, Dataset
-from wsdl.files import read_json
-from wsdl.plan import duration
-from wsdl.report.found import Found
-from wsdl.report.page import table, text
-from wsdl.runs import LIBRARIES
+from wsdl.core.html import table, text
+from wsdl.core.io import read_json
+from wsdl.core.progress import format_duration
+from wsdl.core.run import LIBRARIES
+from wsdl.data.dataset import Dataset
+from wsdl.data.manifest import SPLITS
+from wsdl.report.collect import Found
 
 OURS = ("cells",)  # of a grid: the table of runs has them
 
@@ -21,7 +22,7 @@ def run_table(runs: list[Found]) -> str:
             text(run.name),
             f'<span class="{run.status}">{text(run.status)}</span>' + (f"<br>{text(run.note)}" if run.note else ""),
             text(run.stats[-1]["images"] if run.stats else None),
-            duration(run.about["seconds"]) if run.about.get("seconds") else text(None),
+            format_duration(run.about["seconds"]) if run.about.get("seconds") else text(None),
         ]
         for run in runs
     ]
@@ -48,7 +49,7 @@ def name_in(folder: Path, place: Path) -> str:
     return folder.name if place == folder else str(place.relative_to(folder))
 
 
-def surroundings(runs: list[Found]) -> str:
+def environment_section(runs: list[Found]) -> str:
     """Versions, device, hardware, precision and git commit."""
     names = ("versions", "device", "hardware", "precision", "git")
     told = {run.name: {name: run.about[name] for name in names if name in run.about} for run in runs}

@@ -9,11 +9,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from wsdl import plots
-from wsdl.data.layout import Dataset
-from wsdl.data.pictures import read_picture
-from wsdl.report.found import Found
-from wsdl.report.looks import Looks, cases, examples, explored, labelled
-from wsdl.report.page import figure, text
+from wsdl.core.html import figure, text
+from wsdl.data.dataset import Dataset
+from wsdl.data.images import read_image
+from wsdl.report.collect import Found
+from wsdl.report.predictions import Looks, cases, examples, explored, labelled
 
 SHEET = 32  # faces in a contact sheet
 COLUMNS = 6  # maps side by side, before another figure begins
@@ -46,7 +46,7 @@ def faces(dataset: Dataset, folder: Path) -> str:
     real = dataset.select("real").sort_values("source_id").head(SHEET)
     if real.empty:
         return ""
-    sheet = plots.grid(np.stack([read_picture(dataset.folder / path) for path in real.path]), scale=1)
+    sheet = plots.contact_sheet(np.stack([read_image(dataset.folder / path) for path in real.path]), scale=1)
     path = plots.save(sheet, folder / f"faces-{slug(dataset.info['name'])}.jpg")
     return figure(path, f"{dataset.info['name']}: real faces, the first by name.")
 

@@ -1,12 +1,12 @@
-"""The table of a report, its numbers those of `wsdl.table`, and what they say in words."""
+"""The table of a report, its numbers those of `wsdl.evaluation.tables`, and what they say in words."""
 
 import re
 
 import pandas as pd
 
-from wsdl.controls import role
-from wsdl.report.page import table, text
-from wsdl.table import HEADS, SCORES, spell
+from wsdl.core.html import table, text
+from wsdl.evaluation.baselines import role
+from wsdl.evaluation.tables import HEADS, SCORES, spell
 
 NOTE = (
     "Percent: means over partially fake test pictures, with 95&nbsp;% bootstrap intervals over source faces (in round "
@@ -21,7 +21,7 @@ JUDGED = ("iou", "pbca")  # what a control may win by calling everything fake, o
 
 
 def results(rows: pd.DataFrame) -> str:
-    """`rows` of `wsdl.table.table` as HTML, shaded where nothing was trained."""
+    """`rows` of `wsdl.evaluation.tables.table` as HTML, shaded where nothing was trained."""
     who = ["method", "setup", *(["source"] if rows.source.nunique() > 1 else [])]
     cells = [
         [*(text(row[name]) for name in who), *(score(row, name) for name in SCORES), text(row["seeds"]), text(row["n"])]

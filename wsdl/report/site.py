@@ -4,13 +4,14 @@ import html
 from pathlib import Path
 
 import wsdl
-from wsdl.data.layout import Dataset
-from wsdl.files import WsdlError, atomic, write_text
-from wsdl.plan import duration
-from wsdl.report import facts, figures, found
-from wsdl.report.found import Found, Lesson
-from wsdl.report.looks import look
-from wsdl.report.page import banner, contents, page, section, text
+from wsdl.core.html import banner, contents, page, section, text
+from wsdl.core.io import WsdlError, atomic, write_text
+from wsdl.core.progress import format_duration
+from wsdl.data.dataset import Dataset
+from wsdl.report import collect as found
+from wsdl.report import facts, figures
+from wsdl.report.collect import Found, Lesson
+from wsdl.report.predictions import look
 from wsdl.report.results import results, verdicts
 
 TITLE = "Which pixels did a machine paint?"
@@ -48,7 +49,7 @@ def site(runs: Path, out: Path, data: list[Path] | None = None) -> Path:
         "Runs": facts.run_table(those),
         "Data and licences": "".join(facts.data(each) + figures.faces(each, drawn) for each in datasets.values())
         + facts.licences(list(datasets.values())),
-        "What these numbers depend on": facts.parameters(folder, those) + facts.surroundings(those),
+        "What these numbers depend on": facts.parameters(folder, those) + facts.environment_section(those),
     }
     sections = {title: body for title, body in sections.items() if body}
     top = [f"<h1>{TITLE}</h1>", contents(list(sections)), ABOUT, summary(those, lessons, datasets, rows)]
@@ -59,8 +60,8 @@ def site(runs: Path, out: Path, data: list[Path] | None = None) -> Path:
 
 
 def table_of(folder: Path, runs: list[Found]):
-    """The table of `wsdl.table`; None where no run was evaluated."""
-    from wsdl.table import table
+    """The table of `wsdl.evaluation.tables`; None where no run was evaluated."""
+    from wsdl.evaluation.tables import table
 
     return table(folder) if any(run.is_evaluated for run in runs) else None
 
@@ -131,7 +132,7 @@ def lesson_list(folder: Path, out: Path, lessons: list[Lesson]) -> str:
         report, heading = lesson.report, html.escape(lesson.report["title"])
         if lesson.page:
             heading = f'<a href="{html.escape(page_in(folder, out, lesson.page))}">{heading}</a>'
-        time = f", {duration(report['seconds'])}" if report.get("seconds") else ""
+        time = f", {format_duration(report['seconds'])}" if report.get("seconds") else ""
         status = f'<span class="small {report["status"]}">{text(report["status"])}{time}</span>'
         items.append(f"<li>{heading} {status}<br>{html.escape(report.get('question', ''))}</li>")
     return f'<ul class="lessons">{"".join(items)}</ul>'

@@ -1,0 +1,129 @@
+"""The shipped bundle is what it says: made from seeds, by this code, without a giveaway outside the masks."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from wsdl.bundle import extra
+from wsdl.bundle.copies import copy_to
+from wsdl.bundle.unpack import ASSETS, unpack, weights
+from wsdl.config import Fakes
+from wsdl.core.io import read_json, seed_for
+from wsdl.data.audit import audit
+from wsdl.data.check import check
+from wsdl.data.dataset import Dataset
+from wsdl.data.images import read_image
+from wsdl.generators.diffusion.p2 import load_p2
+from wsdl.generators.registry import painter_of
+from wsdl.generators.write_fakes import generate_partial, repaint_faces
+
+NEAR = 1.0  # mean difference of two pictures in levels: other processors round otherwise, and shown texture is 10
+NOISE = 5.0  # the same with other noise of the camera: one photon more, and all that are drawn after it are others
+
+
+STYLES = sorted(path.stem for path in ASSETS.glob("*.zip"))
+
+
+@pytest.fixture(scope="module", params=STYLES)
+def style(request) -> str:
+    return request.param
+
+
+def gap(one, two) -> float:
+    return float(np.abs(one.astype(float) - two.astype(float)).mean())
+
+
+def test_the_bundle_is_small_enough_to_clone():
+    assert sum(path.stat().st_size for path in ASSETS.parent.rglob("*.zip")) <= 100_000_000
+
+
+def test_profile_quick_finds_all_fakes_made(style):
+    folder, wanted = unpack(style), Fakes()
+    full, partial = (read_json(folder / "fake" / name / "recipe.json") for name in ("p2", "repaint-p2"))
+    assert (full["seed"], full["steps"], full["batch"]) == (0, wanted.ddim_steps, wanted.batch)
+    for key, value in vars(wanted).items():
+        assert partial.get(key, value) == value
+    counts = Dataset(folder, ("repaint-p2",)).table.kind.value_counts()
+    assert (counts["full"], counts["partial"]) == (wanted.full, wanted.partial)
+
+
+def test_nothing_in_it_is_damaged_or_gives_fakes_away(style):
+    assert check(unpack(style)) == []
+    for kind in ("partial", "full"):
+        table = audit(unpack(style), kind=kind, seed=0)
+        honest = ~table.feature.str.contains("depend on what was painted")
+        assert (table.verdict[honest] == "ok").all(), table
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mitsuba") is None, reason="the extra wsdl[render] is not installed")
+def test_faces_are_rendered_again_from_their_seeds(style):
+    from wsdl.faces.render import render_face
+
+    data = Dataset(unpack(style))
+    for row in data.select("real")[::300].itertuples():
+        pixels, labels = render_face(seed_for(0, "render", style, int(row.source_id)), style)
+        assert gap(pixels, read_image(data.folder / row.path)) < NOISE
+        assert (labels != data.labels(row)).mean() < 0.01
+
+
+def test_full_fakes_come_out_again(style):
+    data, settings = Dataset(unpack(style)), Fakes()
+    again = load_p2(weights(style)).sample(settings.batch, 0, settings.ddim_steps)
+    rows = data.select("full").sort_values("source_id").head(settings.batch)
+    assert gap(again, data.images[rows.index]) < NEAR
+
+
+def test_partial_fakes_come_out_again(style, tmp_path):
+    data, settings = Dataset(unpack(style)), Fakes()
+    schedule = settings.schedule
+    generate_partial(data.folder, tmp_path, weights(style), 4, 0, batch=settings.batch, **schedule)
+    again = Dataset(tmp_path)
+    stored = data.table.set_index("path")
+    for row in again.table.itertuples():
+        assert np.array_equal(again.masks[row.Index], data.masks[list(stored.index).index(row.path)])
+        assert gap(read_image(tmp_path / row.path), read_image(data.folder / row.path)) < NEAR
+
+
+# --- further generators -------------------------------------------------------------------------------------------
+
+EXTRAS = [(style, generator) for style in STYLES for generator in extra.generators(style)]
+
+
+@pytest.fixture(scope="module", params=EXTRAS, ids="-".join)
+def added(request, tmp_path_factory):
+    """Style, generator, and a copy of the style's dataset to which the generator's fakes were added."""
+    style, generator = request.param
+    folder = tmp_path_factory.mktemp("added") / "data"
+    copy_to(folder, style)
+    extra.add(folder, style, generator)
+    return style, generator, folder
+
+
+def test_every_archive_of_a_generator_belongs_to_a_style():
+    assert len(EXTRAS) == len(list(extra.ASSETS.glob("*")))
+
+
+def test_further_fakes_are_in_the_regions_of_the_bundled_ones(added):
+    _, generator, folder = added
+    assert check(folder) == []
+    data, wanted = Dataset(folder), Fakes().partial
+    theirs, ours = (data.select("partial", generator=name) for name in ("repaint-p2", generator))
+    assert len(ours) == wanted
+    assert set(ours["mask"]) == {name.replace("/repaint-p2/", f"/{generator}/") for name in theirs["mask"]}
+    for name in theirs["mask"]:
+        mine = name.replace("/repaint-p2/", f"/{generator}/")
+        assert (folder / mine).read_bytes() == (folder / name).read_bytes()
+
+
+def test_further_fakes_come_out_again(added, tmp_path):
+    style, generator, folder = added
+    recipe, data = read_json(folder / extra.recipe_of(generator)), Dataset(folder)
+    painter, schedule = painter_of(recipe, extra.weights(style, generator))
+    assert painter.fingerprint == recipe["weights"]
+    repaint_faces(folder, tmp_path, painter, 8, recipe["seed"], recipe["batch"], schedule)
+    again = Dataset(tmp_path).table
+    assert len(again) == 8
+    assert set(again.path) <= set(data.select(generator=generator).path)
+    for path in again.path:
+        assert gap(read_image(tmp_path / path), read_image(folder / path)) < NEAR

@@ -1,0 +1,159 @@
+"""What could not come out of a bundle again is not packed."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from wsdl.bundle import halve as halving
+from wsdl.bundle import pack as packing
+from wsdl.bundle import unpack as unpacking
+from wsdl.bundle.pack import pack
+from wsdl.core.io import WsdlError, sha256, write_json
+from wsdl.core.run import MODEL_FILE
+from wsdl.data.dataset import Dataset
+from wsdl.data.images import read_image, write_image
+from wsdl.data.manifest import write_manifest
+from wsdl.data.masks import read_mask, write_mask
+
+
+@pytest.fixture
+def copy(free, tmp_path) -> Path:
+    return shutil.copytree(free, tmp_path / "copy")
+
+
+def partial(folder: Path):
+    return Dataset(folder).select("partial").iloc[0]
+
+
+def relist(folder: Path) -> None:
+    """Put the sha256 and areas of what lies in the folder into its manifest."""
+    data = Dataset(folder)
+    area = [read_mask(folder / row.mask).mean() if row.mask else row.area for row in data.table.itertuples()]
+    hashes = [sha256(folder / path) for path in data.table.path]
+    write_manifest(folder, data.table.assign(area=area, sha256=hashes), data.info)
+
+
+def leak(folder: Path) -> None:
+    """Change one pixel outside the mask of a partial fake by one."""
+    path = folder / partial(folder).path
+    pixels, mask = read_image(path).copy(), read_mask(folder / partial(folder)["mask"])
+    pixels[tuple(np.argwhere(mask == 0)[0])] ^= 1
+    write_image(path, pixels)
+    relist(folder)
+
+
+def damage(folder: Path) -> None:
+    write_image(folder / partial(folder).path, np.zeros((32, 32, 3), np.uint8))
+
+
+def paint_nothing(folder: Path) -> None:
+    row = partial(folder)
+    write_mask(folder / row["mask"], np.zeros((32, 32), np.uint8))
+    shutil.copy(folder / "real" / row.split / f"{row.source_id}.png", folder / row.path)
+    relist(folder)
+
+
+def lose_the_face(folder: Path) -> None:
+    row, data = partial(folder), Dataset(folder)
+    face = f"real/{row.split}/{row.source_id}.png"
+    (folder / face).unlink()
+    (folder / "components" / row.split / f"{row.source_id}.png").unlink()
+    write_manifest(folder, data.table[data.table.path != face], data.info)
+
+
+def another_licence(folder: Path) -> None:
+    write_json(folder / "dataset.json", {**Dataset(folder).info, "licence": "unknown"})
+
+
+def another_encoder(folder: Path) -> None:
+    path = folder / Dataset(folder).select("real").iloc[0].path
+    Image.open(path).save(path, compress_level=0)
+    relist(folder)
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (damage, "`data check` finds 1 faults, of which the first is: .*sha256 differs"),
+        (leak, r"differs from its real face in 1 pixels outside its mask"),
+        (paint_nothing, r"has an empty mask; leave this fake out"),
+        (lose_the_face, r"its real face '\d+' is not in the dataset"),
+        (another_licence, r"has the licence 'unknown', but all in the bundle is CC0-1.0"),
+        (another_encoder, r"manifest.csv: comes out of the bundle changed"),
+    ],
+)
+def test_what_could_not_come_out_again_is_refused(copy, p2, tmp_path, fault, sentence):
+    fault(copy)
+    with pytest.raises(WsdlError, match=sentence):
+        pack("studio", copy, p2, tmp_path / "out" / "b.zip")
+    assert not list((tmp_path / "out").glob("*"))  # no archive, and no part of one
+
+
+@pytest.mark.parametrize("name", ["write_picture", "write_mask"])
+def test_packing_notices_when_unpacking_is_wrong(free, p2, tmp_path, monkeypatch, name):
+    write = getattr(unpacking, name)
+    monkeypatch.setattr(unpacking, name, lambda path, pixels: write(path, pixels ^ 1))
+    with pytest.raises(WsdlError, match="comes out of the bundle with other pixels"):
+        pack("studio", free, p2, tmp_path / "b.zip")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_archive_that_is_too_large_is_refused(free, p2, archive, tmp_path, monkeypatch):
+    size = archive.stat().st_size
+    monkeypatch.setattr(packing, "MAX_BYTES", size - 1)
+    with pytest.raises(WsdlError, match=f"would have {size:,} bytes, and {size:,} with .* more than {size - 1:,}"):
+        pack("studio", free, p2, tmp_path / "studio.zip")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_limit_holds_for_all_archives_in_the_folder(free, p2, archive, tmp_path, monkeypatch):
+    size = archive.stat().st_size
+    (tmp_path / "snapshot.zip").write_bytes(bytes(1000))
+    (tmp_path / "notes.txt").write_bytes(bytes(5000))  # no archive
+    (tmp_path / "studio.zip").write_bytes(b"the one before")  # to be replaced: not counted
+    monkeypatch.setattr(packing, "MAX_BYTES", size + 999)
+    with pytest.raises(WsdlError, match=f"would have {size:,} bytes, and {size + 1000:,} with .*than {size + 999:,}; "):
+        pack("studio", free, p2, tmp_path / "studio.zip")
+    assert (tmp_path / "studio.zip").read_bytes() == b"the one before"
+    monkeypatch.setattr(packing, "MAX_BYTES", size + 1000)
+    pack("studio", free, p2, tmp_path / "studio.zip")
+    assert sha256(tmp_path / "studio.zip") == sha256(archive)
+
+
+@pytest.mark.parametrize("style", ["../studio", "a/b", ""])
+def test_a_style_is_a_plain_name_before_anything_is_read(tmp_path, style):
+    with pytest.raises(WsdlError, match="is not the name of a style"):
+        pack(style, tmp_path / "none", tmp_path / "none", tmp_path / "b.zip")
+
+
+def test_the_promised_sizes():
+    assert packing.MAX_BYTES == 100_000_000
+    assert halving.MAX_MEMBER == 20_000_000
+
+
+def test_generators_that_cannot_be_packed_are_refused(free, p2, tmp_path, monkeypatch):
+    def refused(sentence: str, change) -> None:
+        run = shutil.copytree(p2, tmp_path / f"run{len(list(tmp_path.iterdir()))}")
+        change(run)
+        with pytest.raises(WsdlError, match=sentence):
+            pack("studio", free, run, tmp_path / "b.zip")
+
+    def too_large_a_number(run: Path) -> None:
+        tensors = load_file(run / MODEL_FILE)
+        next(iter(tensors.values())).flatten()[0] = 70_000
+        save_file(tensors, run / MODEL_FILE)
+
+    def other_size(run: Path) -> None:
+        write_json(run / "config.json", {"size": 64, "channels": [16], "patch": 4})
+
+    refused("is not finished", lambda run: write_json(run / "run.json", {"status": "running"}))
+    refused("run.json: no such file", lambda run: (run / "run.json").unlink())
+    refused("has numbers beyond fp16", too_large_a_number)
+    refused("has pictures of 32 px, but .* paints 64 px", other_size)
+    monkeypatch.setattr(halving, "MAX_MEMBER", 1000)
+    refused("bytes in fp16, more than 1,000", lambda run: None)
+    assert not (tmp_path / "b.zip").exists()

@@ -1,0 +1,193 @@
+"""What a further generator's archive holds, and what is not packed into one."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from zipfile import ZIP_STORED, ZipFile
+
+import pytest
+from test_halve import STEPS, halved, untrained
+from test_pack import another_licence, damage, relist
+from test_write_fakes import tree
+from typer.testing import CliRunner
+
+from wsdl.__main__ import app
+from wsdl.bundle import extra
+from wsdl.bundle import pack as packing
+from wsdl.bundle import unpack as unpacking
+from wsdl.bundle.copies import copy_to
+from wsdl.bundle.extra import add, weights
+from wsdl.bundle.pack_extra import contents, pack_extra
+from wsdl.core.io import WsdlError, sha256, write_json
+from wsdl.data.dataset import Dataset
+from wsdl.data.images import read_image, write_image
+from wsdl.data.manifest import write_manifest
+from wsdl.data.masks import read_mask
+from wsdl.generators.diffusion.ldm import generate_repaint_ldm, load_ldm
+
+
+@pytest.fixture
+def copy(painted, tmp_path) -> Path:
+    return shutil.copytree(painted, tmp_path / "data")
+
+
+@pytest.fixture
+def pack_lama(archive, lama, painted, tmp_path):
+    """pack_lama(data): what `pack_extra` says of it; nothing must be left where it refuses."""
+
+    def pack(data: Path, run: Path = lama, out: Path = tmp_path / "out/studio-lama.zip", generator: str = "lama"):
+        return pack_extra("studio", data, generator, run, out, archive, painted.parent / "cache")
+
+    return pack
+
+
+def test_the_archive_says_what_is_in_it_and_is_the_same_every_time(extra_archive, copy, lama, pack_lama, tmp_path):
+    with ZipFile(extra_archive) as bundle:
+        about = json.loads(bundle.read("manifest.json"))
+        members = {member.filename: member for member in bundle.infolist()}
+        assert {name: hashlib.sha256(bundle.read(name)).hexdigest() for name in about["files"]} == about["files"]
+    assert (about["format"], about["licence"], about["style"], about["generator"]) == (1, "CC0-1.0", "studio", "lama")
+    assert about["command"] == (
+        "python -m wsdl data bundle-generator --style studio --data data --generator lama --run fp32-fp16 "
+        "--out studio-lama.zip"
+    )
+    assert [entry["command"] for entry in about["dataset"]["made_by"]] == [
+        "python -m wsdl generate lama --count 12 --seed 0"
+    ]
+    assert set(members) == {*about["files"], "manifest.json"}
+    assert {member.compress_type for member in members.values()} == {ZIP_STORED}
+    assert {name.split("/")[0] for name in members} == {"manifest.json", "manifest.csv", "fake", "run"}
+    assert {name for name in members if name.startswith("run/")} == {f"run/{name}" for name in tree(lama)}
+    assert len(about["boxes"]) == 12  # regions alone: no real face, no mask, and nobody else's fakes
+    assert len([name for name in members if name.startswith("fake/lama/images/")]) == 12
+    pack_lama(copy)
+    assert sha256(tmp_path / "out/studio-lama.zip") == sha256(extra_archive)
+
+
+def leak(folder: Path) -> None:
+    """Change one pixel outside the mask of a fake by one."""
+    row = Dataset(folder).select(generator="lama").iloc[0]
+    pixels, outside = read_image(folder / row.path).copy(), read_mask(folder / row["mask"]) == 0
+    pixels[tuple(part[0] for part in outside.nonzero())] ^= 1
+    write_image(folder / row.path, pixels)
+    relist(folder)
+
+
+def fewer_faces(folder: Path) -> None:
+    """Lose a face into which nobody painted."""
+    data = Dataset(folder)
+    used = set(data.select(kind="partial").source_id)
+    face = next(row for row in data.select(kind="real").itertuples() if row.source_id not in used)
+    (folder / face.path).unlink()
+    (folder / "components" / face.split / Path(face.path).name).unlink()
+    write_manifest(folder, data.table[data.table.path != face.path], data.info)
+
+
+def no_fakes(folder: Path) -> None:
+    data = Dataset(folder)
+    shutil.rmtree(folder / "fake/lama")
+    write_manifest(folder, data.table[data.table.generator != "lama"], data.info)
+
+
+def other_origin(folder: Path) -> None:
+    """Fakes of the faces of another dataset."""
+    path = folder / "fake/lama/recipe.json"
+    write_json(path, {**json.loads(path.read_text()), "faces": "f" * 64})
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (damage, "`data check` finds 1 faults, of which the first is: .*sha256 differs"),
+        (leak, "differs from its real face in 1 pixels outside its mask"),
+        (another_licence, "has the licence 'unknown', but all in the bundle is CC0-1.0"),
+        (
+            fewer_faces,
+            "has other real faces than the bundled studio; make the fakes in what `python -m wsdl ",
+        ),
+        (no_fakes, "has no partial fakes by 'lama'"),
+        (other_origin, "has other real faces than those of studio into which lama painted"),
+        (lambda folder: (folder / "fake/lama/recipe.json").unlink(), "recipe.json: no such file"),
+    ],
+)
+def test_what_could_not_come_out_again_is_refused(copy, pack_lama, tmp_path, fault, sentence):
+    fault(copy)
+    with pytest.raises(WsdlError, match=sentence):
+        pack_lama(copy)
+    assert not list((tmp_path / "out").glob("*"))  # no archive, and no part of one
+
+
+def test_weights_that_did_not_make_the_fakes_are_refused(painted, pack_lama, tmp_path):
+    other = halved(untrained("lama", tmp_path / "other", seed=1))
+    with pytest.raises(WsdlError, match=r"lama/recipe.json: these fakes were made with weights of sha256 .*data halve"):
+        pack_lama(painted, other)
+    with pytest.raises(WsdlError, match="is a run of pluralistic, not of lama"):
+        pack_lama(painted, untrained("pluralistic", tmp_path / "pluralistic"))
+    write_json(other / "run.json", {"status": "running"})
+    with pytest.raises(WsdlError, match="is not finished"):
+        pack_lama(painted, other)
+
+
+@pytest.mark.parametrize("name", ["write_picture", "write_mask"])
+def test_packing_notices_when_unpacking_is_wrong(painted, pack_lama, tmp_path, monkeypatch, name):
+    write = getattr(unpacking, name)
+    monkeypatch.setattr(unpacking, name, lambda path, pixels: write(path, pixels ^ 1))
+    with pytest.raises(WsdlError, match="comes out of the bundle with other pixels"):
+        pack_lama(painted)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_limit_holds_for_styles_and_generators_together(painted, pack_lama, extra_archive, tmp_path, monkeypatch):
+    size, out = extra_archive.stat().st_size, tmp_path / "generators/studio-lama.zip"
+    for name in ("bundle/studio.zip", "generators/studio-pluralistic.zip", "generators/studio-lama.zip", "other/b.zip"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(1000))  # the one to be replaced, and strangers, do not count
+    monkeypatch.setattr(packing, "MAX_BYTES", size + 1999)
+    with pytest.raises(
+        WsdlError, match=f"and {size + 2000:,} with the archives beside it, more than {size + 1999:,}; "
+    ):
+        pack_lama(painted, out=out)
+    monkeypatch.setattr(packing, "MAX_BYTES", size + 2000)
+    pack_lama(painted, out=out)
+    assert sha256(out) == sha256(extra_archive)
+    with pytest.raises(WsdlError, match="more than"):
+        packing.check_total(1, tmp_path / "bundle/snapshot.zip")
+
+
+def test_latent_diffusion_comes_with_its_autoencoder_and_clean(archive, painted, pack_lama, tmp_path):
+    run, data, out = halved(untrained("ldm", tmp_path / "ldm")), tmp_path / "faces", tmp_path / "ldm.zip"
+    copy_to(data, "studio", archive=archive, cache=painted.parent / "cache")
+    for clean in (False, True):
+        generate_repaint_ldm(data, data, run, 4, 0, batch=4, clean=clean, **STEPS)
+    with pytest.raises(WsdlError, match=r"repaint-ldm/.* pixels outside its mask; only fakes that copy those back"):
+        pack_lama(data, run, out, "repaint-ldm")
+    pack_lama(data, run, out, "repaint-ldm-clean")
+    for name in ("repaint-ldm", "repaint-ldm-clean"):
+        found = weights("studio", name, out, tmp_path / "cache")
+        assert tree(found) == tree(run)
+        assert load_ldm(found).size == 32
+    again = tmp_path / "again"
+    copy_to(again, "studio", archive=archive, cache=painted.parent / "cache")
+    add(again, "studio", "repaint-ldm-clean", out)
+    assert tree(again / "fake/repaint-ldm-clean") == tree(data / "fake/repaint-ldm-clean")
+
+
+def test_by_command(archive, painted, lama, extra_archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(unpacking, "ASSETS", archive.parent)
+    monkeypatch.setattr(extra, "ASSETS", tmp_path)
+    monkeypatch.setenv("WSDL_CACHE", str(painted.parent / "cache"))
+    words = ["--style", "studio", "--data", painted, "--generator", "lama", "--run", lama, "--out", tmp_path / "b.zip"]
+    result = CliRunner().invoke(app, ["data", "bundle-generator", *map(str, words)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    header, row = (line.split() for line in result.stdout.splitlines())
+    assert header == ["style", "generator", "partial", "partial_MB", "run_MB", "tables_MB", "all_MB"]
+    assert row[:3] == ["studio", "lama", "12"]
+    assert sha256(tmp_path / "b.zip") == sha256(extra_archive)
+    (found,) = contents(extra_archive).to_dict("records")
+    with ZipFile(extra_archive) as bundle:
+        size = {member.filename: member.file_size / 1e6 for member in bundle.infolist()}
+    assert found["run_MB"] == pytest.approx(sum(size[name] for name in size if name.startswith("run/")))
+    assert found["partial_MB"] == pytest.approx(sum(size[name] for name in size if name.endswith(".webp")))
+    assert found["tables_MB"] == pytest.approx(size["manifest.csv"] + size["fake/lama/recipe.json"])
+    assert found["all_MB"] == pytest.approx(extra_archive.stat().st_size / 1e6)

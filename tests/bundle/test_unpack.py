@@ -1,0 +1,142 @@
+"""The cache: a bundle is unpacked whole or not at all, and once."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from test_bundle import pictures
+from test_unpack_damaged import rewrite
+
+from wsdl.bundle import unpack as unpacking
+from wsdl.bundle.copies import copy_to
+from wsdl.bundle.unpack import unpack, weights
+from wsdl.core.io import WsdlError, sha256
+from wsdl.data.check import check
+from wsdl.data.dataset import Dataset
+from wsdl.data.manifest import write_manifest
+
+ROOT = Path(__file__).parents[2]
+
+
+def folders(cache: Path) -> list[str]:
+    """What lies in the cache, leftovers included, without the archive's name."""
+    return sorted(path.name for path in cache.glob("*/*"))
+
+
+def test_it_is_unpacked_once_and_each_archive_for_itself(archive, tmp_path, monkeypatch):
+    found = unpack("studio", archive, tmp_path / "c")
+    run = weights("studio", archive, tmp_path / "c")
+    assert found.parent.name == run.parent.name == f"studio-{sha256(archive)[:16]}"
+    monkeypatch.setattr(unpacking, "write_dataset", None)  # a second call has nothing to write
+    assert unpack("studio", archive, tmp_path / "c") == found
+    assert weights("studio", archive, tmp_path / "c") == run
+    monkeypatch.undo()
+    other = rewrite(archive, tmp_path / "b.zip", manifest=lambda about: about.update(command="another"))
+    assert unpack("studio", other, tmp_path / "c").parent.name == f"studio-{sha256(other)[:16]}"
+    assert len(list((tmp_path / "c").iterdir())) == 2
+
+
+def test_where_the_cache_is(archive, tmp_path, monkeypatch):
+    monkeypatch.setenv("WSDL_CACHE", str(tmp_path / "mine"))
+    assert tmp_path / "mine" in weights("studio", archive).parents
+    monkeypatch.delenv("WSDL_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setattr("sys.platform", "linux")
+    assert tmp_path / "xdg" / "wsdl" in weights("studio", archive).parents
+
+
+def test_an_error_in_the_middle_leaves_nothing(archive, free, tmp_path, monkeypatch):
+    write, written = unpacking.write_picture, []
+
+    def full_disk(path, pixels):
+        if len(written) == 10:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        write(path, pixels)
+
+    monkeypatch.setattr(unpacking, "write_picture", full_disk)
+    with pytest.raises(WsdlError, match=r"cannot be written .No space left on device"):
+        unpack("studio", archive, tmp_path)
+    assert len(written) == 10
+    assert folders(tmp_path) == []
+    monkeypatch.undo()
+    assert pictures(unpack("studio", archive, tmp_path)) == pictures(free)
+
+
+KILLED = """
+import sys, time
+from wsdl.bundle import unpack as module
+write, written = module.write_picture, []
+def slow(path, pixels):
+    write(path, pixels)
+    written.append(path)
+    if len(written) == 10:
+        print("ten", flush=True)
+    if len(written) >= 10:
+        time.sleep(60)
+module.write_picture = slow
+module.unpack("studio", sys.argv[1], sys.argv[2])
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
+def test_killed_in_the_middle_the_next_call_completes(archive, free, tmp_path):
+    words = [sys.executable, "-c", KILLED, str(archive), str(tmp_path)]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "ten\n"
+        child.send_signal(signal.SIGKILL)
+    (left,) = tmp_path.glob("*/*")
+    assert left.name.startswith(".data.")  # no folder that a reader would take for the dataset
+    found = unpack("studio", archive, tmp_path)
+    assert pictures(found) == pictures(free)
+    assert left.exists()  # it might be another process's work of this minute
+    shutil.rmtree(found)
+    os.utime(left, (0, time.time() - unpacking.STALE - 60))
+    unpack("studio", archive, tmp_path)
+    assert folders(tmp_path) == ["data"]
+
+
+def test_of_two_at_once_the_later_uses_what_the_earlier_made(archive, free, tmp_path, monkeypatch):
+    write = unpacking.write_dataset
+
+    def slow(*words):
+        write(*words)
+        monkeypatch.setattr(unpacking, "write_dataset", write)
+        (unpack("studio", archive, tmp_path) / "first").touch()  # another process overtakes this one
+
+    monkeypatch.setattr(unpacking, "write_dataset", slow)
+    found = unpack("studio", archive, tmp_path)
+    assert (found / "first").exists()
+    assert folders(tmp_path) == ["data"]
+    assert pictures(found) == pictures(free)
+
+
+def test_a_copy_may_leave_the_fakes_behind(archive, free, tmp_path):
+    copy_to(tmp_path / "mine", "studio", fakes=False, archive=archive, cache=tmp_path / "cache")
+    copied, packed = Dataset(tmp_path / "mine"), Dataset(free).select("real")
+    assert copied.table.path.tolist() == packed.path.tolist()
+    assert not (tmp_path / "mine" / "fake").exists()
+    assert check(tmp_path / "mine") == []
+
+
+def test_a_copy_may_grow_and_is_not_overwritten(archive, tmp_path):
+    out, cache = tmp_path / "out", tmp_path / "cache"
+    out.mkdir()
+    copy_to(out, "studio", archive=archive, cache=cache)
+    data = Dataset(out)
+    assert data.images.shape == (48, 32, 32, 3)
+    extra = data.table.iloc[[0]].assign(path="real/train/extra.png")
+    shutil.copy(out / data.table.path[0], out / "real/train/extra.png")
+    write_manifest(out, pd.concat([data.table, extra]), data.info)
+    copy_to(out, "studio", archive=archive, cache=cache)
+    assert len(Dataset(out).table) == 49
+    write_manifest(out, Dataset(out).table.iloc[:5], data.info)
+    with pytest.raises(WsdlError, match="holds something else already; choose another --out"):
+        copy_to(out, "studio", archive=archive, cache=cache)
+    assert len(Dataset(unpack("studio", archive, cache)).table) == 48

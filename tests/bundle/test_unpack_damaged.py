@@ -1,0 +1,189 @@
+"""Damaged archives, and those of strangers: one sentence, and nothing is written outside the folder."""
+
+import hashlib
+import json
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+import pytest
+
+from wsdl.bundle import unpack as unpacking
+from wsdl.bundle.unpack import unpack, weights
+from wsdl.core.io import WsdlError
+from wsdl.core.run import MODEL_FILE
+
+ROOT = Path(__file__).parents[2]
+
+
+def rewrite(archive: Path, out: Path, change=None, manifest=None, zipinfo=None) -> Path:
+    """A copy of `archive` with its members changed by change(dict) and its manifest by manifest(dict)."""
+    with ZipFile(archive) as bundle:
+        members = {name: bundle.read(name) for name in bundle.namelist()}
+    about = json.loads(members["manifest.json"])
+    if manifest:
+        manifest(about)
+        members["manifest.json"] = json.dumps(about).encode()
+    if change:
+        change(members)
+    with ZipFile(out, "w") as bundle:
+        for name, data in members.items():
+            info = ZipInfo(name)
+            if zipinfo:
+                zipinfo(info)
+            bundle.writestr(info, data)
+    return out
+
+
+def first(members, start: str) -> str:
+    return next(name for name in members if name.startswith(start))
+
+
+def refuses(archive: Path | None, cache: Path, sentence: str, call=unpack) -> None:
+    with pytest.raises(WsdlError, match=sentence) as caught:
+        call("studio", archive, cache)
+    assert "\n" not in str(caught.value)
+    assert not list(cache.glob("*/*"))  # nothing half there
+
+
+def test_a_missing_archive_is_said_in_one_sentence(tmp_path):
+    refuses(tmp_path / "nowhere.zip", tmp_path, r"nowhere\.zip: is missing; styles that are there: ")
+    refuses(tmp_path / "nowhere.zip", tmp_path, r"nowhere\.zip: is missing; styles that are there: ", weights)
+
+
+@pytest.mark.parametrize("there", [["snapshot", "watercolour"], []])
+def test_a_style_without_an_archive_names_those_that_are_there(tmp_path, monkeypatch, there):
+    monkeypatch.setattr(unpacking, "ASSETS", tmp_path / "assets")
+    for style in there:
+        (tmp_path / "assets").mkdir(exist_ok=True)
+        (tmp_path / "assets" / f"{style}.zip").touch()
+    sentence = (
+        rf"studio\.zip: is missing; styles that are there: {', '.join(there) or 'none'}; the source photos needs no"
+    )
+    refuses(None, tmp_path / "c", sentence)
+    refuses(None, tmp_path / "c", sentence, weights)
+
+
+def test_a_picture_that_was_changed_is_refused(archive, tmp_path):
+    def swap(members: dict) -> None:
+        one, other = [name for name in members if name.startswith("real/train/")][:2]
+        members[one] = members[other]
+
+    refuses(rewrite(archive, tmp_path / "b.zip", swap), tmp_path / "c", r"real/train/\S+ is not the file that its mani")
+
+
+@pytest.mark.parametrize(("start", "call"), [("fake/p2", unpack), (f"p2/{MODEL_FILE}", weights)])
+def test_one_flipped_bit_is_refused(archive, tmp_path, start, call):
+    data = bytearray(archive.read_bytes())
+    with ZipFile(archive) as bundle:
+        member = bundle.getinfo(first(bundle.namelist(), start))
+    data[member.header_offset + 30 + len(member.filename) + 10] ^= 1
+    (tmp_path / "b.zip").write_bytes(data)
+    refuses(tmp_path / "b.zip", tmp_path / "c", f"b.zip: is damaged or no bundle .*{start}", call)
+
+
+@pytest.mark.parametrize("keep", [0, 100, 0.5, -10])
+def test_a_truncated_archive_is_refused(archive, tmp_path, keep):
+    data = archive.read_bytes()
+    (tmp_path / "b.zip").write_bytes(data[: int(keep * len(data)) if isinstance(keep, float) else keep])
+    refuses(tmp_path / "b.zip", tmp_path / "c", "b.zip: is damaged or no bundle")
+
+
+@pytest.mark.parametrize("start", ["real", "fake/repaint-p2", "manifest.csv", "manifest.json"])
+def test_a_missing_member_is_refused(archive, tmp_path, start):
+    changed = rewrite(archive, tmp_path / "b.zip", lambda members: members.pop(first(members, start)))
+    refuses(changed, tmp_path / "c", f"There is no item named '{start}")
+
+
+def test_a_file_that_the_manifest_forgot_is_refused(archive, tmp_path):
+    def forget(kind: str):
+        def change(about: dict) -> None:
+            about["files"].pop(first(about["files"], kind))
+
+        return change
+
+    def no_box(about: dict) -> None:
+        about["boxes"].popitem()
+
+    def wrong_box(about: dict) -> None:
+        boxes = about["boxes"]
+        boxes |= {path: [31, 31] for path in boxes}
+
+    cache = tmp_path / "c"
+    refuses(rewrite(archive, tmp_path / "b.zip", manifest=forget("real")), cache, "is missing from the bundle")
+    refuses(rewrite(archive, tmp_path / "b.zip", manifest=forget("fake/re")), cache, "is missing from the bundle")
+    refuses(rewrite(archive, tmp_path / "b.zip", manifest=forget("manifest")), cache, "is missing from the bundle")
+    refuses(rewrite(archive, tmp_path / "b.zip", manifest=no_box), cache, "no real face or no box")
+    refuses(rewrite(archive, tmp_path / "b.zip", manifest=wrong_box), cache, "cannot be composed .*beyond its face")
+
+
+def test_another_format_or_style_is_refused(archive, tmp_path):
+    newer = rewrite(archive, tmp_path / "b.zip", manifest=lambda about: about.update(format=2))
+    refuses(newer, tmp_path / "c", r"b.zip: has format 2, but this wsdl reads format 1")
+    refuses(newer, tmp_path / "c", r"b.zip: has format 2, but this wsdl reads format 1", weights)
+    none = rewrite(archive, tmp_path / "d.zip", manifest=lambda about: about.pop("format"))
+    refuses(none, tmp_path / "c", "names no format")
+    other = rewrite(archive, tmp_path / "e.zip", manifest=lambda about: about.update(style="snapshot"))
+    refuses(other, tmp_path / "c", r"e.zip: has the style 'snapshot', not 'studio'; ask for its own\.$")
+    refuses(other, tmp_path / "c", r"e.zip: has the style 'snapshot', not 'studio'; ask for its own\.$", weights)
+    none = rewrite(archive, tmp_path / "f.zip", manifest=lambda about: about.pop("boxes"))
+    refuses(none, tmp_path / "c", "does not describe a dataset")
+
+
+def lead_out(members: dict, where: str, evil: str) -> None:
+    """Give one file of the bundle the name `evil`, with a manifest that vouches for it."""
+    about = json.loads(members["manifest.json"])
+    rows = members["manifest.csv"].decode().splitlines()
+
+    def add(name: str, data: bytes) -> None:
+        members[name], about["files"][name] = data, hashlib.sha256(data).hexdigest()
+
+    i = next(i for i, row in enumerate(rows) if row.startswith("fake/repaint" if where == "mask" else "real"))
+    cells = rows[i].split(",")
+    kept = str(Path(cells[0]).with_suffix(".webp"))
+    if where == "recipe":
+        add(f"{evil}/recipe.json", b"{}")
+    elif where == "weights":
+        add(f"p2/{evil}", b"")
+    elif where == "picture":
+        add(str(Path(evil).with_suffix(".webp")), members[kept])
+        cells[0] = evil
+    elif where == "mask":
+        cells[1] = evil
+    else:  # split: it is a part of the path of the label map
+        add(f"components/{evil}/{Path(kept).name}", members[kept.replace("real", "components", 1)])
+        cells[7] = evil
+    rows[i] = ",".join(cells)
+    add("manifest.csv", "".join(row + "\n" for row in rows).encode())
+    about["dataset"]["manifest_sha256"] = about["files"]["manifest.csv"]
+    members["manifest.json"] = json.dumps(about).encode()
+
+
+@pytest.mark.parametrize("where", ["picture", "mask", "split", "recipe", "weights"])
+def test_nothing_is_written_outside_the_folder(archive, tmp_path, where):
+    names = ["../../evil.png", str(tmp_path / "out/evil.png"), "a/../../../evil.png", "..\\evil.png", "C:evil.png"]
+    for evil in names:
+        changed = rewrite(archive, tmp_path / "b.zip", lambda members, evil=evil: lead_out(members, where, evil))
+        refuses(changed, tmp_path / "c", "is not a name within", weights if where == "weights" else unpack)
+    assert not list(tmp_path.rglob("*evil*"))
+
+
+@pytest.mark.parametrize("style", ["../studio", "/studio", "a/b", "a\\b", "C:studio", "..", ".", "", "studio\n"])
+def test_a_style_is_a_plain_name(archive, tmp_path, style):
+    for call in (unpack, weights):
+        for given in (archive, None):
+            with pytest.raises(WsdlError, match="is not the name of a style"):
+                call(style, given, tmp_path / "c")
+
+
+def test_links_compressed_and_oversize_members_are_refused(archive, tmp_path, monkeypatch):
+    def link(info: ZipInfo) -> None:
+        if "real" in info.filename:
+            info.external_attr = 0o120777 << 16
+
+    def deflate(info: ZipInfo) -> None:
+        info.compress_type = ZIP_DEFLATED
+
+    refuses(rewrite(archive, tmp_path / "b.zip", zipinfo=link), tmp_path / "c", r"real/\S+ is a link")
+    refuses(rewrite(archive, tmp_path / "b.zip", zipinfo=deflate), tmp_path / "c", "is compressed, or larger")
+    monkeypatch.setattr(unpacking, "MAX_MEMBER", 20_000)
+    refuses(archive, tmp_path / "c", r"p2/model.safetensors is compressed, or larger than 20,000 bytes", weights)

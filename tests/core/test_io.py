@@ -1,0 +1,89 @@
+"""Nothing is ever half written, and runs that differ are never mixed."""
+
+import json
+import os
+
+import pytest
+
+from wsdl.core.io import WsdlError, atomic, read_json, seed_for, write_json
+from wsdl.core.run import Run, is_done, read_stats, write_or_check_config
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, 1)
+    with pytest.raises(RuntimeError, match="stop"):
+        stop_halfway(path)
+    assert read_json(path) == 1
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def stop_halfway(path):
+    with atomic(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("stop")
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    with (
+        pytest.raises(WsdlError, match=r"b.json: cannot be written \(No space left on device\)"),
+        atomic(tmp_path / "b.json"),
+    ):
+        raise OSError(28, "No space left on device")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_where_a_folder_should_be_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WsdlError, match="cannot be written"):
+        write_json(tmp_path / "file" / "a.json", 1)
+
+
+def test_broken_json_is_named(tmp_path):
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(WsdlError, match=r"a.json: is not valid JSON"):
+        read_json(tmp_path / "a.json")
+
+
+def test_seeds_depend_on_every_word_and_never_change():
+    assert seed_for(0, "p2", 1) == 3614679991726858098
+    assert len({seed_for(0, "p2", 1), seed_for(1, "p2", 0), seed_for(0, "p2", 11), seed_for(0, "p", "2", 1)}) == 4
+    assert all(0 <= seed_for(i) < 2**63 for i in range(100))
+
+
+def test_a_claim_holds_against_other_settings_but_lets_some_grow(tmp_path):
+    path = tmp_path / "run" / "config.json"
+    write_or_check_config(path, {"seed": 0, "images": 10})
+    write_or_check_config(path, {"seed": 0, "images": 20}, growing=("images",))
+    assert read_json(path)["images"] == 20
+    with pytest.raises(WsdlError, match="was begun with images = 20, not 10"):
+        write_or_check_config(path, {"seed": 0, "images": 10})
+    with pytest.raises(WsdlError, match="was begun with seed = 0, not 1"):
+        write_or_check_config(path, {"seed": 1, "images": 20})
+    assert read_json(path) == {"seed": 0, "images": 20}
+
+
+def test_a_run_is_done_only_when_it_says_so(tmp_path):
+    run = Run(tmp_path, {"images": 1})
+    assert not is_done(tmp_path)
+    run.report("done")
+    assert is_done(tmp_path)
+    about = read_json(tmp_path / "run.json")
+    assert {"status", "seconds", "cpu_seconds", "versions", "device", "precision", "git"} <= set(about)
+
+
+def test_the_cost_of_a_run_adds_up_over_calls(tmp_path):
+    write_json(tmp_path / "run.json", {"status": "running", "seconds": 100.0, "cpu_seconds": 150.0})
+    cost = Run(tmp_path, {"images": 1}).cost()
+    assert 100 <= cost["seconds"] < 110
+    assert 150 <= cost["cpu_seconds"] < 160
+
+
+def test_statistics_survive_a_line_cut_short(tmp_path):
+    lines = [json.dumps({"images": n}) + "\n" for n in (8, 16, 24)]
+    (tmp_path / "stats.jsonl").write_text("".join(lines) + '{"images": 3')
+    assert [line["images"] for line in read_stats(tmp_path)] == [8, 16, 24]
+    run = Run(tmp_path, {"images": 1})
+    run.forget_after(16)
+    run.log(images=24)
+    assert [line["images"] for line in run.stats()] == [8, 16, 24]

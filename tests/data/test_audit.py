@@ -1,0 +1,147 @@
+"""The audit catches shortcuts that were put in on purpose, and only those."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+from sklearn.metrics import roc_auc_score
+
+from wsdl.core.io import WsdlError, sha256
+from wsdl.data.audit import FILE, REACH, auc, audit, grid, measure_pixels, spectrum
+from wsdl.data.dataset import Dataset
+from wsdl.data.images import write_image
+from wsdl.data.manifest import write_manifest
+from wsdl.data.masks import dilate, region, write_mask
+from wsdl.data.prepare import prepare
+
+FORMAT, SIZE, OWN_BYTES, BYTES, COLOURS, SPECTRUM, GRID = (
+    *FILE, "colour means outside the mask", "spectrum outside the mask", "8-pixel grid outside the mask")  # fmt: skip
+
+
+def build(made_up, folder: Path, change=lambda pixels: pixels, suffix: str = ".png") -> Path:
+    """A dataset at 64 px: each face with its nose painted over, after `change` was done to the whole fake."""
+    prepare(*made_up, folder, size=64, seed=0, source="made-up")
+    data = Dataset(folder)
+    rows = [data.table]
+    for index, face in data.table.iterrows():
+        rng = np.random.default_rng(index)
+        mask = region(data.labels(face), "nose", rng)
+        noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        path, mask_path = (
+            Path("fake/repaint-p2", what, face.split, face.source_id + end)
+            for what, end in (("images", suffix), ("masks", ".png"))
+        )
+        pixels = change(np.where(mask[..., None] == 1, noise, data.images[index]).astype(np.uint8))
+        write_mask(folder / mask_path, mask)
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        if suffix == ".png":
+            write_image(folder / path, pixels)
+        else:
+            Image.fromarray(pixels).save(folder / path, quality=95)
+        row = {**face, "path": str(path), "mask": str(mask_path), "kind": "partial", "generator": "repaint-p2"}
+        rows.append(pd.DataFrame([{**row, "area": mask.mean(), "sha256": sha256(folder / path)}]))
+    write_manifest(folder, pd.concat(rows), data.info)
+    return folder
+
+
+def caught(table: pd.DataFrame) -> set[str]:
+    return set(table.feature[table.verdict != "ok"]) - {BYTES}
+
+
+def jpeg(pixels: np.ndarray) -> np.ndarray:
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=60)
+    return np.asarray(Image.open(file))
+
+
+def test_a_clean_dataset_passes(made_up, tmp_path):
+    """Noise was painted inside the masks, and nothing else was changed: outside, both pictures are one."""
+    table = audit(build(made_up, tmp_path))
+    assert table.columns.tolist() == ["feature", "auc", "low", "high", "verdict"]
+    assert caught(table) == set()
+    assert table.set_index("feature").auc.drop(BYTES).to_numpy() == pytest.approx(0.5)
+    assert table.set_index("feature").auc[BYTES] > 0.6  # noise compresses badly, and the name of the row says so
+
+
+@pytest.mark.parametrize(
+    ("change", "suffix", "expected"),
+    [
+        (lambda p: (p.astype(int) + 6).clip(0, 255).astype(np.uint8), ".png", {COLOURS}),
+        (lambda p: p, ".jpg", {FORMAT, OWN_BYTES}),
+        (lambda p: gaussian_filter(p, (0.6, 0.6, 0)), ".png", {SPECTRUM}),
+        (jpeg, ".png", {SPECTRUM, GRID}),
+    ],
+    ids=["brighter", "another format", "blurred", "was a JPEG once"],
+)
+def test_an_injected_shortcut_is_caught(made_up, tmp_path, change, suffix, expected):
+    table = audit(build(made_up, tmp_path, change, suffix))
+    assert expected <= caught(table)
+
+
+def test_the_same_seed_gives_the_same_table(made_up, tmp_path):
+    folder = build(made_up, tmp_path, jpeg)
+    assert audit(folder, seed=3, most=12).equals(audit(folder, seed=3, most=12))
+
+
+def test_full_fakes_are_compared_as_files(dataset):
+    table = audit(dataset, kind="full")
+    assert table.feature.tolist() == list(FILE)
+    assert caught(table) == set()
+
+
+def test_nothing_to_compare_is_said(faces, dataset):
+    with pytest.raises(WsdlError, match="has 0 partial fakes by 'repaint-p2' and 24 real faces; an audit needs both"):
+        audit(faces)
+    with pytest.raises(WsdlError, match="has 0 partial fakes by 'lama'"):
+        audit(dataset, "lama")
+
+
+def test_auc_is_scikit_learns():
+    rng = np.random.default_rng(0)
+    fake = rng.integers(0, 2, 80)
+    scores = rng.integers(0, 9, 80) + fake  # with ties
+    assert auc(scores, fake) == pytest.approx(roc_auc_score(fake, scores))
+    weights = rng.integers(0, 4, 80)
+    assert auc(scores, fake, weights) == pytest.approx(roc_auc_score(fake, scores, sample_weight=weights))
+
+
+def test_nothing_of_the_painted_pixels_leaks_out():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    mask = np.zeros((64, 64), bool)
+    mask[20:40, 20:40] = True
+    painted = np.where(mask[..., None], 0, pixels).astype(np.uint8)
+    outside = ~dilate(mask, REACH)
+    assert measure_pixels(pixels, outside) == measure_pixels(painted, outside)
+
+
+def test_the_spectrum_tells_octaves_apart():
+    x = np.indices((64, 64))[1]
+    everywhere = np.ones((64, 64), bool)
+    waves = [np.sin(2 * np.pi * x / period) * 50 + 120 for period in (2.5, 6, 12)]
+    bands = [spectrum(np.repeat(wave[..., None], 3, axis=2), everywhere) for wave in waves]
+    assert [int(np.argmax(band)) for band in bands] == [0, 1, 2]
+
+
+def test_the_grid_shows_jpeg_blocks():
+    rng = np.random.default_rng(0)
+    smooth = gaussian_filter(rng.normal(120, 400, (64, 64)), 4)
+    pixels = np.repeat(smooth.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=10)
+    blocky = np.asarray(Image.open(file))
+    everywhere = np.ones((64, 64), bool)
+    assert min(grid(blocky, everywhere)) > max(grid(pixels, everywhere)) + 0.3
+
+
+def test_a_grid_shows_at_its_own_period():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(90, 110, (64, 64, 3)).astype(np.uint8)
+    printed = pixels + 40 * ((np.arange(64) // 4 + np.arange(64)[:, None] // 4) % 2)[..., None].astype(np.uint8)
+    everywhere = np.ones((64, 64), bool)
+    assert max(np.abs(grid(pixels, everywhere, period=4))) < 0.2
+    assert min(grid(printed, everywhere, period=4)) > 1

@@ -1,0 +1,164 @@
+"""The dataset folder: its manifest, splits and decode cache, and the one way pictures are resized."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from wsdl.core.io import WsdlError, sha256, write_json
+from wsdl.data.dataset import Dataset
+from wsdl.data.images import list_image_files, open_image, read_image, resize, write_image
+from wsdl.data.manifest import NEXT, SPLITS, check_splits, split_names, write_manifest
+from wsdl.data.masks import read_mask
+
+
+@pytest.fixture
+def copy(dataset, tmp_path) -> Path:
+    """A copy of the dataset without its decode cache, to break."""
+    return Path(shutil.copytree(dataset, tmp_path / "copy", ignore=shutil.ignore_patterns(".cache")))
+
+
+def test_a_dataset_holds_every_face_once(faces, made_up):
+    data = Dataset(faces)
+    assert sorted(data.table.source_id) == sorted(list_image_files(made_up[0]))
+    assert data.images.shape == (24, 32, 32, 3)
+    assert data.info["name"] == "made-up"
+    row = data.table.iloc[5]
+    original = open_image(made_up[0] / f"{row.source_id}.png")
+    assert np.array_equal(data.images[5], np.asarray(original.resize((32, 32), Image.Resampling.BOX)))
+    labels = np.asarray(Image.open(made_up[1] / f"{row.source_id}.png"))
+    assert set(np.unique(data.labels(row))) <= set(np.unique(labels))
+
+
+def test_masks_in_memory_are_1_where_fake(dataset):
+    data = Dataset(dataset)
+    assert not data.masks[data.select("real").index].any()
+    assert data.masks[data.select("full").index].all()
+    partial = data.select("partial")
+    assert data.masks[partial.index].mean(axis=(1, 2)) == pytest.approx(partial.area.to_numpy(), abs=1e-6)
+    reals = {row.source_id: row.Index for row in data.select("real").itertuples()}
+    for row in partial.itertuples():
+        mask = data.masks[row.Index]
+        assert np.array_equal(mask, read_mask(dataset / row.mask))
+        changed = (data.images[row.Index] != data.images[reals[row.source_id]]).any(axis=-1)
+        assert not changed[mask == 0].any()
+
+
+def test_select_narrows_by_kind_split_and_generator(dataset):
+    data = Dataset(dataset)
+    assert len(data.select()) == 48
+    some = data.select("partial", split="train", generator="repaint-p2")
+    assert len(some) == 8
+    assert set(some.kind) == {"partial"}
+    assert set(some.split) == {"train"}
+    assert data.select("partial", generator="lama").empty
+
+
+@pytest.mark.parametrize("vouched", [True, False])
+def test_a_kill_between_manifest_and_dataset_json_leaves_one_of_both_states(copy, monkeypatch, vouched):
+    before = Dataset(copy)
+    write_json = "wsdl.data.manifest.finish_manifest" if vouched else "wsdl.data.manifest.write_json"
+    monkeypatch.setattr(write_json, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        write_manifest(copy, before.table[:40], before.info)
+    monkeypatch.undo()
+    assert len(Dataset(copy).table) == (40 if vouched else 48)
+    assert not (copy / NEXT).exists()
+
+
+@given(st.integers(3, 400), st.integers(0, 5))
+def test_splits_are_tenths_and_do_not_depend_on_order(n, seed):
+    names = [f"face{i}" for i in range(n)]
+    splits = split_names(names, seed)
+    sizes = {split: list(splits.values()).count(split) for split in SPLITS}
+    assert sizes["valid"] == sizes["test"] == max(1, round(n / 10))
+    assert sizes["train"] == n - 2 * sizes["test"]
+    assert split_names(names[::-1], seed) == splits
+
+
+def test_another_seed_splits_otherwise():
+    names = [f"face{i}" for i in range(50)]
+    assert split_names(names, 0) != split_names(names, 1)
+
+
+def test_a_face_in_two_splits_is_refused(dataset, copy):
+    data = Dataset(copy)
+    table = data.table.copy()
+    table.loc[table[table.kind == "partial"].index[0], "split"] = "train"  # it was in test
+    write_manifest(copy, table, data.info)
+    with pytest.raises(WsdlError, match=r"source face '\d+' is in test and train \(1 such faces\)"):
+        Dataset(copy)
+    check_splits(Dataset(dataset).table, dataset)
+
+
+def test_a_changed_manifest_is_refused(copy):
+    (copy / "manifest.csv").write_text((copy / "manifest.csv").read_text().replace("train", "test"))
+    with pytest.raises(WsdlError, match=r"manifest\.csv: has sha256 .* but dataset\.json says"):
+        Dataset(copy)
+
+
+def test_pictures_are_decoded_once_for_each_manifest(copy):
+    data = Dataset(copy)
+    before = np.array(data.images)
+    row = data.table.iloc[0]
+    write_image(copy / row.path, 255 - before[0])
+    assert np.array_equal(Dataset(copy).images, before)  # read from the cache, not from the file
+    write_manifest(copy, data.table.assign(sha256="changed"), data.info)
+    after = Dataset(copy).images
+    assert np.array_equal(after[0], 255 - before[0])
+    assert np.array_equal(after[1:], before[1:])
+    assert len(list((copy / ".cache").iterdir())) == 1  # the old version is gone
+
+
+def test_a_picture_of_another_size_is_named(copy):
+    data = Dataset(copy)
+    write_image(copy / data.table.path[3], np.zeros((16, 16, 3), np.uint8))
+    with pytest.raises(WsdlError, match=rf"{data.table.path[3]}: its image is 16x16, but this dataset has 32x32"):
+        _ = data.images
+    assert not list((copy / ".cache").rglob("*.npy"))
+
+
+def test_resize_halves_with_box_then_bicubic():
+    noise = np.random.default_rng(0).integers(0, 256, (130, 130, 3), dtype=np.uint8)
+    box, bicubic = Image.Resampling.BOX, Image.Resampling.BICUBIC
+
+    def picture(size: int) -> Image.Image:
+        return Image.fromarray(noise[:size, :size])
+
+    expected = {
+        128: picture(128).resize((64, 64), box).resize((32, 32), box),
+        130: picture(130).resize((65, 65), box).resize((32, 32), box),
+        100: picture(100).resize((50, 50), box).resize((32, 32), bicubic),
+        63: picture(63).resize((32, 32), bicubic),
+        32: picture(32),
+    }
+    for size, want in expected.items():
+        assert np.array_equal(resize(picture(size), 32), want), size
+
+
+def test_resize_cuts_the_middle_without_blending():
+    wide = np.random.default_rng(0).integers(0, 256, (32, 37, 3), dtype=np.uint8)
+    assert np.array_equal(np.asarray(resize(Image.fromarray(wide), 32)), wide[:, 2:34])
+
+
+def test_pictures_stand_upright(tmp_path):
+    image = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(2, 4, 3))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    image.save(tmp_path / "p.png", exif=exif)
+    assert np.array_equal(read_image(tmp_path / "p.png"), np.rot90(np.asarray(image), -1))
+
+
+def test_manifest_keeps_its_columns(copy):
+    info = Dataset(copy).info
+    table = pd.read_csv(copy / "manifest.csv").rename(columns={"area": "size"})
+    (copy / "manifest.csv").write_text(table.to_csv(index=False))
+
+    write_json(copy / "dataset.json", {**info, "manifest_sha256": sha256(copy / "manifest.csv")})
+    with pytest.raises(WsdlError, match="has the columns path, mask, kind, generator, component, size"):
+        Dataset(copy)

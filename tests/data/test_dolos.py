@@ -1,0 +1,121 @@
+"""The official Dolos download has no manifest: opening it writes one, or says what is wrong and writes nothing."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsdl.core.io import WsdlError
+from wsdl.data.check import check
+from wsdl.data.dataset import Dataset
+from wsdl.data.dolos import source_of
+from wsdl.data.masks import read_mask, write_mask
+
+
+@pytest.fixture
+def download(dataset, tmp_path) -> Path:
+    """What the download looks like: the pictures and masks alone."""
+    for part in ("real", "fake"):
+        shutil.copytree(dataset / part, tmp_path / "celebahq" / part)
+    return tmp_path / "celebahq"
+
+
+def test_a_download_becomes_the_dataset_it_came_from(download, dataset):
+    adopted, original = Dataset(download), Dataset(dataset)
+    same = ["path", "mask", "kind", "generator", "split", "sha256"]
+    assert adopted.table[same].equals(original.table[same])
+    assert adopted.table.area.to_numpy() == pytest.approx(original.table.area.to_numpy(), abs=1e-6)
+    not_full = adopted.table.kind != "full"
+    assert adopted.table.source_id[not_full].tolist() == original.table.source_id[not_full].tolist()
+    assert adopted.table.source_id[~not_full].is_unique
+    assert set(adopted.table.component) == {""}
+    assert (adopted.size, adopted.info["name"]) == (32, "celebahq")
+    assert "CC BY-NC-SA 4.0" in adopted.info["licence"]
+    assert check(download) == []
+
+
+def test_full_fakes_numbered_anew_in_each_split_are_no_leak(download):
+    path = first(download, "fake/p2/test/*")
+    path.rename(path.with_name("0000.png"))  # train has a 0000.png, too
+    table = Dataset(download).select("full")
+    assert {"p2/test/0000", "p2/train/0000"} <= set(table.source_id)
+
+
+def test_the_manifest_is_written_once(download):
+    Dataset(download)
+    before = (download / "manifest.csv").stat().st_mtime_ns
+    Dataset(download)
+    assert (download / "manifest.csv").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("stem", "source"),
+    [
+        ("00012", "00012"),
+        ("00012-hair", "00012"),
+        ("00012_3", "00012"),
+        ("a_b-1", "a_b"),  # the longest start that is a real face
+        ("img_7-hair", "img"),  # no real face: up to the first mark
+    ],
+)
+def test_the_source_face_is_read_from_the_name(stem, source):
+    assert source_of(stem, {"00012", "a_b", "a"}) == source
+
+
+def first(folder: Path, pattern: str) -> Path:
+    return sorted(folder.glob(pattern))[0]
+
+
+def invert(folder: Path) -> None:
+    for path in folder.glob("fake/*/masks/*/*.png"):
+        write_mask(path, 1 - read_mask(path))
+
+
+def move_face(folder: Path) -> None:
+    path = first(folder, "fake/repaint-p2/images/test/*.png")
+    for part in ("images", "masks"):
+        there = folder / "fake/repaint-p2" / part
+        (there / "test" / path.name).rename(there / "train" / path.name)
+
+
+def wrong_size(folder: Path) -> None:
+    Image.fromarray(np.full((8, 8, 3), 255, np.uint8)).save(first(folder, "fake/*/masks/test/*"))
+
+
+BROKEN = [
+    (lambda d: [shutil.rmtree(d / part) for part in ("real", "fake")], "celebahq: holds no dataset; prepare one"),
+    (
+        lambda d: first(d, "fake/*/masks/train/*").unlink(),
+        r"\.png: partial fake without a mask; .*masks/train has none",
+    ),
+    (lambda d: first(d, "fake/*/images/train/*").unlink(), r"\.png: mask without a partial fake; .*images/train has"),
+    (invert, r"repaint-p2/masks: call 8\d% of a picture fake on average: probably inverted; 255 must be real"),
+    (move_face, r"source face '0003' is in test and train"),
+    (wrong_size, r"\.png: is 8x8, but the pictures are 32x32"),
+    (lambda d: first(d, "real/test/*").write_bytes(b"\x89PNG no"), r"real/test/0003\.png: cannot be decoded"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "message"), BROKEN, ids=[m[:30] for _, m in BROKEN])
+def test_what_is_wrong_is_said_and_no_manifest_is_left(download, spoil, message):
+    spoil(download)
+    with pytest.raises(WsdlError, match=message):
+        Dataset(download).images  # noqa: B018 (a picture that no mask is compared with shows when it is decoded)
+    if "decoded" not in message:
+        assert not list(download.glob("*manifest*"))
+        assert not (download / "dataset.json").exists()
+
+
+def test_the_folder_above_names_the_ones_to_open(download):
+    with pytest.raises(WsdlError, match=r"open one of the folders in it \(celebahq\)"):
+        Dataset(download.parent)
+
+
+def test_other_files_are_no_pictures(download):
+    (download / "real" / "train" / ".DS_Store").write_text("x")
+    (download / "fake" / "p2" / "notes.txt").write_text("x")
+    (download / "fake" / "lama" / "images" / "test").mkdir(parents=True)
+    (download / "fake" / "lama" / "images" / "test" / "Thumbs.db").write_text("x")
+    assert len(Dataset(download).table) == 48

@@ -1,0 +1,180 @@
+"""Pictures become a dataset: the same bytes each time, whatever interrupts it, and clear words if not."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsdl.core.io import WsdlError
+from wsdl.core.parallel import parallel_map
+from wsdl.data.dataset import Dataset
+from wsdl.data.images import list_image_files
+from wsdl.data.prepare import prepare
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def pair(made_up, tmp_path) -> tuple[Path, Path]:
+    """Copies of six faces and their masks, to break."""
+    folders = tmp_path / "images", tmp_path / "masks"
+    for source, folder in zip(made_up, folders, strict=True):
+        folder.mkdir()
+        for path in list(list_image_files(source).values())[:6]:
+            shutil.copy(path, folder)
+    return folders
+
+
+def test_two_runs_give_the_same_bytes(made_up, faces, tmp_path):
+    prepare(*made_up, tmp_path / "again", size=32, seed=0, source="made-up")
+    first = {name: data for name, data in bytes_of(faces).items() if not name.startswith(".cache")}
+    assert bytes_of(tmp_path / "again") == first
+
+
+def test_killed_in_the_middle_it_resumes_to_the_same_bytes(made_up, faces, tmp_path):
+    out = tmp_path / "killed"
+    slowly = (
+        "import sys, time, wsdl.data.prepare as p\n"
+        "write = p.write_picture\n"
+        "p.write_picture = lambda *a: (time.sleep(0.2), write(*a))\n"
+        "p.prepare(*sys.argv[1:4], size=32, seed=0, source='made-up')\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", slowly, *map(str, made_up), str(out)])
+    deadline = time.monotonic() + 60
+    while len(list(out.glob("real/*/*.png"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (out / "manifest.csv").exists()
+    done = {path: path.stat().st_mtime_ns for path in out.glob("real/*/*.png") if (out / "components").exists()}
+    assert 3 <= len(done) < 24
+    (out / "real" / "train" / ".0000.png.1.part").write_bytes(b"half")
+    prepare(*made_up, out, size=32, seed=0, source="made-up")
+    assert all(path.stat().st_mtime_ns == when for path, when in done.items())  # only what was missing
+    assert bytes_of(out) == {name: b for name, b in bytes_of(faces).items() if not name.startswith(".cache")}
+
+
+def test_other_settings_do_not_mix_with_the_first(faces, made_up, pair, tmp_path):
+    shutil.copytree(faces, tmp_path / "copy")
+    with pytest.raises(WsdlError, match="was begun with size = 32, not 16"):
+        prepare(*made_up, tmp_path / "copy", size=16, seed=0, source="made-up")
+    prepare(*pair, tmp_path / "six", size=32)
+    for folder in pair:
+        (folder / "0000.png").rename(folder / "other.png")
+    with pytest.raises(WsdlError, match="was begun with names"):
+        prepare(*pair, tmp_path / "six", size=32)
+
+
+def truncate(path: Path) -> None:
+    Image.open(path).save(path.with_suffix(".jpg"), quality=90)
+    path.unlink()
+    path = path.with_suffix(".jpg")
+    path.write_bytes(path.read_bytes()[:700])
+
+
+def shrink(path: Path, size: int) -> None:
+    Image.open(path).resize((size, size), Image.Resampling.NEAREST).save(path)
+
+
+def unknown_class(path: Path) -> None:
+    labels = np.array(Image.open(path))
+    labels[0, 0] = 40
+    Image.fromarray(labels).save(path)
+
+
+BROKEN = [
+    (lambda i, m: shutil.rmtree(i), r"images: no such folder\."),
+    (lambda i, m: [p.unlink() for p in i.iterdir()], r"images: holds no pictures \(.*\.png"),
+    (lambda i, m: (i / "0002.png").unlink(), r"masks/0002\.png: mask without a picture; .*images has none named 0002"),
+    (lambda i, m: (m / "0002.png").unlink(), r"images/0002\.png: picture without a mask; .*masks has none named 0002"),
+    (lambda i, m: shrink(m / "0002.png", 48), r"masks/0002\.png: is 48x48, but its picture is 64x64\."),
+    (lambda i, m: unknown_class(m / "0002.png"), r"masks/0002\.png: has the unknown class 40; .* are 0-18\."),
+    (lambda i, m: truncate(i / "0002.png"), r"images/0002\.jpg: cannot be decoded \(.*truncated.*\); replace it"),
+    (lambda i, m: [shrink(f / "0002.png", 24) for f in (i, m)], r"0002\.png: is 24x24, smaller than the target of 32"),
+    (lambda i, m: shutil.copy(i / "0002.png", i / "0002.jpg"), r"0002\.png: has the same name as 0002\.jpg"),
+    (lambda i, m: [(f / f"000{n}.png").unlink() for f in (i, m) for n in range(4)], r"2 pictures cannot be split"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "message"), BROKEN, ids=[m[:40] for _, m in BROKEN])
+def test_what_is_wrong_is_said_in_one_sentence(pair, tmp_path, spoil, message):
+    spoil(*pair)
+    with pytest.raises(WsdlError, match=message) as caught:
+        prepare(*pair, tmp_path / "out", size=32)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith(".")
+    assert not (tmp_path / "out" / "manifest.csv").exists()
+
+
+@pytest.mark.parametrize("number", [5, 6, 7])
+def test_skip_bad_leaves_the_broken_one_out_and_names_it(pair, tmp_path, capsys, number):
+    spoil = BROKEN[number][0]
+    spoil(*pair)
+    prepare(*pair, tmp_path / "out", size=32, skip_bad=True)
+    assert sorted(Dataset(tmp_path / "out").table.source_id) == ["0000", "0001", "0003", "0004", "0005"]
+    assert not list((tmp_path / "out").rglob("0002.png"))
+    assert "skipped: " in (said := capsys.readouterr().err)
+    assert "0002" in said
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_full_or_read_only_disk_is_said_and_never_skipped(pair, tmp_path, monkeypatch, number):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("PIL.Image.Image.save" if number == errno.ENOSPC else "wsdl.core.io.os.replace", fail)
+    with pytest.raises(WsdlError, match=rf"cannot be written \({os.strerror(number)}\); free some space"):
+        prepare(*pair, tmp_path / "out", size=32, skip_bad=True)
+    assert not list((tmp_path / "out").rglob("*.part"))
+    monkeypatch.undo()
+    prepare(*pair, tmp_path / "out", size=32, skip_bad=True)  # once there is space, it goes on
+    assert len(Dataset(tmp_path / "out").table) == 6
+
+
+def test_pictures_without_masks_cannot_be_repainted(pair, tmp_path):
+    prepare(pair[0], None, tmp_path / "out", size=32)
+    data = Dataset(tmp_path / "out")
+    with pytest.raises(WsdlError, match="no component mask to say where to paint"):
+        data.labels(data.table.iloc[0])
+
+
+def test_after_an_error_the_rest_is_dropped():
+    begun = []
+
+    def work(item: int) -> None:
+        begun.append(item)
+        time.sleep(0.01)
+        if item == 0:
+            raise WsdlError("0: is bad.")
+
+    with pytest.raises(WsdlError, match="0: is bad"):
+        parallel_map(work, range(500), "working")
+    assert len(begun) < 400
+
+
+def test_results_come_in_order():
+    assert parallel_map(lambda item: item * 2, range(50), "working") == list(range(0, 100, 2))
+
+
+def test_the_dataset_says_how_rendered_faces_were_made(pair, tmp_path):
+    about = {"style": "studio", "seed": 3, "made by": "wsdl (faces render)"}
+    (tmp_path / "recipe.json").write_text(json.dumps(about))
+    prepare(*pair, tmp_path / "data", size=32)
+    assert Dataset(tmp_path / "data").info["made_by"]["faces"] == about
+
+
+def test_other_recipes_beside_the_pictures_are_not_taken_over(pair, tmp_path):
+    (tmp_path / "recipe.json").write_text(json.dumps({"source": "photos", "secret": "mine"}))
+    prepare(*pair, tmp_path / "data", size=32)
+    assert "secret" not in (tmp_path / "data" / "dataset.json").read_text()

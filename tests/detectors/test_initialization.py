@@ -1,0 +1,80 @@
+"""Where Xception starts from: files of weights, ImageNet's cache, and what does not fit."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from wsdl.config import Training
+from wsdl.core.io import WsdlError, read_json
+from wsdl.detectors import build_detector
+from wsdl.detectors import initialization as start
+from wsdl.detectors.attention import Attention
+from wsdl.detectors.grad_cam import GradCam
+from wsdl.detectors.xception import LAYERS, xception
+from wsdl.training.detector import train
+
+SIDE = 64  # Xception makes 4 x 4 cells of it
+
+
+def published(**changes) -> dict:
+    """Weights as ImageNet's file holds them: a thousand classes."""
+    torch.manual_seed(5)
+    named = {name: t.clone() for name, t in xception().state_dict().items()}
+    return named | {"fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)} | changes
+
+
+@pytest.mark.parametrize("setup", "bc")
+@pytest.mark.parametrize("method", ["grad-cam", "attention"])
+def test_a_start_fills_all_but_the_last_layer(tmp_path, method, setup):
+    given = published()
+    save_file(given, tmp_path / "imagenet.safetensors")
+    model = build_detector(method, setup, SIDE)
+    start.load(model, tmp_path / "imagenet.safetensors")
+    own = {name.split(".", 1)[1]: t for name, t in model.state_dict().items() if not name.startswith("map.")}
+    same = {name for name, t in own.items() if name in given and torch.equal(t, given[name])}
+    assert {name for name in own if name.split(".")[0] in LAYERS[:-1]} <= same
+    assert "fc.weight" not in same
+
+
+def test_the_weights_of_ffd_fill_the_map_too(tmp_path):
+    given = published(
+        **{"map.c.c.weight": torch.randn(728, 1, 3, 3), "map.c.pointwise.weight": torch.randn(1, 728, 1, 1)}
+    )
+    theirs = {name: t for name, t in given.items() if not name.startswith("fc.")} | {"last_linear.bias": torch.ones(2)}
+    theirs = {  # their names of timm's layers
+        name.replace(".conv1.weight", ".c.weight").replace("skipbn.", "skip_bn."): t for name, t in theirs.items()
+    }
+    assert "block1.rep.0.c.weight" in theirs
+    torch.save({"net": theirs, "optim": {"state": {}}}, tmp_path / "000001.tar")
+    model = Attention("b", SIDE)
+    start.load(model, tmp_path / "000001.tar")
+    assert torch.equal(model.map.conv1.weight, given["map.c.c.weight"])
+    assert torch.equal(model.map.pointwise.weight, given["map.c.pointwise.weight"])
+    assert torch.equal(model.before.block1.skipbn.weight, given["block1.skipbn.weight"])
+
+
+def test_weights_that_do_not_fit_are_one_sentence(tmp_path):
+    model = GradCam("c", SIDE)
+    save_file(published(**{"conv1.weight": torch.zeros(3, 3)}), tmp_path / "other.safetensors")
+    with pytest.raises(WsdlError, match=r"does not fit, 1 of \d+ tensors .* \(first: conv1.weight\); give weights of"):
+        start.load(model, tmp_path / "other.safetensors")
+    for name in ("none.safetensors", "none.pth"):
+        (tmp_path / name).write_text("not weights")
+        with pytest.raises(WsdlError, match="is not a file of weights"):
+            start.load(model, tmp_path / name)
+    with pytest.raises(WsdlError, match="nowhere: no such file; start must be scratch, xavier, imagenet"):
+        start.find("nowhere")
+
+
+def test_imagenet_is_used_where_it_is_at_hand_and_never_fetched(dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", None)  # would be called
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "cache"))
+    tiny = Training(input_size=48, images=8, images_c=8, batch=4, batch_c=4, check_every=8, start="imagenet")
+    train("grad-cam", "c", dataset, tmp_path / "without", seed=0, settings=tiny)
+    assert read_json(tmp_path / "without" / "config.json")["start"] == "scratch"
+    assert "starts from scratch: no ImageNet weights here; get: python -c" in capsys.readouterr().err
+    (tmp_path / "cache" / "checkpoints").mkdir(parents=True)
+    torch.save(published(), tmp_path / "cache" / "checkpoints" / "xception-43020ad28.pth")
+    train("grad-cam", "c", dataset, tmp_path / "with", seed=0, settings=tiny)
+    assert read_json(tmp_path / "with" / "config.json")["start"] == "imagenet"
+    assert "starts from ImageNet: " in capsys.readouterr().err

@@ -1,0 +1,61 @@
+"""Shipped weights are what they say: detectors get the scores that lie beside them, the parser knows faces."""
+
+import hashlib
+import shutil
+
+import pytest
+
+import wsdl
+from wsdl.bundle.unpack import unpack
+from wsdl.core.io import read_json
+from wsdl.data.dataset import Dataset
+from wsdl.detectors.pretrained import DEFAULT, DETECTORS, measured, shipped, trained_on
+from wsdl.evaluation.evaluate import BESIDE, evaluate
+from wsdl.inference.localize import RENDERS
+from wsdl.parsing.models import SHIPPED
+from wsdl.parsing.score import score
+
+ASSETS = DETECTORS.parent
+STYLES = "studio", "snapshot"
+
+
+def test_a_detector_of_each_setup_comes_with_each_style():
+    assert shipped() == sorted(f"patches-{setup}-{style}" for setup in "abc" for style in STYLES)
+    assert DEFAULT in shipped()
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_detector_scores_what_it_says(name, tmp_path):
+    folder = shutil.copytree(DETECTORS / name, tmp_path / name)
+    about, said = trained_on(folder), read_json(folder / "metrics.json")["rows"]
+    assert name == f"{about['method']}-{about['setup']}-{about['source']}"
+    (folder / "metrics.json").unlink()
+    found = evaluate(folder, unpack(about["source"]))["rows"]
+    assert [row["method"] for row in said] == ["patches", *BESIDE]
+    for row, wanted in zip(found, said, strict=True):
+        assert row == pytest.approx(wanted, abs=0.01)  # another processor rounds otherwise
+    assert measured(folder)["iou"] == found[0]["iou"]
+    assert read_json(folder / "config.json")["data"] == Dataset(unpack(about["source"])).info["manifest_sha256"]
+
+
+def test_the_shipped_parser_knows_skin_and_hair_of_faces_it_never_saw():
+    for style in STYLES:
+        found = score(unpack(style), "", "test").set_index("part")
+        assert found.f1[["skin", "hair"]].min() > 0.9, style
+
+
+def test_every_shipped_file_is_the_one_that_is_listed():
+    listed = dict(reversed(line.split("  ")) for line in (ASSETS / "SHA256SUMS").read_text().splitlines())
+    there = {path.relative_to(ASSETS).as_posix(): path for path in ASSETS.rglob("*") if path.is_file()}
+    assert set(listed) == set(there) - {"SHA256SUMS", "README.md"}
+    assert SHIPPED.is_relative_to(ASSETS)
+    for name, sha in listed.items():
+        assert hashlib.sha256(there[name].read_bytes()).hexdigest() == sha, name
+
+
+def test_a_detector_of_renders_says_so_of_every_picture():
+    dataset = Dataset(unpack("studio"))
+    fake = dataset.select(kind="partial", split="test").index[0]
+    found = wsdl.localize(dataset.images[fake])
+    assert found.warnings == [RENDERS]  # a face was found, and there is nothing else to say
+    assert found.trained_on["source"] == "studio"

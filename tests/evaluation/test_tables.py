@@ -1,0 +1,124 @@
+"""The table over runs: what is averaged, what an interval and a range say, and what is refused."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wsdl.core.io import WsdlError, write_json
+from wsdl.core.run import PER_IMAGE_FILE
+from wsdl.evaluation import tables as module
+from wsdl.evaluation.evaluate import summarise
+from wsdl.evaluation.tables import COLUMNS, table, to_markdown
+
+
+def judged(seed: int, faces: int = 12, offset: float = 0.0) -> pd.DataFrame:
+    """What `wsdl.evaluation.evaluate.judge` gives, made up: one real and two partial fakes of each face."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for face in range(faces):
+        for kind in ("real", "partial", "partial"):
+            found = np.nan if kind == "real" else np.clip(rng.uniform(0.2, 0.8) + offset, 0, 1)
+            rows.append({"kind": kind, "source_id": str(face), "score": rng.uniform() + (kind == "partial"),
+                         "iou": found, "pbca": found})  # fmt: skip
+    return pd.DataFrame(rows).sort_values("kind", ascending=False, kind="stable")
+
+
+def write_run(folder, pictures: pd.DataFrame, seed: int, setup: str = "c", **changes) -> None:
+    """A run folder as `evaluate` leaves it."""
+    folder.mkdir(parents=True)
+    config = {"method": "patches", "setup": setup, "source": "studio", "seed": seed, "images": 64, **changes}
+    who = {"method": "patches", "setup": setup, "seed": seed}
+    control = {**summarise([pictures]), "method": "control: all-fake", "setup": "", "seed": seed}
+    forensic = control | {"method": "forensic: ela"}
+    write_json(folder / "config.json", config)
+    pictures.to_csv(folder / PER_IMAGE_FILE, index=False)
+    rows = [summarise([pictures]) | who, control, forensic]
+    write_json(folder / "metrics.json", {"preset": "dolos", "model": "m", "data": "d", "rows": rows})
+
+
+@pytest.fixture
+def three(tmp_path):
+    runs = {seed: judged(seed, offset=seed / 10) for seed in range(3)}
+    for seed, pictures in runs.items():
+        write_run(tmp_path / f"patches-c-s{seed}", pictures, seed)
+    return tmp_path, runs
+
+
+def test_three_seeds_are_one_row_of_means(three):
+    folder, runs = three
+    row = table(folder).iloc[0]
+    alone = [summarise([pictures]) for pictures in runs.values()]
+    assert tuple(table(folder).columns) == COLUMNS
+    assert row.seeds == "0 1 2"
+    for score in ("iou", "pbca", "ap"):
+        values = [numbers[score] for numbers in alone]
+        assert row[score] == pytest.approx(np.mean(values), abs=2e-6)
+        assert (row[f"{score}_least"], row[f"{score}_most"]) == (min(values), max(values))
+    assert row.n == 24
+
+
+def test_the_interval_is_about_faces_not_about_training(three):
+    """Seeds whose maps differ by noise of their own average it out: the interval must shrink, not stretch."""
+    folder, runs = three
+    row = table(folder).iloc[0]
+    alone = summarise([runs[0]])
+    assert row.iou_high - row.iou_low < alone["iou_high"] - alone["iou_low"]
+    assert row.iou_low <= row.iou <= row.iou_high
+
+
+def test_the_same_run_thrice_is_the_run(tmp_path):
+    pictures = judged(5)
+    for seed in range(3):
+        write_run(tmp_path / str(seed), pictures, seed)
+    row, alone = table(tmp_path).iloc[0], summarise([pictures])
+    assert {key: row[key] for key in alone} == pytest.approx(alone, abs=2e-6)
+    assert row.iou_least == row.iou_most == row.iou
+
+
+def test_other_settings_are_another_row_and_what_stands_beside_comes_once(three):
+    folder, runs = three
+    write_run(folder / "longer", runs[0], 0, images=128)
+    write_run(folder / "b", runs[0], 0, setup="b")
+    rows = table(folder)
+    assert list(rows.seeds) == ["0", "0", "0 1 2", "", ""]
+    assert list(rows.method) == ["patches"] * 3 + ["control: all-fake", "forensic: ela"]
+
+
+def test_a_seed_that_is_there_twice_is_refused(three):
+    folder, runs = three
+    write_run(folder / "again", runs[0], 0)
+    with pytest.raises(WsdlError, match="same training with the same seed"):
+        table(folder)
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(WsdlError, match="holds no evaluated run"):
+        table(tmp_path)
+
+
+def test_markdown_says_interval_and_range(three):
+    folder, _ = three
+    lines = to_markdown(table(folder)).splitlines()
+    row = table(folder).iloc[0]
+    assert f"{100 * row.iou:.1f} ({100 * row.iou_low:.1f} to {100 * row.iou_high:.1f}) [" in lines[2]
+    assert "[" not in lines[3]  # a control has no seeds
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_pictures_that_differ_are_not_averaged(three, monkeypatch):
+    """Runs tested on other data never meet in one row."""
+    folder, _ = three
+    path = folder / "patches-c-s2" / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"data": "other"}))
+    seen = []
+    monkeypatch.setattr(module, "summarise", lambda runs: seen.append(len(runs)) or summarise(runs))
+    table(folder)
+    assert sorted(seen) == [1, 2]
+
+
+def test_methods_stand_in_their_own_order_not_the_alphabet(tmp_path):
+    for method in ("attention", "grad-cam", "patches"):
+        write_run(tmp_path / method, judged(0), 0, method=method)
+    assert list(table(tmp_path).method) == ["patches", "grad-cam", "attention", "control: all-fake", "forensic: ela"]

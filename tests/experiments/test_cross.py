@@ -1,0 +1,263 @@
+"""Trained here, tested there: the cells of the cross grids, what each run sees, and the table and figure of all."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import declare_cc0
+from gridded import TINY
+from PIL import Image
+from test_commands import run as command
+
+from wsdl import plots
+from wsdl.bundle import unpack
+from wsdl.bundle.pack import pack
+from wsdl.config import GENERATORS, Fakes, Profile
+from wsdl.core.io import WsdlError, sha256, write_json
+from wsdl.data.dataset import Dataset
+from wsdl.data.images import read_image, write_image
+from wsdl.data.manifest import write_manifest
+from wsdl.data.masks import read_mask
+from wsdl.evaluation.evaluate import BESIDE, read_json
+from wsdl.evaluation.tables import table
+from wsdl.experiments.cross import COLUMNS, OTHERS, collect, draw, matrix, what_is_missing
+from wsdl.experiments.grid import is_finished, load, make, record, run_cell, state, status
+from wsdl.experiments.jobs import Cell, cross_generator, cross_source, named
+from wsdl.experiments.scheduler import run as run_all
+from wsdl.experiments.study import Study
+
+CELLS = {"cells": [
+    {"method": "patches", "setup": "c", "generators": ["lama"], "tests": ["made-up/repaint-p2", "photos"]},
+    {"method": "patches", "setup": "c", "tests": ["made-up/lama"]},
+    {"method": "patches", "setup": "b", "generators": ["lama", "repaint-p2"], "tests": ["made-up/lama"]},
+]}  # fmt: skip
+
+
+def add_lama(folder) -> None:
+    """Fakes by another generator on the same masks: those of repaint-p2 with their paint turned into its negative."""
+    data = Dataset(folder)
+    rows = data.select(kind="partial").copy()
+    for i, row in rows.iterrows():
+        painted, mask = read_image(folder / row.path), read_mask(folder / row["mask"])
+        path, mask_path = (name.replace("repaint-p2", "lama") for name in (row.path, row["mask"]))
+        (folder / mask_path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / row["mask"], folder / mask_path)
+        write_image(folder / path, np.where(mask[..., None] == 1, 255 - painted, painted))
+        rows.loc[i, ["path", "mask", "generator", "sha256"]] = [path, mask_path, "lama", sha256(folder / path)]
+    write_manifest(folder, pd.concat([data.table, rows]), data.info)
+
+
+@pytest.fixture(scope="module")
+def both(dataset, tmp_path_factory):
+    """`dataset` with fakes of a second generator."""
+    folder = shutil.copytree(dataset, tmp_path_factory.mktemp("both") / "data")
+    add_lama(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def grid(both, dataset, tmp_path_factory):
+    """A grid of three cells on sources whose data is there; two cells were run."""
+    out = tmp_path_factory.mktemp("cross")
+    write_json(out / "tiny.json", TINY)
+    write_json(out / "cells.json", CELLS)
+    shutil.copytree(both, out / "out/made-up/data")
+    shutil.copytree(dataset, out / "out/photos/data")
+    with pytest.MonkeyPatch.context() as patch:
+        make_nothing(patch)
+        made = make(str(out / "cells.json"), out / "out", str(out / "tiny.json"), "made-up", images=str(out))
+        record(made)
+        for cell in made.cells[:2]:
+            run_cell(made, cell)
+    return made
+
+
+def make_nothing(patch: pytest.MonkeyPatch) -> None:
+    """The data of a study is there: stand-ins, which no generator would make again."""
+    patch.setattr(Study, "_make_fakes", lambda study: Dataset(study.out / "data", ("repaint-p2",)))
+
+
+def test_cross_generator_is_a_square_and_leave_one_out_in_setups_c_and_b():
+    cells = cross_generator("studio", (0,), False, GENERATORS)
+    assert len(cells) == 16
+    assert [cell.setup for cell in cells] == ["c"] * 8 + ["b"] * 8
+    for k, (one, rest) in enumerate(zip(cells[:4], cells[4:8], strict=True)):
+        others = tuple(name for name in GENERATORS if name != GENERATORS[k])
+        assert (one.generators, one.tests) == ((GENERATORS[k],), tuple(f"studio/{name}" for name in others))
+        assert (rest.generators, rest.tests) == (others, (f"studio/{GENERATORS[k]}",))
+        assert one.needs()["studio"][0] == GENERATORS[k]
+        assert set(one.needs()["studio"]) == set(GENERATORS)
+    assert len(cross_generator("studio", (0, 1), False, GENERATORS[:2])) == 8  # no leave-one-out of two
+
+
+def test_cross_source_tests_each_source_on_the_other_and_on_photographs():
+    cells = cross_source("studio", (0,), True, ())
+    assert [(cell.train_source, cell.setup) for cell in cells[:3]] == [("snapshot", setup) for setup in "abc"]
+    assert {cell.tests for cell in cells[:3]} == {("studio", "photos")}
+    assert {cell.tests for cell in named("cross-source", "studio", (0,), False, ())[3:]} == {("snapshot",)}
+    assert cells[0].needs() == {"snapshot": ("repaint-p2",), "studio": ("repaint-p2",), "photos": ("repaint-p2",)}
+
+
+def test_with_photographs_the_profile_says_who_paints_into_them_and_rendered_faces_keep_their_fakes(tmp_path):
+    write_json(tmp_path / "p.json", {"name": "mine", "p2_weights": "photos-p2", "fakes": {"T": 40}})
+    words = {"out": tmp_path / "grid", "profile": str(tmp_path / "p.json")}
+    with_photos = make("cross-source", images=str(tmp_path), **words)
+    assert with_photos.at("studio").has_fakes
+    assert (with_photos.at("photos").p2_weights, with_photos.at("photos").profile.fakes.T) == ("photos-p2", 40)
+    assert not make("cross-source", **words).at("studio").has_fakes
+
+
+def test_a_dataset_opened_for_one_generator_lists_no_other_and_keeps_its_places(both):
+    whole, part = Dataset(both), Dataset(both, ("lama",))
+    assert set(part.select(kind="partial").generator) == {"lama"}
+    assert set(part.table.kind) == {"real", "full", "partial"}
+    i = part.select(kind="partial").index[3]
+    np.testing.assert_array_equal(part.images[i], read_image(both / whole.table.path[i]))
+    np.testing.assert_array_equal(part.masks[i], read_mask(both / whole.table["mask"][i]))
+    assert (part.passes_over, whole.passes_over) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("generator", "words"),
+    [
+        ("pluralistic", "generate pluralistic --data .* `python -m wsdl train-generator pluralistic`"),
+        ("repaint-ldm-clean", "generate repaint-ldm --data .* --clean`, .* train-generator ldm`"),
+    ],
+)
+def test_missing_fakes_are_one_sentence_that_says_how_to_make_them(both, generator, words):
+    with pytest.raises(WsdlError, match=rf"has no partial fakes by '{generator}' \(by lama, repaint-p2\).*{words}"):
+        Dataset(both, (generator,))
+
+
+def test_a_grid_without_the_fakes_stops_before_anything_is_trained(grid, tmp_path, monkeypatch):
+    make_nothing(monkeypatch)
+    shutil.copytree(grid.out / "made-up/data", tmp_path / "out/made-up/data")
+    three = ("repaint-p2", "lama", "pluralistic")
+    asked = make("cross-generator", tmp_path / "out", str(grid.out.parent / "tiny.json"), "made-up", generators=three)
+    with pytest.raises(WsdlError, match="has no partial fakes by 'pluralistic'"):
+        run_all(asked)
+    assert not (tmp_path / "out/made-up/runs").exists()
+
+
+def test_a_run_sees_only_its_generator_and_each_test_only_its_own(grid):
+    lama, usual, _ = grid.cells
+    assert read_json(grid.run_folder(lama) / "config.json")["generator"] == "lama"
+    assert read_json(grid.run_folder(usual) / "config.json")["generator"] == "repaint-p2"
+    assert grid.name(lama) == "patches-c-lama-made-up-s0"
+    tested = grid.tested(lama)
+    assert list(tested) == ["made-up/lama", "made-up/repaint-p2", "photos/repaint-p2"]
+    for test, folder in tested.items():
+        kept = pd.read_csv(folder / "pictures.csv")
+        assert set(kept.generator[kept.kind == "partial"]) == {test.split("/")[1]}
+    there, photos = (read_json(folder / "metrics.json")["rows"] for folder in list(tested.values())[1:])
+    assert there[0] == photos[0]  # the photographs of this test are the same pictures
+    scores = [pd.read_csv(folder / "pictures.csv").score.iloc[-1] for folder in tested.values()]
+    assert scores[0] != scores[1] == scores[2]
+
+
+def test_an_own_test_without_other_fakes_has_the_numbers_it_always_had(grid, dataset, tmp_path):
+    """What lies beside repaint-p2's fakes changes nothing of a run of the usual grid but the number of its data."""
+    usual = grid.cells[1]
+    here = read_json(grid.run_folder(usual) / "metrics.json")
+    assert here["generators"] == ["repaint-p2"]
+    from wsdl.evaluation.evaluate import evaluate
+
+    alone = evaluate(grid.run_folder(usual), dataset, into=tmp_path)
+    assert "generators" not in alone
+    assert alone["rows"][0] == here["rows"][0]
+
+
+def test_collect_has_a_row_a_training_and_test_and_names_what_is_missing(grid):
+    rows = collect(grid.out)
+    assert tuple(rows.columns) == COLUMNS
+    pairs = list(zip(rows.trained_on[:5], rows.tested_on[:5], strict=True))
+    assert pairs[:3] == [("made-up/lama", f"{test}") for test in grid.tested(grid.cells[0])]
+    assert (rows.iou_low[:5] <= rows.iou[:5]).all()
+    assert list(rows.missing[:7]) == [""] * 5 + ["0", "0"]
+    assert what_is_missing(rows)[1] == "patches b made-up/lama+repaint-p2 on made-up/lama: seed 0"
+    assert list(rows.method[7:]) == [*BESIDE] * 3
+    assert list(rows.tested_on[7:].value_counts()) == [len(BESIDE)] * 3
+    at_home = table(grid.out)  # not what they say elsewhere
+    assert sorted(at_home.source[at_home.setup == "c"]) == ["made-up", "made-up (lama)"]
+    assert len(at_home) == 2 + len(BESIDE)
+    assert state(load(grid.out), grid.cells[0])[0] == "done"
+    assert list(status(grid.out).tests) == ["made-up/repaint-p2 photos", "made-up/lama", "made-up/lama"]
+    told = command("grid", "collect", "cells", "--out", grid.out, "--format", "md")
+    assert told.startswith("| method | setup | trained on | tested on | seeds | IoU |")
+    assert "| patches | c | made-up/lama | photos/repaint-p2 | 0 |" in told
+    assert Image.open(grid.out / "matrix.png").size[0] > 300
+
+
+def test_a_run_is_finished_when_all_its_tests_are(grid, monkeypatch):
+    make_nothing(monkeypatch)
+    cell = grid.cells[0]
+    last = list(grid.tested(cell).values())[-1] / "metrics.json"
+    before = last.read_text()
+    last.unlink()
+    assert not is_finished(grid, cell)
+    run_cell(grid, cell)
+    assert is_finished(grid, cell)
+    assert last.read_text() == before
+
+
+def test_another_call_says_what_a_run_is_tested_on(grid, tmp_path):
+    cell = Cell("patches", "c", "made-up", 0, ("lama",), ("made-up/lama",))
+    for tests in (("photos",), ("made-up/lama",)):
+        one = make(str(grid.out.parent / "cells.json"), tmp_path, "quick", "made-up", images=str(tmp_path))
+        record(type(one)(one.out, (type(cell)(*list(vars(cell).values())[:-1], tests),), one.profile))
+    assert load(tmp_path).cells == (cell,)
+
+
+def numbers(trained: str, tested: str, value: float, method: str = "patches", setup: str = "c") -> dict:
+    scores = {f"{s}{part}": value for s in ("iou", "pbca", "ap") for part in ("", "_low", "_high", "_least", "_most")}
+    row = {"method": method, "setup": setup, "trained_on": trained, "tested_on": tested, "seeds": "0", **scores}
+    return row | {"n": 9, "missing": ""}
+
+
+def test_the_matrix_has_one_line_for_all_but_the_tested_and_the_best_control():
+    controls = [numbers("", test, v, f"control: {v}", "") for test in ("s/x", "s/y", "s/y+z") for v in (0.1, 0.2)]
+    rows = pd.DataFrame([
+        numbers("s/x", "s/x", 0.9), numbers("s/x", "s/y", 0.4), numbers("s/y", "s/x", 0.3), numbers("s/y", "s/y", 0.8),
+        numbers("s/y+z", "s/x", 0.5), numbers("s/y+z", "s/y+z", 0.7), numbers("s/x", "s/x", 0.1, setup="b"),
+        *controls, numbers("", "s/x", 0.6, "forensic: ela", ""),
+    ])  # fmt: skip
+    shown = matrix(rows, "c")
+    assert dict(zip(zip(shown.trained_on, shown.tested_on, strict=True), shown.iou, strict=True)) == {
+        ("s/x", "s/x"): 0.9, ("s/x", "s/y"): 0.4, ("s/y", "s/x"): 0.3, ("s/y", "s/y"): 0.8, (OTHERS, "s/x"): 0.5,
+        ("best control", "s/x"): 0.2, ("best control", "s/y"): 0.2,
+    }  # fmt: skip
+
+
+def test_the_figure_writes_every_mean_and_interval(tmp_path):
+    rows = pd.DataFrame([numbers("s/x", "s/x", 0.913), numbers("s/x", "s/y", 0.402)])
+    rows["iou_low"], rows["iou_high"] = rows.iou - 0.1, rows.iou + 0.05
+    words = [text.get_text() for text in plots.matrix({"setup c": rows}).axes[0].texts]
+    assert words == ["91.3", "81 to 96", "40.2", "30 to 45"]
+    one, two = (
+        [label.get_text() for label in plots.matrix({"c": pd.DataFrame(some)}).axes[0].get_xticklabels()]
+        for some in ([numbers("s/x", "s/y", 0.5)], [numbers("s/x", "t/y", 0.5)])
+    )
+    assert (one, two) == (["y"], ["t\ny"])  # the source is said where there are several
+    whole = pd.DataFrame([numbers("s/p2", f"{source}/repaint-p2", 0.5, setup="a") for source in "st"])
+    framed = [patch.get_x() for ax in plots.matrix({"c": rows, "a": whole}).axes[:2] for patch in ax.patches]
+    assert framed == pytest.approx([-0.46, -0.46])  # at home: setup a, too, which learns from whole fakes
+    assert draw(pd.concat([rows, pd.DataFrame([numbers("", "s/x", 0.2, "control: x", "")])]), tmp_path).exists()
+
+
+def test_the_bundle_carries_fakes_of_other_generators_and_a_study_passes_them_over(both, p2, tmp_path, monkeypatch):
+    """Their weights are not in the archive, so nothing is asked of them; `Dataset` lists all, lessons 01 to 06 not."""
+    free = declare_cc0(shutil.copytree(both, tmp_path / "free"))
+    write_json(free / "fake/lama/recipe.json", {"generator": "lama", "weights": "f" * 64})
+    pack("studio", free, p2, tmp_path / "assets/studio.zip")
+    monkeypatch.setattr(unpack, "ASSETS", tmp_path / "assets")
+    monkeypatch.setenv("WSDL_CACHE", str(tmp_path / "cache"))
+    study = Study(tmp_path / "out", Profile(size=32, fakes=Fakes(full=8, partial=16)), "studio")
+    assert set(study.fakes().select(kind="partial").generator) == {"repaint-p2"}
+    whole = Dataset(study.out / "data")
+    assert whole.generators == ("lama", "repaint-p2")
+    for name in whole.select(generator="lama").path:
+        np.testing.assert_array_equal(read_image(whole.folder / name), read_image(both / name))
+    write_json(free / "fake/repaint-p2/recipe.json", {"generator": "repaint-p2", "weights": "f" * 64})
+    with pytest.raises(WsdlError, match="these fakes were made with weights of sha256 ffff"):
+        pack("studio", free, p2, tmp_path / "again.zip")

@@ -1,0 +1,155 @@
+"""A study on bundled faces loads what came with them, and makes what did not."""
+
+from dataclasses import replace
+
+import pytest
+from test_halve import untrained
+
+from wsdl.bundle import extra, unpack
+from wsdl.config import Fakes, GradCam, Patches, Profile
+from wsdl.core.io import WsdlError, read_json, write_json
+from wsdl.data.dataset import Dataset
+from wsdl.demo import begin
+from wsdl.evaluation.evaluate import BESIDE
+from wsdl.experiments.grid import make, make_data
+from wsdl.experiments.study import Study
+from wsdl.generators.inpainting.inpainter import generate_inpainted
+from wsdl.report.site import site
+
+BUNDLED = Profile(size=32, fakes=Fakes(full=5, partial=10))
+
+
+@pytest.fixture
+def study(archive, tmp_path, monkeypatch):
+    """A study on the small archive of the tests in place of the shipped one."""
+    monkeypatch.setattr(unpack, "ASSETS", archive.parent)
+    monkeypatch.setenv("WSDL_CACHE", str(tmp_path / "cache"))
+
+    def begin(profile: Profile = BUNDLED, source: str = "studio", seed: int = 0) -> Study:
+        return Study(tmp_path / "out", profile, source, seed=seed)
+
+    return begin
+
+
+def test_bundled_faces_come_with_their_fakes(study, free):
+    table, packed = study().faces().table, Dataset(free).table
+    assert list(table.path) == list(packed.path)
+    assert set(table.kind) == {"real", "full", "partial"}
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_no_fake_is_made_that_came_with_the_faces(study, monkeypatch, seed):
+    monkeypatch.setattr("wsdl.generators.write_fakes.load_p2", None)  # would be called
+    begun = study(seed=seed)
+    before = begun.faces().table
+    assert begun.fakes().table.equals(before)
+    assert begun.fakes_seed == 0
+
+
+def test_the_bundled_generator_is_loaded(study, p2):
+    begun = study()
+    assert not begun.own_generator
+    assert begun.generator().size == 32
+    assert not (begun.out / "p2").exists()
+
+
+@pytest.mark.parametrize("change", [{"T": 7}, {"batch": 3}])
+def test_other_fakes_than_the_bundles_are_made_anew(study, change):
+    begun = study(replace(BUNDLED, fakes=replace(BUNDLED.fakes, **change)), seed=2)
+    assert not begun.has_fakes
+    assert set(begun.faces().table.kind) == {"real"}
+    assert begun.fakes_seed == 2
+
+
+def test_other_weights_make_other_fakes(study, p2):
+    begun = study(replace(BUNDLED, p2_weights=str(p2)))
+    assert set(begun.faces().table.kind) == {"real"}
+    assert begun.p2_weights == str(p2)
+
+
+def test_a_profile_of_another_size_is_refused(study):
+    with pytest.raises(WsdlError, match="wants pictures of 64 px, but the bundled faces have 32"):
+        study(Profile(size=64)).faces()
+
+
+# --- further generators -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_lama(extra_archive, monkeypatch):
+    """As if this add-on came with wsdl, and no other."""
+    monkeypatch.setattr(extra, "ASSETS", extra_archive.parent)
+
+
+def test_fakes_that_come_with_wsdl_are_added_when_they_are_asked_for(study, with_lama, painted):
+    begun = study()
+    own = begun.fakes_by(("repaint-p2",))
+    assert own.table.equals(begun.fakes().table)
+    assert not (begun.out / "data/fake/lama").exists()  # nobody asked
+
+    found = begun.fakes_by(("lama",))
+    assert found.generators == ("lama",)
+    rows = Dataset(painted, ("lama",)).table
+    assert found.table.equals(rows)
+    assert list(begun.fakes().table.path) == list(own.table.path)
+    assert begun.fakes().info == found.info  # opened anew: the cache is that of today's manifest
+    assert begun.fakes_by(("repaint-p2", "lama")).generators == ("lama", "repaint-p2")
+    with pytest.raises(WsdlError, match=r"has no partial fakes by 'pluralistic' .by lama, repaint-p2.; make them with"):
+        begun.fakes_by(("lama", "pluralistic"))
+
+
+def test_a_study_with_fakes_of_its_own_takes_none_of_the_bundles(study, with_lama, monkeypatch):
+    monkeypatch.setattr(Study, "fakes", Study.faces)  # as if made
+    begun = study(replace(BUNDLED, fakes=replace(BUNDLED.fakes, T=7)))
+    with pytest.raises(WsdlError, match=r"has no partial fakes by 'lama' .by no generator."):
+        begun.fakes_by(("lama",))
+
+
+def test_fakes_that_somebody_made_in_the_study_are_kept(study, with_lama, tmp_path):
+    begun = study()
+    data = begun.fakes().folder
+    generate_inpainted("lama", data, data, untrained("lama", tmp_path / "own", seed=1), 4, 0, batch=4)
+    assert len(begun.fakes_by(("lama",)).select("partial")) == 4
+
+
+def test_a_grid_finds_the_fakes_that_come_with_wsdl(study, with_lama, tmp_path):
+    write_json(tmp_path / "profile.json", {"name": "tiny", "size": 32, "fakes": {"full": 5, "partial": 10}})
+    write_json(tmp_path / "cells.json", {"cells": [
+        {"method": "patches", "setup": "c", "tests": ["studio/lama"]},
+        {"method": "patches", "setup": "c", "generators": ["lama"]},
+    ]})  # fmt: skip
+    grid = make(str(tmp_path / "cells.json"), tmp_path / "grid", profile=str(tmp_path / "profile.json"))
+    make_data(grid, list(grid.cells))
+    made = Dataset(grid.out / "studio/data")
+    assert made.generators == ("lama", "repaint-p2")
+    assert (made.folder / ".cache" / made.info["manifest_sha256"][:16] / "masks.npy").exists()  # decoded
+    assert not (grid.out / "studio/data.lock").exists()
+
+
+def test_tables_maps_and_figures_hold_every_method_of_the_profile(study):
+    few = {"images": 4, "images_c": 4, "batch": 2, "batch_c": 2, "start": "scratch"}
+    both = {"patches": Patches(input_size=48, **few), "grad_cam": GradCam(input_size=64, **few)}
+    begun = study(replace(BUNDLED, methods=("patches", "grad-cam"), **both))
+    rows = [(method, setup) for method in ("patches", "grad-cam") for setup in "abc"]
+    table = begun.table()
+    assert list(zip(table.method, table.setup, strict=True))[:6] == rows
+    assert list(table.method[6:]) == list(BESIDE)
+    maps = begun.maps(begun.faces().images[:3], "ab")
+    assert list(maps) == ["patches, a", "patches, b", "grad-cam, a", "grad-cam, b"]
+    assert {found.shape[0] for found in maps.values()} == {3}
+    page = site(begun.out, begun.out).read_text(encoding="utf-8")
+    assert [page.count(f'alt="{method} on ') for method in ("patches", "grad-cam", "attention")] == [1, 1, 0]
+
+
+def test_a_study_of_a_version_with_fewer_settings_goes_on_and_another_is_refused(tmp_path):
+    mine = Study(tmp_path, Profile(name="mine"), "studio")
+    begin(mine)
+    before = {name: read_json(tmp_path / name) for name in ("study.json", "profile.json")}
+    study, profile = (read_json(tmp_path / name) for name in before)
+    del study["profile"]["further"], profile["further"]
+    write_json(tmp_path / "study.json", study)
+    write_json(tmp_path / "profile.json", profile)
+    begin(mine)
+    assert before == {name: read_json(tmp_path / name) for name in before}
+    with pytest.raises(WsdlError, match="was begun with profile = "):
+        begin(Study(tmp_path, Profile(name="mine", faces=12), "studio"))

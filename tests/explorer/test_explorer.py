@@ -1,0 +1,224 @@
+"""The explorer without a browser: what it refuses, what it keeps in step, what it writes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from base64 import b64decode
+from io import BytesIO
+
+import nbformat
+import numpy as np
+import pytest
+from explored import arrays, small
+from matplotlib import colormaps
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+import wsdl
+from wsdl import notebooks
+from wsdl.core.io import WsdlError
+from wsdl.evaluation.metrics import binary, upsample
+from wsdl.explorer import assets, encode, explore
+
+
+def test_explore_is_a_name_of_the_package_that_loads_on_use():
+    assert wsdl.explore is explore
+    code = "import sys, wsdl; wsdl.__all__; print('anywidget' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
+
+
+IMAGES, MAPS, MASKS = (arrays()[name] for name in ("images", "maps", "masks"))
+FINE = MAPS["setup C"]
+WRONG = {
+    "one picture without its set": ({"images": IMAGES[0]}, "images must be uint8 [n, H, W, 3], but are uint8 of shape"),
+    "float pictures": ({"images": IMAGES / 255}, "images must be uint8 [n, H, W, 3], but are float64"),
+    "pictures of two sizes": ({"images": [IMAGES[0], IMAGES[1][:9]]}, "images cannot be made one array"),
+    "no picture": ({"images": IMAGES[:0]}, "images holds no picture"),
+    "no map": ({"maps": {}}, "maps holds no map"),
+    "a map without a name": ({"maps": {"": FINE}}, "maps holds no map, or one without a name"),
+    "too few maps": ({"maps": {"A": FINE[:3]}}, "map 'A' must be float [n, h, w] with n = 4"),
+    "a flat map": ({"maps": FINE[0]}, "map 'map' must be float [n, h, w]"),
+    "logits": ({"maps": {"A": FINE * 9 - 3}}, "map 'A' runs from -3 to 6, but a map lies in [0, 1]"),
+    "NaN": ({"maps": {"A": np.where(FINE > 0.9, np.nan, FINE)}}, "map 'A' holds NaN or infinity"),
+    "files as masks": ({"masks": MASKS * 255}, "masks must hold only 0 (real) and 1 (fake), but run from 0 to 255"),
+    "NaN in masks": ({"masks": np.full(MASKS.shape, np.nan)}, "masks must hold only 0 (real) and 1 (fake)"),
+    "masks of another size": ({"masks": MASKS[:, :8]}, "masks must be [n, H, W] like the pictures, (4, 32, 32)"),
+    "too few scores": ({"scores": [1, 2]}, "scores of 'setup C' must be 4 finite numbers"),
+    "scores that are NaN": ({"scores": {"10": [0, 1, 2, np.nan]}}, "scores of '10' must be 4 finite numbers"),
+    "scores of nothing": ({"scores": {"D": [1] * 4}}, "scores names 'D', which is not a map; the maps are setup C, 10"),
+    "too many labels": ({"labels": "real"}, "labels must be 4 texts, one for each picture, but there are 1"),
+    "a threshold in percent": ({"threshold": 50}, "threshold is 50.0, but lies between 0 and 1"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_input_is_one_sentence(name):
+    arguments, sentence = WRONG[name]
+    with pytest.raises(WsdlError) as caught:
+        small(**arguments)
+    assert sentence in str(caught.value)
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_can_be_left_out_can_be_left_out():
+    bare = explore(IMAGES[:1], FINE[:1])
+    assert bare.map == "map"
+    assert bare.data(encode.png)["masks"] == []
+    assert bare.view().width > 500
+
+
+def test_choices_are_traits_that_refuse_nonsense():
+    explorer = small()
+    seen = []
+    explorer.observe(lambda change: seen.append((change.name, change.new)), ["threshold", "selected"])
+    explorer.threshold, explorer.selected = 0.3, 2
+    assert seen == [("threshold", 0.3), ("selected", 2)]
+    assert {"threshold", "selected", "map", "opacity"} <= set(explorer.keys)  # synced with the browser
+    for name, value, words in (
+        ("selected", 4, "selected is 4, but the pictures are numbered 0 to 3."),
+        ("map", "B", "map is 'B', but is one of setup C, 10."),
+        ("colours", "jet", "colours is 'jet', but is one of magma, inferno, viridis, cividis."),
+        ("mode", "split", "mode is 'split', but is one of overlay, wipe, side, maps."),
+        ("opacity", -1, "opacity is -1.0, but lies between 0 and 1."),
+    ):
+        with pytest.raises(WsdlError) as caught:
+            setattr(explorer, name, value)
+        assert str(caught.value) == words
+    assert explorer.selected == 2
+
+
+def test_orders_are_those_that_the_data_allow():
+    bare = explore(IMAGES, FINE)
+    with pytest.raises(WsdlError, match="order is 'iou-up', but is one of given"):
+        bare.order = "iou-up"
+    small().order = "iou-up"
+
+
+def test_a_notebook_without_widgets_shows_a_still_picture():
+    data, _ = small()._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert Image.open(BytesIO(b64decode(data["image/jpeg"]))).width > 500
+    assert len(data["image/jpeg"]) < 150_000
+    assert data["text/plain"] == "<Explorer of 4 pictures under setup C, 10>"  # the same in every run: git keeps it
+
+
+def test_a_page_of_a_notebook_shows_a_widget_as_its_picture_and_keeps_no_state(tmp_path):
+    data, _ = small()._repr_mimebundle_()
+    book = new_notebook(metadata={"widgets": {"application/vnd.jupyter.widget-state+json": {"state": {"x": {}}}}})
+    book.cells = [new_markdown_cell("# A widget"), new_code_cell("1", outputs=[new_output("display_data", data=data)])]
+    nbformat.write(book, tmp_path / "a.ipynb")
+    notebooks.to_html(tmp_path / "a.ipynb", tmp_path / "a.html")
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "data:image/jpeg" in text
+    assert "jupyter.widget" not in text
+
+
+def test_a_message_from_the_browser_sets_the_trait():
+    explorer = small()
+    explorer.set_state({"threshold": 0.62, "selected": 1, "map": "10"})
+    assert (explorer.threshold, explorer.selected, explorer.map) == (0.62, 1, "10")
+
+
+def test_levels_cut_exactly_where_the_metrics_cut():
+    close = np.float32(np.arange(201) / 200)
+    values = np.concatenate([close, np.nextafter(close, np.float32(0)), np.nextafter(close, np.float32(1))])
+    map_ = np.clip(np.concatenate([values, np.random.default_rng(0).random(1397, np.float32)]), 0, 1).reshape(40, 50)
+    found = encode.levels(map_)
+    for k in range(201):
+        assert np.array_equal(found > k, binary(map_, k / 200)), k
+    assert np.abs(encode.value_of(found) - map_).max() <= 0.5 / 200 + 1e-6
+
+
+def test_packing_loses_nothing():
+    rng = np.random.default_rng(0)
+    for plane in (rng.integers(0, 256, (9, 13)), rng.integers(0, 2, (13, 9)), np.full((1, 1), 200), np.zeros((5, 1))):
+        plane = plane.astype(np.uint8)
+        assert np.array_equal(encode.unpacked(encode.packed(plane), plane.shape), plane)
+    smooth = encode.levels(upsample(rng.random((16, 16)), (128, 128)))
+    assert len(encode.packed(smooth)) < smooth.size / 2
+
+
+def test_the_colours_are_those_of_matplotlib():
+    for name, table in encode.palettes().items():
+        middle = (np.arange(1, 201) - 0.5) / 200
+        wanted = colormaps[name]([0, *middle], bytes=True)[:, :3]
+        assert np.array_equal(np.frombuffer(table, np.uint8).reshape(-1, 3), wanted)
+
+
+def test_modules_become_one_scope_without_a_clash():
+    bundle = assets.script("widget.js")
+    assert not re.search(r"^import ", bundle, re.M)
+    assert re.findall(r"^export (\w+)", bundle, re.M) == ["default"]
+    names = re.findall(r"^(?:async )?(?:const|let|class|function)\s+(\w+)", bundle, re.M)
+    assert len(names) == len(set(names))
+    modules = (f"{name}.js" for name in assets.NAMES)
+    assert {path.name for path in assets.STATIC.glob("*.js")} == {*modules, "widget.js", "page.js", "own.js"}
+    assert "</script" not in bundle.lower()
+    assert all(len(path.read_text().splitlines()) <= 250 for path in assets.STATIC.iterdir())
+
+
+def test_a_page_holds_everything_and_escapes_names(tmp_path):
+    text = small().to_html(tmp_path / "page.html", title="A & <b>").read_text()
+    assert "<title>A &amp; &lt;b&gt;</title>" in text
+    assert "a<b>" not in text
+    assert not re.search(r"""(?:src|href)=["'](?!data:)|url\(|@import|https?://|\bfetch\(""", text)
+    facts = json.loads(re.search(r'application/json">(.*?)</script>', text, re.S).group(1))
+    assert facts["_data"]["names"][0] == "a<b>"
+    assert facts["threshold"] == 0.5
+
+
+def test_a_page_of_24_faces_is_below_a_megabyte(tmp_path):
+    rng = np.random.default_rng(0)
+    soft = gaussian_filter(rng.normal(size=(24, 128, 128, 3)), (0, 6, 6, 0)) * 900 + 128
+    images = np.clip(soft + rng.normal(0, 4, soft.shape), 0, 255).astype(np.uint8)  # noise as of a camera
+    maps = {name: np.clip(gaussian_filter(rng.random((24, 37, 37)), (0, 1, 1)), 0, 1) for name in "ABC"}
+    masks = (soft[..., 0] > 160).astype(np.uint8)
+    explorer = explore(images, maps, masks)
+    path = explorer.to_html(tmp_path / "page.html")
+    assert path.stat().st_size <= 1_000_000
+    assert "compressed with loss" in path.read_text()
+    few = explore(images[:2], {"A": maps["A"][:2]}).to_html(tmp_path / "few.html")
+    assert "compressed with loss" not in few.read_text()
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    path = small().to_html(tmp_path / "page.html")
+    old = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(WsdlError, match=r"page.html: cannot be written"):
+        small(threshold=0.9).to_html(path)
+    assert path.read_bytes() == old
+    assert os.listdir(tmp_path) == ["page.html"]
+
+
+def test_view_shows_the_choice():
+    even = {"images": np.full((4, 64, 64, 3), 100, np.uint8), "maps": np.full((4, 64, 64), 0.25)}
+    explorer = small(**even, masks=None, scores=None)
+    explorer.opacity = 0.5
+    still = explorer.view()
+    assert isinstance(still, Image.Image)
+    wanted = np.array(colormaps["magma"](0.25, bytes=True)[:3]) * 0.5 + 50
+    assert np.abs(np.array(still.getpixel((20 + 448 + 20 + 224, 32 + 224))) - wanted).max() <= 1
+    assert still.getpixel((20 + 224, 32 + 224)) == (100, 100, 100)
+    explorer.threshold = 0.2  # everything is above: the outline runs along the edge
+    assert np.asarray(explorer.view())[32:480, 488:936].max() > 240
+    assert np.asarray(still)[32:480, 488:936].max() < 120
+
+
+def test_view_follows_every_choice():
+    explorer = small()
+    seen = [np.asarray(explorer.view()).tobytes()]
+    for name, value in (("selected", 1), ("map", "10"), ("threshold", 0.7), ("colours", "viridis"), ("grey", False),
+                        ("truth", False), ("opacity", 0.9)):  # fmt: skip
+        setattr(explorer, name, value)
+        seen.append(np.asarray(explorer.view()).tobytes())
+    assert len(set(seen)) == len(seen)

@@ -1,0 +1,63 @@
+"""Whole fakes in which nothing was painted: who travels, what is kept, and what stops."""
+
+import shutil
+
+import numpy as np
+import pytest
+from test_cross import add_lama
+
+from wsdl.core.io import WsdlError
+from wsdl.data.check import check
+from wsdl.data.dataset import Dataset
+from wsdl.fakes.reconstructions import write_round_trips
+from wsdl.training.detector import examples
+
+
+def darker(pictures, ids):
+    assert len(pictures) == len(ids)
+    return pictures // 2
+
+
+@pytest.fixture(scope="module")
+def trips(dataset, tmp_path_factory):
+    return write_round_trips(Dataset(dataset), tmp_path_factory.mktemp("trips") / "data", "darker", darker, {"seed": 0})
+
+
+def test_every_face_of_train_and_valid_travels_and_none_of_test(dataset, trips):
+    real = Dataset(dataset).select(kind="real")
+    full = trips.select(kind="full")
+    assert sorted(full.source_id) == sorted(real.source_id[real.split != "test"])
+    assert np.array_equal(trips.images[full.index], trips.images[trips.faces_of(full)] // 2)
+    assert check(trips.folder) == []
+
+
+def test_setup_a_learns_from_real_faces_and_their_round_trips_alone(trips):
+    seen = examples(trips, "a", "train")
+    assert set(trips.table.generator[seen.fake]) == {"darker"}
+    assert len(seen.fake) == len(seen.real)
+    assert not len(trips.select(kind="partial"))
+
+
+def test_what_came_back_already_does_not_travel_again(dataset, trips):
+    one = trips.folder / trips.select(kind="full").path.iloc[0]
+    content = one.read_bytes()
+    one.unlink()
+    sent = []
+
+    def counted(pictures, ids):
+        sent.extend(ids)
+        return darker(pictures, ids)
+
+    write_round_trips(Dataset(dataset), trips.folder, "darker", counted, {"seed": 0})
+    assert len(sent) == 1
+    assert one.read_bytes() == content
+    with pytest.raises(WsdlError, match="begun with seed = 0, not 1"):
+        write_round_trips(Dataset(dataset), trips.folder, "darker", darker, {"seed": 1})
+
+
+def test_more_fakes_are_no_other_faces(dataset, trips, tmp_path):
+    more = shutil.copytree(dataset, tmp_path / "more")
+    add_lama(more)
+    manifest = (trips.folder / "manifest.csv").read_bytes()
+    write_round_trips(Dataset(more), trips.folder, "darker", darker, {"seed": 0})
+    assert (trips.folder / "manifest.csv").read_bytes() == manifest

@@ -1,0 +1,261 @@
+"""The inpainting networks as generators: what is kept, what is painted, what is refused; the KL and the critic."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from wsdl.core.io import WsdlError, write_json
+from wsdl.core.run import MODEL_FILE
+from wsdl.generators.diffusion.p2 import load_p2
+from wsdl.generators.inpainting.discriminator import (
+    LATER,
+    Critic,
+    cells,
+    critic_loss,
+    mean_in,
+    pleasing_loss,
+    pleasing_weight,
+)
+from wsdl.generators.inpainting.inpainter import (
+    NETWORKS,
+    Inpainter,
+    inpainter_fingerprint,
+    inpainter_size,
+    load_inpainter,
+)
+from wsdl.generators.inpainting.metrics import scores
+from wsdl.generators.inpainting.pluralistic import CODE, FREE, KL_WEIGHT, Pluralistic, kl, kl_loss
+from wsdl.training.loop import save_weights
+
+SIZE = 16
+
+
+def inpainter_run(folder: Path, name: str, size: int = SIZE, seed: int = 0) -> Path:
+    """An untrained run folder of `train-generator NAME`, as far as loading needs it."""
+    torch.manual_seed(seed)
+    folder.mkdir(parents=True)
+    write_json(folder / "config.json", {"generator": name, "size": size, "width": 64, "blocks": 1})
+    save_weights(NETWORKS[name](64, 1), folder / MODEL_FILE)
+    return folder
+
+
+def some(n: int = 3, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
+    """Noise pictures, and a hole on the left, at the top, and nowhere."""
+    masks = np.zeros((n, size, size), np.uint8)
+    masks[0, :, :6], masks[1, :5] = 1, 1
+    return np.random.default_rng(0).integers(0, 256, (n, size, size, 3), dtype=np.uint8), masks
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def painter(request, tmp_path_factory) -> Inpainter:
+    return load_inpainter(request.param, inpainter_run(tmp_path_factory.mktemp("weights") / "run", request.param))
+
+
+# --- painting ---------------------------------------------------------------------------------------------------
+
+
+def test_known_pixels_are_kept_exactly_and_holes_are_painted(painter):
+    pictures, masks = some()
+    painted = painter.inpaint(pictures, masks, [1, 2, 3])
+    assert painter.clean
+    assert painted.dtype == np.uint8
+    assert np.array_equal(painted[masks == 0], pictures[masks == 0])
+    assert (painted != pictures).any(axis=-1)[masks == 1].mean() > 0.9
+
+
+def test_what_is_under_the_hole_is_not_seen(painter):
+    pictures, masks = some()
+    other = np.where(masks[..., None] == 1, 255 - pictures, pictures)
+    assert np.array_equal(painter.inpaint(pictures, masks, [1, 2, 3]), painter.inpaint(other, masks, [1, 2, 3]))
+
+
+def test_the_network_is_told_where_the_hole_is(painter):
+    """A hole in a grey picture looks like the picture: only the mask can say."""
+    grey = np.full((2, SIZE, SIZE, 3), 127.5, np.float32)
+    masks = np.zeros((2, SIZE, SIZE), np.uint8)
+    masks[0, 2:6, 2:9] = masks[1, 2:6, 2:14] = 1
+    painted = painter.inpaint(grey, masks, [1, 1])
+    both = masks.min(axis=0) == 1
+    assert not np.array_equal(painted[0][both], painted[1][both])
+
+
+def test_other_seeds_paint_something_else_where_there_is_more_than_one_answer(painter):
+    pictures, masks = (part[:1] for part in some())
+    one, same, other = (painter.inpaint(pictures, masks, [seed]) for seed in (1, 1, 2))
+    assert np.array_equal(one, same)
+    assert np.array_equal(one, other) == (painter.name == "lama")
+
+
+def test_a_picture_does_not_depend_on_its_neighbours(painter):
+    pictures, masks = some()
+    together = painter.inpaint(pictures, masks, [1, 2, 3])
+    for i in range(3):
+        alone = painter.inpaint(pictures[i : i + 1], masks[i : i + 1], [i + 1])[0]
+        assert np.abs(together[i].astype(int) - alone).max() <= 1
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_default_network_is_small_enough_to_come_with_the_package(name):
+    numbers = sum(weight.numel() for weight in NETWORKS[name]().state_dict().values())
+    assert 2e6 < numbers < 4e6
+    assert 2 * numbers < 20e6  # bytes in fp16
+
+
+# --- weights ----------------------------------------------------------------------------------------------------
+
+
+class Fills(torch.nn.Module):
+    """A stand-in for big-lama.pt: checks what it is given, and paints holes with its own brightness."""
+
+    def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        assert image.shape[2] % 8 == 0 and image.shape[3] % 8 == 0  # noqa: PT018 (TorchScript)
+        assert bool(((mask == 0) | (mask == 1)).all())
+        assert float(image.min()) >= 0 and float(image.max()) <= 1  # noqa: PT018
+        assert float((image * mask).max()) == 0  # holes are empty
+        return image * (1 - mask) + 0.2 * mask
+
+
+def test_a_full_size_lama_is_torchscript_and_takes_any_size(tmp_path):
+    path = tmp_path / "big-lama.pt"
+    torch.jit.script(Fills()).save(path)
+    lama = load_inpainter("lama", path)
+    assert lama.size is inpainter_size("lama", path) is None
+    pictures, masks = some(size=27)
+    painted = lama.inpaint(pictures, masks, [0] * 3)
+    assert np.array_equal(painted[masks == 0], pictures[masks == 0])
+    assert (painted[masks == 1] == 51).all()
+    assert len(inpainter_fingerprint("lama", path)) == 64
+
+
+def test_weights_that_cannot_be_used_are_refused_in_one_sentence(tmp_path):
+    lama, pluralistic = (inpainter_run(tmp_path / name, name) for name in NETWORKS)
+    with pytest.raises(
+        WsdlError, match=r"^\S*pluralistic: is a run of pluralistic, not of lama; give a run of `[^\n]*`\.$"
+    ):
+        load_inpainter("lama", pluralistic)
+    with pytest.raises(
+        WsdlError, match=r"^\S*lama: is a run of `train-generator lama`; give one of `train-[^\n]*p2`\.$"
+    ):
+        load_p2(lama)
+    with pytest.raises(
+        WsdlError, match=r"none: holds no trained weights; give a run of `train-generator pluralistic`\.$"
+    ):
+        load_inpainter("pluralistic", tmp_path / "none")
+    with pytest.raises(WsdlError, match=r"none: holds .* or a TorchScript file such as big-lama\.pt\.$"):
+        inpainter_size("lama", tmp_path / "none")
+    write_json(pluralistic / "config.json", {"method": "patches", "generator": "pluralistic"})
+    with pytest.raises(WsdlError, match=r"^\S*pluralistic: is no generator, not of pluralistic; give a run of"):
+        load_inpainter("pluralistic", pluralistic)
+    (tmp_path / "notes.txt").write_text("no network")
+    with pytest.raises(WsdlError, match=r"notes\.txt: is no TorchScript file"):
+        load_inpainter("lama", tmp_path / "notes.txt")
+    (lama / MODEL_FILE).write_bytes(b"cut short")
+    with pytest.raises(WsdlError, match=r"^\S*model\.safetensors: does not fit the network[^\n]*train the generator"):
+        load_inpainter("lama", lama)
+
+
+# --- Pluralistic: the KL, and several answers --------------------------------------------------------------------
+
+
+def normals(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    source = torch.Generator().manual_seed(seed)
+    return torch.randn(5, CODE, generator=source), 0.5 * torch.randn(5, CODE, generator=source)
+
+
+def test_kl_is_that_of_torch_distributions():
+    one, other = normals(0), normals(1)
+    theirs = [torch.distributions.Normal(mean, log.exp()) for mean, log in (one, other)]
+    torch.testing.assert_close(kl(one, other), torch.distributions.kl_divergence(*theirs), rtol=1e-4, atol=1e-5)
+    assert kl(one, one).abs().max() < 1e-6
+
+
+def test_below_the_free_bits_nothing_pulls_the_posterior_to_the_prior():
+    mean, log = (part.clone().requires_grad_() for part in normals(0))
+    near = kl_loss((mean, log), (mean.detach() + 0.01, log.detach()))
+    assert near.item() == pytest.approx(FREE * CODE)
+    assert not any(slope.any() for slope in torch.autograd.grad(near, (mean, log)))
+    far = kl_loss((mean, log), (mean.detach() + 3, log.detach()))
+    assert torch.autograd.grad(far, mean)[0].abs().min() > 0
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_fillings_differ_as_the_truth_does_unless_the_posterior_collapses(guarded):
+    """Faces that look alike around the hole and are black or white in it: no network can know which.
+
+    Without free bits and with a heavy KL the code says nothing, and all fillings are the same: what the guard is for.
+    """
+    torch.manual_seed(0)
+    weight, free = (KL_WEIGHT, FREE) if guarded else (3.0, 0.0)
+    network = Pluralistic(64, 1)
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+    hole = torch.zeros(8, 1, 16, 16)
+    hole[..., 4:12, 4:12] = 1
+    known = torch.zeros(8, 3, 16, 16)
+    for _ in range(150):
+        truth = known + hole * torch.where(torch.rand(8, 1, 1, 1) < 0.5, -0.8, 0.8)
+        painted, posterior, prior = network(known, hole, torch.randn(8, CODE), truth)
+        error = mean_in((painted - truth).abs()[:4], hole[:4])
+        optimizer.zero_grad()
+        (error + weight * kl_loss(posterior, prior, free)).backward()
+        optimizer.step()
+    with torch.no_grad():
+        fillings = network.paint(known.repeat(8, 1, 1, 1), hole.repeat(8, 1, 1, 1), list(range(64)))
+    brightness = fillings[..., 5:11, 5:11].mean(dim=(1, 2, 3))
+    assert (brightness.std() > 0.4) == guarded
+
+
+# --- the critic, and the numbers of a check ----------------------------------------------------------------------
+
+
+def test_cells_are_those_that_hold_some_of_the_hole():
+    hole = torch.zeros(1, 1, 32, 32)
+    hole[0, 0, 7, 8:25] = 1
+    assert cells(hole)[0, 0].tolist() == [[0, 1, 1, 1], [0] * 4, [0] * 4, [0] * 4]
+    assert Critic()(torch.zeros(1, 3, 32, 32)).shape == cells(hole).shape
+
+
+def test_critic_loss_by_hand():
+    real, fake = torch.tensor([[[[2.0, 0.5]]]]), torch.tensor([[[[-3.0, 0.25]]]])
+    painted = torch.tensor([[[[0.0, 1.0]]]])
+    assert critic_loss(real, fake, painted) == (0 + 0.5) / 2 + 1.25  # known cells of a fake are neither real nor fake
+    assert pleasing_loss(fake, painted) == -0.25
+    assert mean_in(fake, torch.zeros_like(painted)) == 0
+
+
+def test_the_error_leads_and_the_critic_comes_later():
+    assert pleasing_weight(0) == pleasing_weight(LATER - 1) < pleasing_weight(LATER) < 1
+
+
+def test_a_critic_cannot_shout():
+    """Spectral normalisation: no layer makes its input larger than its largest singular value of 1 allows."""
+    torch.manual_seed(0)
+    critic = Critic()
+    for layer in critic.layers[::2]:
+        with torch.no_grad():
+            layer.parametrizations.weight.original.mul_(100)
+    for _ in range(30):
+        critic(torch.zeros(1, 3, 32, 32))
+    for layer in critic.layers[::2]:
+        assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item() == pytest.approx(1, abs=0.05)
+
+
+def test_scores_know_a_blur_a_copy_and_a_second_answer():
+    class Answers:
+        def __init__(self, answers):
+            self.answers = iter(answers)
+
+        def inpaint(self, pictures, holes, seeds):
+            return next(self.answers)
+
+    pictures, _ = some(2)
+    holes = np.zeros((2, SIZE, SIZE), np.uint8)
+    holes[:, 3:13, 3:13] = 1
+    blurred = gaussian_filter(pictures, (0, 2, 2, 0))
+    copied = scores(Answers([pictures, pictures]), pictures, holes)
+    assert copied == {"error": 0, "sharpness": 1, "variety": 0}
+    found = scores(Answers([blurred, pictures]), pictures, holes)
+    assert found["sharpness"] < 0.3
+    assert found["error"] == found["variety"] > 20

@@ -1,0 +1,193 @@
+"""Latent RePaint against RePaint on pixels, what is kept of a picture, and training."""
+
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_p2 import SIZE, tiny_unet
+from test_repaint import SCHEDULE, masks, pictures  # noqa: F401 (fixtures)
+from test_resume_generator import kill_when, processes  # noqa: F401 (a fixture)
+from typer.testing import CliRunner
+
+from wsdl.__main__ import app
+from wsdl.core.device import to_uint8
+from wsdl.core.io import WsdlError, read_json, write_json
+from wsdl.core.run import MODEL_FILE, is_done
+from wsdl.data.dataset import Dataset
+from wsdl.generators.diffusion.autoencoder import Autoencoder, Codec
+from wsdl.generators.diffusion.ldm import RepaintLDM, cells, fingerprint, load_ldm, picture_size
+from wsdl.generators.diffusion.p2 import P2
+from wsdl.generators.diffusion.schedule import LATENTS, PIXELS
+from wsdl.generators.diffusion.train_autoencoder import train_autoencoder
+from wsdl.generators.diffusion.train_ldm import encode_both_ways, train_ldm, training_batch
+from wsdl.generators.diffusion.unet import FullUNet, SmallUNet
+
+TRAINING = {"images": 16, "widths": (16, 32), "batch": 4, "check_every": 8, "seed": 0}
+
+
+class Same(torch.nn.Module):
+    """An autoencoder whose latents are the picture."""
+
+    def encode(self, x):
+        return SimpleNamespace(latents=x)
+
+    def decode(self, latents):
+        return SimpleNamespace(sample=latents)
+
+
+def same_codec() -> Codec:
+    return Codec(Same(), 1, [0.0] * 3, 1.0)
+
+
+def small_vae(factor: int = 2) -> Codec:
+    """An untrained autoencoder with latents of 3 channels."""
+    torch.manual_seed(1)
+    widths = (8,) * (factor.bit_length())
+    return Codec(Autoencoder(widths, latents=3).vae, factor, [0.1, 0.0, -0.1], 0.8)
+
+
+def latent_model(clean: bool) -> RepaintLDM:
+    return RepaintLDM(FullUNet(tiny_unet(size=SIZE // 2)), small_vae(), SIZE, clean)
+
+
+def small_net() -> SmallUNet:
+    torch.manual_seed(2)
+    return SmallUNet(SIZE, (16,), 4)
+
+
+# --- RePaint in latent space ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("net", [lambda: FullUNet(tiny_unet()), small_net])
+def test_with_an_autoencoder_that_changes_nothing_it_is_repaint_on_pixels(net, pictures, masks):  # noqa: F811
+    pixels = P2(net(), SIZE)
+    raw, clean = (RepaintLDM(net(), same_codec(), SIZE, clean, PIXELS) for clean in (False, True))
+    seeds = [1, 2, 3]
+    expected = pixels.inpaint(pictures, masks, seeds, **SCHEDULE)
+    assert np.array_equal(clean.inpaint(pictures, masks, seeds, **SCHEDULE), expected)
+    assert np.array_equal(raw.inpaint(pictures, masks, seeds, **SCHEDULE)[masks == 1], expected[masks == 1])
+
+
+def test_clean_keeps_known_pixels_and_raw_changes_them(pictures, masks):  # noqa: F811
+    raw, clean = (latent_model(clean).inpaint(pictures, masks, [1, 2, 3], **SCHEDULE) for clean in (False, True))
+    assert raw.dtype == clean.dtype == np.uint8
+    assert np.array_equal(clean[masks == 0], pictures[masks == 0])
+    assert (raw[masks == 0] != pictures[masks == 0]).mean() > 0.5
+    assert np.array_equal(clean[masks == 1], raw[masks == 1])
+
+
+def test_raw_is_the_round_trip_where_nothing_is_painted(pictures, masks):  # noqa: F811
+    codec = small_vae()
+    raw = latent_model(clean=False).inpaint(pictures[2:], masks[2:], [3], **SCHEDULE)
+    assert np.abs(raw.astype(int) - codec.decode(codec.encode(pictures[2:]))).max() <= 1
+
+
+def test_the_seed_decides_and_neighbours_do_not(pictures, masks):  # noqa: F811
+    model, steps = latent_model(clean=False), []
+    together = model.inpaint(pictures, masks, [1, 2, 3], on_step=lambda t, x: steps.append(x.shape), **SCHEDULE)
+    assert np.array_equal(together, model.inpaint(pictures, masks, [1, 2, 3], **SCHEDULE))
+    alone = model.inpaint(pictures[1:2], masks[1:2], [2], **SCHEDULE)
+    assert np.abs(together[1].astype(int) - alone[0]).max() <= 1
+    other = model.inpaint(pictures[1:2], masks[1:2], [9], **SCHEDULE)
+    assert (alone != other)[masks[1:2] == 1].mean() > 0.5
+    assert set(steps) == {(3, *model.shape)}
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 1000), factor=st.sampled_from([1, 2, 4]))
+def test_a_cell_is_painted_if_any_of_its_pixels_is(seed, factor):
+    masks = (np.random.default_rng(seed).random((2, 8, 8)) < 0.1).astype(np.uint8)  # noqa: F811
+    expected = masks.reshape(2, 8 // factor, factor, 8 // factor, factor).max(axis=(2, 4))
+    assert np.array_equal(cells(masks, factor)[:, 0].numpy(), expected)
+
+
+@pytest.mark.parametrize(("noising", "level"), [(LATENTS, 3.0), (PIXELS, 1.0)])
+def test_latents_are_not_clipped_as_pixels_are(noising, level):
+    class Knows(torch.nn.Module):
+        predicts, patch = "x0", 1
+
+        def forward(self, x_t, t, moved):
+            return torch.full_like(x_t, 3.0)
+
+    model = RepaintLDM(Knows(), Codec(Same(), 1, [0.0] * 3, 0.1), SIZE, noising=noising)
+    grey, everywhere = np.zeros((1, SIZE, SIZE, 3), np.uint8), np.ones((1, SIZE, SIZE), np.uint8)
+    expected = to_uint8(torch.full((1, 3, 1, 1), level * 0.1))[0, 0, 0]
+    torch.testing.assert_close(model.draw([0], 5), torch.full((1, 3, SIZE, SIZE), level), rtol=1e-3, atol=0)
+    assert (model.inpaint(grey, everywhere, [0], **SCHEDULE) == expected).all()
+
+
+# --- training ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def autoencoder(faces, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("autoencoder") / "run"
+    train_autoencoder(faces, folder, images=16, widths=(8, 8, 8), batch=8)
+    return folder
+
+
+def test_a_batch_of_latents_is_that_of_the_pictures(faces):
+    images, codec = Dataset(faces).images[:6], small_vae()
+    latents = encode_both_ways(codec, images)
+    seen = set()
+    for step in range(6):
+        x0, t, noise, moved = training_batch(latents, 3, 2, 0, step)
+        assert x0.shape == noise.shape == (3, 3, 16, 16)
+        assert t.shape == (3,)
+        still = x0.roll((-moved[0], -moved[1]), (2, 3))
+        for one in still:
+            found = (latents - one).abs().amax(dim=(2, 3, 4))
+            seen.add(tuple(torch.nonzero(found == 0)[0].tolist()))
+    assert {way for way, _ in seen} == {0, 1}
+    mirrored = codec.encode(images[4:5, :, ::-1])
+    torch.testing.assert_close(latents[1, 4:5], mirrored, atol=1e-5, rtol=0)
+    assert not torch.allclose(latents[1, 4], latents[0, 4].flip(-1), atol=1e-2)
+
+
+def test_a_killed_training_ends_as_an_undisturbed_one(processes, faces, autoencoder, tmp_path):  # noqa: F811
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = processes.Process(target=train_ldm, args=(faces, autoencoder, killed), kwargs=TRAINING)
+    kill_when(process, (killed / "trainer.pt").exists)
+    assert not is_done(killed)
+    mine = shutil.copytree(autoencoder, tmp_path / "autoencoder")
+    trained = train_ldm(faces, mine, killed, **TRAINING)
+    train_ldm(faces, mine, whole, **TRAINING)
+    for name in (MODEL_FILE, "stats.jsonl", "samples/00000016.png"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+    shutil.rmtree(mine)  # a run is complete in itself
+    loaded = load_ldm(killed)
+    assert (loaded.size, loaded.shape, loaded.clean) == (32, (4, 8, 8), False)
+    assert np.array_equal(loaded.sample(2, 0, steps=3), trained.sample(2, 0, steps=3))
+    assert picture_size(killed) == 32
+    assert fingerprint(killed) == fingerprint(whole)
+    other = whole / "autoencoder" / MODEL_FILE
+    other.write_bytes(other.read_bytes()[:-1] + b"?")
+    assert fingerprint(killed) != fingerprint(whole)
+
+
+def test_training_refuses_what_does_not_fit(faces, autoencoder, tmp_path):
+    with pytest.raises(WsdlError, match=r"is 32 px, but this latent diffusion model needs a multiple of 64"):
+        train_ldm(faces, autoencoder, tmp_path / "deep", images=4, widths=(16,) * 5)
+    with pytest.raises(WsdlError, match="holds no trained autoencoder"):
+        train_ldm(faces, tmp_path, tmp_path / "run", images=4)
+    train_ldm(faces, autoencoder, tmp_path / "run", **{**TRAINING, "images": 4})
+    train_autoencoder(faces, tmp_path / "other", images=8, widths=(8, 8, 8), batch=8, seed=1)
+    with pytest.raises(WsdlError, match=r"was begun with autoencoder = "):
+        train_ldm(faces, tmp_path / "other", tmp_path / "run", **TRAINING)
+    write_json(tmp_path / "run" / "config.json", {**read_json(tmp_path / "run" / "config.json"), "widths": [32]})
+    with pytest.raises(WsdlError, match=r"model\.safetensors: does not fit the network"):
+        load_ldm(tmp_path / "run")
+
+
+def test_both_trainings_as_commands(faces, tmp_path):
+    first = ["train-generator", "autoencoder", "--data", faces, "--out", tmp_path / "vae", "--images", 8]
+    second = ["train-generator", "ldm", "--data", faces, "--autoencoder", tmp_path / "vae", "--out", tmp_path / "ldm"]
+    for words in (first, [*second, "--images", 16, "--seed", 4]):
+        result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+    assert (load_ldm(tmp_path / "ldm").shape, read_json(tmp_path / "ldm" / "config.json")["seed"]) == ((4, 8, 8), 4)

@@ -1,0 +1,244 @@
+"""Fakes in a dataset folder: what is written, that the count only adds, and that what does not fit is refused."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_p2 import small_run
+
+from wsdl.core.io import WsdlError, read_json, sha256
+from wsdl.data.dataset import Dataset
+from wsdl.data.images import read_image
+from wsdl.data.manifest import write_manifest
+from wsdl.data.masks import component_mask, components_in, read_mask
+from wsdl.generators import write_fakes as module
+from wsdl.generators.write_fakes import generate_full, generate_partial
+
+FULL = {"steps": 2, "batch": 4}
+PARTIAL = {"T": 4, "jump_length": 2, "resamplings": 2, "batch": 8}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    return small_run(tmp_path_factory.mktemp("weights") / "p2", size=32)
+
+
+@pytest.fixture(scope="module")
+def few(faces, tmp_path_factory) -> Path:
+    """`faces` with 6 of its faces: the fewer faces, the sooner a component is painted a second time."""
+    out = shutil.copytree(faces, tmp_path_factory.mktemp("few") / "data")
+    dataset = Dataset(out)
+    write_manifest(out, dataset.table.groupby("split").head(2), dataset.info)
+    assert len(Dataset(out).table) == 6
+    return out
+
+
+@pytest.fixture(scope="module")
+def made(few, weights, tmp_path_factory) -> Path:
+    """A dataset with 12 full fakes, and more partial ones than its 6 faces have components."""
+    out = shutil.copytree(few, tmp_path_factory.mktemp("made") / "data")
+    generate_full(out, weights, 12, 0, **FULL)
+    generate_partial(out, out, weights, 38, 0, **PARTIAL)
+    return out
+
+
+@pytest.fixture
+def data(few, tmp_path) -> Path:
+    return shutil.copytree(few, tmp_path / "data")
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """The bytes of every file under `folder`, but for the cache of decoded pictures."""
+    files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    return {str(name): path.read_bytes() for name, path in files.items() if ".cache" not in name.parts}
+
+
+# --- what is written --------------------------------------------------------------------------------------------
+
+
+def test_full_fakes_are_listed_and_one_in_ten_is_for_validation(made):
+    table = Dataset(made).select(kind="full")
+    assert table.path.tolist() == [f"fake/p2/train/{i:06d}.png" for i in (*range(9), 10, 11)] + [
+        "fake/p2/valid/000009.png"
+    ]
+    assert table.source_id.tolist()[-1] == "p2/000009"
+    assert (table.area == 1).all()
+    assert (table["mask"] == "").all()
+    assert table.sha256.tolist() == [sha256(made / path) for path in table.path]
+    pictures = [read_image(made / path) for path in table.path]
+    assert {picture.shape for picture in pictures} == {(32, 32, 3)}
+    assert len({picture.tobytes() for picture in pictures}) == 12
+
+
+def test_a_partial_fake_is_its_face_but_for_its_mask(made):
+    dataset = Dataset(made)
+    real = dataset.select(kind="real").set_index("source_id")
+    for row in dataset.select(kind="partial").itertuples():
+        face, mask = real.loc[row.source_id], read_mask(made / row.mask)
+        original, fake = read_image(made / face.path), read_image(made / row.path)
+        assert np.array_equal(fake[mask == 0], original[mask == 0])
+        assert (fake != original).any(axis=-1)[mask == 1].mean() > 0.5
+        assert mask[component_mask(dataset.labels(face), row.component)].all()
+        assert row.area == pytest.approx(mask.mean(), abs=1e-6)
+        assert row.split == face.split
+        assert row.sha256 == sha256(made / row.path)
+
+
+def test_a_repeated_component_is_painted_anew(made):
+    table = Dataset(made).select(kind="partial").set_index("path")
+    again = [path for path in table.index if path.endswith("-2.png")]
+    assert again
+    for path in again:
+        assert (made / path).read_bytes() != (made / path.replace("-2.png", ".png")).read_bytes()
+
+
+def test_the_whole_dataset_opens_and_says_how_it_was_made(made):
+    dataset = Dataset(made)
+    assert len(dataset.table) == 6 + 12 + 38
+    assert not dataset.table.path.duplicated().any()
+    assert dataset.images.shape == (56, 32, 32, 3)
+    assert [entry["command"].split(" --")[0] for entry in dataset.info["made_by"]] == [
+        "python -m wsdl data prepare",
+        "python -m wsdl generate p2",
+        "python -m wsdl generate repaint-p2",
+    ]
+
+
+def test_fakes_can_go_to_a_folder_of_their_own(faces, weights, tmp_path):
+    generate_partial(faces, tmp_path / "partial", weights, 3, 0, **PARTIAL)
+    generate_full(tmp_path / "full", weights, 3, 0, **FULL)
+    for name, kind in (("partial", "partial"), ("full", "full")):
+        dataset = Dataset(tmp_path / name)
+        assert dataset.table.kind.tolist() == [kind] * 3
+        assert dataset.size == 32
+        assert not (tmp_path / name / "real").exists()
+
+
+def test_the_cost_is_said_before(data, weights, capfd):
+    generate_partial(data, data, weights, 10, 0, **PARTIAL)
+    said = capfd.readouterr().err
+    assert "repaint-p2: 10 pictures to make, 6 network calls each; in batches of 8 that is 12 calls, about" in said
+
+
+# --- again, and more --------------------------------------------------------------------------------------------
+
+
+def test_a_larger_count_adds_and_ends_in_the_same_bytes(few, made, weights, tmp_path):
+    grown = shutil.copytree(few, tmp_path / "grown")
+    for full, partial in ((5, 3), (12, 38)):
+        generate_full(grown, weights, full, 0, **FULL)
+        generate_partial(grown, grown, weights, partial, 0, **PARTIAL)
+        assert (len(Dataset(grown).select("full")), len(Dataset(grown).select("partial"))) == (full, partial)
+    assert tree(grown) == tree(made)
+
+
+def test_nothing_is_done_twice(made, weights, tmp_path, monkeypatch):
+    again = shutil.copytree(made, tmp_path / "again")
+    monkeypatch.setattr(module, "load_p2", lambda weights: pytest.fail("the network was loaded for nothing"))
+    for count in (12, 5):
+        generate_full(again, weights, count, 0, **FULL)
+        generate_partial(again, again, weights, count, 0, **PARTIAL)
+    assert tree(again) == tree(made)
+
+
+def test_batches_are_always_whole(data, weights, monkeypatch):
+    """Processors may differ in the last bit between batch sizes, so a batch never shrinks with the count."""
+    sizes, inpaint = [], module.P2.inpaint
+
+    def watched(self, images, *args, **more):
+        sizes.append(len(images))
+        return inpaint(self, images, *args, **more)
+
+    monkeypatch.setattr(module.P2, "inpaint", watched)
+    generate_partial(data, data, weights, 9, 0, **PARTIAL)
+    assert sizes == [8, 8]
+    assert len(list((data / "fake").rglob("images/*/*.png"))) == 9
+
+
+def test_only_batches_with_a_gap_are_sampled_again(made, weights, tmp_path, monkeypatch):
+    again = shutil.copytree(made, tmp_path / "again")
+    (again / "fake/p2/train/000005.png").unlink()
+    (again / "fake/p2/train/.000005.png.1.part").write_bytes(b"half a picture")
+    sampled, sample = [], module.P2.sample
+
+    def watched(self, n, seed, steps, first, on_step):
+        sampled.append((first, n))
+        return sample(self, n, seed, steps, first, on_step)
+
+    monkeypatch.setattr(module.P2, "sample", watched)
+    generate_full(again, weights, 12, 0, **FULL)
+    assert sampled == [(4, 4)]
+    assert tree(again) == tree(made)
+
+
+def test_a_kill_while_the_manifest_is_written_is_mended(made, weights, tmp_path, monkeypatch):
+    """The kill comes between the two files that belong together: manifest.csv and dataset.json."""
+    again, whole = (shutil.copytree(made, tmp_path / name) for name in ("again", "whole"))
+    generate_full(whole, weights, 16, 0, **FULL)
+    monkeypatch.setattr(module, "write_manifest", write_half)
+    with pytest.raises(KeyboardInterrupt):
+        generate_full(again, weights, 16, 0, **FULL)
+    monkeypatch.undo()
+    generate_full(again, weights, 16, 0, **FULL)
+    assert tree(again) == tree(whole)
+
+
+def write_half(*args) -> None:
+    def kill(folder):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wsdl.data.manifest.finish_manifest", kill)
+        write_manifest(*args)
+
+
+# --- what is refused --------------------------------------------------------------------------------------------
+
+
+def test_other_settings_are_refused_and_change_nothing(made, weights, tmp_path):
+    again = shutil.copytree(made, tmp_path / "again")
+    other = small_run(tmp_path / "other", size=32, seed=1)
+    with pytest.raises(WsdlError, match=r"fake/p2: was begun with seed = 0, not 1;"):
+        generate_full(again, weights, 20, 1, **FULL)
+    with pytest.raises(WsdlError, match="was begun with steps = 2, not 3;"):
+        generate_full(again, weights, 20, 0, steps=3, batch=4)
+    with pytest.raises(WsdlError, match="was begun with weights = "):
+        generate_full(again, other, 20, 0, **FULL)
+    with pytest.raises(WsdlError, match=r"fake/repaint-p2: was begun with T = 4, not 5;"):
+        generate_partial(again, again, weights, 20, 0, **PARTIAL | {"T": 5})
+    assert tree(again) == tree(made)
+    assert read_json(again / "fake/p2/recipe.json")["seed"] == 0
+
+
+def test_weights_for_another_size_are_refused_before_anything_is_written(data, tmp_path):
+    small, before = small_run(tmp_path / "small", size=16), tree(data)
+    message = r"^\S*data: has pictures of 32 px, but \S*small paints 16 px; prepare the data with --size 16, or .*\.$"
+    with pytest.raises(WsdlError, match=message):
+        generate_full(data, small, 4, 0, **FULL)
+    with pytest.raises(WsdlError, match=message):
+        generate_partial(data, tmp_path / "new", small, 4, 0, **PARTIAL)
+    assert tree(data) == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_faces_without_component_masks_are_refused(data, weights):
+    shutil.rmtree(data / "components")
+    with pytest.raises(WsdlError, match="no component mask"):
+        generate_partial(data, data, weights, 4, 0, **PARTIAL)
+
+
+def test_fakes_never_join_a_dataset_that_splits_the_faces_otherwise(data, weights, made_up, tmp_path):
+    from wsdl.data.prepare import prepare
+
+    prepare(*made_up, tmp_path / "other", size=32, seed=1, source="made-up")
+    with pytest.raises(WsdlError, match="must share one split"):
+        generate_partial(data, tmp_path / "other", weights, 4, 0, **PARTIAL)
+
+
+def test_components_of_the_drawn_faces_are_used_up(made):
+    """38 fakes of 6 faces: every component that a face shows was painted."""
+    dataset = Dataset(made)
+    painted = dataset.select(kind="partial").groupby("source_id").component.agg(set)
+    for face in dataset.select(kind="real").itertuples():
+        assert painted[face.source_id] == set(components_in(dataset.labels(face)))

@@ -1,0 +1,167 @@
+"""From a large picture to the detector's square and back: what was painted there is found there."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.ndimage import map_coordinates
+from test_parse import Oracle, coloured, drawn_face
+
+from wsdl.data.images import resize
+from wsdl.detectors.prediction import Prediction
+from wsdl.evaluation.metrics import iou, upsample
+from wsdl.inference.face_crop import Frame, face, to_picture, to_square, whole, windows
+from wsdl.inference.image_input import Picture
+from wsdl.inference.localize import Localizer
+from wsdl.parsing.align import EYES, NoFaceError, Similarity
+
+SIZE = 128
+
+
+class Finder(Oracle):
+    size = 200
+
+
+class GreenIsFake:
+    """A detector that calls green pixels painted."""
+
+    input_size = SIZE
+
+    def predict(self, images):
+        maps = (images[..., 1] > 200).astype(np.float32)
+        return Prediction(maps, maps.mean(axis=(1, 2)))
+
+
+def scene(width, height, middle, apart, tilt):
+    """A picture that shows a drawn face on nothing, as `Oracle` reads it (red holds the labels)."""
+    half = apart / 2 * np.array([math.cos(math.radians(tilt)), math.sin(math.radians(tilt))])
+    eyes = np.stack([middle - half, middle + half])
+    side = max(width, height)
+    return coloured(drawn_face(side, eyes, apart / 6))[:height, :width].copy()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    x=st.integers(150, 450), y=st.integers(150, 230), apart=st.integers(60, 110), tilt=st.integers(-30, 30),
+    dx=st.integers(-50, 20), dy=st.integers(-30, 50),
+)  # fmt: skip
+def test_a_painted_square_is_found_where_it_was_painted(x, y, apart, tilt, dx, dy):
+    pixels = scene(600, 400, np.array([x, y], float), apart, tilt)
+    truth = np.zeros((400, 600), np.uint8)
+    truth[y + dy : y + dy + 50, x + dx : x + dx + 50] = 1
+    pixels[truth == 1, 1] = 255
+    result = Localizer("green", GreenIsFake(), Finder(), SIZE)(Picture(Image.fromarray(pixels)))
+    assert not any("whole picture" in warning for warning in result.warnings)
+    assert result.map.shape == result.judged.shape == (400, 600)
+    found = (result.map > 0.5) & result.judged
+    assert iou(found, truth * result.judged) > 0.8
+    middle_found, middle_true = (np.argwhere(where).mean(axis=0) for where in (found, truth * result.judged))
+    np.testing.assert_allclose(middle_found, middle_true, atol=1.5)
+    assert result.painted == pytest.approx(found.sum() / result.judged.sum())
+    assert (result.map[~result.judged] == 0).all()
+
+
+def test_a_face_at_the_end_of_a_wide_picture_is_found():
+    pixels = scene(900, 300, np.array([780.0, 140.0]), 70, 0)
+    frame = face(Image.fromarray(pixels), Finder(), SIZE)
+    expected = frame.back(EYES * SIZE).mean(axis=0)
+    np.testing.assert_allclose(expected, [780, 140], atol=3)
+    with pytest.raises(NoFaceError):
+        face(Image.fromarray(pixels[:, :300]), Finder(), SIZE)
+
+
+def test_a_face_framed_as_in_training_is_not_resampled():
+    """Turned by a degree it would lose the traces that a detector looks for."""
+    side = 2 * SIZE
+    eyes = EYES * side + np.array([[4, 3], [4, 3]])
+    labels = drawn_face(side, eyes, 8)
+    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    pixels = coloured(labels)
+    pixels[..., 1:] = noise[..., 1:]
+    image = Image.fromarray(np.pad(pixels, ((0, 0), (40, 60), (0, 0))))
+    frame = face(image, Finder(), SIZE)
+    assert np.array_equal(frame.square, resize(image.crop((50, 0, 50 + side, side)), SIZE))
+    np.testing.assert_allclose(frame.corners, [[50, 0], [50 + side, 0], [50 + side, side], [50, side]])
+    map_ = np.random.default_rng(1).random((15, 15), np.float32)
+    placed, judged = to_picture(map_, frame)
+    assert judged.sum() == side * side
+    assert judged[:, 50 : 50 + side].all()
+    assert np.abs(placed[:, 50 : 50 + side] - upsample(map_, (side, side))).max() < 0.05
+
+
+@pytest.mark.parametrize("size", [128, 200, 257, 1000])
+def test_square_pictures_become_what_data_prepare_makes(size):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8))
+    assert np.array_equal(to_square(image, SIZE), resize(image, SIZE))
+
+
+@settings(max_examples=20, deadline=None)
+@given(width=st.integers(1, 700), height=st.integers(1, 700))
+def test_whole_pictures_of_any_size(width, height):
+    image = Image.new("RGB", (width, height), "red")
+    frame = whole(image, 64)
+    assert frame.square.shape == (min(64, max(width, height)),) * 2 + (3,)
+    assert (frame.square == (255, 0, 0)).all()
+    map_, judged = to_picture(np.full((8, 8), 0.25, np.float32), frame)
+    assert map_.shape == judged.shape == (height, width)
+    assert judged.all()
+    np.testing.assert_allclose(map_, 0.25, atol=1e-6)
+
+
+def test_a_map_lies_in_a_large_picture_as_if_all_of_it_had_been_drawn():
+    turn = np.array([[1.5, -0.4], [0.4, 1.5]])  # a face partly beyond the upper left edge
+    frame = Frame(np.zeros((64, 64, 3), np.uint8), Similarity(turn, np.array([-10.0, -14.0])), (300, 200))
+    map_ = np.random.default_rng(0).random((64, 64)).astype(np.float32)
+    found, judged = to_picture(map_, frame)
+    y, x = np.mgrid[:200, :300] + 0.5
+    u, v = np.linalg.inv(turn) @ (np.stack([x.ravel(), y.ravel()]) - frame.back.shift[:, None])
+    inside = ((u >= 0) & (u < 64) & (v >= 0) & (v < 64)).reshape(200, 300)
+    assert np.array_equal(judged, inside)
+    assert (found[~inside] == 0).all()
+    expected = map_coordinates(map_, [v - 0.5, u - 0.5], order=1, mode="nearest").reshape(200, 300)
+    np.testing.assert_allclose(found[inside], expected[inside], atol=1e-3)
+
+
+def test_several_detectors_look_for_the_face_once():
+    class Counting(Finder):
+        calls = 0
+
+        def parse_squares(self, squares):
+            Counting.calls += 1
+            return super().parse_squares(squares)
+
+    picture = Picture(Image.fromarray(scene(300, 200, np.array([150.0, 90.0]), 40, 0)))
+    one, two = (Localizer("green", GreenIsFake(), Counting(), SIZE)(picture) for _ in range(2))
+    assert Counting.calls == 1
+    assert np.array_equal(one.map, two.map)
+    assert one.warnings == two.warnings
+    Localizer("green", GreenIsFake(), Counting(), SIZE // 2)(picture)  # another size is another frame
+    assert Counting.calls == 2
+
+
+def test_windows_lie_inside_and_begin_in_the_middle():
+    assert windows((100, 100)) == [(0, 0, 100)]
+    assert windows((300, 100)) == [(100, 0, 100), (0, 0, 100), (200, 0, 100)]
+    assert windows((100, 301))[0] == (0, 100, 100)
+
+
+def test_without_a_face_the_whole_picture_is_judged_with_warnings():
+    image = Image.fromarray(np.zeros((100, 400, 3), np.uint8))
+    result = Localizer("green", GreenIsFake(), Finder(), SIZE)(Picture(image, ["It is odd."]))
+    assert result.judged.all()
+    assert result.warnings[0] == "It is odd."
+    assert result.warnings[1].startswith("No face was found (skin covers 0% of it), so the whole picture was judged")
+    assert "400x100 and was squeezed" in result.warnings[2]
+    assert "400x100, and was enlarged to the 128 px" in result.warnings[3]
+    square = Image.fromarray(np.zeros((128, 128, 3), np.uint8))
+    assert len(Localizer("green", GreenIsFake(), None, SIZE)(Picture(square)).warnings) == 1
+
+
+def test_small_faces_are_called_small():
+    pixels = scene(200, 200, np.array([100.0, 90.0]), 20, 0)
+    _, notes = Localizer("green", GreenIsFake(), Finder(), SIZE).frame(Image.fromarray(pixels))
+    assert len(notes) == 1
+    assert notes[0].startswith("The face fills 8")

@@ -1,0 +1,211 @@
+"""Masks for a folder of pictures, and alignment by the eyes."""
+
+import math
+import shutil
+
+import numpy as np
+import pytest
+from conftest import PARSER
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from typer.testing import CliRunner
+
+from wsdl.__main__ import app
+from wsdl.core.io import WsdlError, write_json
+from wsdl.core.run import MODEL_FILE
+from wsdl.data.dataset import Dataset
+from wsdl.data.images import resize
+from wsdl.data.masks import CLASSES, read_labels
+from wsdl.data.prepare import prepare
+from wsdl.parsing.align import EYES, NoFaceError, align, eye_centres, similarity
+from wsdl.parsing.network import FaceUNet
+from wsdl.parsing.parse import parse
+from wsdl.training.loop import save_weights
+
+
+class Oracle:
+    """A parser that reads labels off the picture: class = red / 10 (0 where that is no class)."""
+
+    size, fingerprint = 64, "oracle"
+
+    def parse_squares(self, squares):
+        found = [np.round(square[..., 0] / 10).astype(np.uint8) for square in squares]
+        return [np.where(labels < len(CLASSES), labels, 0).astype(np.uint8) for labels in found]
+
+
+def coloured(labels: np.ndarray) -> np.ndarray:
+    """The picture that `Oracle` reads these labels from."""
+    return np.repeat(labels[..., None] * 10, 3, axis=-1).astype(np.uint8)
+
+
+def drawn_face(side: int, eyes: np.ndarray, radius: float) -> np.ndarray:
+    """A label map of the simplest face: skin all around, a nose, a mouth, round eyes at `eyes` [2, 2] in pixels."""
+    y, x = np.mgrid[:side, :side] + 0.5
+    middle, apart = eyes.mean(axis=0), np.hypot(*(eyes[1] - eyes[0]))
+    labels = np.zeros((side, side), np.uint8)
+    labels[np.hypot(x - middle[0], y - middle[1]) < 1.3 * apart] = 1
+    down = np.array([-(eyes[1] - eyes[0])[1], (eyes[1] - eyes[0])[0]])
+    for (px, py), number, r in ((middle + 0.5 * down, 2, 1.3), (middle + 0.9 * down, 11, 1.3), (eyes[0], 5, 1),
+                                (eyes[1], 4, 1)):  # fmt: skip
+        labels[np.hypot(x - px, y - py) < radius * r] = number
+    return labels
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """After its short training the parser finds no eyes yet: do not ask for a whole face."""
+    monkeypatch.setattr("wsdl.parsing.parse.check_face", lambda labels: None)
+
+
+@pytest.fixture
+def portraits(made_up, tmp_path):
+    """Five pictures of other shapes and formats, with their true label maps by stem."""
+    folder, truth = tmp_path / "portraits", {}
+    folder.mkdir()
+    for i, path in enumerate(sorted(made_up[0].iterdir())[:5]):
+        labels = read_labels(made_up[1] / f"{path.stem}.png")
+        picture = np.asarray(Image.open(path))
+        if i == 1:  # taller than wide: only the central square is parsed
+            picture = np.pad(picture, ((10, 10), (0, 0), (0, 0)), mode="edge")
+            labels = np.pad(labels, ((10, 10), (0, 0)))
+        if i == 2:  # smaller than the parser's pictures
+            picture, labels = picture[::2, ::2], labels[::2, ::2]
+        Image.fromarray(picture).save(folder / f"{path.stem}.{'jpg' if i == 3 else 'png'}")
+        truth[path.stem] = labels
+    return folder, truth
+
+
+def test_parse_gives_every_picture_a_mask_of_its_size_and_stem(portraits, trained, unchecked, tmp_path):
+    folder, truth = portraits
+    out = tmp_path / "masks"
+    parse(folder, out, trained)
+    assert {path.stem for path in out.glob("*.png")} == set(truth)
+    for stem, expected in truth.items():
+        found = read_labels(out / f"{stem}.png")
+        assert found.shape == expected.shape
+        assert (found == expected).mean() > 0.5
+    prepare(folder, out, tmp_path / "data", size=32)  # what the masks are for
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.png")}
+    gone = min(before)
+    gone.unlink()
+    parse(folder, out, trained)
+    assert gone.exists()
+    assert all(path.stat().st_mtime_ns == when for path, when in before.items() if path != gone)
+    retrained = shutil.copytree(trained, tmp_path / "retrained")
+    save_weights(FaceUNet(PARSER["widths"]), retrained / MODEL_FILE)
+    with pytest.raises(WsdlError, match="was begun with parser"):
+        parse(folder, out, retrained)
+
+
+def test_parse_leaves_other_peoples_files_alone(portraits, trained, made_up, tmp_path):
+    folder, _ = portraits
+    with pytest.raises(WsdlError, match=r"portraits: is where the pictures are; choose another --out\.$"):
+        parse(folder, folder, trained)
+    human = shutil.copytree(made_up[1], tmp_path / "human")
+    with pytest.raises(WsdlError, match=r"was not made by data parse; choose another --out\.$"):
+        parse(folder, human, trained)
+
+
+def test_bad_pictures_stop_the_work_or_are_named(portraits, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("wsdl.parsing.parse.load_parser", lambda model: Oracle())
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    tall, face = ((6, 7), (0, 0)), drawn_face(64, np.array([[24, 30], [40, 30.0]]), 2.5)
+    labels = np.pad(face, tall)  # outside the central square masks are background, whatever is there: here neck
+    Image.fromarray(coloured(np.pad(face, tall, constant_values=17))).save(folder / "good.png")
+    (folder / "broken.png").write_bytes(b"not a picture")
+    with pytest.raises(WsdlError, match=r"broken\.png: cannot be decoded"):
+        parse(folder, tmp_path / "out")
+    (folder / "broken.png").unlink()
+    Image.new("RGB", (64, 64)).save(folder / "night.png")
+    with pytest.raises(WsdlError, match=r"night\.png: no face was found \(skin covers 0% of it\); leave"):
+        parse(folder, tmp_path / "out")
+    Image.fromarray(coloured(np.where(labels == 1, 1, 0))).save(folder / "blank.png")
+    (folder / "broken.png").write_bytes(b"not a picture")
+    parse(folder, tmp_path / "out", skip_bad=True)
+    said = capsys.readouterr().err
+    assert all(f"{name}.png: " in said for name in ("broken", "night", "blank"))
+    assert "blank.png: no face was found (it shows neither eyes nor nose nor mouth only)" in said
+    assert "masks of 1 of 4 pictures" in said
+    assert [path.name for path in (tmp_path / "out").glob("*.png")] == ["good.png"]
+    assert np.array_equal(read_labels(tmp_path / "out/good.png"), labels)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    x=st.floats(70, 130), y=st.floats(70, 130), apart=st.floats(24, 60), tilt=st.floats(-40, 40),
+    size=st.sampled_from([32, 64, 100]),
+)  # fmt: skip
+def test_alignment_puts_eyes_where_celeba_has_them(x, y, apart, tilt, size):
+    """Any similarity of a drawn face: found, aligned, and found again at the right place."""
+    middle = np.array([x, y])
+    half = apart / 2 * np.array([math.cos(math.radians(tilt)), math.sin(math.radians(tilt))])
+    eyes = np.stack([middle - half, middle + half])
+    labels = drawn_face(200, eyes, apart / 6)
+    found = eye_centres(labels)
+    np.testing.assert_allclose(found, eyes, atol=0.3)
+    np.testing.assert_allclose(similarity(found, size)(EYES * size), found, atol=1e-6)
+    picture = Image.fromarray(np.repeat(255 * np.isin(labels, (4, 5))[..., None], 3, -1).astype(np.uint8))
+    bright = np.asarray(align(picture, found, size))[..., 0] > 127
+    assert bright.shape == (size, size)
+    places = (np.stack(np.nonzero(bright)[::-1], axis=1) + 0.5) / size
+    for eye in EYES:  # near the border there may be reflected eyes
+        near = places[np.hypot(*(places - eye).T) < 0.1]
+        np.testing.assert_allclose(near.mean(axis=0), eye, atol=1 / size)
+
+
+def test_alignment_halves_large_pictures_as_prepare_does():
+    """Eight pixels become one: single pixels must be averaged, not picked."""
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8))
+    small = np.asarray(align(picture, EYES * 512, 64))
+    assert np.abs(small.astype(int) - np.asarray(resize(picture, 64))).max() <= 4  # Pillow rounds in several ways
+    same = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    assert np.abs(np.asarray(align(same, EYES * 64, 64)).astype(int) - np.asarray(same)).max() <= 1
+
+
+def test_eyes_that_cannot_be_are_refused():
+    good = np.array([[40, 50], [70, 52.0]])
+    eye_centres(drawn_face(128, good, 4))
+    for labels, why in (
+        (np.zeros((128, 128)), "no eyes found"),
+        (np.where(np.indices((128, 128))[1] < 55, drawn_face(128, good, 4), 0), "one eye found"),
+        (drawn_face(128, np.array([[60, 50], [66, 50.0]]), 2), "the eyes are 5% of the picture apart"),
+        (drawn_face(128, np.array([[60, 30], [64, 70.0]]), 4), "tilted by 84 degrees"),
+    ):
+        with pytest.raises(NoFaceError, match=why):
+            eye_centres(labels)
+    speck = drawn_face(128, good, 5)
+    speck[50:54, 100:103] = 4  # a wrong spot smaller than both eyes changes nothing
+    np.testing.assert_allclose(eye_centres(speck), good, atol=0.3)
+
+
+def test_parse_aligned_writes_pictures_and_masks_ready_to_prepare(tmp_path, monkeypatch):
+    monkeypatch.setattr("wsdl.parsing.parse.load_parser", lambda model: Oracle())
+    folder, out = tmp_path / "faces", tmp_path / "aligned"
+    folder.mkdir()
+    for i in range(4):
+        labels = drawn_face(160, np.array([[60, 70 + i], [90, 72.0 + 2 * i]]), 5)
+        picture = np.pad(coloured(labels), ((0, 40 + i), (0, 0), (0, 0)))
+        Image.fromarray(picture).save(folder / f"{i}.png")
+    parse(folder, out, aligned=True, size=96)
+    for i in range(4):
+        assert Image.open(out / f"images/{i}.png").size == (96, 96)
+        labels = read_labels(out / f"masks/{i}.png")
+        # The oracle reads colours, and interpolation mixes them at edges: eyes have a rim of other classes.
+        np.testing.assert_allclose(eye_centres(labels) / 96, EYES, atol=0.02)
+    prepare(out / "images", out / "masks", tmp_path / "data", size=64)
+    assert len(Dataset(tmp_path / "data").table) == 4
+
+
+def test_commands(portraits, faces, trained, unchecked, tmp_path):
+    run = CliRunner().invoke
+    folder, truth = portraits
+    arguments = ["data", "parse", "--images", folder, "--out", tmp_path / "masks", "--model", trained, "--skip-bad"]
+    assert run(app, [str(word) for word in arguments], catch_exceptions=False).exit_code == 0
+    assert len(list((tmp_path / "masks").glob("*.png"))) == len(truth)
+    arguments = ["data", "parse-score", "--data", faces, "--model", trained, "--split", "valid"]
+    printed = run(app, [str(word) for word in arguments], catch_exceptions=False).stdout
+    assert printed.startswith("part,pictures,f1,mean,low,high\nskin,2,")
+    write_json(tmp_path / "nothing/config.json", {})
+    assert isinstance(run(app, ["train-parser", "--data", str(tmp_path), "--out", str(tmp_path)]).exception, WsdlError)

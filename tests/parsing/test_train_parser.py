@@ -1,0 +1,174 @@
+"""Training the parser, scoring it, and finding it again."""
+
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from conftest import PARSER
+from sklearn.metrics import f1_score
+
+from wsdl.core.io import WsdlError
+from wsdl.core.run import MODEL_FILE, is_done, read_stats
+from wsdl.data.dataset import Dataset
+from wsdl.data.prepare import prepare
+from wsdl.parsing import models, score, train
+from wsdl.parsing.models import largest, load_parser
+from wsdl.parsing.network import FaceUNet
+from wsdl.parsing.train import train_parser
+from wsdl.training.loop import save_weights
+
+
+@pytest.fixture
+def batch(faces):
+    """uint8 pictures [8, 32, 32, 3] and labels [8, 32, 32] of drawn faces."""
+    pictures, labels = train.read_faces([Dataset(faces)], "train").batch(np.arange(8))
+    return pictures, labels
+
+
+def coloured(labels: np.ndarray) -> np.ndarray:
+    """The picture that `Oracle` reads these labels from."""
+    return np.repeat(labels[..., None] * 10, 3, axis=-1).astype(np.uint8)
+
+
+def test_f1_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 14, (2, 5, 12, 12))
+    labels[0][labels[0] == 13] = 0
+    predicted[0][predicted[0] == 13] = 0  # the first picture neither has hair nor was said to
+    counts = score.component_counts(predicted, labels)
+    pooled, each = score.f1(counts.sum(axis=0)), score.f1(counts)
+    for part, classes in score.PARTS.items():
+        if part in ("neck", "cloth"):
+            assert np.isnan(pooled[part])
+            continue
+        there, found = np.isin(labels, classes), np.isin(predicted, classes)
+        assert pooled[part] == pytest.approx(f1_score(there.ravel(), found.ravel()))
+        expected = [f1_score(t.ravel(), f.ravel(), zero_division=np.nan) for t, f in zip(there, found, strict=True)]
+        np.testing.assert_allclose(each[part], expected)
+    table = score.table(counts, np.arange(5)).set_index("part")
+    assert table.loc["hair", "pictures"] == 4
+    assert table.loc["hair", "mean"] == pytest.approx(np.nanmean(each["hair"]))
+    assert table.loc["skin", "low"] < table.loc["skin", "mean"] < table.loc["skin", "high"]
+    assert np.isnan(table.loc["cloth", "mean"])
+
+
+def test_dice_is_f1_where_the_network_is_sure(batch):
+    labels = batch[1]
+    logits = 50 * torch.nn.functional.one_hot(labels.roll(1, -1), 19).permute(0, 3, 1, 2).float()
+    cross = torch.nn.functional.cross_entropy(logits, labels, torch.ones(19))
+    f1s = f1_score(labels.ravel(), labels.roll(1, -1).ravel(), average=None)
+    assert float(train.parsing_loss(logits, labels, torch.ones(19)) - cross) == pytest.approx(1 - f1s.mean(), abs=1e-5)
+
+
+def test_rare_classes_weigh_more_but_missing_ones_nothing():
+    labels = np.array([[0] * 81 + [1] * 16 + [4] * 4])
+    weights = train.class_weights(labels)
+    assert (weights[[0, 1, 4]] / weights[4]).tolist() == pytest.approx([2 / 9, 2 / 4, 1])  # roots of 4 / share
+    assert weights[13] == 0
+    assert float(weights[torch.tensor(labels)].mean()) == pytest.approx(1)
+
+
+def test_a_short_training_beats_the_majority_class(trained, faces):
+    table = score.score(faces, trained, split="all").set_index("part")
+    assert table.loc["skin", "f1"] > 0.65
+    assert table.loc["hair", "f1"] > 0.55
+    assert table.loc["background", "f1"] > 0.75
+    rows = Dataset(faces).select(kind="real").itertuples()
+    truth = np.stack([Dataset(faces).labels(row) for row in rows])
+    majority = np.full_like(truth, np.bincount(truth.ravel()).argmax())
+    right = np.mean(np.stack(load_parser(trained).parse_squares(list(Dataset(faces).images))) == truth)
+    assert right > (majority == truth).mean() + 0.2
+    assert is_done(trained)
+    assert sorted(path.name for path in (trained / "samples").iterdir()) == ["00000800.png", "00001600.png"]
+    assert "f1_skin" in read_stats(trained)[-1]
+
+
+def test_a_killed_training_ends_as_an_undisturbed_one(faces, tmp_path, monkeypatch):
+    short = PARSER | {"images": 32, "check_every": 16}
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    train_parser([faces], whole, **short)
+
+    draw = train.training_batch
+
+    def killing(data, size, seed, step, donors):
+        if step == 3:  # after the checkpoint at 16 pictures, before the next
+            raise KeyboardInterrupt
+        return draw(data, size, seed, step, donors)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "training_batch", killing)
+        with pytest.raises(KeyboardInterrupt):
+            train_parser([faces], killed, **short)
+    assert not is_done(killed)
+    train_parser([faces], killed, **short)
+    assert (killed / MODEL_FILE).read_bytes() == (whole / MODEL_FILE).read_bytes()
+    assert (killed / "stats.jsonl").read_text() == (whole / "stats.jsonl").read_text()
+
+
+def test_several_datasets_and_borrowed_styles(faces, made_up, tmp_path):
+    short = PARSER | {"images": 8, "check_every": 8}
+    train_parser([faces, faces], tmp_path / "two", style_from=made_up[0], **short)
+    assert len(train.read_faces([Dataset(faces)] * 2, "train").labels) == 2 * len(
+        Dataset(faces).select("real", "train")
+    )
+    with pytest.raises(WsdlError, match="style_from"):  # never mixed with a run without
+        train_parser([faces, faces], tmp_path / "two", **short)
+    prepare(*made_up, tmp_path / "small", size=16, source="made-up")
+    with pytest.raises(WsdlError, match=r"^--data: .* has 32 px, .* has 16 px; prepare all with the same --size\.$"):
+        train_parser([faces, tmp_path / "small"], tmp_path / "mixed", **short)
+    assert not (tmp_path / "mixed").exists()
+
+
+def test_parsers_that_cannot_be_found_are_refused_in_one_sentence(tmp_path, monkeypatch, trained):
+    monkeypatch.setattr(models, "SHIPPED", tmp_path / "none")
+    with pytest.raises(WsdlError, match=r"none: holds no weights; name a run .* with --model\.$"):
+        load_parser()
+    with pytest.raises(WsdlError, match=r"missing: no such folder, and not a hub id"):
+        load_parser(tmp_path / "missing")
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(WsdlError, match=r"^owner/name: .*`pip install transformers`\.$"):
+        load_parser("owner/name")
+    broken = shutil.copytree(trained, tmp_path / "broken")
+    save_weights(FaceUNet((8, 16)), broken / MODEL_FILE)
+    with pytest.raises(WsdlError, match=r"model\.safetensors: does not fit the network"):
+        load_parser(broken)
+
+
+def test_segformers_are_asked_in_their_own_way(tmp_path, monkeypatch):
+    """A stand-in for transformers that answers with the colour it sees, and numbers the classes backwards."""
+
+    class Answers(torch.nn.Module):
+        config = SimpleNamespace(num_labels=19, id2label=dict(enumerate(models.HUB_NAMES[::-1])))
+
+        @classmethod
+        def from_pretrained(cls, model):
+            return cls() if model == "owner/faces" else Path("no such model").read_text()
+
+        def forward(self, pictures):
+            assert pictures.shape[1:] == (3, 512, 512)
+            red = torch.nn.functional.avg_pool2d(pictures, 4)[:, 0] * 0.229 + 0.485  # as it was, in [0, 1]
+            classes = torch.arange(19).reshape(1, 19, 1, 1)
+            return SimpleNamespace(logits=-((18 - classes - red[:, None] * 25.5) ** 2))
+
+    monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(SegformerForSemanticSegmentation=Answers))
+    labels = np.kron(np.array([[0, 1, 2], [13, 14, 15], [16, 17, 18]], np.uint8), np.ones((32, 32), np.uint8))
+    found = load_parser("owner/faces").parse_squares([coloured(labels)])[0]
+    assert found.shape == labels.shape
+    assert np.array_equal(found[16::32, 16::32], labels[16::32, 16::32])
+    with pytest.raises(WsdlError, match=r"^owner/cats: is no SegFormer face parser with the 19 classes"):
+        load_parser("owner/cats")
+
+
+def test_the_shipped_parser_is_a_run_folder(trained, monkeypatch):
+    monkeypatch.setattr(models, "SHIPPED", trained)
+    assert load_parser().fingerprint == load_parser(trained).fingerprint
+
+
+def test_largest_is_argmax_of_the_enlarged_logits():
+    logits = torch.randn(19, 8, 8)
+    large = torch.nn.functional.interpolate(logits[None], size=(21, 21), mode="bilinear", align_corners=False)[0]
+    assert np.array_equal(largest(logits, 21), large.argmax(0).numpy())

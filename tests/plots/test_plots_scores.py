@@ -1,0 +1,140 @@
+"""Figures of scores: what is drawn is what the tables say. How they look is for the eye."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+from PIL import Image
+from test_breakdown import judged
+
+from wsdl import plots
+from wsdl.evaluation.breakdown import by_area, by_component, compare, extremes, partial_fakes
+from wsdl.evaluation.calibration import iou_curve, reliability_sums, reliability_table, threshold_table
+
+RNG = np.random.default_rng(0)
+CELLS = {"setup b": partial_fakes([judged(0)]), "setup c": partial_fakes([judged(1)])}
+TABLE = compare({name: [fakes] for name, fakes in CELLS.items()})
+MASKS = np.zeros((5, 32, 32), np.uint8)
+MASKS[:, 8:20, 10:25] = 1
+MAPS = np.clip(0.4 * MASKS + 0.6 * RNG.random((5, 32, 32)), 0, 1).astype(np.float32)
+CURVE = threshold_table(np.array([iou_curve(*pair) for pair in zip(MAPS, MASKS, strict=True)]), np.arange(5))
+RELIABLE = reliability_table(sum(reliability_sums(*pair, 10) for pair in zip(MAPS, MASKS, strict=True)))
+PICTURES = RNG.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+
+
+def standing(source: str, method: str, setup: str, iou: float, seeds: str = "0", spread: float = 0) -> dict:
+    row = {"source": source, "method": method, "setup": setup, "seeds": seeds}
+    for score in ("iou", "pbca", "ap"):
+        row |= {score: iou, f"{score}_low": iou - 0.05, f"{score}_high": iou + 0.05}
+        row |= {f"{score}_least": iou - spread, f"{score}_most": iou + spread}
+    return row
+
+
+STANDING = pd.DataFrame(
+    [
+        standing("studio", "patches", "a", 0.3, "0 1", 0.02),
+        standing("studio (lama)", "patches", "c", 0.8),
+        standing("snapshot", "patches", "a", 0.2),
+        standing("studio", "control: all-fake", "", 0.1),
+        standing("studio", "control: centre-prior", "", 0.18),
+        standing("studio", "forensic: ela", "", 0.6),
+        standing("snapshot", "control: all-fake", "", 0.12),
+    ]
+)
+
+
+def cases(n: int = 3) -> list[dict]:
+    return [
+        {"pictures": PICTURES[:n], "masks": MASKS[:n], "maps": MAPS[:n], "notes": plots.case_notes(rows)}
+        for rows in extremes(CELLS["setup b"], n)
+    ]
+
+
+FIGURES = {
+    "components": lambda: plots.components(TABLE),
+    "components of one": lambda: plots.components(TABLE[TABLE.who == "setup b"]),
+    "areas": lambda: plots.areas(CELLS),
+    "areas of one": lambda: plots.areas({"setup b": CELLS["setup b"]}),
+    "thresholds": lambda: plots.thresholds({"setup b": CURVE, "setup c": CURVE}, control=0.19),
+    "reliability": lambda: plots.reliability({"setup b": RELIABLE, "setup c": RELIABLE}),
+    "reliability of one": lambda: plots.reliability({"setup b": RELIABLE}),
+    "gallery": lambda: plots.gallery(*cases()),
+    "standings": lambda: plots.standings(STANDING),
+    "standings of one": lambda: plots.standings(STANDING[STANDING.source == "snapshot"]),
+    "gallery of one": lambda: plots.gallery(*cases(1)),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_draw_with_readable_letters_and_fit_the_page(name):
+    chart = FIGURES[name]()
+    shown = Image.open(io.BytesIO(chart._repr_png_()))
+    assert 250 < shown.width <= 1200
+    assert [t.get_text() for t in chart.findobj(Text) if t.get_text() and t.get_fontsize() < 11] == []
+
+
+def test_components_shows_values_intervals_and_the_control():
+    ax = plots.components(TABLE).axes[0]
+    for name, line in zip(CELLS, ax.lines, strict=False):
+        part = by_component(CELLS[name])
+        assert line.get_ydata() == pytest.approx(part.value.to_numpy())
+    intervals = np.array([segment[:, 1] for segment in ax.collections[0].get_segments()])
+    assert intervals == pytest.approx(by_component(CELLS["setup b"])[["low", "high"]].to_numpy())
+    assert {text.get_text() for text in ax.get_legend().texts} == {*CELLS, "all-fake"}
+    assert ax.get_xticklabels()[0].get_text() == "skin\n14"
+    assert {text.get_text() for text in plots.components(TABLE, "PBCA").axes[0].get_legend().texts} == set(CELLS)
+
+
+def test_areas_has_a_dot_a_picture_and_the_binned_means():
+    axes = plots.areas(CELLS, bins=5).axes
+    for ax, (name, fakes) in zip(axes, CELLS.items(), strict=True):
+        control, dots, means = ax.lines
+        assert ax.get_title(loc="left") == name
+        assert ax.get_xscale() == "log"
+        assert np.array_equal(control.get_xdata(), control.get_ydata())  # all-fake: IoU is the area
+        assert dots.get_xydata() == pytest.approx(fakes[["area", "iou"]].to_numpy())
+        assert means.get_ydata() == pytest.approx(by_area(fakes, 5).value.to_numpy())
+
+
+def test_thresholds_marks_one_half():
+    ax = plots.thresholds({"setup b": CURVE}).axes[0]
+    dot = ax.lines[-1]
+    assert dot.get_xdata() == [0.5]
+    assert dot.get_ydata()[0] == pytest.approx(CURVE.iou[50])
+
+
+def test_reliability_shows_the_diagonal_the_bins_and_their_counts():
+    above, below = plots.reliability({"setup b": RELIABLE}).axes
+    diagonal, dots = above.lines
+    assert np.array_equal(diagonal.get_xdata(), diagonal.get_ydata())
+    full = RELIABLE[RELIABLE.n > 0]
+    assert dots.get_xydata() == pytest.approx(full[["probability", "painted"]].to_numpy())
+    assert [bar.get_height() for bar in below.patches] == list(RELIABLE.n)
+
+
+def test_gallery_shows_both_sides_on_one_scale_with_the_iou_below():
+    chart = plots.gallery(*cases())
+    maps = [ax.images[0] for ax in chart.axes if ax.images and ax.images[0].get_cmap().name == plots.MAP_COLOURS]
+    assert len(maps) == 6
+    assert {image.get_clim() for image in maps} == {(0, 1)}
+    said = [text.get_text() for text in chart.findobj(Text)]
+    worst, easiest = extremes(CELLS["setup b"], 3)
+    assert {"worst", "easiest", "picture", "painted", "map"} <= set(said)
+    assert set(plots.case_notes(worst)) | set(plots.case_notes(easiest)) <= set(said)
+    assert plots.case_notes(worst)[0] == f"{worst.component.iloc[0]}\nIoU {worst.iou.iloc[0]:.2f}"
+
+
+def test_standings_shows_means_intervals_extreme_seeds_and_the_best_control_of_each_source():
+    studio, snapshot = plots.standings(STANDING, "ap").axes
+    assert [label.get_text() for label in studio.get_yticklabels()] == ["patches a", "patches c (lama)"]
+    assert [line.get_xdata()[0] for line in studio.lines] == pytest.approx([30, 80])
+    first, ticks, second = (np.array(lines.get_segments())[:, :, 0] for lines in studio.collections)
+    assert (first.ravel(), second.ravel()) == (pytest.approx([25, 35]), pytest.approx([75, 85]))
+    assert sorted(set(ticks.ravel())) == pytest.approx([28, 32])
+    bands = (
+        [ax.patches[0].get_x() for ax in (studio, snapshot)],
+        [ax.patches[0].get_width() for ax in (studio, snapshot)],
+    )
+    assert bands == (pytest.approx([13, 7]), pytest.approx([10, 10]))

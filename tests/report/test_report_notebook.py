@@ -1,0 +1,88 @@
+"""90_report: the form that a lab fills in, run on whole and on damaged folders of runs."""
+
+import json
+import re
+import shutil
+
+import nbformat
+import pytest
+
+from wsdl import notebooks
+from wsdl.core.io import read_json, write_json
+from wsdl.evaluation.tables import spell, table
+
+FORM = notebooks.LESSONS / f"{notebooks.REPORT}.ipynb"
+
+
+@pytest.fixture(scope="module")
+def damaged(reported, tmp_path_factory):
+    """What the report prints of runs with one altered number, and of a dataset with one picture too many.
+
+    Beside the text: the folder of the runs, and that of the page.
+    """
+    place = tmp_path_factory.mktemp("damaged")
+    folder, out = place / "study", place / "site"
+    shutil.copytree(reported.folder, folder)
+    path = folder / "runs" / "patches-a-s0" / "metrics.json"
+    metrics = read_json(path)
+    metrics["rows"][0]["pbca"] += 0.1
+    write_json(path, metrics)
+    picture = next((folder / "data" / "real" / "test").glob("*.png"))
+    shutil.copy(picture, picture.with_name("stranger.png"))
+    page = notebooks.run(FORM, place / "run", {"runs": str(folder), "out": str(out)})
+    return said(page.with_suffix(".ipynb")), folder, out
+
+
+def said(notebook) -> str:
+    """All that the cells of an executed notebook print or show as text."""
+    outputs = [output for cell in nbformat.read(notebook, 4).cells for output in cell.get("outputs", [])]
+    shown = [output.get("data", {}) for output in outputs]
+    parts = [output.get("text", "") for output in outputs]
+    return "\n".join([*parts, *(data.get("text/html", data.get("text/markdown", "")) for data in shown)])
+
+
+def test_it_tells_of_runs_that_failed_or_were_stopped(damaged):
+    assert re.search(r"runs/broken.*?failed.*?the &lt;third&gt; batch cannot be drawn", damaged[0], re.S)
+    assert re.search(r"runs/halted.*?stopped.*?25%", damaged[0], re.S)
+
+
+def test_its_numbers_are_those_of_the_table(damaged):
+    text, folder, _ = damaged
+    for row in table(folder).to_dict("records"):
+        assert f"| {spell(row, 'iou')} |" in text
+
+
+def test_numbers_that_are_not_of_these_weights_are_noticed(damaged):
+    (apart,) = re.findall(r"runs/patches-a-s0: the farthest of its three scores is ([\d.]+) points", damaged[0])
+    assert float(apart) == pytest.approx(10, abs=0.1)
+
+
+def test_a_picture_that_is_not_in_the_manifest_is_noticed(damaged):
+    assert re.search(r"1 faults .*stranger\.png: is not in the manifest", damaged[0])
+
+
+def test_it_ends_in_the_page_of_the_command(damaged, reported):
+    text, _, out = damaged
+    assert "index.html: " in text
+    sections = re.findall(r"<h2>.*?</h2>", (out / "index.html").read_text(encoding="utf-8"))
+    assert sections == re.findall(r"<h2>.*?</h2>", reported.text)
+
+
+def test_the_committed_report_is_tidy_and_was_run(tmp_path):
+    copy = tmp_path / FORM.name
+    copy.write_bytes(FORM.read_bytes())
+    notebooks.tidy(copy)
+    assert copy.read_bytes() == FORM.read_bytes()
+    assert FORM.stat().st_size <= 1_000_000
+    outputs = [output for cell in nbformat.read(FORM, 4).cells for output in cell.get("outputs", [])]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
+    assert "0.0000 points from what was kept" in json.dumps(outputs)
+
+
+def test_it_takes_runs_an_out_and_further_data():
+    tagged = [cell for cell in nbformat.read(FORM, 4).cells if "parameters" in cell.metadata.get("tags", [])]
+    assert [line.split(":")[0] for line in tagged[0].source.splitlines()] == ["runs", "out", "data"]
+    words = "\n".join(cell.source for cell in nbformat.read(FORM, 4).cells if cell.cell_type == "markdown")
+    headings = {name.replace(" ", "-") for name in re.findall(r"^## (.+)$", words, re.M)}
+    assert set(re.findall(r"\(#(.+?)\)", words)) <= headings

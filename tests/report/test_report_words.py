@@ -1,0 +1,101 @@
+"""What the report says in words, and how it names and sorts runs."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from wsdl.core.io import write_json
+from wsdl.report.collect import Found, runs
+from wsdl.report.facts import flattened, grouped, parameters, side_by_side
+from wsdl.report.figures import parts, short
+from wsdl.report.predictions import BUDGET, EXPLORED, explored, labelled
+from wsdl.report.results import verdicts
+
+
+def found(name: str, setup: str, seed: int) -> Found:
+    config = {"method": "patches", "setup": setup, "seed": seed}
+    return Found(Path(name), name, config, {}, [], "done", "")
+
+
+def row(method: str, setup: str, iou: tuple, pbca: tuple, source: str = "studio") -> dict:
+    numbers = {"iou": iou, "pbca": pbca}
+    parts = {f"{score}{end}": value for score, some in numbers.items()
+             for end, value in zip(("_low", "", "_high"), some, strict=True)}  # fmt: skip
+    return {"source": source, "method": method, "setup": setup, **parts}
+
+
+def said_of(*rows: dict) -> list[str]:
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in verdicts(pd.DataFrame(rows))]
+
+
+@pytest.mark.parametrize(
+    ("iou", "said"), [((0.3, 0.4, 0.5), "Above it"), ((0.2, 0.4, 0.5), "No clear difference"),
+                      ((0.0, 0.05, 0.1), "Below it")]
+)  # fmt: skip
+def test_above_and_below_are_said_only_where_intervals_part(iou, said):
+    controls = [row("control: random", "", (0.1, 0.15, 0.2), (0.4, 0.5, 0.6)),
+                row("control: centre-prior", "", (0.15, 0.2, 0.25), (0.1, 0.1, 0.1))]  # fmt: skip
+    forensic = row("forensic: ela", "", (0.8, 0.9, 1), (0.8, 0.9, 1))  # no detector, and no control
+    lines = said_of(row("patches", "b", iou, (0.7, 0.8, 0.9)), *controls, forensic)
+    best = "in percent, beside the best control"
+    assert lines == [
+        f"IoU {best} (centre-prior, 20.0). {said}: patches b {100 * iou[1]:.1f}.",
+        f"PBCA {best} (random, 50.0). Above it: patches b 80.0.",
+    ]
+
+
+def test_a_detector_is_compared_with_the_controls_of_its_own_source():
+    low, high = (0.1, 0.2, 0.3), (0.6, 0.7, 0.8)
+    rows = [row("patches", "a", (0.4, 0.5, 0.55), low), row("control: all-fake", "", low, low)]
+    rows += [row("control: all-fake", "", high, high, "snapshot")]
+    rows += [row("patches", "c", low, low, "studio (lama)")]  # trained on other fakes of the same faces
+    (said, _) = said_of(*rows)
+    assert said.startswith(
+        "IoU on studio in percent, beside the best control (all-fake, 20.0). Above it: patches a 50.0"
+    )
+    assert said.endswith("No clear difference: patches c (lama) 20.0.")
+
+
+def test_runs_have_the_shortest_names_that_tell_them_apart():
+    runs = [found("runs/one", "a", 0), found("runs/two", "c", 0)]
+    assert list(labelled(runs)) == ["patches, a", "patches, c"]
+    runs.append(found("runs/three", "a", 1))
+    assert list(short(labelled(runs))) == ["setup a, seed 0", "setup c, seed 0", "setup a, seed 1"]
+    runs.append(found("runs/longer", "a", 1))
+    assert list(short(labelled(runs))) == [run.name for run in runs]
+
+
+def test_runs_are_listed_by_method_as_everywhere_not_by_the_alphabet(tmp_path):
+    for method in ("attention", "grad-cam", "patches"):
+        write_json(tmp_path / f"{method}-c" / "config.json", {"method": method, "setup": "c", "seed": 0})
+        write_json(tmp_path / f"{method}-c" / "run.json", {"status": "done"})
+    write_json(tmp_path / "p2" / "run.json", {"status": "done"})
+    those = runs(tmp_path)
+    assert [run.name for run in those] == ["patches-c", "grad-cam-c", "attention-c", "p2"]
+    names = [line.split("<")[0] for line in parameters(tmp_path, those).split("<h3>Detectors: ")[1:]]
+    assert names == ["patches", "grad-cam", "attention"]
+
+
+def test_many_runs_are_drawn_setup_by_setup():
+    names = ["a0", "b0", "a1", "b1", "b2"]
+    assert parts(names, 5, lambda name: name[0]) == [names]
+    assert parts(names, 2, lambda name: name[0]) == [["a0", "a1"], ["b0", "b1"], ["b2"]]
+
+
+@pytest.mark.parametrize(("runs", "size"), [(9, 128), (27, 128), (9, 256), (100, 512)])
+def test_an_explorer_of_many_or_large_maps_has_fewer_pictures(runs, size):
+    fakes = pd.DataFrame({"path": [f"{i:03d}" for i in range(50)], "source_id": [f"{i:03d}" for i in range(50)]})
+    rows = explored(SimpleNamespace(size=size, select=lambda kind, split: fakes), runs)
+    assert 6 <= len(rows) <= EXPLORED
+    assert len(rows) == 6 or len(rows) * runs * size**2 <= BUDGET
+
+
+def test_what_runs_share_is_said_once():
+    facts = {"one": {"batch": 8, "settings": {"rate": 0.1, "size": 4}}, "two": {"batch": 8, "settings": {"rate": 0.2}}}
+    text = side_by_side("Detectors", facts)
+    assert '<td>batch</td><td class="wide">8</td>' in text
+    assert "settings: rate&nbsp;0.1, size&nbsp;4" in text
+    assert text.count(">batch<") == 1
+    assert grouped(flattened({"a": {"b": [1, 2], "c": ""}})) == [["a", "b&nbsp;1 2"]]

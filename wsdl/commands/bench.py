@@ -1,0 +1,36 @@
+"""`python -m wsdl bench`: speed as a ratio to a baseline in the same run."""
+
+from typing import Annotated
+
+import typer
+
+from wsdl.config import METHODS
+
+bench = typer.Typer(no_args_is_help=True, help="Measure speed as a ratio to a plain baseline in the same run.")
+
+
+def bench_detector(
+    context: typer.Context,
+    setup: Annotated[str, typer.Option(help="a or b (image labels), or c (masks).")] = "b",
+    batch: int = 16,
+    seconds: Annotated[float, typer.Option(help="To spend on each loop.")] = 10.0,
+):
+    """Training throughput of this detector against the same loop in plain fp32 NCHW."""
+    from wsdl.benchmarks.detectors import detector
+
+    print(detector(context.info_name, setup, batch, seconds).to_string(index=False))
+
+
+@bench.command("explorer")
+def bench_explorer(
+    size: Annotated[int, typer.Option(help="Side of the picture in pixels.")] = 256,
+    steps: Annotated[int, typer.Option(help="Steps of the slider to measure.")] = 100,
+):
+    """A step of the explorer's slider in headless Chromium against interactive matplotlib."""
+    from wsdl.benchmarks.explorer import explorer
+
+    print(explorer(size, steps).to_string(index=False))
+
+
+for method in METHODS:
+    bench.command(method)(bench_detector)

@@ -1,0 +1,1 @@
+"""What every other package uses: files, runs, devices, progress, processes, pages."""

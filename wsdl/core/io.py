@@ -1,0 +1,88 @@
+"""Writing so that nothing is ever half there: a temporary name, then a rename."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+class WsdlError(Exception):
+    """Something the reader can mend. The message is one sentence: the file, the value, what would be right."""
+
+
+@contextmanager
+def atomic(path: Path):
+    """Yield a temporary path beside `path`; rename it to `path` only if the block succeeds.
+
+    A kill at any moment leaves the old file or the new one, never a part of it.
+    Raises WsdlError where the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise WsdlError(
+            f"{path}: cannot be written ({error.strerror or error}); free some space or choose another --out."
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def copy_if_missing(file: Path, to: Path) -> None:
+    """Copy `file` to `to`, unless it is there already or there is no `file`."""
+    if Path(file).exists() and not Path(to).exists():
+        with atomic(to) as temporary:
+            shutil.copyfile(file, temporary)
+
+
+def write_json(path: Path, value) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path):
+    """The JSON in `path`; WsdlError names the file when it is missing or broken."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WsdlError(f"{path}: no such file.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise WsdlError(f"{path}: is not valid JSON ({error}).") from None
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_files(files: Iterable[Path]) -> str:
+    """One sha256 of several files, in their order."""
+    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+
+
+def hub_id(name: str | Path) -> str:
+    """`name` of what is no folder here as a hub id. WsdlError where it cannot be one."""
+    if Path(name).is_absolute() or str(name).count("/") != 1:
+        raise WsdlError(f"{name}: no such folder, and not a hub id of the form owner/name.")
+    return str(name)
+
+
+def seed_for(*words) -> int:
+    """A 63-bit seed that depends on all the words, the same on every machine.
+
+    Everything random in wsdl is drawn from `seed_for(seed, what, which)`, so that item 17 comes out the same
+    whether or not items 0-16 were made in the same call: work can be resumed without changing a byte.
+    """
+    digest = hashlib.sha256("/".join(map(str, words)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

@@ -1,0 +1,113 @@
+"""Dataset folders: rows of the manifest, images and masks as arrays."""
+
+import shutil
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from wsdl.core.io import WsdlError, atomic, read_json
+from wsdl.core.progress import progress_bar
+from wsdl.data.images import read_image
+from wsdl.data.manifest import check_splits, components_of, finish_manifest, only, read_manifest
+from wsdl.data.masks import read_labels, read_mask
+
+
+class Dataset:
+    """An opened dataset folder. `table` has one row a picture; `images` and `masks` are indexed like it.
+
+    generators: whose partial fakes `table` lists; the others are passed over. (): all of them.
+    """
+
+    def __init__(self, folder: Path, generators: tuple[str, ...] = ()):
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise WsdlError(f"{folder}: no such folder; make one with `python -m wsdl data prepare`.")
+        finish_manifest(self.folder)
+        if not (self.folder / "manifest.csv").exists():
+            from wsdl.data.dolos import adopt
+
+            adopt(self.folder)
+        self.info = read_json(self.folder / "dataset.json")
+        self._all = read_manifest(self.folder / "manifest.csv", self.info)
+        check_splits(self._all, self.folder)
+        self.table = only(self._all, generators, self.folder) if generators else self._all
+        self.generators = tuple(sorted(set(self.table.generator[self.table.kind == "partial"])))
+
+    @property
+    def passes_over(self) -> bool:
+        """Whether the folder holds partial fakes that `table` does not list."""
+        return len(self.table) < len(self._all)
+
+    @property
+    def size(self) -> int:
+        """Side of every picture in pixels."""
+        return self.info["size"]
+
+    def select(self, kind: str | None = None, split: str | None = None, generator: str | None = None) -> pd.DataFrame:
+        """The rows of one kind (real, full, partial), split and generator; the index points into `images`."""
+        table = self.table
+        for column, value in (("kind", kind), ("split", split), ("generator", generator)):
+            if value is not None:
+                table = table[table[column] == value]
+        return table
+
+    def faces_of(self, fakes: pd.DataFrame) -> np.ndarray:
+        """Where in `images` the real face of each row of `fakes` is: int [n]. WsdlError where one is missing."""
+        real = self.select(kind="real")
+        where = pd.Series(real.index, real.source_id).reindex(fakes.source_id)
+        if where.isna().any():
+            lost = where.index[where.isna()][0]
+            raise WsdlError(f"{self.folder}: has no real face '{lost}' to hold its fakes against; keep both together.")
+        return where.to_numpy(int)
+
+    @cached_property
+    def images(self) -> np.ndarray:
+        """uint8 [n, S, S, 3] on disk (memory-mapped), decoded once for each version of the manifest."""
+        return self._cached("images", (len(self._all), self.size, self.size, 3), self._image)
+
+    @cached_property
+    def masks(self) -> np.ndarray:
+        """uint8 [n, S, S], 1 = fake: zeros for real, ones for full fakes. Memory-mapped like `images`."""
+        return self._cached("masks", (len(self._all), self.size, self.size), self._mask)
+
+    def labels(self, row) -> np.ndarray:
+        """The component label map uint8 [S, S] of a real face (a row of `table`)."""
+        path = self.folder / components_of(row)
+        if not path.exists():
+            raise WsdlError(f"{path}: no component mask to say where to paint; prepare the data with --masks.")
+        return read_labels(path)
+
+    def _image(self, row) -> np.ndarray:
+        return read_image(self.folder / row.path)
+
+    def _mask(self, row) -> np.ndarray:
+        if row.kind == "partial":
+            return read_mask(self.folder / row.mask)
+        return np.full((self.size, self.size), row.kind == "full", np.uint8)
+
+    def _cached(self, name: str, shape: tuple[int, ...], read) -> np.ndarray:
+        version = self.info["manifest_sha256"][:16]
+        path = self.folder / ".cache" / version / f"{name}.npy"
+        if not path.exists():
+            for old in (self.folder / ".cache").glob("*"):
+                if old.name != version:
+                    shutil.rmtree(old, ignore_errors=True)
+            with atomic(path) as temporary:
+                self._fill(np.lib.format.open_memmap(temporary, "w+", np.uint8, shape), name, read)
+        return np.load(path, mmap_mode="r")
+
+    def _fill(self, array: np.ndarray, name: str, read) -> None:
+        progress = progress_bar(len(array), f"decoding {name}")
+        for index, row in enumerate(self._all.itertuples()):
+            value = read(row)
+            if value.shape != array.shape[1:]:
+                raise WsdlError(
+                    f"{self.folder / row.path}: its {name[:-1]} is {value.shape[1]}x{value.shape[0]}, but this "
+                    f"dataset has {self.size}x{self.size}."
+                )
+            array[index] = value
+            progress.update()
+        progress.close()
+        array.flush()

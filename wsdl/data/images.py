@@ -1,0 +1,71 @@
+"""The one way pictures are decoded, resized and encoded, real and fake alike.
+
+A difference in codec or resampling between real and fake would be a shortcut that a detector finds first.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from wsdl.core.io import WsdlError, atomic
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+
+
+def list_image_files(folder: Path) -> dict[str, Path]:
+    """The pictures directly in `folder`, by stem, sorted. WsdlError where there are none or a stem is there twice."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise WsdlError(f"{folder}: no such folder.")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+            continue
+        if path.stem in found:
+            raise WsdlError(f"{path}: has the same name as {found[path.stem].name}; give each picture its own stem.")
+        found[path.stem] = path
+    if not found:
+        raise WsdlError(f"{folder}: holds no pictures ({', '.join(sorted(SUFFIXES))}).")
+    return found
+
+
+def open_image(path: Path) -> Image.Image:
+    """The picture at `path`, fully decoded, upright (EXIF) and RGB. WsdlError where it is broken."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except FileNotFoundError:
+        raise WsdlError(f"{path}: no such file.") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise WsdlError(f"{path}: cannot be decoded ({error}); replace it, or leave it out with --skip-bad.") from None
+
+
+def read_image(path: Path) -> np.ndarray:
+    """The picture at `path` as uint8 [H, W, 3]."""
+    return np.asarray(open_image(path))
+
+
+def resize(image: Image.Image, size: int) -> Image.Image:
+    """`image` at `size` x `size`: halved with BOX while it is at least twice as large, then BICUBIC (paper's code).
+
+    Halving first averages whole pixels, so that the JPEG blocks of the original do not survive.
+    Square input is expected; other shapes are cut to their central square.
+    """
+    side = min(image.size)
+    if side < size:
+        raise ValueError(f"is {image.size[0]}x{image.size[1]}, smaller than the target of {size} px")
+    if image.size[0] != image.size[1]:
+        left, top = ((length - side) // 2 for length in image.size)
+        image = image.crop((left, top, left + side, top + side))
+    while side >= 2 * size:
+        side //= 2
+        image = image.resize((side, side), Image.Resampling.BOX)
+    return image if side == size else image.resize((size, size), Image.Resampling.BICUBIC)
+
+
+def write_image(path: Path, pixels: np.ndarray) -> None:
+    """Write uint8 `pixels` [H, W, 3] (or [H, W]) as PNG, atomically."""
+    with atomic(path) as temporary:
+        Image.fromarray(pixels).save(temporary, "PNG")

@@ -1,0 +1,11 @@
+"""What a detector returns."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Prediction:
+    maps: np.ndarray  # float32 [n, h, w] in [0, 1], 1 = fake, at the detector's own resolution
+    scores: np.ndarray  # float32 [n], higher = more fake

@@ -1,0 +1,1 @@
+"""Maps and scores to numbers: metrics, protocols, baselines, tables."""

@@ -1,0 +1,1 @@
+"""Studies and grids of trainings."""

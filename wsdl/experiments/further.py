@@ -1,0 +1,86 @@
+"""The generators of a study beside P2: those that come with its faces, or that its profile has it train.
+
+`repaint-ldm`, `lama` and `pluralistic` are each an hour of training; a study of the bundled faces finds them trained.
+"""
+
+from pathlib import Path
+
+from wsdl.config import FURTHER, REPAINT
+from wsdl.core.io import WsdlError
+from wsdl.core.run import is_done
+from wsdl.data.dataset import Dataset
+from wsdl.experiments.study import Study
+
+LDM = "repaint-ldm"
+
+
+def runs(study: Study) -> dict[str, Path]:
+    """The run folder of each further generator: name -> what `load` takes. Trains what is missing (see `FURTHER`).
+
+    Empty where none come with the faces and the profile names none.
+    """
+    from wsdl.bundle import extra
+
+    if study.has_fakes:
+        return {
+            name.removesuffix("-clean"): extra.weights(study.source, name) for name in extra.generators(study.source)
+        }
+    return {name: trained(study, name) for name in FURTHER if name in study.profile.further}
+
+
+def find(study: Study, name: str):
+    """One further generator of `study`, loaded. WsdlError where there is none."""
+    there = runs(study)
+    if name not in there:
+        raise WsdlError(
+            f'no {name} comes with the faces of {study.source}; let the profile train it: "further": ["{name}"].'
+        )
+    return load(name, there[name])
+
+
+def trained(study: Study, name: str) -> Path:
+    """STUDY/NAME, a finished run: trained on the study's real faces if need be."""
+    from wsdl.generators.diffusion.train_autoencoder import train_autoencoder
+    from wsdl.generators.diffusion.train_ldm import train_ldm
+    from wsdl.generators.inpainting.train import train_inpainter
+
+    out, data = study.out / name, study.faces().folder
+    amount = {"images": study.profile.further_images, "seed": study.data_seed}
+    if is_done(out):
+        return out
+    if name == LDM:
+        train_autoencoder(data, study.out / "autoencoder", **amount)
+        train_ldm(data, study.out / "autoencoder", out, **amount)
+    else:
+        train_inpainter(name, data, out, **amount)
+    return out
+
+
+def load(name: str, run: Path):
+    """A further generator with `inpaint(images, masks, seeds)`; Repaint-LDM raw, as in the paper (its `clean`)."""
+    from wsdl.generators.diffusion.ldm import load_ldm
+    from wsdl.generators.inpainting.inpainter import load_inpainter
+
+    return load_ldm(run) if name == LDM else load_inpainter(name, run)
+
+
+def fakes(study: Study) -> Dataset:
+    """The dataset with the partial fakes of P2 and of every further generator, in the same masks; makes those missing.
+
+    Of Repaint-LDM these are the clean ones: `repaint-ldm-clean`. Fakes that somebody made there are listed too.
+    """
+    from wsdl.bundle import extra
+    from wsdl.generators.diffusion.ldm import generate_repaint_ldm
+    from wsdl.generators.inpainting.inpainter import generate_inpainted
+
+    if study.has_fakes:
+        return Dataset(study.fakes_by((*REPAINT, *extra.generators(study.source))).folder)
+    data, wanted, seed = study.fakes().folder, study.profile.fakes, study.fakes_seed
+    for name, run in runs(study).items():
+        if name == LDM:
+            generate_repaint_ldm(
+                data, data, run, wanted.partial, seed, batch=wanted.batch, clean=True, **wanted.schedule
+            )
+        else:
+            generate_inpainted(name, data, data, run, wanted.partial, seed, wanted.batch)
+    return Dataset(data)

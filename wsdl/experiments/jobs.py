@@ -1,0 +1,107 @@
+"""Which trainings a grid has, and what each is tested on: named grids, and files of cells."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsdl.config import METHODS, REPAINT, SETUPS, build
+from wsdl.core.io import WsdlError, read_json
+
+RENDERED = "snapshot", "studio"  # the sources of `cross-source`: everyday pictures, and studio portraits
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training and its scores, on fakes of what it was trained on and on the further `tests`."""
+
+    method: str
+    setup: str
+    train_source: str
+    seed: int
+    generators: tuple[str, ...] = ()  # whose partial fakes it is trained on (setups b and c); (): those of REPAINT
+    tests: tuple[str, ...] = ()  # SOURCE or SOURCE/GENERATOR: tested there too
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The generators whose partial fakes it is tested on at home; in setup a it trains on none of them."""
+        return self.generators or REPAINT
+
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """What must be there before it can run: source -> generators."""
+        found = {self.train_source: self.own}
+        for test in self.tests:
+            source, generator = place(test)
+            found[source] = (*found.get(source, ()), generator)
+        return found
+
+
+def place(test: str) -> tuple[str, str]:
+    """Source and generator of one of a cell's tests: "studio/lama", or "studio" for its fakes by REPAINT."""
+    source, _, generator = test.partition("/")
+    return source, generator or REPAINT[0]
+
+
+def table2(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Cell]:
+    """The paper's Table 2: every method in every setup, trained and tested on one source."""
+    return [Cell(method, setup, source, seed) for seed in seeds for method in METHODS for setup in SETUPS]
+
+
+def cross_source(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Cell]:
+    """Patches in every setup, trained on each rendered source and tested on the other, and on `photos` if given."""
+    others = {one: tuple(name for name in RENDERED if name != one) for one in RENDERED}
+    more = ("photos",) if photos else ()
+    return [Cell("patches", setup, one, seed, tests=others[one] + more)
+            for seed in seeds for one in RENDERED for setup in SETUPS]  # fmt: skip
+
+
+def cross_generator(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Cell]:
+    """Patches in setups c and b, trained on the fakes of each generator and tested on each; then on all but one.
+
+    Every training sees as many pictures. With two generators, "all but one" is what was trained already.
+    """
+    rest = {left: tuple(name for name in generators if name != left) for left in generators}
+    each = [((name,), rest[name]) for name in generators]
+    each += [(rest[left], (left,)) for left in generators if len(generators) > 2]
+    return [Cell("patches", setup, source, seed, trained, tuple(f"{source}/{other}" for other in tested))
+            for seed in seeds for setup in "cb" for trained, tested in each]  # fmt: skip
+
+
+GRIDS = {"table2": table2, "cross-source": cross_source, "cross-generator": cross_generator}
+
+
+def named(
+    name: str,  # one of GRIDS, or a JSON or TOML file with a list `cells`
+    source: str,  # where a cell of a file does not say another
+    seeds: tuple[int, ...],  # each cell runs with each, where a cell of a file does not say its own
+    photos: bool,  # whether there are photographs to test on
+    generators: tuple[str, ...],  # of cross-generator
+) -> list[Cell]:
+    """The cells of the grid called `name`. WsdlError where there is none."""
+    if name in GRIDS:
+        return GRIDS[name](source, seeds, photos, generators)
+    if Path(name).is_file():
+        return read_cells(Path(name), source, seeds)
+    raise WsdlError(f"{name}: no such grid; choose {', '.join(GRIDS)}, or a JSON or TOML file with a list `cells`.")
+
+
+def read_cells(path: Path, source: str, seeds: tuple[int, ...]) -> list[Cell]:
+    """The cells of a file {"cells": [{"method": "patches", "setup": "b", "train_source": "studio", "seed": 0}]}."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8")) if path.suffix == ".toml" else read_json(path)
+    except tomllib.TOMLDecodeError as error:
+        raise WsdlError(f"{path}: is not valid TOML ({error}).") from None
+    if not isinstance(content, dict) or set(content) != {"cells"} or not isinstance(content["cells"], list):
+        raise WsdlError(f"{path}: must hold one list, `cells`, and nothing else.")
+    cells = []
+    for number, entry in enumerate(content["cells"]):
+        where = f"{path}: cell {number}"
+        for seed in seeds:
+            cell = build(Cell("", "", source, seed), entry, where)
+            if cell.method not in METHODS or cell.setup not in SETUPS:
+                raise WsdlError(
+                    f"{where}: is {entry}, but must have a method ({', '.join(METHODS)}) and a setup (a, b or c)."
+                )
+            if cell.setup == "a" and cell.generators:
+                raise WsdlError(f"{where}: is {entry}, but setup a trains on p2; leave `generators` out.")
+            cells.append(cell)
+    return cells

@@ -1,0 +1,1 @@
+"""Quality of generated regions, and datasets derived from existing fakes."""

@@ -1,0 +1,1 @@
+"""Diffusion generators: P2, RePaint, latent diffusion, Stable Diffusion."""

@@ -1,0 +1,1 @@
+"""Feed-forward inpainting generators: LaMa and Pluralistic."""

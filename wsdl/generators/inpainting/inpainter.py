@@ -1,0 +1,110 @@
+"""An inpainting network as a generator: `inpaint(images, masks, seeds)`, and where its weights come from."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from wsdl.core.device import autocast, pick_device, to_uint8, to_unit
+from wsdl.core.io import WsdlError, read_json, sha256
+from wsdl.core.run import MODEL_FILE
+from wsdl.generators.diffusion.weights import first_line, trained_as
+from wsdl.generators.inpainting.lama import BigLaMa, LaMa
+from wsdl.generators.inpainting.pluralistic import Pluralistic
+from wsdl.generators.write_fakes import Painter, repaint_faces
+
+NETWORKS = {"lama": LaMa, "pluralistic": Pluralistic}
+CALLS = 1  # of the network, a picture
+
+
+class Inpainter:
+    """A network with `paint(known, holes, seeds)` as a generator of partial fakes."""
+
+    clean = True  # pixels outside the mask are copied back exactly
+
+    def __init__(self, name: str, network: torch.nn.Module, size: int | None):
+        self.name = name
+        self.network = network.to(pick_device(), memory_format=torch.channels_last).eval()
+        self.size = size  # side of its pictures in pixels; None: any
+
+    @torch.no_grad()
+    def inpaint(
+        self, images: np.ndarray, masks: np.ndarray, seeds: list[int], on_step: Callable | None = None
+    ) -> np.ndarray:
+        """Paint where masks [n, S, S] are 1 into uint8 images [n, S, S, 3]. What is under the hole is not seen.
+
+        One seed a picture: another seed paints something else, where the network knows more than one answer.
+        """
+        holes = torch.as_tensor(np.array(masks)).to(pick_device())[:, None].float()
+        with autocast():
+            painted = self.network.paint(to_unit(images) * (1 - holes), holes, seeds)
+        if on_step:
+            on_step(0, painted)
+        return np.where(masks[..., None] == 1, to_uint8(painted), images)
+
+    def rehearse(self, batch: int, size: int) -> None:
+        """One call of the network, to see how long it takes."""
+        grey = np.full((batch, size, size, 3), 127, np.uint8)
+        self.inpaint(grey, np.ones(grey.shape[:3], np.uint8), [0] * batch)
+
+
+def load_inpainter(name: str, weights: str | Path) -> Inpainter:
+    """The generator `name` from a run of `train-generator`, or LaMa from a TorchScript file (big-lama.pt).
+
+    TorchScript can run code: open only files from people you trust.
+    """
+    if is_script(name, weights):
+        return Inpainter(name, BigLaMa(Path(weights)), None)
+    config = inpainter_config(name, weights)
+    network = NETWORKS[name](config["width"], config["blocks"])
+    try:
+        network.load_state_dict(load_file(Path(weights) / MODEL_FILE))
+    except (RuntimeError, OSError, SafetensorError) as error:
+        raise WsdlError(
+            f"{Path(weights) / MODEL_FILE}: does not fit the network that config.json describes ({first_line(error)}); "
+            f"train the generator again."
+        ) from None
+    return Inpainter(name, network, config["size"])
+
+
+def inpainter_size(name: str, weights: str | Path) -> int | None:
+    """Side in pixels of what these weights paint; None: any."""
+    return None if is_script(name, weights) else inpainter_config(name, weights)["size"]
+
+
+def inpainter_fingerprint(name: str, weights: str | Path) -> str:
+    """The sha256 of the weights."""
+    inpainter_size(name, weights)  # refuses what is no such generator
+    return sha256(Path(weights) if is_script(name, weights) else Path(weights) / MODEL_FILE)
+
+
+def is_script(name: str, weights: str | Path) -> bool:
+    return name == "lama" and Path(weights).is_file()
+
+
+def inpainter_config(name: str, weights: str | Path) -> dict:
+    """config.json of a run of `train-generator NAME`; WsdlError where `weights` is something else."""
+    folder = Path(weights)
+    if not (folder / "config.json").is_file() or not (folder / MODEL_FILE).is_file():
+        or_script = ", or a TorchScript file such as big-lama.pt" if name == "lama" else ""
+        raise WsdlError(f"{weights}: holds no trained weights; give a run of `train-generator {name}`{or_script}.")
+    trained = trained_as(folder)
+    if trained != name:
+        raise WsdlError(
+            f"{weights}: is {f'a run of {trained}' if trained else 'no generator'}, not of {name}; give a run of "
+            f"`train-generator {name}`."
+        )
+    return read_json(folder / "config.json")
+
+
+def inpaint_painter(name: str, weights: str | Path) -> Painter:
+    size, digest = inpainter_size(name, weights), inpainter_fingerprint(name, weights)
+    return Painter(name, weights, digest, size, lambda: load_inpainter(name, weights), CALLS)
+
+
+def generate_inpainted(name: str, data: Path, out: Path, weights: str | Path, count: int, seed: int, batch: int = 32):
+    """Write partial fakes by `name` (see `repaint_faces`): faces, regions and masks are those of repaint-p2."""
+    repaint_faces(data, out, inpaint_painter(name, weights), count, seed, batch, {})

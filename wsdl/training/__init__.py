@@ -1,0 +1,1 @@
+"""Training loop, and what each setup may see."""
