@@ -215,7 +215,7 @@ def test_committed_lesson_has_the_skeleton(lesson):
         "seed",
     ]
     code = [cell.source for cell in cells if cell.cell_type == "code"]
-    assert "wsdl.experiments.study.begin(" in code[1]
+    assert "wsdl.open_study(" in code[1]
     assert code[-1].startswith(f'study.finish("{lesson.stem}"')
     lengths = sorted(len(source.splitlines()) for source in code)
     assert lengths[len(lengths) // 2] <= 8

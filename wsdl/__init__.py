@@ -1,6 +1,6 @@
 """Weakly supervised localisation of deepfakes: data, generators, detectors, metrics, lessons.
 
-Importing this module is cheap (no torch): the names below load on first use.
+Importing this module does not import torch: the names below load on first use.
 """
 
 from importlib import import_module
@@ -12,6 +12,7 @@ _NAMES = {
     "Dataset": "wsdl.data.dataset",
     "explore": "wsdl.explorer",
     "localize": "wsdl.inference.localize",
+    "open_study": "wsdl.experiments.study",
     "upload": "wsdl.explorer.own",
     "Profile": "wsdl.config",
     "load_profile": "wsdl.config",

@@ -5,7 +5,13 @@ Exit code 0: done. 1: failed, with one sentence. 2: wrong usage.
 
 import sys
 
-import typer
+try:
+    import typer
+except ModuleNotFoundError:
+    sys.exit(
+        "wsdl: this Python does not have its dependencies; activate the environment first: `source .venv/bin/activate` "
+        "(Windows: `.venv\\Scripts\\activate`), which `bash ci/demo.sh` creates, or run `pip install -e .`"
+    )
 
 from wsdl import __version__
 from wsdl.commands.bench import bench

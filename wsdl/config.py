@@ -11,7 +11,24 @@ from wsdl.core.io import WsdlError, read_json
 
 BUNDLED = "studio", "snapshot"  # rendered portraits that came with wsdl, with fakes and a generator
 SOURCES = (*BUNDLED, "photos", "made-up")  # made-up: drawings, for tests
-SETUPS = tuple("abc")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What training may see in one setup (paper, section 4)."""
+
+    name: str
+    fakes: str  # the kind of fakes, as the manifest calls it: full or partial
+    has_reals: bool  # real images are trained on
+    has_masks: bool  # masks are trained on; otherwise image labels alone
+    description: str
+
+
+SETUPS = {
+    "a": Setup("a", "full", has_reals=True, has_masks=False, description="image labels, full fakes"),
+    "b": Setup("b", "partial", has_reals=True, has_masks=False, description="image labels, partial fakes"),
+    "c": Setup("c", "partial", has_reals=False, has_masks=True, description="masks, partial fakes, no reals"),
+}
 REPAINT = ("repaint-p2",)  # whose partial fakes a detector meets unless others are named: a study makes them itself
 # All paint into the same masks. Of Repaint-LDM the variant whose known pixels are pasted back: the decoder's traces
 # all over the picture would be found without looking at the paint.

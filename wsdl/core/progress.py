@@ -1,12 +1,13 @@
-"""One progress bar, on stderr, with rate and time left; silent when it would only be noise."""
+"""Progress bars and messages, on stderr only: results go to stdout."""
 
 import sys
+from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
 
 
-def progress_bar(total: int, what: str, unit: str = "picture", initial: int = 0) -> tqdm:
-    """A plain-text bar that appears after 2 s, so that short work prints nothing."""
+def progress_bar(total: int, what: str, unit: str = "image", initial: int = 0) -> tqdm:
+    """A plain-text progress bar with rate and time left; it appears after 2 s, so short work prints nothing."""
     return tqdm(
         total=total,
         desc=what,
@@ -19,12 +20,23 @@ def progress_bar(total: int, what: str, unit: str = "picture", initial: int = 0)
     )
 
 
+def in_batches(items: Sequence, size: int, what: str) -> Iterator[Sequence]:
+    """Yield slices of `items` of at most `size`, in order, with a progress bar called `what`."""
+    progress = progress_bar(len(items), what)
+    for start in range(0, len(items), size):
+        part = items[start : start + size]
+        yield part
+        progress.update(len(part))
+    progress.close()
+
+
 def print_stderr(message: str) -> None:
-    """One line to stderr: progress and remarks never mix with results on stdout."""
+    """Print one line to stderr without breaking a progress bar."""
     tqdm.write(message, file=sys.stderr)
 
 
 def format_duration(seconds: float) -> str:
+    """Seconds as "done" (0), "42 s", "7 min" or "2.5 h"."""
     if seconds == 0:
         return "done"
     if seconds < 90:

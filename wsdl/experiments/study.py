@@ -199,7 +199,9 @@ class Study:
         print(f"{lesson}: done")
 
 
-def begin(out: str, profile: str = "quick", source: str = "studio", images: str = "", masks: str = "", seed: int = 0):
+def open_study(
+    out: str, profile: str = "quick", source: str = "studio", images: str = "", masks: str = "", seed: int = 0
+):
     """Open a study and print what its numbers depend on: versions, device, profile, seed."""
     from wsdl.core.run import describe_environment, run_environment
 
