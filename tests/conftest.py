@@ -17,8 +17,8 @@ from wsdl.core.io import seed_for, sha256, write_json
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import write_image
 from wsdl.data.manifest import write_manifest
-from wsdl.data.masks import COMPONENTS, components_in, region, write_mask
-from wsdl.data.prepare import prepare
+from wsdl.data.masks import COMPONENTS, random_region, visible_components, write_mask
+from wsdl.data.prepare import prepare_dataset
 from wsdl.faces.made_up import draw_faces
 
 FACES, FAKES, SIZE = 24, 24, 32
@@ -36,7 +36,7 @@ def made_up(tmp_path_factory) -> tuple[Path, Path]:
 def faces(made_up, tmp_path_factory) -> Path:
     """A prepared dataset folder at 32 px: real faces only."""
     out = tmp_path_factory.mktemp("faces") / "data"
-    prepare(*made_up, out, size=SIZE, seed=0, source="made-up")
+    prepare_dataset(*made_up, out, size=SIZE, seed=0, source="made-up")
     return out
 
 
@@ -219,9 +219,9 @@ def fake_full(folder: Path, size: int, i: int, seed: int) -> dict:
 
 def fake_partial(data: Dataset, face: pd.Series, i: int, seed: int) -> dict:
     rng, labels = np.random.default_rng(seed_for(seed, "partial", i)), data.labels(face)
-    here = components_in(labels)
+    here = visible_components(labels)
     component = here[i % len(here)] if i % 2 else next(c for c in COMPONENTS if c in here)
-    mask = region(labels, component, rng)
+    mask = random_region(labels, component, rng)
     original = np.asarray(data.images[face.name])
     name = f"{face.source_id}-{i:02d}-{component}.png"
     path, mask_path = (Path("fake", "repaint-p2", what, face.split, name) for what in ("images", "masks"))

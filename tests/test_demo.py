@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from wsdl.core.io import read_json
-from wsdl.data.check import check
+from wsdl.data.check import check_dataset
 from wsdl.evaluation.evaluate import BESIDE
 
 ROOT = Path(__file__).parent.parent
@@ -63,7 +63,7 @@ def test_every_lesson_ran(study):
 
 
 def test_the_dataset_passes_its_own_check(study):
-    assert check(study[0] / "data") == []
+    assert check_dataset(study[0] / "data") == []
 
 
 def test_a_second_call_does_only_what_is_missing(study):

@@ -25,7 +25,7 @@ from wsdl.bundle.pack import contents, pack
 from wsdl.bundle.unpack import unpack, weights
 from wsdl.core.io import WsdlError, sha256
 from wsdl.core.run import MODEL_FILE
-from wsdl.data.check import check
+from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.masks import read_mask
@@ -51,7 +51,7 @@ def test_what_comes_out_is_what_went_in_to_the_byte(free, archive, tmp_path):
     assert len(pictures(found)) == 24 + 24 + 8 + 16 + 16
     for name in ("manifest.csv", "dataset.json", "recipe.json"):
         assert (found / name).read_bytes() == (free / name).read_bytes()
-    assert check(found) == []
+    assert check_dataset(found) == []
     assert [sha256(found / row.path) for row in Dataset(free).table.itertuples()] == Dataset(
         free
     ).table.sha256.to_list()

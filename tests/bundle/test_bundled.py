@@ -10,8 +10,8 @@ from wsdl.bundle.copies import copy_to
 from wsdl.bundle.unpack import ASSETS, unpack, weights
 from wsdl.config import Fakes
 from wsdl.core.io import read_json, seed_for
-from wsdl.data.audit import audit
-from wsdl.data.check import check
+from wsdl.data.audit import audit_dataset
+from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.generators.diffusion.p2 import load_p2
@@ -49,9 +49,9 @@ def test_profile_quick_finds_all_fakes_made(style):
 
 
 def test_nothing_in_it_is_damaged_or_gives_fakes_away(style):
-    assert check(unpack(style)) == []
+    assert check_dataset(unpack(style)) == []
     for kind in ("partial", "full"):
-        table = audit(unpack(style), kind=kind, seed=0)
+        table = audit_dataset(unpack(style), kind=kind, seed=0)
         honest = ~table.feature.str.contains("depend on what was painted")
         assert (table.verdict[honest] == "ok").all(), table
 
@@ -106,7 +106,7 @@ def test_every_archive_of_a_generator_belongs_to_a_style():
 
 def test_further_fakes_are_in_the_regions_of_the_bundled_ones(added):
     _, generator, folder = added
-    assert check(folder) == []
+    assert check_dataset(folder) == []
     data, wanted = Dataset(folder), Fakes().partial
     theirs, ours = (data.select("partial", generator=name) for name in ("repaint-p2", generator))
     assert len(ours) == wanted

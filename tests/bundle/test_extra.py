@@ -18,7 +18,7 @@ from wsdl.bundle.extra import add, weights
 from wsdl.bundle.unpack import unpack
 from wsdl.core.io import WsdlError, read_json, write_json
 from wsdl.core.run import MODEL_FILE
-from wsdl.data.check import check
+from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.data.manifest import write_manifest
 from wsdl.generators.inpainting import inpainter as inpaint
@@ -45,7 +45,7 @@ def refuses(sentence: str, folder: Path, archive: Path, style="studio", generato
 def test_added_fakes_are_those_that_generate_makes_to_the_byte(mine, painted, extra_archive, monkeypatch, capsys):
     add(mine, "studio", "lama", extra_archive)
     assert tree(mine) == tree(painted)  # pictures, masks, recipe, manifest.csv and dataset.json
-    assert check(mine) == []
+    assert check_dataset(mine) == []
     assert len(Dataset(mine).select(generator="lama")) == 12
     monkeypatch.setattr(extra, "write_partial", None)  # a second call has nothing to write
     before = {path: path.stat().st_mtime_ns for path in mine.rglob("*.*") if path.name != "recipe.json"}

@@ -17,7 +17,7 @@ from wsdl.bundle import unpack as unpacking
 from wsdl.bundle.copies import copy_to
 from wsdl.bundle.unpack import unpack, weights
 from wsdl.core.io import WsdlError, sha256
-from wsdl.data.check import check
+from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.data.manifest import write_manifest
 
@@ -122,7 +122,7 @@ def test_a_copy_may_leave_the_fakes_behind(archive, free, tmp_path):
     copied, packed = Dataset(tmp_path / "mine"), Dataset(free).select("real")
     assert copied.table.path.tolist() == packed.path.tolist()
     assert not (tmp_path / "mine" / "fake").exists()
-    assert check(tmp_path / "mine") == []
+    assert check_dataset(tmp_path / "mine") == []
 
 
 def test_a_copy_may_grow_and_is_not_overwritten(archive, tmp_path):

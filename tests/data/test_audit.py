@@ -11,25 +11,37 @@ from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score
 
 from wsdl.core.io import WsdlError, sha256
-from wsdl.data.audit import FILE, REACH, auc, audit, grid, measure_pixels, spectrum
+from wsdl.data.audit import (
+    FILE_FEATURES,
+    MASK_MARGIN,
+    audit_dataset,
+    block_grid,
+    log_spectrum,
+    measure_pixels,
+    weighted_auc,
+)
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import write_image
 from wsdl.data.manifest import write_manifest
-from wsdl.data.masks import dilate, region, write_mask
-from wsdl.data.prepare import prepare
+from wsdl.data.masks import dilate, random_region, write_mask
+from wsdl.data.prepare import prepare_dataset
 
 FORMAT, SIZE, OWN_BYTES, BYTES, COLOURS, SPECTRUM, GRID = (
-    *FILE, "colour means outside the mask", "spectrum outside the mask", "8-pixel grid outside the mask")  # fmt: skip
+    *FILE_FEATURES,
+    "colour means outside the mask",
+    "spectrum outside the mask",
+    "8-pixel grid outside the mask",
+)
 
 
 def build(made_up, folder: Path, change=lambda pixels: pixels, suffix: str = ".png") -> Path:
     """A dataset at 64 px: each face with its nose painted over, after `change` was done to the whole fake."""
-    prepare(*made_up, folder, size=64, seed=0, source="made-up")
+    prepare_dataset(*made_up, folder, size=64, seed=0, source="made-up")
     data = Dataset(folder)
     rows = [data.table]
     for index, face in data.table.iterrows():
         rng = np.random.default_rng(index)
-        mask = region(data.labels(face), "nose", rng)
+        mask = random_region(data.labels(face), "nose", rng)
         noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
         path, mask_path = (
             Path("fake/repaint-p2", what, face.split, face.source_id + end)
@@ -60,7 +72,7 @@ def jpeg(pixels: np.ndarray) -> np.ndarray:
 
 def test_a_clean_dataset_passes(made_up, tmp_path):
     """Noise was painted inside the masks, and nothing else was changed: outside, both pictures are one."""
-    table = audit(build(made_up, tmp_path))
+    table = audit_dataset(build(made_up, tmp_path))
     assert table.columns.tolist() == ["feature", "auc", "low", "high", "verdict"]
     assert caught(table) == set()
     assert table.set_index("feature").auc.drop(BYTES).to_numpy() == pytest.approx(0.5)
@@ -78,35 +90,35 @@ def test_a_clean_dataset_passes(made_up, tmp_path):
     ids=["brighter", "another format", "blurred", "was a JPEG once"],
 )
 def test_an_injected_shortcut_is_caught(made_up, tmp_path, change, suffix, expected):
-    table = audit(build(made_up, tmp_path, change, suffix))
+    table = audit_dataset(build(made_up, tmp_path, change, suffix))
     assert expected <= caught(table)
 
 
 def test_the_same_seed_gives_the_same_table(made_up, tmp_path):
     folder = build(made_up, tmp_path, jpeg)
-    assert audit(folder, seed=3, most=12).equals(audit(folder, seed=3, most=12))
+    assert audit_dataset(folder, seed=3, most=12).equals(audit_dataset(folder, seed=3, most=12))
 
 
 def test_full_fakes_are_compared_as_files(dataset):
-    table = audit(dataset, kind="full")
-    assert table.feature.tolist() == list(FILE)
+    table = audit_dataset(dataset, kind="full")
+    assert table.feature.tolist() == list(FILE_FEATURES)
     assert caught(table) == set()
 
 
 def test_nothing_to_compare_is_said(faces, dataset):
     with pytest.raises(WsdlError, match="has 0 partial fakes by 'repaint-p2' and 24 real faces; an audit needs both"):
-        audit(faces)
+        audit_dataset(faces)
     with pytest.raises(WsdlError, match="has 0 partial fakes by 'lama'"):
-        audit(dataset, "lama")
+        audit_dataset(dataset, "lama")
 
 
 def test_auc_is_scikit_learns():
     rng = np.random.default_rng(0)
     fake = rng.integers(0, 2, 80)
     scores = rng.integers(0, 9, 80) + fake  # with ties
-    assert auc(scores, fake) == pytest.approx(roc_auc_score(fake, scores))
+    assert weighted_auc(scores, fake) == pytest.approx(roc_auc_score(fake, scores))
     weights = rng.integers(0, 4, 80)
-    assert auc(scores, fake, weights) == pytest.approx(roc_auc_score(fake, scores, sample_weight=weights))
+    assert weighted_auc(scores, fake, weights) == pytest.approx(roc_auc_score(fake, scores, sample_weight=weights))
 
 
 def test_nothing_of_the_painted_pixels_leaks_out():
@@ -115,7 +127,7 @@ def test_nothing_of_the_painted_pixels_leaks_out():
     mask = np.zeros((64, 64), bool)
     mask[20:40, 20:40] = True
     painted = np.where(mask[..., None], 0, pixels).astype(np.uint8)
-    outside = ~dilate(mask, REACH)
+    outside = ~dilate(mask, MASK_MARGIN)
     assert measure_pixels(pixels, outside) == measure_pixels(painted, outside)
 
 
@@ -123,7 +135,7 @@ def test_the_spectrum_tells_octaves_apart():
     x = np.indices((64, 64))[1]
     everywhere = np.ones((64, 64), bool)
     waves = [np.sin(2 * np.pi * x / period) * 50 + 120 for period in (2.5, 6, 12)]
-    bands = [spectrum(np.repeat(wave[..., None], 3, axis=2), everywhere) for wave in waves]
+    bands = [log_spectrum(np.repeat(wave[..., None], 3, axis=2), everywhere) for wave in waves]
     assert [int(np.argmax(band)) for band in bands] == [0, 1, 2]
 
 
@@ -135,7 +147,7 @@ def test_the_grid_shows_jpeg_blocks():
     Image.fromarray(pixels).save(file, "JPEG", quality=10)
     blocky = np.asarray(Image.open(file))
     everywhere = np.ones((64, 64), bool)
-    assert min(grid(blocky, everywhere)) > max(grid(pixels, everywhere)) + 0.3
+    assert min(block_grid(blocky, everywhere)) > max(block_grid(pixels, everywhere)) + 0.3
 
 
 def test_a_grid_shows_at_its_own_period():
@@ -143,5 +155,5 @@ def test_a_grid_shows_at_its_own_period():
     pixels = rng.integers(90, 110, (64, 64, 3)).astype(np.uint8)
     printed = pixels + 40 * ((np.arange(64) // 4 + np.arange(64)[:, None] // 4) % 2)[..., None].astype(np.uint8)
     everywhere = np.ones((64, 64), bool)
-    assert max(np.abs(grid(pixels, everywhere, period=4))) < 0.2
-    assert min(grid(printed, everywhere, period=4)) > 1
+    assert max(np.abs(block_grid(pixels, everywhere, period=4))) < 0.2
+    assert min(block_grid(printed, everywhere, period=4)) > 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wsdl.core.io import WsdlError, sha256
-from wsdl.data.check import check, summary
+from wsdl.data.check import check_dataset, summarize_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import write_image
 from wsdl.data.manifest import write_manifest
@@ -78,7 +78,7 @@ CASES = [
 @pytest.mark.parametrize(("spoil", "expected"), CASES, ids=[expected[0][:30] for _, expected in CASES])
 def test_each_fault_is_found_and_nothing_else(copy, spoil, expected):
     spoil(copy)
-    problems = check(copy)
+    problems = check_dataset(copy)
     assert len(problems) == len(expected)
     for problem, words in zip(problems, expected, strict=True):
         assert words in problem
@@ -87,19 +87,19 @@ def test_each_fault_is_found_and_nothing_else(copy, spoil, expected):
 
 
 def test_a_good_dataset_has_no_problems(dataset, faces):
-    assert check(dataset) == []
-    assert check(faces) == []
+    assert check_dataset(dataset) == []
+    assert check_dataset(faces) == []
 
 
 def test_no_dataset_is_an_error(tmp_path):
     with pytest.raises(WsdlError, match="no such folder"):
-        check(tmp_path / "nowhere")
+        check_dataset(tmp_path / "nowhere")
     with pytest.raises(WsdlError, match="holds no dataset"):
-        check(tmp_path)
+        check_dataset(tmp_path)
 
 
 def test_summary_counts(dataset):
-    table = summary(dataset)
+    table = summarize_dataset(dataset)
     assert table.kind.tolist() == ["real", "full", "partial"]
     assert table.generator.tolist() == ["", "p2", "repaint-p2"]
     assert table[["train", "valid", "test"]].to_numpy().tolist() == [[20, 2, 2], [4, 2, 2], [8, 4, 4]]

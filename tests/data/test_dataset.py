@@ -12,8 +12,8 @@ from PIL import Image
 
 from wsdl.core.io import WsdlError, sha256, write_json
 from wsdl.data.dataset import Dataset
-from wsdl.data.images import list_image_files, open_image, read_image, resize, write_image
-from wsdl.data.manifest import NEXT, SPLITS, check_splits, split_names, write_manifest
+from wsdl.data.images import list_image_files, open_image, read_image, resize_image, write_image
+from wsdl.data.manifest import PENDING_MANIFEST, SPLITS, assign_splits, check_splits, write_manifest
 from wsdl.data.masks import read_mask
 
 
@@ -68,22 +68,22 @@ def test_a_kill_between_manifest_and_dataset_json_leaves_one_of_both_states(copy
         write_manifest(copy, before.table[:40], before.info)
     monkeypatch.undo()
     assert len(Dataset(copy).table) == (40 if vouched else 48)
-    assert not (copy / NEXT).exists()
+    assert not (copy / PENDING_MANIFEST).exists()
 
 
 @given(st.integers(3, 400), st.integers(0, 5))
 def test_splits_are_tenths_and_do_not_depend_on_order(n, seed):
     names = [f"face{i}" for i in range(n)]
-    splits = split_names(names, seed)
+    splits = assign_splits(names, seed)
     sizes = {split: list(splits.values()).count(split) for split in SPLITS}
     assert sizes["valid"] == sizes["test"] == max(1, round(n / 10))
     assert sizes["train"] == n - 2 * sizes["test"]
-    assert split_names(names[::-1], seed) == splits
+    assert assign_splits(names[::-1], seed) == splits
 
 
 def test_another_seed_splits_otherwise():
     names = [f"face{i}" for i in range(50)]
-    assert split_names(names, 0) != split_names(names, 1)
+    assert assign_splits(names, 0) != assign_splits(names, 1)
 
 
 def test_a_face_in_two_splits_is_refused(dataset, copy):
@@ -138,12 +138,12 @@ def test_resize_halves_with_box_then_bicubic():
         32: picture(32),
     }
     for size, want in expected.items():
-        assert np.array_equal(resize(picture(size), 32), want), size
+        assert np.array_equal(resize_image(picture(size), 32), want), size
 
 
 def test_resize_cuts_the_middle_without_blending():
     wide = np.random.default_rng(0).integers(0, 256, (32, 37, 3), dtype=np.uint8)
-    assert np.array_equal(np.asarray(resize(Image.fromarray(wide), 32)), wide[:, 2:34])
+    assert np.array_equal(np.asarray(resize_image(Image.fromarray(wide), 32)), wide[:, 2:34])
 
 
 def test_pictures_stand_upright(tmp_path):

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from wsdl.core.io import WsdlError
-from wsdl.data.check import check
+from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
-from wsdl.data.dolos import source_of
+from wsdl.data.dolos import _source_face
 from wsdl.data.masks import read_mask, write_mask
 
 
@@ -33,7 +33,7 @@ def test_a_download_becomes_the_dataset_it_came_from(download, dataset):
     assert set(adopted.table.component) == {""}
     assert (adopted.size, adopted.info["name"]) == (32, "celebahq")
     assert "CC BY-NC-SA 4.0" in adopted.info["licence"]
-    assert check(download) == []
+    assert check_dataset(download) == []
 
 
 def test_full_fakes_numbered_anew_in_each_split_are_no_leak(download):
@@ -61,7 +61,7 @@ def test_the_manifest_is_written_once(download):
     ],
 )
 def test_the_source_face_is_read_from_the_name(stem, source):
-    assert source_of(stem, {"00012", "a_b", "a"}) == source
+    assert _source_face(stem, {"00012", "a_b", "a"}) == source
 
 
 def first(folder: Path, pattern: str) -> Path:

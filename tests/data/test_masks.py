@@ -11,11 +11,11 @@ from wsdl.core.io import WsdlError
 from wsdl.data.masks import (
     COMPONENTS,
     component_mask,
-    components_in,
     dilate,
-    read_labels,
+    random_region,
+    read_label_map,
     read_mask,
-    region,
+    visible_components,
     write_mask,
 )
 
@@ -61,14 +61,14 @@ def labels() -> np.ndarray:
 def test_a_component_unites_its_classes(labels):
     assert component_mask(labels, "eyes").sum() == 32
     assert component_mask(labels, "mouth").sum() == 48
-    assert components_in(labels) == ["skin", "eyes", "mouth"]
+    assert visible_components(labels) == ["skin", "eyes", "mouth"]
 
 
 def test_a_few_stray_pixels_are_no_component(labels):
     labels[0, :4] = 2  # MIN_AREA of 64 x 64 is 4.096 pixels
-    assert "nose" not in components_in(labels)
+    assert "nose" not in visible_components(labels)
     labels[0, 4] = 2
-    assert "nose" in components_in(labels)
+    assert "nose" in visible_components(labels)
 
 
 @pytest.mark.parametrize("size", [64, 256])
@@ -78,7 +78,7 @@ def test_small_components_grow_by_1_to_15_px_at_256(size, labels):
     allowed = [dilate(eyes, pixels * size / 256) for pixels in range(1, 16)]
     seen = set()
     for seed in range(60):
-        grown = region(labels, "eyes", np.random.default_rng(seed))
+        grown = random_region(labels, "eyes", np.random.default_rng(seed))
         assert grown.dtype == np.uint8
         matches = [i for i, mask in enumerate(allowed) if np.array_equal(mask, grown)]
         assert matches
@@ -88,7 +88,7 @@ def test_small_components_grow_by_1_to_15_px_at_256(size, labels):
 
 
 def test_skin_is_large_enough_as_it_is(labels):
-    grown = region(labels, "skin", np.random.default_rng(0))
+    grown = random_region(labels, "skin", np.random.default_rng(0))
     assert np.array_equal(grown, component_mask(labels, "skin"))
 
 
@@ -107,4 +107,4 @@ def test_the_components_are_the_papers():
 def test_bad_label_maps_are_named(tmp_path, write, message):
     write(tmp_path / "l.png")
     with pytest.raises(WsdlError, match=rf"l\.png: {message}"):
-        read_labels(tmp_path / "l.png")
+        read_label_map(tmp_path / "l.png")

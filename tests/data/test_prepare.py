@@ -18,7 +18,7 @@ from wsdl.core.io import WsdlError
 from wsdl.core.parallel import parallel_map
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import list_image_files
-from wsdl.data.prepare import prepare
+from wsdl.data.prepare import prepare_dataset
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -37,7 +37,7 @@ def pair(made_up, tmp_path) -> tuple[Path, Path]:
 
 
 def test_two_runs_give_the_same_bytes(made_up, faces, tmp_path):
-    prepare(*made_up, tmp_path / "again", size=32, seed=0, source="made-up")
+    prepare_dataset(*made_up, tmp_path / "again", size=32, seed=0, source="made-up")
     first = {name: data for name, data in bytes_of(faces).items() if not name.startswith(".cache")}
     assert bytes_of(tmp_path / "again") == first
 
@@ -60,7 +60,7 @@ def test_killed_in_the_middle_it_resumes_to_the_same_bytes(made_up, faces, tmp_p
     done = {path: path.stat().st_mtime_ns for path in out.glob("real/*/*.png") if (out / "components").exists()}
     assert 3 <= len(done) < 24
     (out / "real" / "train" / ".0000.png.1.part").write_bytes(b"half")
-    prepare(*made_up, out, size=32, seed=0, source="made-up")
+    prepare_dataset(*made_up, out, size=32, seed=0, source="made-up")
     assert all(path.stat().st_mtime_ns == when for path, when in done.items())  # only what was missing
     assert bytes_of(out) == {name: b for name, b in bytes_of(faces).items() if not name.startswith(".cache")}
 
@@ -68,12 +68,12 @@ def test_killed_in_the_middle_it_resumes_to_the_same_bytes(made_up, faces, tmp_p
 def test_other_settings_do_not_mix_with_the_first(faces, made_up, pair, tmp_path):
     shutil.copytree(faces, tmp_path / "copy")
     with pytest.raises(WsdlError, match="was begun with size = 32, not 16"):
-        prepare(*made_up, tmp_path / "copy", size=16, seed=0, source="made-up")
-    prepare(*pair, tmp_path / "six", size=32)
+        prepare_dataset(*made_up, tmp_path / "copy", size=16, seed=0, source="made-up")
+    prepare_dataset(*pair, tmp_path / "six", size=32)
     for folder in pair:
         (folder / "0000.png").rename(folder / "other.png")
     with pytest.raises(WsdlError, match="was begun with names"):
-        prepare(*pair, tmp_path / "six", size=32)
+        prepare_dataset(*pair, tmp_path / "six", size=32)
 
 
 def truncate(path: Path) -> None:
@@ -111,7 +111,7 @@ BROKEN = [
 def test_what_is_wrong_is_said_in_one_sentence(pair, tmp_path, spoil, message):
     spoil(*pair)
     with pytest.raises(WsdlError, match=message) as caught:
-        prepare(*pair, tmp_path / "out", size=32)
+        prepare_dataset(*pair, tmp_path / "out", size=32)
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith(".")
     assert not (tmp_path / "out" / "manifest.csv").exists()
@@ -121,7 +121,7 @@ def test_what_is_wrong_is_said_in_one_sentence(pair, tmp_path, spoil, message):
 def test_skip_bad_leaves_the_broken_one_out_and_names_it(pair, tmp_path, capsys, number):
     spoil = BROKEN[number][0]
     spoil(*pair)
-    prepare(*pair, tmp_path / "out", size=32, skip_bad=True)
+    prepare_dataset(*pair, tmp_path / "out", size=32, skip_bad=True)
     assert sorted(Dataset(tmp_path / "out").table.source_id) == ["0000", "0001", "0003", "0004", "0005"]
     assert not list((tmp_path / "out").rglob("0002.png"))
     assert "skipped: " in (said := capsys.readouterr().err)
@@ -135,15 +135,15 @@ def test_a_full_or_read_only_disk_is_said_and_never_skipped(pair, tmp_path, monk
 
     monkeypatch.setattr("PIL.Image.Image.save" if number == errno.ENOSPC else "wsdl.core.io.os.replace", fail)
     with pytest.raises(WsdlError, match=rf"cannot be written \({os.strerror(number)}\); free some space"):
-        prepare(*pair, tmp_path / "out", size=32, skip_bad=True)
+        prepare_dataset(*pair, tmp_path / "out", size=32, skip_bad=True)
     assert not list((tmp_path / "out").rglob("*.part"))
     monkeypatch.undo()
-    prepare(*pair, tmp_path / "out", size=32, skip_bad=True)  # once there is space, it goes on
+    prepare_dataset(*pair, tmp_path / "out", size=32, skip_bad=True)  # once there is space, it goes on
     assert len(Dataset(tmp_path / "out").table) == 6
 
 
 def test_pictures_without_masks_cannot_be_repainted(pair, tmp_path):
-    prepare(pair[0], None, tmp_path / "out", size=32)
+    prepare_dataset(pair[0], None, tmp_path / "out", size=32)
     data = Dataset(tmp_path / "out")
     with pytest.raises(WsdlError, match="no component mask to say where to paint"):
         data.labels(data.table.iloc[0])
@@ -170,11 +170,11 @@ def test_results_come_in_order():
 def test_the_dataset_says_how_rendered_faces_were_made(pair, tmp_path):
     about = {"style": "studio", "seed": 3, "made by": "wsdl (faces render)"}
     (tmp_path / "recipe.json").write_text(json.dumps(about))
-    prepare(*pair, tmp_path / "data", size=32)
+    prepare_dataset(*pair, tmp_path / "data", size=32)
     assert Dataset(tmp_path / "data").info["made_by"]["faces"] == about
 
 
 def test_other_recipes_beside_the_pictures_are_not_taken_over(pair, tmp_path):
     (tmp_path / "recipe.json").write_text(json.dumps({"source": "photos", "secret": "mine"}))
-    prepare(*pair, tmp_path / "data", size=32)
+    prepare_dataset(*pair, tmp_path / "data", size=32)
     assert "secret" not in (tmp_path / "data" / "dataset.json").read_text()

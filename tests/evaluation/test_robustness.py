@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 from wsdl import plots
 from wsdl.config import Patches
 from wsdl.core.io import read_json
-from wsdl.data.corruptions import CORRUPTIONS, blur, corrupt_some, jpeg, noise, resize
+from wsdl.data.corruptions import CORRUPTIONS, compress_jpeg, corrupt_fraction, gaussian_blur, gaussian_noise, rescale
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.baselines import CONTROLS
 from wsdl.evaluation.evaluate import evaluate
@@ -33,11 +33,13 @@ def as_tensor(picture: np.ndarray) -> torch.Tensor:
 @pytest.mark.parametrize("quality", [95, 50])
 def test_jpeg_is_what_a_file_would_hold(quality):
     stored = v2.functional.jpeg(as_tensor(PICTURE), quality).permute(1, 2, 0).numpy()
-    np.testing.assert_allclose(jpeg(PICTURE, quality, RNG).astype(int), stored, atol=3)  # two codecs round apart
+    np.testing.assert_allclose(
+        compress_jpeg(PICTURE, quality, RNG).astype(int), stored, atol=3
+    )  # two codecs round apart
 
 
 def test_a_worse_jpeg_is_further_from_the_picture_and_takes_less():
-    apart = [np.abs(jpeg(PICTURE, q, RNG).astype(int) - PICTURE).mean() for q in CORRUPTIONS["JPEG"].levels]
+    apart = [np.abs(compress_jpeg(PICTURE, q, RNG).astype(int) - PICTURE).mean() for q in CORRUPTIONS["JPEG"].levels]
     assert apart == sorted(apart)
     sizes = []
     for quality in (95, 50):
@@ -50,27 +52,27 @@ def test_a_worse_jpeg_is_further_from_the_picture_and_takes_less():
 def test_resizing_there_and_back_is_torchvisions():
     small = v2.functional.resize(as_tensor(PICTURE), [32, 24], v2.InterpolationMode.BICUBIC, antialias=True)
     back = v2.functional.resize(small, [64, 48], v2.InterpolationMode.BICUBIC, antialias=True)
-    np.testing.assert_allclose(resize(PICTURE, 0.5, RNG).astype(int), back.permute(1, 2, 0).numpy(), atol=2)
-    np.testing.assert_array_equal(resize(PICTURE, 1, RNG), PICTURE)
+    np.testing.assert_allclose(rescale(PICTURE, 0.5, RNG).astype(int), back.permute(1, 2, 0).numpy(), atol=2)
+    np.testing.assert_array_equal(rescale(PICTURE, 1, RNG), PICTURE)
 
 
 @pytest.mark.parametrize("sigma", [0.7, 2])
 def test_blur_is_a_gaussian_away_from_the_edge(sigma):
     true = gaussian_filter(PICTURE.astype(float), (sigma, sigma, 0))[12:-12, 12:-12]
-    found = blur(PICTURE, sigma, RNG)[12:-12, 12:-12]
+    found = gaussian_blur(PICTURE, sigma, RNG)[12:-12, 12:-12]
     assert np.abs(found - true).mean() < 0.05 * np.abs(PICTURE[12:-12, 12:-12] - true).mean() + 0.6
 
 
 def test_noise_has_its_strength_and_no_mean():
     grey = np.full((200, 200, 3), 128, np.uint8)
-    added = noise(grey, 8, np.random.default_rng(1)).astype(float) - 128
+    added = gaussian_noise(grey, 8, np.random.default_rng(1)).astype(float) - 128
     assert added.std() == pytest.approx(8, rel=0.02)
     assert abs(added.mean()) < 0.1
 
 
 def test_about_the_asked_part_is_treated_and_the_rest_left_alone():
     pictures = np.repeat(PICTURE[None], 200, axis=0)
-    treated = corrupt_some(pictures, 0.25, np.random.default_rng(0))
+    treated = corrupt_fraction(pictures, 0.25, np.random.default_rng(0))
     changed = (treated != pictures).any(axis=(1, 2, 3))
     assert 30 < changed.sum() < 70
     assert (pictures == PICTURE).all()

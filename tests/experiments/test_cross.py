@@ -115,7 +115,7 @@ def test_a_dataset_opened_for_one_generator_lists_no_other_and_keeps_its_places(
     i = part.select(kind="partial").index[3]
     np.testing.assert_array_equal(part.images[i], read_image(both / whole.table.path[i]))
     np.testing.assert_array_equal(part.masks[i], read_mask(both / whole.table["mask"][i]))
-    assert (part.passes_over, whole.passes_over) == (True, False)
+    assert (part.is_filtered, whole.is_filtered) == (True, False)
 
 
 @pytest.mark.parametrize(

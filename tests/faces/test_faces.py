@@ -5,17 +5,17 @@ import pytest
 
 from wsdl.core.io import WsdlError
 from wsdl.data.images import list_image_files, read_image
-from wsdl.data.masks import COMPONENTS, component_mask, components_in, read_labels
+from wsdl.data.masks import COMPONENTS, component_mask, read_label_map, visible_components
 from wsdl.faces.made_up import draw_face, draw_faces
 
 
 @pytest.fixture(scope="module")
 def labels(made_up) -> list[np.ndarray]:
-    return [read_labels(path) for path in list_image_files(made_up[1]).values()]
+    return [read_label_map(path) for path in list_image_files(made_up[1]).values()]
 
 
 def test_every_component_occurs_and_glasses_on_about_a_third(labels):
-    counts = {name: sum(name in components_in(one) for one in labels) for name in COMPONENTS}
+    counts = {name: sum(name in visible_components(one) for one in labels) for name in COMPONENTS}
     assert min(counts.values()) > 0
     assert 0.15 < counts["glasses"] / len(labels) < 0.55
     assert counts["skin"] == counts["hair"] == counts["mouth"] == counts["nose"] == len(labels)

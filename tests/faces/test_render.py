@@ -8,7 +8,7 @@ pytest.importorskip("mitsuba", reason="the extra wsdl[render] is not installed: 
 
 from wsdl.core.io import WsdlError, read_json
 from wsdl.data.images import list_image_files, read_image
-from wsdl.data.masks import CLASSES, read_labels
+from wsdl.data.masks import CLASSES, read_label_map
 from wsdl.faces import batch
 
 SIDE, SAMPLES, FACES = 48, 2, 5
@@ -148,7 +148,7 @@ def test_the_real_child_writes_what_prepare_reads(tmp_path):
     images, masks = batch.render_faces(tmp_path, "studio", 1, seed=3, size=32, samples=1)
     pixels, labels = render_face(seed_for(3, "render", "studio", 0), "studio", 32, 1)
     assert np.array_equal(read_image(images / "0000.png"), pixels)  # another process, the same bytes
-    assert np.array_equal(read_labels(masks / "0000.png"), labels)
+    assert np.array_equal(read_label_map(masks / "0000.png"), labels)
     said = read_json(tmp_path / "recipe.json")
     assert said["licence"] == "CC0-1.0"
     assert "not photographs" in said["what"]

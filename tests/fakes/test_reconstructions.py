@@ -7,7 +7,7 @@ import pytest
 from test_cross import add_lama
 
 from wsdl.core.io import WsdlError
-from wsdl.data.check import check
+from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.fakes.reconstructions import write_round_trips
 from wsdl.training.detector import examples
@@ -27,8 +27,8 @@ def test_every_face_of_train_and_valid_travels_and_none_of_test(dataset, trips):
     real = Dataset(dataset).select(kind="real")
     full = trips.select(kind="full")
     assert sorted(full.source_id) == sorted(real.source_id[real.split != "test"])
-    assert np.array_equal(trips.images[full.index], trips.images[trips.faces_of(full)] // 2)
-    assert check(trips.folder) == []
+    assert np.array_equal(trips.images[full.index], trips.images[trips.source_index(full)] // 2)
+    assert check_dataset(trips.folder) == []
 
 
 def test_setup_a_learns_from_real_faces_and_their_round_trips_alone(trips):

@@ -11,7 +11,7 @@ from test_commands import run as command
 from test_cross import add_lama
 
 from wsdl.core.io import WsdlError, sha256
-from wsdl.data.check import check
+from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
 from wsdl.data.manifest import write_manifest
@@ -81,7 +81,7 @@ def matched(dataset, tmp_path_factory):
 
 
 def test_a_dataset_is_matched_and_is_a_dataset(dataset, matched):
-    assert check(matched) == []
+    assert check_dataset(matched) == []
     assert judge(dataset).sharpness[0] > 1.2  # the stand-in's chequerboard
     assert judge(matched).sharpness[0] == pytest.approx(1, abs=0.15)  # whole grey levels, in regions of one colour
     before, after = Dataset(dataset), Dataset(matched)
@@ -119,7 +119,7 @@ def test_fakes_may_be_added_and_one_that_is_another_now_is_matched_again(dataset
     write_manifest(data, table[table.path != second], info)
     before = {path: (out / path).stat().st_mtime_ns for path in Dataset(out).table.path}
     match_dataset(data, out)
-    assert check(out) == []  # nothing is left of the one that is gone
+    assert check_dataset(out) == []  # nothing is left of the one that is gone
     assert set(Dataset(out).generators) == {"lama", "repaint-p2"}
     after = {path: (out / path).stat().st_mtime_ns for path in before if (out / path).exists()}
     assert {path for path in before if after.get(path) != before[path]} == {first, second}
@@ -133,13 +133,13 @@ def test_other_faces_are_refused_and_nothing_is_deleted(dataset, matched, tmp_pa
     write_manifest(fewer, data.table[data.table.source_id != gone], data.info)
     with pytest.raises(WsdlError, match="was begun with matched = "):
         match_dataset(fewer, out)
-    assert check(out) == []
+    assert check_dataset(out) == []
 
 
 def test_another_seed_moves_the_grain(dataset):
     data = Dataset(dataset)
     row = data.select(kind="partial").iloc[0]
-    fake, real = read_image(dataset / row.path), data.images[data.faces_of(data.table.loc[[row.name]])[0]]
+    fake, real = read_image(dataset / row.path), data.images[data.source_index(data.table.loc[[row.name]])[0]]
     smooth = np.where(data.masks[row.name][..., None] == 1, gaussian_filter(fake, (2, 2, 0)), fake)
     one, two, again = (match(smooth, real, data.masks[row.name], np.random.default_rng(s)) for s in (0, 1, 0))
     assert np.array_equal(one, again)

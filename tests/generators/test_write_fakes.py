@@ -11,7 +11,7 @@ from wsdl.core.io import WsdlError, read_json, sha256
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.manifest import write_manifest
-from wsdl.data.masks import component_mask, components_in, read_mask
+from wsdl.data.masks import component_mask, read_mask, visible_components
 from wsdl.generators import write_fakes as module
 from wsdl.generators.write_fakes import generate_full, generate_partial
 
@@ -229,9 +229,9 @@ def test_faces_without_component_masks_are_refused(data, weights):
 
 
 def test_fakes_never_join_a_dataset_that_splits_the_faces_otherwise(data, weights, made_up, tmp_path):
-    from wsdl.data.prepare import prepare
+    from wsdl.data.prepare import prepare_dataset
 
-    prepare(*made_up, tmp_path / "other", size=32, seed=1, source="made-up")
+    prepare_dataset(*made_up, tmp_path / "other", size=32, seed=1, source="made-up")
     with pytest.raises(WsdlError, match="must share one split"):
         generate_partial(data, tmp_path / "other", weights, 4, 0, **PARTIAL)
 
@@ -241,4 +241,4 @@ def test_components_of_the_drawn_faces_are_used_up(made):
     dataset = Dataset(made)
     painted = dataset.select(kind="partial").groupby("source_id").component.agg(set)
     for face in dataset.select(kind="real").itertuples():
-        assert painted[face.source_id] == set(components_in(dataset.labels(face)))
+        assert painted[face.source_id] == set(visible_components(dataset.labels(face)))

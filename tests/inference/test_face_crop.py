@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.ndimage import map_coordinates
 from test_parse import Oracle, coloured, drawn_face
 
-from wsdl.data.images import resize
+from wsdl.data.images import resize_image
 from wsdl.detectors.prediction import Prediction
 from wsdl.evaluation.metrics import iou, upsample
 from wsdl.inference.face_crop import Frame, face, to_picture, to_square, whole, windows
@@ -83,7 +83,7 @@ def test_a_face_framed_as_in_training_is_not_resampled():
     pixels[..., 1:] = noise[..., 1:]
     image = Image.fromarray(np.pad(pixels, ((0, 0), (40, 60), (0, 0))))
     frame = face(image, Finder(), SIZE)
-    assert np.array_equal(frame.square, resize(image.crop((50, 0, 50 + side, side)), SIZE))
+    assert np.array_equal(frame.square, resize_image(image.crop((50, 0, 50 + side, side)), SIZE))
     np.testing.assert_allclose(frame.corners, [[50, 0], [50 + side, 0], [50 + side, side], [50, side]])
     map_ = np.random.default_rng(1).random((15, 15), np.float32)
     placed, judged = to_picture(map_, frame)
@@ -95,7 +95,7 @@ def test_a_face_framed_as_in_training_is_not_resampled():
 @pytest.mark.parametrize("size", [128, 200, 257, 1000])
 def test_square_pictures_become_what_data_prepare_makes(size):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8))
-    assert np.array_equal(to_square(image, SIZE), resize(image, SIZE))
+    assert np.array_equal(to_square(image, SIZE), resize_image(image, SIZE))
 
 
 @settings(max_examples=20, deadline=None)

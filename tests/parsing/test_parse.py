@@ -15,9 +15,9 @@ from wsdl.__main__ import app
 from wsdl.core.io import WsdlError, write_json
 from wsdl.core.run import MODEL_FILE
 from wsdl.data.dataset import Dataset
-from wsdl.data.images import resize
-from wsdl.data.masks import CLASSES, read_labels
-from wsdl.data.prepare import prepare
+from wsdl.data.images import resize_image
+from wsdl.data.masks import CLASSES, read_label_map
+from wsdl.data.prepare import prepare_dataset
 from wsdl.parsing.align import EYES, NoFaceError, align, eye_centres, similarity
 from wsdl.parsing.network import FaceUNet
 from wsdl.parsing.parse import parse
@@ -64,7 +64,7 @@ def portraits(made_up, tmp_path):
     folder, truth = tmp_path / "portraits", {}
     folder.mkdir()
     for i, path in enumerate(sorted(made_up[0].iterdir())[:5]):
-        labels = read_labels(made_up[1] / f"{path.stem}.png")
+        labels = read_label_map(made_up[1] / f"{path.stem}.png")
         picture = np.asarray(Image.open(path))
         if i == 1:  # taller than wide: only the central square is parsed
             picture = np.pad(picture, ((10, 10), (0, 0), (0, 0)), mode="edge")
@@ -82,10 +82,10 @@ def test_parse_gives_every_picture_a_mask_of_its_size_and_stem(portraits, traine
     parse(folder, out, trained)
     assert {path.stem for path in out.glob("*.png")} == set(truth)
     for stem, expected in truth.items():
-        found = read_labels(out / f"{stem}.png")
+        found = read_label_map(out / f"{stem}.png")
         assert found.shape == expected.shape
         assert (found == expected).mean() > 0.5
-    prepare(folder, out, tmp_path / "data", size=32)  # what the masks are for
+    prepare_dataset(folder, out, tmp_path / "data", size=32)  # what the masks are for
     before = {path: path.stat().st_mtime_ns for path in out.glob("*.png")}
     gone = min(before)
     gone.unlink()
@@ -129,7 +129,7 @@ def test_bad_pictures_stop_the_work_or_are_named(portraits, tmp_path, monkeypatc
     assert "blank.png: no face was found (it shows neither eyes nor nose nor mouth only)" in said
     assert "masks of 1 of 4 pictures" in said
     assert [path.name for path in (tmp_path / "out").glob("*.png")] == ["good.png"]
-    assert np.array_equal(read_labels(tmp_path / "out/good.png"), labels)
+    assert np.array_equal(read_label_map(tmp_path / "out/good.png"), labels)
 
 
 @settings(max_examples=30, deadline=None)
@@ -159,7 +159,7 @@ def test_alignment_halves_large_pictures_as_prepare_does():
     """Eight pixels become one: single pixels must be averaged, not picked."""
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8))
     small = np.asarray(align(picture, EYES * 512, 64))
-    assert np.abs(small.astype(int) - np.asarray(resize(picture, 64))).max() <= 4  # Pillow rounds in several ways
+    assert np.abs(small.astype(int) - np.asarray(resize_image(picture, 64))).max() <= 4  # Pillow rounds in several ways
     same = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     assert np.abs(np.asarray(align(same, EYES * 64, 64)).astype(int) - np.asarray(same)).max() <= 1
 
@@ -191,10 +191,10 @@ def test_parse_aligned_writes_pictures_and_masks_ready_to_prepare(tmp_path, monk
     parse(folder, out, aligned=True, size=96)
     for i in range(4):
         assert Image.open(out / f"images/{i}.png").size == (96, 96)
-        labels = read_labels(out / f"masks/{i}.png")
+        labels = read_label_map(out / f"masks/{i}.png")
         # The oracle reads colours, and interpolation mixes them at edges: eyes have a rim of other classes.
         np.testing.assert_allclose(eye_centres(labels) / 96, EYES, atol=0.02)
-    prepare(out / "images", out / "masks", tmp_path / "data", size=64)
+    prepare_dataset(out / "images", out / "masks", tmp_path / "data", size=64)
     assert len(Dataset(tmp_path / "data").table) == 4
 
 

@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score
 from wsdl.core.io import WsdlError
 from wsdl.core.run import MODEL_FILE, is_done, read_stats
 from wsdl.data.dataset import Dataset
-from wsdl.data.prepare import prepare
+from wsdl.data.prepare import prepare_dataset
 from wsdl.parsing import models, score, train
 from wsdl.parsing.models import largest, load_parser
 from wsdl.parsing.network import FaceUNet
@@ -117,7 +117,7 @@ def test_several_datasets_and_borrowed_styles(faces, made_up, tmp_path):
     )
     with pytest.raises(WsdlError, match="style_from"):  # never mixed with a run without
         train_parser([faces, faces], tmp_path / "two", **short)
-    prepare(*made_up, tmp_path / "small", size=16, source="made-up")
+    prepare_dataset(*made_up, tmp_path / "small", size=16, source="made-up")
     with pytest.raises(WsdlError, match=r"^--data: .* has 32 px, .* has 16 px; prepare all with the same --size\.$"):
         train_parser([faces, tmp_path / "small"], tmp_path / "mixed", **short)
     assert not (tmp_path / "mixed").exists()

@@ -30,7 +30,7 @@ from wsdl.core.progress import print_stderr
 from wsdl.core.run import write_or_check_config
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
-from wsdl.data.manifest import check_splits, digest, read_manifest
+from wsdl.data.manifest import check_splits, hash_faces, read_manifest
 
 ASSETS = Path(__file__).parent.parent / "assets" / "generators"
 RUN = "run/"  # the members of the generator's run
@@ -66,7 +66,7 @@ def add(folder: Path, style: str, generator: str, archive: Path | None = None) -
     recipe = json.loads(take(files, name))
     dataset = Dataset(folder)
     faces = dataset.select(kind="real")
-    if digest(faces) != recipe["faces"]:
+    if hash_faces(faces) != recipe["faces"]:
         raise WsdlError(
             f"{folder}: has other real faces than those of {style} into which {generator} painted; add its fakes to "
             f"what `python -m wsdl data unpack {style}` writes."

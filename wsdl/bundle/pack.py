@@ -25,11 +25,11 @@ from wsdl.bundle.unpack import FORMAT, GENERATOR, check_name, inside, stored, un
 from wsdl.core.io import WsdlError, atomic, read_json, sha256
 from wsdl.core.parallel import parallel_map
 from wsdl.core.run import MODEL_FILE
-from wsdl.data.check import check
+from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
-from wsdl.data.manifest import components_of
-from wsdl.data.masks import read_labels, read_mask
+from wsdl.data.manifest import label_map_path
+from wsdl.data.masks import read_label_map, read_mask
 from wsdl.generators.diffusion.weights import load_unet
 from wsdl.generators.write_fakes import check_size
 
@@ -162,16 +162,16 @@ def sound(data: Path) -> Dataset:
             f"{data / 'dataset.json'}: has the licence '{dataset.info.get('licence')}', but all in the bundle is "
             f"{LICENCE}; prepare the faces with --licence {LICENCE} if that is true."
         )
-    if problems := check(data):
+    if problems := check_dataset(data):
         raise WsdlError(f"{data}: `data check` finds {len(problems)} faults, of which the first is: {problems[0]}")
     return dataset
 
 
 def pack_labels(data: Path, row) -> dict[str, bytes]:
-    name = components_of(row)
+    name = label_map_path(row)
     if row.kind != "real" or not (data / name).exists():
         return {}
-    return {stored(name): encode_labels(read_labels(data / name))}
+    return {stored(name): encode_labels(read_label_map(data / name))}
 
 
 def painted(data: Path, row, face) -> tuple[np.ndarray, tuple[int, int]]:
@@ -208,8 +208,8 @@ def compare_pictures(data: Path, unpacked: Path, table: pd.DataFrame) -> None:
         pairs = [(row.path, read_image)]
         if row.kind == "partial":
             pairs.append((row.mask, read_mask))
-        if row.kind == "real" and (data / components_of(row)).exists():
-            pairs.append((components_of(row), read_labels))
+        if row.kind == "real" and (data / label_map_path(row)).exists():
+            pairs.append((label_map_path(row), read_label_map))
         return next((name for name, read in pairs if not np.array_equal(read(data / name), read(unpacked / name))), "")
 
     if other := [name for name in parallel_map(differs, table.itertuples(), "comparing") if name]:

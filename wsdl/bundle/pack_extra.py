@@ -17,7 +17,7 @@ from wsdl.bundle.unpack import check_name, stored, unpack
 from wsdl.core.io import WsdlError, read_json
 from wsdl.core.parallel import parallel_map
 from wsdl.data.dataset import Dataset
-from wsdl.data.manifest import digest, only, write_manifest
+from wsdl.data.manifest import hash_faces, keep_generators, write_manifest
 from wsdl.generators.registry import painter_of
 from wsdl.generators.write_fakes import check_fit
 
@@ -40,9 +40,9 @@ def pack_extra(
     check_name(style)
     check_name(generator)
     dataset = sound(data)
-    own = only(dataset.table, (generator,), data)
+    own = keep_generators(dataset.table, (generator,), data)
     rows, faces = own[own.generator == generator], dataset.select(kind="real")
-    if digest(faces) != digest(Dataset(unpack(style, archive, cache)).select(kind="real")):
+    if hash_faces(faces) != hash_faces(Dataset(unpack(style, archive, cache)).select(kind="real")):
         raise WsdlError(
             f"{data}: has other real faces than the bundled {style}; make the fakes in what `python -m wsdl data "
             f"unpack {style}` writes."

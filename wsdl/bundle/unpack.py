@@ -27,7 +27,7 @@ from wsdl.bundle.codec import compose, decode, decode_labels
 from wsdl.core.io import WsdlError, sha256
 from wsdl.core.parallel import parallel_map
 from wsdl.data.images import write_image
-from wsdl.data.manifest import components_of, read_manifest, write_manifest
+from wsdl.data.manifest import label_map_path, read_manifest, write_manifest
 from wsdl.data.masks import write_mask
 
 ASSETS = Path(__file__).parent.parent / "assets" / "bundle"  # one archive a style
@@ -199,8 +199,8 @@ def write_dataset(folder: Path, about: dict, files: dict[str, bytes], what: str)
             write_partial(folder, row, original, about["boxes"].get(row.path), files)
         else:
             write_image(inside(folder, row.path), decode(take(files, stored(row.path)), row.path))
-        if row.kind == "real" and (components := stored(components_of(row))) in files:
-            write_image(inside(folder, components_of(row)), decode_labels(files[components], components))
+        if row.kind == "real" and (components := stored(label_map_path(row))) in files:
+            write_image(inside(folder, label_map_path(row)), decode_labels(files[components], components))
         return sha256(folder / row.path)
 
     for name in files:

@@ -25,19 +25,18 @@ def prepare(
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Name broken pictures and go on without them.")] = False,
 ):
     """Pictures and component masks -> a dataset folder, split by source face."""
-    from wsdl.data.prepare import prepare as run_prepare
+    from wsdl.data.prepare import prepare_dataset
 
-    run_prepare(images, masks, out, size, seed, source, licence, skip_bad)
+    prepare_dataset(images, masks, out, size, seed, source, licence, skip_bad)
 
 
 @data.command()
 def check(folder: Folder):
     """Checksums, sizes, polarity, leaks between splits. Exit code 1 if anything is wrong."""
-    from wsdl.data.check import check as run_check
-    from wsdl.data.check import summary
+    from wsdl.data.check import check_dataset, summarize_dataset
 
-    problems = run_check(folder)
-    print(summary(folder).to_string(index=False))
+    problems = check_dataset(folder)
+    print(summarize_dataset(folder).to_string(index=False))
     for problem in problems:
         print(problem, file=sys.stderr)
     raise typer.Exit(1 if problems else 0)
@@ -50,9 +49,9 @@ def audit(
     seed: Seed = 0,
 ):
     """Can real be told from fake by what is not the forgery? One AUC with an interval for each property."""
-    from wsdl.data.audit import audit as run_audit
+    from wsdl.data.audit import audit_dataset
 
-    print(run_audit(folder, kind=kind, seed=seed).to_string(index=False))
+    print(audit_dataset(folder, kind=kind, seed=seed).to_string(index=False))
 
 
 @data.command()

@@ -26,16 +26,21 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.masks import dilate, read_mask
 
-BANDS = 3  # octaves of the spectrum, from the finest
-REACH = 10  # pixels beside the mask that are left out: the filters below reach 7 along both axes, 9.9 diagonally
-ROUNDS = 1000  # bootstrap resamples
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+_BANDS = 3  # octaves of the spectrum, from the finest
+MASK_MARGIN = 10  # pixels beside the mask that are left out: the filters below reach 7 along both axes, 9.9 diagonally
+_BOOTSTRAP_ROUNDS = 1000  # bootstrap resamples
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 
-FILE = ("file format", "picture size", "file bytes against our own PNG", "file bytes (depend on what was painted)")
-PIXELS = ("colour means outside the mask", "spectrum outside the mask", "8-pixel grid outside the mask")
+FILE_FEATURES = (
+    "file format",
+    "picture size",
+    "file bytes against our own PNG",
+    "file bytes (depend on what was painted)",
+)
+PIXEL_FEATURES = ("colour means outside the mask", "spectrum outside the mask", "8-pixel grid outside the mask")
 
 
-def audit(
+def audit_dataset(
     folder: Path, generator: str | None = None, seed: int = 0, kind: str = "partial", most: int = 2000
 ) -> pd.DataFrame:
     """One row for each property: feature, auc, low, high (95 % bootstrap over source faces), verdict.
@@ -50,9 +55,9 @@ def audit(
         raise WsdlError(f"--kind: is '{kind}', but must be partial or full.")
     generator = generator or usual[kind]
     data = Dataset(folder)
-    pairs = pick_pairs(data, kind, generator, seed, most)
-    names = FILE + PIXELS if kind == "partial" else FILE
-    measured = [m for m in parallel_map(lambda pair: measure_pair(data.folder, *pair), pairs, "measuring") if m]
+    pairs = _pick_pairs(data, kind, generator, seed, most)
+    names = FILE_FEATURES + PIXEL_FEATURES if kind == "partial" else FILE_FEATURES
+    measured = [m for m in parallel_map(lambda pair: _measure_pair(data.folder, *pair), pairs, "measuring") if m]
     if len({face for face, _, _ in measured}) < 5:
         raise WsdlError(f"{folder}: has fewer than 5 faces with {kind} fakes by {generator}; make more to audit.")
     faces = np.repeat([face for face, _, _ in measured], 2)
@@ -60,14 +65,14 @@ def audit(
     rows = []
     for name in names:
         features = np.array([values[name] for _, *both in measured for values in both])  # [2n, features], real first
-        scores = out_of_fold(features, fake, faces)
-        low, high = interval(scores, fake, faces, seed)
+        scores = _out_of_fold(features, fake, faces)
+        low, high = _auc_interval(scores, fake, faces, seed)
         verdict = "ok" if low <= 0.5 else "shortcut?"
-        rows.append({"feature": name, "auc": auc(scores, fake), "low": low, "high": high, "verdict": verdict})
+        rows.append({"feature": name, "auc": weighted_auc(scores, fake), "low": low, "high": high, "verdict": verdict})
     return pd.DataFrame(rows)
 
 
-def pick_pairs(data: Dataset, kind: str, generator: str, seed: int, most: int) -> list[tuple]:
+def _pick_pairs(data: Dataset, kind: str, generator: str, seed: int, most: int) -> list[tuple]:
     """(real row, fake row): each fake with its own source face, or with another face of its split without one."""
     rng = np.random.default_rng(seed_for(seed, "audit", kind, generator))
     fakes, reals = data.select(kind, generator=generator), data.select("real")
@@ -84,41 +89,41 @@ def pick_pairs(data: Dataset, kind: str, generator: str, seed: int, most: int) -
     return pairs
 
 
-def measure_pair(folder: Path, real, fake) -> tuple[str, dict, dict] | None:
+def _measure_pair(folder: Path, real, fake) -> tuple[str, dict, dict] | None:
     """(source face, what was measured on the real one, on the fake); None if the mask leaves nothing outside."""
     if fake.kind == "full":
-        return fake.source_id, measure_file(folder / real.path), measure_file(folder / fake.path)
-    outside = ~dilate(read_mask(folder / fake.mask), REACH)
+        return fake.source_id, _measure_file(folder / real.path), _measure_file(folder / fake.path)
+    outside = ~dilate(read_mask(folder / fake.mask), MASK_MARGIN)
     if outside.mean() < 0.02:
         return None
-    both = [measure_file(p) | measure_pixels(read_image(p), outside) for p in (folder / real.path, folder / fake.path)]
+    both = [_measure_file(p) | measure_pixels(read_image(p), outside) for p in (folder / real.path, folder / fake.path)]
     return fake.source_id, *both
 
 
-def measure_file(path: Path) -> dict[str, list[float]]:
+def _measure_file(path: Path) -> dict[str, list[float]]:
     """What a file says without its picture being looked at."""
     with Image.open(path) as image:
         image.load()
-        kind = [float(image.format == name) for name in FORMATS] + [float(len(image.getbands()))]
+        kind = [float(image.format == name) for name in _FORMATS] + [float(len(image.getbands()))]
         again = BytesIO()
         image.convert("RGB").save(again, "PNG")
         size = [float(side) for side in image.size]
     bytes_ = path.stat().st_size
     values = (kind, size, [np.log(bytes_ / again.tell())], [np.log(bytes_)])
-    return dict(zip(FILE, values, strict=True))
+    return dict(zip(FILE_FEATURES, values, strict=True))
 
 
 def measure_pixels(pixels: np.ndarray, outside: np.ndarray) -> dict[str, list[float]]:
     """What pixels [H, W, 3] say where `outside` [H, W] is true, far enough from the mask that nothing leaks in."""
     colours = pixels[outside].mean(axis=0).tolist()
-    values = (colours, spectrum(pixels, outside), grid(pixels, outside))
-    return dict(zip(PIXELS, values, strict=True))
+    values = (colours, log_spectrum(pixels, outside), block_grid(pixels, outside))
+    return dict(zip(PIXEL_FEATURES, values, strict=True))
 
 
-def spectrum(pixels: np.ndarray, outside: np.ndarray) -> list[float]:
+def log_spectrum(pixels: np.ndarray, outside: np.ndarray) -> list[float]:
     """Log energy of brightness in BANDS octaves: the difference between one blur and the next (reach 1, 3, 7 px)."""
     image, energies = pixels.mean(axis=2), []
-    for band in range(BANDS):
+    for band in range(_BANDS):
         kernel = np.zeros(2 * 2**band + 1)
         kernel[[0, 2**band, -1]] = 0.25, 0.5, 0.25  # "a trous": holes double the reach at each band
         blurred = convolve1d(convolve1d(image, kernel, axis=0), kernel, axis=1)
@@ -127,7 +132,7 @@ def spectrum(pixels: np.ndarray, outside: np.ndarray) -> list[float]:
     return energies
 
 
-def grid(pixels: np.ndarray, outside: np.ndarray, period: int = 8) -> list[float]:
+def block_grid(pixels: np.ndarray, outside: np.ndarray, period: int = 8) -> list[float]:
     """Log ratio of steps across block borders to steps elsewhere, along rows and columns: 0 where there is no grid.
 
     A period of 8 px is JPEG's; a network that works on patches of p pixels may print one of p.
@@ -142,14 +147,14 @@ def grid(pixels: np.ndarray, outside: np.ndarray, period: int = 8) -> list[float
     return ratios
 
 
-def out_of_fold(features: np.ndarray, fake: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def _out_of_fold(features: np.ndarray, fake: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """The log odds of being fake [n], each picture judged by a classifier that never saw its face."""
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     folds = GroupKFold(5, shuffle=True, random_state=0)
     return cross_val_predict(model, features, fake, groups=faces, cv=folds, method="decision_function").round(9)
 
 
-def auc(scores: np.ndarray, fake: np.ndarray, weights: np.ndarray | None = None) -> float:
+def weighted_auc(scores: np.ndarray, fake: np.ndarray, weights: np.ndarray | None = None) -> float:
     """How often a fake picture scores above a real one, ties counting half; weights [n] repeat pictures."""
     _, rank = np.unique(scores, return_inverse=True)
     weights = np.ones(len(scores)) if weights is None else weights
@@ -157,10 +162,10 @@ def auc(scores: np.ndarray, fake: np.ndarray, weights: np.ndarray | None = None)
     return float(fakes @ (np.cumsum(reals) - reals / 2) / (fakes.sum() * reals.sum()))
 
 
-def interval(scores: np.ndarray, fake: np.ndarray, faces: np.ndarray, seed: int) -> tuple[float, float]:
+def _auc_interval(scores: np.ndarray, fake: np.ndarray, faces: np.ndarray, seed: int) -> tuple[float, float]:
     """95 % bootstrap interval of the AUC, resampling source faces with all their pictures."""
     names, index = np.unique(faces, return_inverse=True)
     rng = np.random.default_rng(seed_for(seed, "audit bootstrap"))
-    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=ROUNDS)
-    low, high = np.quantile([auc(scores, fake, times[index]) for times in drawn], [0.025, 0.975])
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=_BOOTSTRAP_ROUNDS)
+    low, high = np.quantile([weighted_auc(scores, fake, times[index]) for times in drawn], [0.025, 0.975])
     return float(low), float(high)

@@ -7,14 +7,14 @@ import pandas as pd
 from wsdl.core.io import WsdlError, read_json, sha256
 from wsdl.core.parallel import parallel_map
 from wsdl.data.dataset import Dataset
-from wsdl.data.images import SUFFIXES, read_image
-from wsdl.data.manifest import SPLITS, check_splits, components_of, finish_manifest, read_manifest
-from wsdl.data.masks import read_labels, read_mask
+from wsdl.data.images import IMAGE_SUFFIXES, read_image
+from wsdl.data.manifest import SPLITS, check_splits, finish_manifest, label_map_path, read_manifest
+from wsdl.data.masks import read_label_map, read_mask
 
 AREA_ROUNDING = 1e-5  # the manifest keeps six digits
 
 
-def check(folder: Path) -> list[str]:
+def check_dataset(folder: Path) -> list[str]:
     """Everything wrong with a dataset folder, one sentence each; an empty list means that all is well.
 
     Reads every file: sha256, size, mask areas (which also shows inverted masks), splits that share a face or a
@@ -30,12 +30,12 @@ def check(folder: Path) -> list[str]:
     except WsdlError as error:
         return [str(error)]
     rows = list(table.itertuples(index=False))
-    found = [problem for some in parallel_map(lambda row: check_row(folder, row, info["size"]), rows, "checking")
+    found = [problem for some in parallel_map(lambda row: _check_row(folder, row, info["size"]), rows, "checking")
              for problem in some]  # fmt: skip
-    return found + leaks(table, folder) + strangers(table, folder)
+    return found + _find_leaks(table, folder) + _find_unlisted_files(table, folder)
 
 
-def check_row(folder: Path, row, size: int) -> list[str]:
+def _check_row(folder: Path, row, size: int) -> list[str]:
     """What is wrong with one row of the manifest: its picture, then its mask."""
     path = folder / row.path
     if row.split not in SPLITS:
@@ -46,23 +46,23 @@ def check_row(folder: Path, row, size: int) -> list[str]:
     if sha256(path) != row.sha256:
         problems.append(f"{path}: is not the file that the manifest lists (its sha256 differs); make it again.")
     try:
-        problems += wrong_size(path, read_image(path).shape, size)
+        problems += _check_size(path, read_image(path).shape, size)
         if row.kind == "partial":
-            problems += check_mask(folder, row, size)
-        if row.kind == "real" and (labels := folder / components_of(row)).exists():
-            problems += wrong_size(labels, read_labels(labels).shape, size)
+            problems += _check_mask(folder, row, size)
+        if row.kind == "real" and (labels := folder / label_map_path(row)).exists():
+            problems += _check_size(labels, read_label_map(labels).shape, size)
     except WsdlError as error:
         problems.append(str(error))
     return problems
 
 
-def check_mask(folder: Path, row, size: int) -> list[str]:
+def _check_mask(folder: Path, row, size: int) -> list[str]:
     """What is wrong with the mask of a partial fake, whose area the manifest keeps."""
     if not row.mask:
         return [f"{folder / row.path}: is a partial fake, but the manifest names no mask for it."]
     path = folder / row.mask
     mask = read_mask(path)
-    if problems := wrong_size(path, mask.shape, size):
+    if problems := _check_size(path, mask.shape, size):
         return problems
     area = float(mask.mean())
     if abs(area - row.area) <= AREA_ROUNDING:
@@ -72,13 +72,13 @@ def check_mask(folder: Path, row, size: int) -> list[str]:
     return [f"{path}: calls {area:.2%} of the picture fake, but the manifest says {row.area:.2%}."]
 
 
-def wrong_size(path: Path, shape: tuple[int, ...], size: int) -> list[str]:
+def _check_size(path: Path, shape: tuple[int, ...], size: int) -> list[str]:
     if shape[:2] == (size, size):
         return []
     return [f"{path}: is {shape[1]}x{shape[0]}, but this dataset has {size}x{size}."]
 
 
-def leaks(table: pd.DataFrame, folder: Path) -> list[str]:
+def _find_leaks(table: pd.DataFrame, folder: Path) -> list[str]:
     """Faces and pictures that are in two splits."""
     problems = []
     try:
@@ -92,19 +92,19 @@ def leaks(table: pd.DataFrame, folder: Path) -> list[str]:
     return problems
 
 
-def strangers(table: pd.DataFrame, folder: Path) -> list[str]:
+def _find_unlisted_files(table: pd.DataFrame, folder: Path) -> list[str]:
     """Pictures in the folders of the layout that no row of the manifest names."""
     known = {folder / name for name in (*table.path, *table["mask"]) if name}
-    known |= {folder / components_of(row) for row in table[table.kind == "real"].itertuples()}
+    known |= {folder / label_map_path(row) for row in table[table.kind == "real"].itertuples()}
     return [
         f"{path}: is not in the manifest; remove it, or make the manifest again."
         for top in ("real", "fake", "components")
         for path in sorted((folder / top).rglob("*"))
-        if path.suffix.lower() in SUFFIXES and path not in known
+        if path.suffix.lower() in IMAGE_SUFFIXES and path not in known
     ]
 
 
-def summary(folder: Path) -> pd.DataFrame:
+def summarize_dataset(folder: Path) -> pd.DataFrame:
     """One row for each kind and generator: pictures in each split and in all, source faces, mean mask area."""
     table = Dataset(folder).table
     rows = []

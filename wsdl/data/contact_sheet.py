@@ -33,20 +33,20 @@ def contact_sheet(
         sheet.paste(tile, (x, y + head))
         if titles:
             text = _fitting(titles[i], width - 4)
-            pen.text((x + width / 2, y + head - 3), text, fill="#222222", font=font(), anchor="ms")
+            pen.text((x + width / 2, y + head - 3), text, fill="#222222", font=label_font(), anchor="ms")
     return sheet
 
 
 @cache
-def font(size: int = LETTERS) -> ImageFont.FreeTypeFont:
+def label_font(size: int = LETTERS) -> ImageFont.FreeTypeFont:
     """The letters of matplotlib's figures, `size` pixels high."""
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)
 
 
 def _fitting(text: str, width: int) -> str:
     """`text`, shortened to `width` pixels."""
-    if font().getlength(text) <= width:
+    if label_font().getlength(text) <= width:
         return text
-    while text and font().getlength(text + "...") > width:
+    while text and label_font().getlength(text + "...") > width:
         text = text[:-1]
     return text.rstrip() + "..."

@@ -10,8 +10,8 @@ import pandas as pd
 from wsdl.core.io import WsdlError, atomic, read_json
 from wsdl.core.progress import progress_bar
 from wsdl.data.images import read_image
-from wsdl.data.manifest import check_splits, components_of, finish_manifest, only, read_manifest
-from wsdl.data.masks import read_labels, read_mask
+from wsdl.data.manifest import check_splits, finish_manifest, keep_generators, label_map_path, read_manifest
+from wsdl.data.masks import read_label_map, read_mask
 
 
 class Dataset:
@@ -26,17 +26,17 @@ class Dataset:
             raise WsdlError(f"{folder}: no such folder; make one with `python -m wsdl data prepare`.")
         finish_manifest(self.folder)
         if not (self.folder / "manifest.csv").exists():
-            from wsdl.data.dolos import adopt
+            from wsdl.data.dolos import write_dolos_manifest
 
-            adopt(self.folder)
+            write_dolos_manifest(self.folder)
         self.info = read_json(self.folder / "dataset.json")
         self._all = read_manifest(self.folder / "manifest.csv", self.info)
         check_splits(self._all, self.folder)
-        self.table = only(self._all, generators, self.folder) if generators else self._all
+        self.table = keep_generators(self._all, generators, self.folder) if generators else self._all
         self.generators = tuple(sorted(set(self.table.generator[self.table.kind == "partial"])))
 
     @property
-    def passes_over(self) -> bool:
+    def is_filtered(self) -> bool:
         """Whether the folder holds partial fakes that `table` does not list."""
         return len(self.table) < len(self._all)
 
@@ -53,7 +53,7 @@ class Dataset:
                 table = table[table[column] == value]
         return table
 
-    def faces_of(self, fakes: pd.DataFrame) -> np.ndarray:
+    def source_index(self, fakes: pd.DataFrame) -> np.ndarray:
         """Where in `images` the real face of each row of `fakes` is: int [n]. WsdlError where one is missing."""
         real = self.select(kind="real")
         where = pd.Series(real.index, real.source_id).reindex(fakes.source_id)
@@ -74,10 +74,10 @@ class Dataset:
 
     def labels(self, row) -> np.ndarray:
         """The component label map uint8 [S, S] of a real face (a row of `table`)."""
-        path = self.folder / components_of(row)
+        path = self.folder / label_map_path(row)
         if not path.exists():
             raise WsdlError(f"{path}: no component mask to say where to paint; prepare the data with --masks.")
-        return read_labels(path)
+        return read_label_map(path)
 
     def _image(self, row) -> np.ndarray:
         return read_image(self.folder / row.path)

@@ -13,46 +13,46 @@ from wsdl import __version__
 from wsdl.core.io import WsdlError, sha256
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
-from wsdl.data.images import SUFFIXES, list_image_files, open_image
-from wsdl.data.manifest import COLUMNS, SPLITS, check_splits, write_manifest
+from wsdl.data.images import IMAGE_SUFFIXES, list_image_files, open_image
+from wsdl.data.manifest import MANIFEST_COLUMNS, SPLITS, check_splits, write_manifest
 from wsdl.data.masks import read_mask
 
-LICENCE = "CC BY-NC-SA 4.0 (Dolos)"
+_LICENCE = "CC BY-NC-SA 4.0 (Dolos)"
 
 
-def adopt(folder: Path) -> None:
+def write_dolos_manifest(folder: Path) -> None:
     """Write manifest.csv and dataset.json for a folder in the Dolos layout that has none.
 
     Nothing is written where something is wrong (WsdlError): no such layout, a picture without its mask or the
     reverse, masks of inverted polarity, a face in two splits.
     """
     folder = Path(folder)
-    rows = list_rows(folder)
+    rows = _list_rows(folder)
     first = open_image(folder / rows[0]["path"])
     print_stderr(f"{folder}: has no manifest; reading {len(rows)} pictures in the Dolos layout to write one.")
 
     def complete(row: dict) -> dict:
         row["sha256"] = sha256(folder / row["path"])
         if row["mask"]:
-            row["area"] = mask_area(folder, row["mask"], first.size)
+            row["area"] = _mask_area(folder, row["mask"], first.size)
         return row
 
-    table = pd.DataFrame(parallel_map(complete, rows, "reading"), columns=COLUMNS)
-    check_polarity(table, folder)
+    table = pd.DataFrame(parallel_map(complete, rows, "reading"), columns=MANIFEST_COLUMNS)
+    _check_polarity(table, folder)
     check_splits(table, folder)
     made_by = {"command": "the official Dolos download", "version": __version__}
-    info = {"name": folder.resolve().name, "size": first.size[0], "licence": LICENCE, "made_by": made_by}
+    info = {"name": folder.resolve().name, "size": first.size[0], "licence": _LICENCE, "made_by": made_by}
     write_manifest(folder, table, info)
 
 
-def list_rows(folder: Path) -> list[dict]:
+def _list_rows(folder: Path) -> list[dict]:
     """One row of the manifest a picture, still without sha256 and area."""
-    real = {split: pictures(folder / "real" / split) for split in SPLITS}
+    real = {split: _images_by_stem(folder / "real" / split) for split in SPLITS}
     faces = {stem for found in real.values() for stem in found}
-    rows = [row(folder, path, "real", split, stem) for split, found in real.items() for stem, path in found.items()]
+    rows = [_row(folder, path, "real", split, stem) for split, found in real.items() for stem, path in found.items()]
     for made in sorted(folder.glob("fake/*/")):
         for split in SPLITS:
-            rows += full_rows(folder, made, split) + partial_rows(folder, made, split, faces)
+            rows += _full_rows(folder, made, split) + _partial_rows(folder, made, split, faces)
     if rows:
         return rows
     advice = "prepare one, or give a folder with real/SPLIT and fake/GENERATOR as in the Dolos download"
@@ -61,43 +61,43 @@ def list_rows(folder: Path) -> list[dict]:
     raise WsdlError(f"{folder}: holds no dataset; {advice}.")
 
 
-def full_rows(folder: Path, made: Path, split: str) -> list[dict]:
+def _full_rows(folder: Path, made: Path, split: str) -> list[dict]:
     """Rows of the full fakes of one generator folder. They have no source face: each counts as its own."""
-    found = pictures(made / split)
+    found = _images_by_stem(made / split)
     return [
-        row(folder, path, "full", split, f"{made.name}/{split}/{stem}", made.name, area=1.0)
+        _row(folder, path, "full", split, f"{made.name}/{split}/{stem}", made.name, area=1.0)
         for stem, path in found.items()
     ]
 
 
-def partial_rows(folder: Path, made: Path, split: str, faces: set[str]) -> list[dict]:
+def _partial_rows(folder: Path, made: Path, split: str, faces: set[str]) -> list[dict]:
     """Rows of the partial fakes of one generator folder, each with its mask."""
     images, masks = made / "images" / split, made / "masks" / split
-    found, holes = pictures(images), pictures(masks)
+    found, holes = _images_by_stem(images), _images_by_stem(masks)
     for stem in sorted({*found, *holes}):
         if stem not in holes:
             raise WsdlError(f"{found[stem]}: partial fake without a mask; {masks} has none named {stem}.")
         if stem not in found:
             raise WsdlError(f"{holes[stem]}: mask without a partial fake; {images} has none named {stem}.")
     return [
-        row(folder, path, "partial", split, source_of(stem, faces), made.name, mask=holes[stem])
+        _row(folder, path, "partial", split, _source_face(stem, faces), made.name, mask=holes[stem])
         for stem, path in found.items()
     ]
 
 
-def row(folder: Path, path: Path, kind: str, split: str, source: str, generator="", mask=None, area=0.0) -> dict:
+def _row(folder: Path, path: Path, kind: str, split: str, source: str, generator="", mask=None, area=0.0) -> dict:
     mask = str(mask.relative_to(folder)) if mask else ""
     return {"path": str(path.relative_to(folder)), "mask": mask, "kind": kind, "generator": generator, "component": "",
             "area": area, "source_id": source, "split": split}  # fmt: skip
 
 
-def pictures(folder: Path) -> dict[str, Path]:
+def _images_by_stem(folder: Path) -> dict[str, Path]:
     """The pictures in `folder` by stem; none where there is no such folder (most splits of most sets do not exist)."""
-    filled = folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
+    filled = folder.is_dir() and any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
     return list_image_files(folder) if filled else {}
 
 
-def source_of(stem: str, faces: set[str]) -> str:
+def _source_face(stem: str, faces: set[str]) -> str:
     """The source face of a partial fake: the longest start of its name, cut at "-" or "_", that is a real face here.
 
     Where there is none, the name up to its first "-" or "_". How the download names its files is not published
@@ -107,7 +107,7 @@ def source_of(stem: str, faces: set[str]) -> str:
     return next((start for start in reversed(starts) if start in faces), starts[0])
 
 
-def mask_area(folder: Path, name: str, size: tuple[int, int]) -> float:
+def _mask_area(folder: Path, name: str, size: tuple[int, int]) -> float:
     mask = read_mask(folder / name)
     if mask.shape[::-1] != size:
         raise WsdlError(f"{folder / name}: is {mask.shape[1]}x{mask.shape[0]}, but the pictures are "
@@ -115,7 +115,7 @@ def mask_area(folder: Path, name: str, size: tuple[int, int]) -> float:
     return float(mask.mean())
 
 
-def check_polarity(table: pd.DataFrame, folder: Path) -> None:
+def _check_polarity(table: pd.DataFrame, folder: Path) -> None:
     """WsdlError where a generator's masks cover more than half of the picture on average: 255 must be real."""
     for generator, area in table[table.kind == "partial"].groupby("generator").area.mean().items():
         if area > 0.5:

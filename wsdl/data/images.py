@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from wsdl.core.io import WsdlError, atomic
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 def list_image_files(folder: Path) -> dict[str, Path]:
@@ -20,13 +20,13 @@ def list_image_files(folder: Path) -> dict[str, Path]:
         raise WsdlError(f"{folder}: no such folder.")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
             continue
         if path.stem in found:
             raise WsdlError(f"{path}: has the same name as {found[path.stem].name}; give each picture its own stem.")
         found[path.stem] = path
     if not found:
-        raise WsdlError(f"{folder}: holds no pictures ({', '.join(sorted(SUFFIXES))}).")
+        raise WsdlError(f"{folder}: holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}).")
     return found
 
 
@@ -47,7 +47,7 @@ def read_image(path: Path) -> np.ndarray:
     return np.asarray(open_image(path))
 
 
-def resize(image: Image.Image, size: int) -> Image.Image:
+def resize_image(image: Image.Image, size: int) -> Image.Image:
     """`image` at `size` x `size`: halved with BOX while it is at least twice as large, then BICUBIC (paper's code).
 
     Halving first averages whole pixels, so that the JPEG blocks of the original do not survive.

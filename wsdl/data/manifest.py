@@ -14,11 +14,11 @@ import pandas as pd
 from wsdl.core.io import WsdlError, atomic, read_json, sha256, write_json
 
 SPLITS = ("train", "valid", "test")
-COLUMNS = ("path", "mask", "kind", "generator", "component", "area", "source_id", "split", "sha256")
-NEXT = ".manifest.next.csv"  # a manifest that is written but not yet vouched for
+MANIFEST_COLUMNS = ("path", "mask", "kind", "generator", "component", "area", "source_id", "split", "sha256")
+PENDING_MANIFEST = ".manifest.next.csv"  # a manifest that is written but not yet vouched for
 
 
-def components_of(row) -> str:
+def label_map_path(row) -> str:
     """Where a dataset keeps the label map of a real face (a row of its table)."""
     return f"components/{row.split}/{Path(row.path).stem}.png"
 
@@ -31,12 +31,12 @@ def read_manifest(path: Path, info: dict) -> pd.DataFrame:
             f"{str(info.get('manifest_sha256'))[:12]}...; restore it, or prepare the data again."
         )
     table = pd.read_csv(path, dtype={"source_id": str}, keep_default_na=False)
-    if tuple(table.columns) != COLUMNS:
-        raise WsdlError(f"{path}: has the columns {', '.join(table.columns)}; expected {', '.join(COLUMNS)}.")
+    if tuple(table.columns) != MANIFEST_COLUMNS:
+        raise WsdlError(f"{path}: has the columns {', '.join(table.columns)}; expected {', '.join(MANIFEST_COLUMNS)}.")
     return table
 
 
-def only(table: pd.DataFrame, generators: tuple[str, ...], folder: Path) -> pd.DataFrame:
+def keep_generators(table: pd.DataFrame, generators: tuple[str, ...], folder: Path) -> pd.DataFrame:
     """`table` without the partial fakes of other generators. WsdlError names one of `generators` that has none."""
     partial = table.kind == "partial"
     there = sorted(set(table.generator[partial]))
@@ -58,16 +58,16 @@ def write_manifest(folder: Path, table: pd.DataFrame, info: dict) -> None:
     `finish_manifest` ends what a kill in between left.
     """
     folder = Path(folder)
-    table = table[list(COLUMNS)].sort_values("path")
-    with atomic(folder / NEXT) as temporary:
+    table = table[list(MANIFEST_COLUMNS)].sort_values("path")
+    with atomic(folder / PENDING_MANIFEST) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6f")
-    write_json(folder / "dataset.json", {**info, "manifest_sha256": sha256(folder / NEXT)})
+    write_json(folder / "dataset.json", {**info, "manifest_sha256": sha256(folder / PENDING_MANIFEST)})
     finish_manifest(folder)
 
 
 def finish_manifest(folder: Path) -> None:
     """Put the waiting manifest in its place if dataset.json vouches for it; drop it if not."""
-    waiting, about = Path(folder) / NEXT, Path(folder) / "dataset.json"
+    waiting, about = Path(folder) / PENDING_MANIFEST, Path(folder) / "dataset.json"
     if not waiting.exists():
         return
     if about.exists() and read_json(about).get("manifest_sha256") == sha256(waiting):
@@ -88,7 +88,7 @@ def check_splits(table: pd.DataFrame, folder: Path) -> None:
         )
 
 
-def split_names(names: list[str], seed: int, fractions: tuple[float, float] = (0.1, 0.1)) -> dict[str, str]:
+def assign_splits(names: list[str], seed: int, fractions: tuple[float, float] = (0.1, 0.1)) -> dict[str, str]:
     """Assign each name to train, valid or test: `fractions` of valid and test, by a seeded shuffle."""
     from wsdl.core.io import seed_for
 
@@ -99,7 +99,7 @@ def split_names(names: list[str], seed: int, fractions: tuple[float, float] = (0
     return {name: "valid" if i < valid else "test" if i < valid + test else "train" for i, name in enumerate(ranked)}
 
 
-def digest(faces: pd.DataFrame) -> str:
+def hash_faces(faces: pd.DataFrame) -> str:
     """What tells these real faces from others."""
     lines = sorted(f"{face.source_id} {face.split} {face.sha256}" for face in faces.itertuples())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

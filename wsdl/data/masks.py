@@ -22,7 +22,7 @@ CLASSES = ("background", "skin", "nose", "glasses", "left eye", "right eye", "le
 COMPONENTS = {"skin": (1,), "hair": (13,), "eyes": (4, 5), "mouth": (10, 11, 12), "nose": (2,), "glasses": (3,)}
 
 # The paper dilates small components by 1-15 px at 256 px; it does not list them. Skin and hair are large already.
-SMALL = ("eyes", "mouth", "nose", "glasses")
+SMALL_COMPONENTS = ("eyes", "mouth", "nose", "glasses")
 MIN_AREA = 0.001  # a component of fewer pixels than this part of the picture (16 px at 128 x 128) counts as absent
 
 
@@ -39,7 +39,7 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
         Image.fromarray(np.repeat(grey[..., None], 3, axis=2)).save(temporary, "PNG")
 
 
-def read_labels(path: Path) -> np.ndarray:
+def read_label_map(path: Path) -> np.ndarray:
     """A component label map as uint8 [H, W] in CelebAMask-HQ numbering. WsdlError for an unknown class."""
     try:
         with Image.open(path) as image:
@@ -63,7 +63,7 @@ def component_mask(labels: np.ndarray, component: str) -> np.ndarray:
     return np.isin(labels, COMPONENTS[component])
 
 
-def components_in(labels: np.ndarray) -> list[str]:
+def visible_components(labels: np.ndarray) -> list[str]:
     """The components that `labels` [H, W] shows, in the order of COMPONENTS."""
     return [name for name in COMPONENTS if component_mask(labels, name).mean() >= MIN_AREA]
 
@@ -75,12 +75,12 @@ def dilate(mask: np.ndarray, radius: float) -> np.ndarray:
     return distance_transform_edt(~mask.astype(bool)) <= radius
 
 
-def region(labels: np.ndarray, component: str, rng: np.random.Generator) -> np.ndarray:
+def random_region(labels: np.ndarray, component: str, rng: np.random.Generator) -> np.ndarray:
     """The region of one partial fake: uint8 [H, W], 1 = to be painted (paper, section 3).
 
     Small components grow by a random 1-15 px at 256 px, in proportion at other sizes.
     """
     mask = component_mask(labels, component)
-    if component in SMALL:
+    if component in SMALL_COMPONENTS:
         mask = dilate(mask, rng.integers(1, 16) * labels.shape[0] / 256)
     return mask.astype(np.uint8)

@@ -12,12 +12,12 @@ from wsdl.core.io import WsdlError, read_json, sha256
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
 from wsdl.core.run import write_or_check_config
-from wsdl.data.images import list_image_files, open_image, resize, write_image
-from wsdl.data.manifest import COLUMNS, finish_manifest, split_names, write_manifest
-from wsdl.data.masks import read_labels
+from wsdl.data.images import list_image_files, open_image, resize_image, write_image
+from wsdl.data.manifest import MANIFEST_COLUMNS, assign_splits, finish_manifest, write_manifest
+from wsdl.data.masks import read_label_map
 
 
-def prepare(
+def prepare_dataset(
     images: Path,
     masks: Path | None,
     out: Path,
@@ -34,8 +34,8 @@ def prepare(
     """
     pictures = list_image_files(images)
     labels = list_image_files(masks) if masks else {}
-    check_pairs(pictures, labels, images, masks)
-    splits = split_names(list(pictures), seed)
+    _check_pairs(pictures, labels, images, masks)
+    splits = assign_splits(list(pictures), seed)
     names = hashlib.sha256("\n".join(pictures).encode()).hexdigest()[:16]
     recipe = {"source": source, "size": size, "seed": seed, "pictures": len(pictures), "names": names,
               "masks": bool(masks)}  # fmt: skip
@@ -51,12 +51,12 @@ def prepare(
         path, components = (out / folder / splits[name] / f"{name}.png" for folder in ("real", "components"))
         if not path.exists() or (masks and not components.exists()):
             try:
-                face = read_face(pictures[name], labels.get(name), size)
+                face = _read_face(pictures[name], labels.get(name), size)
             except WsdlError as error:
                 if not skip_bad:
                     raise
                 return print_stderr(f"skipped: {error}")
-            write_face(path, components, *face)
+            _write_face(path, components, *face)
         return {"path": str(path.relative_to(out)), "mask": "", "kind": "real", "generator": "", "component": "",
                 "area": 0.0, "source_id": name, "split": splits[name], "sha256": sha256(path)}  # fmt: skip
 
@@ -64,19 +64,19 @@ def prepare(
     if not rows:
         raise WsdlError(f"{images}: holds no usable picture; all {len(pictures)} were skipped.")
     made_by = {"command": f"python -m wsdl data prepare --source {source} --size {size} --seed {seed}", "seed": seed,
-               "version": __version__, **how_made(images)}  # fmt: skip
+               "version": __version__, **_render_recipe(images)}  # fmt: skip
     info = {"name": source, "size": size, "licence": licence, "made_by": made_by}
-    write_manifest(out, pd.DataFrame(rows, columns=COLUMNS), info)
+    write_manifest(out, pd.DataFrame(rows, columns=MANIFEST_COLUMNS), info)
 
 
-def how_made(images: Path) -> dict:
+def _render_recipe(images: Path) -> dict:
     """What `faces render` says of the pictures it made, in recipe.json beside their folder: style, seed, versions."""
     recipe = Path(images).parent / "recipe.json"
     about = read_json(recipe) if recipe.exists() else {}
     return {"faces": about} if "style" in about else {}
 
 
-def check_pairs(pictures: dict, labels: dict, images: Path, masks: Path | None) -> None:
+def _check_pairs(pictures: dict, labels: dict, images: Path, masks: Path | None) -> None:
     """Every picture has its mask and every mask its picture, or WsdlError."""
     if masks is None:
         return
@@ -88,25 +88,25 @@ def check_pairs(pictures: dict, labels: dict, images: Path, masks: Path | None) 
             raise WsdlError(f"{pictures[name]}: picture without a mask; {masks} has none named {name}.")
 
 
-def read_face(picture: Path, labels: Path | None, size: int) -> tuple[np.ndarray, np.ndarray | None]:
+def _read_face(picture: Path, labels: Path | None, size: int) -> tuple[np.ndarray, np.ndarray | None]:
     """One real face [size, size, 3] and its label map [size, size], if it has one. WsdlError where either is bad."""
     image = open_image(picture)
-    components = resized_labels(labels, image.size, size) if labels else None
+    components = _resize_label_map(labels, image.size, size) if labels else None
     try:
-        return np.asarray(resize(image, size)), components
+        return np.asarray(resize_image(image, size)), components
     except ValueError as error:
         raise WsdlError(f"{picture}: {error}; leave it out, or choose a smaller --size.") from None
 
 
-def write_face(path: Path, components_path: Path, pixels: np.ndarray, components: np.ndarray | None) -> None:
+def _write_face(path: Path, components_path: Path, pixels: np.ndarray, components: np.ndarray | None) -> None:
     if components is not None:
         write_image(components_path, components)
     write_image(path, pixels)
 
 
-def resized_labels(path: Path, picture_size: tuple[int, int], size: int) -> np.ndarray:
+def _resize_label_map(path: Path, picture_size: tuple[int, int], size: int) -> np.ndarray:
     """The label map at `path` as uint8 [size, size] (nearest neighbour). WsdlError if it does not fit its picture."""
-    labels = read_labels(path)
+    labels = read_label_map(path)
     height, width = labels.shape
     if (width, height) != picture_size:
         raise WsdlError(f"{path}: is {width}x{height}, but its picture is {picture_size[0]}x{picture_size[1]}.")

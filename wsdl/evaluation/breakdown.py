@@ -1,6 +1,6 @@
 """Where is a detector good and where bad? Its numbers by component, by size of the mask, and picture by picture.
 
-Everything is read from pictures.csv, which `wsdl.evaluation.evaluate` writes. A mean hides that skin is large and eyes are small:
+Everything is read from pictures.csv of `wsdl.evaluation.evaluate`. A mean hides that skin is large and eyes are small:
 all-fake has an IoU equal to the mask's area, so a region is *found* only as far as IoU lies above its area.
 """
 

@@ -94,7 +94,7 @@ def made_of(run: Path, dataset: Dataset) -> dict:
     if not (run / MODEL_FILE).exists():
         raise WsdlError(f"{run}: holds no {MODEL_FILE}; train it first.")
     about = {"model": sha256(run / MODEL_FILE), "data": dataset.info["manifest_sha256"]}
-    return about | ({"generators": list(dataset.generators)} if dataset.passes_over else {})
+    return about | ({"generators": list(dataset.generators)} if dataset.is_filtered else {})
 
 
 def write_pictures(folder: Path, pictures: pd.DataFrame) -> None:

@@ -70,7 +70,7 @@ def draw(table: pd.DataFrame, out: Path) -> Path:
 
 
 def collect(out: Path) -> pd.DataFrame:
-    """What the cells done so far say, and write it to OUT/results.csv: the columns of `wsdl.evaluation.tables`, and `missing`.
+    """What the jobs done so far say, and write it to OUT/results.csv: those of `wsdl.evaluation.tables`, and `missing`.
 
     A row for each source, method and setup with its seeds taken together, numbers in [0, 1]; then those beside once.
     `missing` names the seeds that are not done; where none is, the numbers are empty. WsdlError where nothing is done.

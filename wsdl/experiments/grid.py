@@ -78,7 +78,7 @@ def make(
     seeds: tuple[int, ...] = (0,),
     generators: tuple[str, ...] = GENERATORS,
 ) -> Grid:
-    """The grid called `name` (see `wsdl.experiments.jobs.named`); nothing is written. WsdlError for a cell that cannot be."""
+    """The grid `name` (see `wsdl.experiments.jobs.named`); nothing is written. WsdlError for a cell that cannot be."""
     cells = named(name, source, seeds, bool(images), generators)
     images, masks = (str(Path(path).resolve()) if path else "" for path in (images, masks))
     grid = Grid(Path(out).resolve(), tuple(dict.fromkeys(cells)), load_profile(profile), images, masks)

@@ -33,14 +33,14 @@ class Study:
 
     def faces(self) -> Dataset:
         """The dataset with its real faces, unpacked or prepared if need be. A bundled one has its fakes already."""
-        from wsdl.data.prepare import prepare
+        from wsdl.data.prepare import prepare_dataset
 
         if not (self.out / "data" / "manifest.csv").exists():
             if self.bundled:
                 self._unpack()
             else:
                 images, masks = self._pictures()
-                prepare(images, masks, self.out / "data", self.profile.size, self.data_seed, self.source)
+                prepare_dataset(images, masks, self.out / "data", self.profile.size, self.data_seed, self.source)
         return Dataset(self.out / "data")
 
     def _unpack(self) -> None:
@@ -173,7 +173,7 @@ class Study:
         return load_detector(folder)
 
     def scores(self, method: str, setup: str, generators: tuple[str, ...] = REPAINT) -> dict:
-        """metrics.json of one method and setup (see `wsdl.evaluation.evaluate`) on fakes of `generators`, made if need be."""
+        """metrics.json of one method and setup (`evaluation.evaluate`) on fakes of `generators`, made if need be."""
         from wsdl.evaluation.evaluate import evaluate
 
         self.detector(method, setup, generators)
@@ -188,7 +188,7 @@ class Study:
         }
 
     def table(self, setups: str = "abc"):
-        """The scores of every detector of this study, then those beside: a data frame (see `wsdl.evaluation.evaluate.frame`)."""
+        """The scores of every detector of this study, then those beside (see `wsdl.evaluation.evaluate.frame`)."""
         from wsdl.evaluation.evaluate import frame
 
         return frame([self.scores(method, setup) for method in self.profile.methods for setup in setups])

@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image, ImageDraw
 
-from wsdl.data.contact_sheet import font
+from wsdl.data.contact_sheet import label_font
 from wsdl.evaluation.metrics import binary, iou
 from wsdl.inference.render import FAINT, INK, LETTERS, SMALL, fitting, stroked
 
@@ -32,10 +32,10 @@ def still(explorer) -> Image.Image:
     words = [f"picture {i + 1} of {len(given.images)}", *filter(None, about)]
     for panel, x, text in ((left, GAP, " · ".join(words)), (right, left.width + 2 * GAP, explorer.map)):
         canvas.paste(panel, (x, HEAD))
-        pen.text((x, HEAD - 9), fitting(text, panel.width, LETTERS), fill=INK, font=font(LETTERS), anchor="ls")
+        pen.text((x, HEAD - 9), fitting(text, panel.width, LETTERS), fill=INK, font=label_font(LETTERS), anchor="ls")
     colour_bar(canvas, (bar, HEAD, BAR, left.height), explorer)
     foot = fitting(found(explorer, map_, mask), canvas.width - 2 * GAP, SMALL)
-    pen.text((GAP, HEAD + left.height + SMALL), foot, fill=FAINT, font=font(SMALL), anchor="lt")
+    pen.text((GAP, HEAD + left.height + SMALL), foot, fill=FAINT, font=label_font(SMALL), anchor="lt")
     return canvas
 
 
@@ -80,4 +80,6 @@ def colour_bar(canvas: Image.Image, place: tuple[int, int, int, int], explorer) 
     pen.line([(x - 2, at), (x + width + 1, at)], fill="white", width=2)
     for value, words in ((1, "1 fake"), (0.75, "0.75"), (0.5, "0.5"), (0.25, "0.25"), (0, "0 real")):
         anchor = {1: "lt", 0: "lb"}.get(value, "lm")
-        pen.text((x + width + 8, y + (1 - value) * (height - 1)), words, fill=INK, font=font(SMALL), anchor=anchor)
+        pen.text(
+            (x + width + 8, y + (1 - value) * (height - 1)), words, fill=INK, font=label_font(SMALL), anchor=anchor
+        )

@@ -44,7 +44,7 @@ def judge(data: Path) -> pd.DataFrame:
 
 def row_of(generator: str, dataset: Dataset, fakes: pd.DataFrame) -> dict:
     network, ratios, kept = Features().to(pick_device()), [], {"paint": [], "real": [], "flat": []}
-    origins = dataset.faces_of(fakes)
+    origins = dataset.source_index(fakes)
     progress = progress_bar(len(fakes), f"judging {generator}")
     for start in range(0, len(fakes), BATCH):
         index, origin = fakes.index[start : start + BATCH].to_numpy(), origins[start : start + BATCH]
@@ -90,9 +90,9 @@ def sharpness(paint: np.ndarray, real: np.ndarray, inside: np.ndarray) -> float:
 
 def flat(pictures: np.ndarray) -> np.ndarray:
     """uint8 [n, H, W, 3] blurred by 3 pixels."""
-    from wsdl.data.corruptions import blur
+    from wsdl.data.corruptions import gaussian_blur
 
-    return np.stack([blur(picture, 3, None) for picture in pictures])
+    return np.stack([gaussian_blur(picture, 3, None) for picture in pictures])
 
 
 class Features(torch.nn.Module):

@@ -15,7 +15,7 @@ from wsdl.core.progress import progress_bar
 from wsdl.core.run import write_or_check_config
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import write_image
-from wsdl.data.manifest import components_of, digest, write_manifest
+from wsdl.data.manifest import hash_faces, label_map_path, write_manifest
 
 BATCH = 16  # faces that travel together
 SPLITS = "train", "valid"  # as with other full fakes, none for testing
@@ -28,9 +28,9 @@ def write_round_trips(dataset: Dataset, out: Path, name: str, travel: Callable, 
     again, it makes only what is missing; WsdlError where `out` was begun with another recipe or other faces.
     """
     out, real = Path(out), dataset.select(kind="real")
-    write_or_check_config(out / "recipe.json", {"round trips": name, "of": digest(real), **recipe})
+    write_or_check_config(out / "recipe.json", {"round trips": name, "of": hash_faces(real), **recipe})
     for row in real.itertuples():
-        for path in (row.path, components_of(row)):
+        for path in (row.path, label_map_path(row)):
             copy_if_missing(dataset.folder / path, out / path)
     trips = real[real.split.isin(SPLITS)].assign(kind="full", generator=name, area=1.0)
     trips["path"] = [f"fake/{name}/{row.split}/{Path(row.path).name}" for row in trips.itertuples()]

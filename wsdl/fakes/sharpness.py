@@ -16,7 +16,7 @@ from wsdl.core.parallel import parallel_map
 from wsdl.core.run import write_or_check_config
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import write_image
-from wsdl.data.manifest import components_of, digest, write_manifest
+from wsdl.data.manifest import hash_faces, label_map_path, write_manifest
 from wsdl.evaluation.forensics import taken_away
 from wsdl.fakes.quality import inner, sharpness
 
@@ -26,7 +26,7 @@ HALVINGS = 12  # of the interval in which the right amount lies
 
 
 def match(fake: np.ndarray, real: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """`fake` with paint about as sharp (`wsdl.fakes.quality.sharpness`) as `real` is in the same region: uint8 [H, W, 3].
+    """`fake` with paint as sharp (`wsdl.fakes.quality.sharpness`) as `real` is in the same region: uint8 [H, W, 3].
 
     fake, real: uint8 [H, W, 3]; mask [H, W], 1 = paint. Outside the mask nothing changes. Grain is what denoising takes
     away from the real picture, moved elsewhere: the noise of the same camera, with nothing of what was in that place.
@@ -65,15 +65,15 @@ def match_dataset(data: Path, out: Path, seed: int = 0) -> Dataset:
     fakes = dataset.select(kind="partial")
     if fakes.empty:
         raise WsdlError(f"{data}: has no partial fakes to match; make some with `python -m wsdl generate`.")
-    faces = dict(zip(fakes.index, dataset.faces_of(fakes), strict=True))
-    write_or_check_config(out / "recipe.json", {"matched": digest(dataset.select(kind="real")), "seed": seed})
+    faces = dict(zip(fakes.index, dataset.source_index(fakes), strict=True))
+    write_or_check_config(out / "recipe.json", {"matched": hash_faces(dataset.select(kind="real")), "seed": seed})
     forget_others(out, dict(zip(dataset.table.path, dataset.table.sha256, strict=True)))
     images, masks = dataset.images, dataset.masks
 
     def one(row) -> str:
         """Write one row's files, unless they are there; the sha256 of its picture."""
         if row.kind != "partial":
-            for path in (row.path, components_of(row)):
+            for path in (row.path, label_map_path(row)):
                 copy_if_missing(dataset.folder / path, out / path)
         elif not (out / row.path).exists():
             copy_if_missing(dataset.folder / row.mask, out / row.mask)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from wsdl.core.io import WsdlError, seed_for
-from wsdl.data.masks import components_in
+from wsdl.data.masks import visible_components
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def partial_plan(faces: pd.DataFrame, labels: Callable, seed: int, generator: st
         for face in rows:
             if turn == 0:
                 rng = np.random.default_rng(seed_for(seed, "components", face.source_id))
-                components[face.path] = rng.permutation(components_in(labels(face))).tolist()
+                components[face.path] = rng.permutation(visible_components(labels(face))).tolist()
             if names := components[face.path]:
                 yield partial_fake(generator, face, names[turn % len(names)], turn // len(names))
         if not any(components.values()):

@@ -22,8 +22,8 @@ from wsdl.core.progress import print_stderr, progress_bar
 from wsdl.core.run import write_or_check_config
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
-from wsdl.data.manifest import COLUMNS, check_splits, digest, write_manifest
-from wsdl.data.masks import read_mask, region, write_mask
+from wsdl.data.manifest import MANIFEST_COLUMNS, check_splits, hash_faces, write_manifest
+from wsdl.data.masks import random_region, read_mask, write_mask
 from wsdl.generators.diffusion.p2 import P2, load_p2
 from wsdl.generators.diffusion.repaint import calls
 from wsdl.generators.diffusion.weights import fingerprint, picture_size
@@ -110,12 +110,12 @@ def repaint_faces(
     faces = dataset.select(kind="real")
     check_splits(pd.concat([Dataset(out).table, faces]), out)
     labels = lru_cache(4096)(dataset.labels)  # at most 256 MB at 256 px
-    recipe = {"generator": generator, "weights": painter.fingerprint, "faces": digest(faces), "seed": seed,
+    recipe = {"generator": generator, "weights": painter.fingerprint, "faces": hash_faces(faces), "seed": seed,
               **schedule, "batch": batch}  # fmt: skip
 
     def mask_of(fake: Fake) -> np.ndarray:
         rng = np.random.default_rng(seed_for(seed, REGIONS, fake.source_id, fake.component, fake.use, "region"))
-        return region(labels(fake.face), fake.component, rng)
+        return random_region(labels(fake.face), fake.component, rng)
 
     def paint(network, chunk: int, fakes: list[Fake], on_step: Callable):
         masks = np.stack([mask_of(fake) for fake in fakes])
@@ -185,7 +185,7 @@ def row_of(out: Path, generator: str, fake: Fake) -> dict:
     values = {"path": fake.path, "mask": fake.mask, "kind": "partial" if fake.mask else "full",
               "generator": generator, "component": fake.component, "area": area, "source_id": fake.source_id,
               "split": fake.split, "sha256": sha256(out / fake.path)}  # fmt: skip
-    return {column: values[column] for column in COLUMNS}
+    return {column: values[column] for column in MANIFEST_COLUMNS}
 
 
 def announce(network, painter: Painter, pictures: int, chunks: int, batch: int, size: int) -> None:
@@ -198,9 +198,9 @@ def announce(network, painter: Painter, pictures: int, chunks: int, batch: int, 
     calls, each = chunks * painter.calls, painter.calls * min(seconds) / batch
     minutes = calls * min(seconds) / 60
     about = f"{minutes:.0f} minutes" if minutes >= 2 else "two minutes or less"
-    print_stderr(f"{painter.generator}: {pictures:,} pictures to make, {number(painter.calls, 'network call')} each; in batches "
-        f"of {batch} that is {number(calls, 'call')}, about {about} of network time on {pick_device()}, {each:.3g} s a "
-        f"picture.")  # fmt: skip
+    print_stderr(f"{painter.generator}: {pictures:,} pictures to make, {number(painter.calls, 'network call')} "
+        f"each; in batches of {batch} that is {number(calls, 'call')}, about {about} of network time on "
+        f"{pick_device()}, {each:.3g} s a picture.")  # fmt: skip
 
 
 def number(n: int, what: str) -> str:
@@ -225,7 +225,7 @@ def check_size(dataset: Dataset, weights: str | Path, paints: int | None = None)
 def begin(out: Path, info: dict) -> None:
     """Make `out` a dataset (without pictures so far) if it is not one yet."""
     if not any((out / name).exists() for name in ("manifest.csv", "real", "fake")):
-        write_manifest(out, pd.DataFrame(columns=COLUMNS), info)
+        write_manifest(out, pd.DataFrame(columns=MANIFEST_COLUMNS), info)
 
 
 def enlist(dataset: Dataset, generator: str, seed: int, rows: list[dict]) -> None:

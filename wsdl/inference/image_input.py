@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from wsdl.core.io import WsdlError
-from wsdl.data.images import SUFFIXES
+from wsdl.data.images import IMAGE_SUFFIXES
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")  # MPO: what some phones call .jpg
-ENDINGS = SUFFIXES | {".gif", ".avif", ".jfif"}
+ENDINGS = IMAGE_SUFFIXES | {".gif", ".avif", ".jfif"}
 MAX_PIXELS = 89_000_000  # about where Pillow warns; a picture of this size takes about 1.5 GB
 MAX_BYTES = 500_000_000  # read from stdin
 LOW_QUALITY = 75  # JPEGs below it are called heavily compressed

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image, ImageDraw
 
-from wsdl.data.contact_sheet import font
+from wsdl.data.contact_sheet import label_font
 from wsdl.plots.style import MAP_COLOURS
 
 PANEL = 560  # pixels, the longer side of each of the two views
@@ -25,7 +25,7 @@ ZOOM = 0.5  # zoom in where less than this part of the picture was judged
 
 
 def sheet(result) -> Image.Image:
-    """A wsdl.inference.localize.Localization as a picture: left in colour, right in grey under its map, zoomed to the face.
+    """A `localize.Localization` as a picture: left in colour, right in grey under its map, zoomed to the face.
 
     The colour bar is mixed with mid-grey as the map is with the picture, and always runs from 0 to 1. What was not
     judged stays grey without colour. The white line is the threshold.
@@ -45,14 +45,14 @@ def sheet(result) -> Image.Image:
     title = "map" if box == everything else "map, on the part that was judged"
     for panel, x, words in ((left, GAP, "picture"), (right, left.width + GAP + GAP // 2, title)):
         canvas.paste(panel, (x, head))
-        pen.text((x, head - 8), fitting(words, panel.width, LETTERS), fill=INK, font=font(LETTERS), anchor="ls")
+        pen.text((x, head - 8), fitting(words, panel.width, LETTERS), fill=INK, font=label_font(LETTERS), anchor="ls")
     colour_bar(canvas, (bar_left + 4, head, BAR, height))
     y = head + height + GAP // 2 + 4
     found = f"score {result.score:.2f}     {result.painted:.1%} painted (map above {result.threshold:g})"
-    pen.text((GAP, y), found, fill=INK, font=font(LETTERS), anchor="lt")
+    pen.text((GAP, y), found, fill=INK, font=label_font(LETTERS), anchor="lt")
     for i, line in enumerate(lines):
         place, ink = (GAP, y + LETTERS + 9 + i * (SMALL + 7)), DOUBT if i else FAINT
-        pen.text(place, fitting(line, canvas.width - 2 * GAP, SMALL), fill=ink, font=font(SMALL), anchor="lt")
+        pen.text(place, fitting(line, canvas.width - 2 * GAP, SMALL), fill=ink, font=label_font(SMALL), anchor="lt")
     return canvas
 
 
@@ -71,9 +71,9 @@ def training(facts: dict) -> list[str]:
 
 def fitting(text: str, width: int, letters: int) -> str:
     """`text` in letters of that many pixels, shortened to `width` pixels."""
-    if font(letters).getlength(text) <= width:
+    if label_font(letters).getlength(text) <= width:
         return text
-    while text and font(letters).getlength(text + "...") > width:
+    while text and label_font(letters).getlength(text + "...") > width:
         text = text[:-1]
     return text.rstrip() + "..."
 
@@ -182,5 +182,9 @@ def colour_bar(canvas: Image.Image, place: tuple[int, int, int, int]) -> None:
     for value, words in ((1, "1 fake"), (0.75, "0.75"), (0.5, "0.5"), (0.25, "0.25"), (0, "0 real")):
         anchor = {1: "lt", 0: "lb"}.get(value, "lm")
         pen.text(
-            (x + width + 8, y + (1 - value) * (height - 1)), words, fill=INK, font=font(LETTERS - 2), anchor=anchor
+            (x + width + 8, y + (1 - value) * (height - 1)),
+            words,
+            fill=INK,
+            font=label_font(LETTERS - 2),
+            anchor=anchor,
         )

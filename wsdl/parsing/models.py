@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from wsdl.core.device import autocast, pick_device, to_unit
 from wsdl.core.io import WsdlError, hub_id, read_json, sha256
 from wsdl.core.run import MODEL_FILE
-from wsdl.data.images import resize
+from wsdl.data.images import resize_image
 from wsdl.data.masks import CLASSES
 from wsdl.parsing.network import FaceUNet, mirror_logits
 
@@ -52,7 +52,7 @@ def fit_square(square: np.ndarray, size: int) -> np.ndarray:
     image = Image.fromarray(square)
     if len(square) < size:
         return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
-    return np.asarray(resize(image, size))
+    return np.asarray(resize_image(image, size))
 
 
 def largest(logits: torch.Tensor, side: int) -> np.ndarray:

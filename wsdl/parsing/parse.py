@@ -11,7 +11,7 @@ from wsdl.core.io import WsdlError
 from wsdl.core.progress import print_stderr, progress_bar
 from wsdl.core.run import write_or_check_config
 from wsdl.data.images import list_image_files, open_image, write_image
-from wsdl.data.masks import component_mask, components_in
+from wsdl.data.masks import component_mask, visible_components
 from wsdl.parsing.align import NoFaceError, align, eye_centres
 from wsdl.parsing.models import Parser, load_parser
 
@@ -101,7 +101,7 @@ def label_maps(parser: Parser, opened: dict[str, Image.Image]) -> dict[str, np.n
 
 
 def central_square(size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the square that `wsdl.data.images.resize` cuts out."""
+    """Left, top, right and bottom of the square that `wsdl.data.images.resize_image` cuts out."""
     side = min(size)
     left, top = ((length - side) // 2 for length in size)
     return left, top, left + side, top + side
@@ -126,6 +126,6 @@ def check_face(labels: np.ndarray) -> None:
     share = component_mask(labels, "skin").mean()
     if not SKIN_AREA[0] <= share <= SKIN_AREA[1]:
         raise NoFaceError(f"skin covers {share:.0%} of it")
-    here = {"eyes" if name == "glasses" else name for name in components_in(labels)} & {"eyes", "nose", "mouth"}
+    here = {"eyes" if name == "glasses" else name for name in visible_components(labels)} & {"eyes", "nose", "mouth"}
     if len(here) < 2:
         raise NoFaceError(f"it shows {' and '.join(here) or 'neither eyes nor nose nor mouth'} only")

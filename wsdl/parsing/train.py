@@ -15,8 +15,8 @@ from wsdl.core.progress import print_stderr
 from wsdl.core.run import Run
 from wsdl.data.contact_sheet import contact_sheet
 from wsdl.data.dataset import Dataset
-from wsdl.data.images import list_image_files, open_image, resize, write_image
-from wsdl.data.manifest import digest
+from wsdl.data.images import list_image_files, open_image, resize_image, write_image
+from wsdl.data.manifest import hash_faces
 from wsdl.data.masks import CLASSES, COMPONENTS
 from wsdl.parsing.augment import augment
 from wsdl.parsing.network import WIDTHS, FaceUNet
@@ -62,7 +62,7 @@ def train_parser(
     size = common_size(datasets)
     donors = read_donors(style_from, size) if style_from else None
     config = {"parser": "unet", "widths": list(widths), "size": size,
-              "faces": [digest(dataset.select(kind="real")) for dataset in datasets],
+              "faces": [hash_faces(dataset.select(kind="real")) for dataset in datasets],
               "style_from": hashlib.sha256(donors.cpu().numpy().tobytes()).hexdigest()[:16] if style_from else None,
               "images": images, "batch": batch, "rate": rate, "ema_decay": ema_decay, "seed": seed}  # fmt: skip
     torch.manual_seed(seed)
@@ -124,7 +124,7 @@ def read_donors(folder: Path, size: int) -> torch.Tensor:
     """The pictures in `folder` at `size`: uint8 [m, S, S, 3]."""
     paths = list_image_files(folder).values()
     try:
-        pictures = parallel_map(lambda path: np.asarray(resize(open_image(path), size)), paths, "reading styles")
+        pictures = parallel_map(lambda path: np.asarray(resize_image(open_image(path), size)), paths, "reading styles")
     except ValueError as error:
         raise WsdlError(f"{folder}: a picture in it {error}; leave it out.") from None
     return torch.from_numpy(np.stack(pictures)).to(pick_device())

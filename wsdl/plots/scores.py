@@ -19,7 +19,7 @@ CASE = 1.3  # inches, the side of one picture in the gallery
 
 @styled
 def components(table: pd.DataFrame, label: str = "IoU") -> Figure:
-    """Score of each component with its 95 % interval, a colour a `who`; `table` is from `wsdl.evaluation.breakdown.compare`.
+    """Score of each component with its 95 % interval, a colour a `who`; `table` is from `evaluation.breakdown.compare`.
 
     The grey bar is the mean area of the component's masks: the IoU of calling everything fake.
     """
@@ -77,7 +77,7 @@ def areas(fakes: dict[str, pd.DataFrame], bins: int = 6, score: str = "iou", lab
 
 @styled
 def thresholds(tables: dict[str, pd.DataFrame], control: float | None = None) -> Figure:
-    """Mean IoU against the threshold, with 95 % bands; `tables`: name -> thresholds of `wsdl.evaluation.calibration.calibration`.
+    """Mean IoU against the threshold, with 95 % bands; `tables`: name -> thresholds of `evaluation.calibration`.
 
     control: the mean area of the masks, drawn as the IoU of all-fake. A dot marks what 0.5 gives.
     """
@@ -131,7 +131,7 @@ def reliability(tables: dict[str, pd.DataFrame]) -> Figure:
 def gallery(worst: dict[str, np.ndarray], easiest: dict[str, np.ndarray]) -> Figure:
     """Worst cases left, easiest right: the picture, where it was painted, and the map with its IoU below.
 
-    Each side: `pictures`, `masks`, `maps` [n, H, W] from `wsdl.evaluation.breakdown.look`, and `notes`, n texts such as from
+    Each side: `pictures`, `masks`, `maps` [n, H, W] from `evaluation.breakdown.look`, and `notes`, n texts such as from
     `case_notes`. The white outline is the mask; all maps share one scale.
     """
     counts = [len(side["pictures"]) for side in (worst, easiest)]

@@ -15,7 +15,7 @@ COLOURS = dict(zip("abc", PALETTE, strict=False))  # of setups
 
 @styled
 def standings(rows: pd.DataFrame, score: str = "iou") -> Figure:
-    """A line a row of `wsdl.evaluation.tables.table`, a panel a source: the mean, and its 95 % interval over source faces.
+    """A line a row of `evaluation.tables.table`, a panel a source: the mean, and its 95 % interval over source faces.
 
     Thin ticks are the lowest and the highest seed. The grey band is the interval of the best control of that source; a
     detector whose interval meets it may have learned nothing.

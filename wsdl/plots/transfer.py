@@ -17,7 +17,7 @@ HEADS = {"iou": "IoU", "pbca": "PBCA", "ap": "AP"}
 def matrix(panels: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
     """A heat map a panel: what a detector was trained on at the left, what it is tested on above, in percent.
 
-    panels: title -> rows of `wsdl.experiments.cross.matrix`. In each cell the mean, and below it the 95 % interval over source
+    panels: title -> rows of `cross.matrix`. In each cell the mean, and below it the 95 % interval over source
     faces. Framed: trained and tested on the same (setup a: on faces of the same source). The last line is the best
     control of each test.
     """
@@ -70,7 +70,7 @@ def _short(name: str) -> str:
 def robustness(tables: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
     """Score against how badly pictures were treated, a panel a treatment, a line a name, with 95 % bands.
 
-    tables: name -> table of `wsdl.evaluation.robustness.robustness`. The leftmost point of each panel is the untouched picture;
+    tables: name -> table of `evaluation.robustness`. The leftmost point of each panel is the untouched picture;
     the grey line is the best control.
     """
     first = next(iter(tables.values()))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from wsdl.core.device import pick_device
 from wsdl.core.io import WsdlError, hub_id, sha256_of_files
-from wsdl.data.images import resize
+from wsdl.data.images import resize_image
 from wsdl.generators.diffusion.ldm_full import BROKEN
 from wsdl.generators.diffusion.weights import first_line
 from wsdl.generators.write_fakes import Painter, repaint_faces
@@ -75,7 +75,7 @@ class StableInpaint:
 def brought_to(side: int, picture: Image.Image) -> Image.Image:
     """A square picture at another size: made smaller as all data is, or larger."""
     if picture.width >= side:
-        return resize(picture, side)
+        return resize_image(picture, side)
     return picture.resize((side, side), Image.Resampling.BICUBIC)
 
 

@@ -12,7 +12,7 @@ from wsdl.core.run import Run
 from wsdl.data.contact_sheet import contact_sheet
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import write_image
-from wsdl.data.manifest import digest
+from wsdl.data.manifest import hash_faces
 from wsdl.generators.diffusion.autoencoder import LATENTS, MEASURED, WIDTHS, Autoencoder, Codec, factor_of, psnr
 from wsdl.training.loop import fit
 
@@ -54,7 +54,7 @@ def train_autoencoder(
     if rows.empty or valid.empty:
         raise WsdlError(f"{data}: has no real face in train or in valid; prepare it with more pictures.")
     faces, judged = dataset.images[rows.index], dataset.images[valid]
-    config = {"generator": "autoencoder", "faces": digest(rows), "size": dataset.size, "widths": list(widths),
+    config = {"generator": "autoencoder", "faces": hash_faces(rows), "size": dataset.size, "widths": list(widths),
               "latents": latents, "images": images, "batch": batch, "rate": rate, "kl": kl, "ema_decay": ema_decay,
               "seed": seed}  # fmt: skip
     torch.manual_seed(seed)

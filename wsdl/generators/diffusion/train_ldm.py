@@ -10,7 +10,7 @@ from wsdl.core.io import atomic, sha256
 from wsdl.core.progress import progress_bar
 from wsdl.core.run import MODEL_FILE, Run
 from wsdl.data.dataset import Dataset
-from wsdl.data.manifest import digest
+from wsdl.data.manifest import hash_faces
 from wsdl.generators.diffusion.autoencoder import NEEDED, Codec, load_autoencoder
 from wsdl.generators.diffusion.ldm import AUTOENCODER, RepaintLDM, latent_unet
 from wsdl.generators.diffusion.train_p2 import SAMPLES, choose, denoise, steps_and_noise
@@ -40,7 +40,7 @@ def train_ldm(
     """
     dataset, codec = Dataset(data), load_autoencoder(autoencoder)
     rows = dataset.select(kind="real", split="train")
-    config = {"generator": "ldm", "faces": digest(rows), "autoencoder": sha256(Path(autoencoder) / MODEL_FILE),
+    config = {"generator": "ldm", "faces": hash_faces(rows), "autoencoder": sha256(Path(autoencoder) / MODEL_FILE),
               "size": dataset.size, "widths": list(widths), "patch": patch, "images": images, "batch": batch,
               "rate": rate, "gamma": gamma, "ema_decay": ema_decay, "seed": seed}  # fmt: skip
     torch.manual_seed(seed)

@@ -13,7 +13,7 @@ from wsdl.core.run import Run
 from wsdl.data.contact_sheet import contact_sheet
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import write_image
-from wsdl.data.manifest import digest
+from wsdl.data.manifest import hash_faces
 from wsdl.generators.diffusion.p2 import P2, p2_loss
 from wsdl.generators.diffusion.unet import SmallUNet
 from wsdl.generators.diffusion.weights import fingerprint, is_run, load_run
@@ -44,7 +44,7 @@ def train_p2(
     dataset = Dataset(data)
     rows = dataset.select(kind="real", split="train")
     faces = dataset.images[rows.index]  # uint8 [n, S, S, 3]
-    config = {"generator": "p2", "faces": digest(rows), "size": dataset.size, "channels": list(channels),
+    config = {"generator": "p2", "faces": hash_faces(rows), "size": dataset.size, "channels": list(channels),
               "patch": patch, "images": images, "batch": batch, "rate": rate, "gamma": gamma, "ema_decay": ema_decay,
               "seed": seed}  # fmt: skip
     torch.manual_seed(seed)

@@ -33,8 +33,8 @@ def load_run(folder: Path) -> SmallUNet:
         model.load_state_dict(load_file(folder / MODEL_FILE))
     except (RuntimeError, OSError, SafetensorError) as error:
         raise WsdlError(
-            f"{folder / MODEL_FILE}: does not fit the network that config.json describes ({first_line(error)}); train the "
-            f"generator again."
+            f"{folder / MODEL_FILE}: does not fit the network that config.json describes ({first_line(error)}); train "
+            f"the generator again."
         ) from None
     return model
 

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from wsdl.core.io import seed_for
-from wsdl.data.masks import components_in, region
+from wsdl.data.masks import random_region, visible_components
 
 COMPONENT_SHARE = 0.75  # of the holes; the others are strokes, so that no shape of hole is a surprise
 SMALLEST, LARGEST = 0.03, 0.4  # of the picture, for strokes
@@ -15,9 +15,9 @@ def hole(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     A face that shows no component gets strokes.
     """
-    shown = components_in(labels)
+    shown = visible_components(labels)
     if shown and rng.random() < COMPONENT_SHARE:
-        return region(labels, shown[rng.integers(len(shown))], rng)
+        return random_region(labels, shown[rng.integers(len(shown))], rng)
     return strokes(labels.shape[0], rng)
 
 

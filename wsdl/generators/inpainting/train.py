@@ -14,7 +14,7 @@ from wsdl.core.run import Run
 from wsdl.data.contact_sheet import contact_sheet
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import write_image
-from wsdl.data.manifest import digest
+from wsdl.data.manifest import hash_faces
 from wsdl.generators.inpainting.discriminator import (
     LATER,
     PLEASING,
@@ -79,7 +79,7 @@ def train_inpainter(
         raise WsdlError(f"size: is {dataset.size} px, but {name} needs a multiple of {STEP}.")
     torch.manual_seed(seed)
     network, critic = NETWORKS[name](width, **({"blocks": blocks} if blocks else {})), Critic()
-    config = {"generator": name, "faces": digest(dataset.select(kind="real", split="train")), "size": dataset.size,
+    config = {"generator": name, "faces": hash_faces(dataset.select(kind="real", split="train")), "size": dataset.size,
               "width": width, "blocks": len(network.blocks), "images": images, "batch": batch, "rate": rate,
               "critic_rate": critic_rate, "pleasing": [*PLEASING, LATER], "ema_decay": ema_decay,
               "seed": seed}  # fmt: skip
