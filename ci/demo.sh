@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The main job. Without arguments: the whole series on the bundled studio portraits, ten minutes on 2 cores after
-# installation. With arguments: those of `python -m wsdl demo`, for example
+# The main job. Without arguments: all lessons on the bundled portraits `studio`, ten minutes on 2 CPU cores after
+# installation. Arguments are those of `python -m wsdl demo`, for example
 #   bash ci/demo.sh --source photos --images DIR --masks DIR --out out/photos
 source "$(dirname "$0")/setup.sh"
 report=$("$python" -m wsdl demo "$@")
-echo "Open the report: $report"
+echo "The report is $report"
+echo "Activate the environment with \`source .venv/bin/activate\`, then \`jupyter lab notebooks/00_first_look.ipynb\`."

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Style, then every test. Photographs are used only where WSDL_PHOTOS names a folder with images/ and masks/.
+# Style checks, then the tests; arguments are passed to pytest, for example -m "not slow".
+# Photographs are used only if WSDL_PHOTOS names a folder with images/ and masks/.
 source "$(dirname "$0")/setup.sh"
 source ci/chromium.sh
 "$python" -m ruff check .

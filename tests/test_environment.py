@@ -1,5 +1,6 @@
-"""The package as a newcomer meets it: light to import, a command line that explains itself, files in step."""
+"""Import time, the command line, and files that must agree: pyproject.toml, environment.yml, CITATION.cff, README."""
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from wsdl import __version__
 from wsdl.__main__ import app
 
 ROOT = Path(__file__).parent.parent
@@ -50,6 +52,15 @@ def test_wrong_usage_exits_with_2_and_failure_with_1(tmp_path):
     assert failed.stderr == f"wsdl: {tmp_path / 'none'}: no such folder.\n"
 
 
+def test_without_the_environment_one_sentence_says_how_to_activate_it():
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-S", "-m", "wsdl", "demo"]  # -S: without site-packages, hence without typer
+    found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env)
+    assert found.returncode == 1
+    assert "source .venv/bin/activate" in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
 def test_environment_yml_is_in_step_with_pyproject():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
@@ -61,6 +72,20 @@ def test_environment_yml_is_in_step_with_pyproject():
     pip = next(line for line in conda if isinstance(line, dict))["pip"]
     extras = re.search(r"\[(.+)\]", pip[0]).group(1).split(",")
     assert set(extras) <= set(project["optional-dependencies"])
+
+
+def test_citation_names_the_paper_and_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)  # what CFF 1.2.0 requires
+    assert (citation["cff-version"], citation["version"]) == ("1.2.0", __version__)
+    assert citation["references"][0]["url"].endswith("/2311.04584")
+
+
+def test_readme_is_short_and_its_links_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.encode()) <= 8_000
+    links = [link.split("#")[0] for link in re.findall(r"\]\((?!https?:)(.+?)\)", text)]
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_every_dependency_has_a_reason():
