@@ -127,6 +127,6 @@ def test_the_command_prints_the_table_and_draws_the_curves(runs, dataset):
     assert told.count("\nJPEG,") == 6
     assert (runs / "0" / "robustness.png").exists()
     tables = {name: robustness(runs / name, dataset) for name in ("0", "0.5")}
-    axes = plots.robustness(tables).axes
+    axes = plots.robustness_curves(tables).axes
     assert [ax.get_title() for ax in axes] == list(CORRUPTIONS)
     assert len(axes[0].lines) == 3  # two detectors and the control

@@ -232,15 +232,15 @@ def test_the_matrix_has_one_line_for_all_but_the_tested_and_the_best_control():
 def test_the_figure_writes_every_mean_and_interval(tmp_path):
     rows = pd.DataFrame([numbers("s/x", "s/x", 0.913), numbers("s/x", "s/y", 0.402)])
     rows["iou_low"], rows["iou_high"] = rows.iou - 0.1, rows.iou + 0.05
-    words = [text.get_text() for text in plots.matrix({"setup c": rows}).axes[0].texts]
+    words = [text.get_text() for text in plots.transfer_matrix({"setup c": rows}).axes[0].texts]
     assert words == ["91.3", "81 to 96", "40.2", "30 to 45"]
     one, two = (
-        [label.get_text() for label in plots.matrix({"c": pd.DataFrame(some)}).axes[0].get_xticklabels()]
+        [label.get_text() for label in plots.transfer_matrix({"c": pd.DataFrame(some)}).axes[0].get_xticklabels()]
         for some in ([numbers("s/x", "s/y", 0.5)], [numbers("s/x", "t/y", 0.5)])
     )
     assert (one, two) == (["y"], ["t\ny"])  # the source is said where there are several
     whole = pd.DataFrame([numbers("s/p2", f"{source}/repaint-p2", 0.5, setup="a") for source in "st"])
-    framed = [patch.get_x() for ax in plots.matrix({"c": rows, "a": whole}).axes[:2] for patch in ax.patches]
+    framed = [patch.get_x() for ax in plots.transfer_matrix({"c": rows, "a": whole}).axes[:2] for patch in ax.patches]
     assert framed == pytest.approx([-0.46, -0.46])  # at home: setup a, too, which learns from whole fakes
     assert draw(pd.concat([rows, pd.DataFrame([numbers("", "s/x", 0.2, "control: x", "")])]), tmp_path).exists()
 

@@ -36,16 +36,16 @@ TABLE = pd.DataFrame(
 ABAR = alphas_bar()
 WEIGHTS = {"plain": plain_weight(ABAR, "x0"), "P2": p2_weight(ABAR, "x0")}
 FIGURES = {
-    "overlay": lambda: plots.overlay(PICTURES[0], MAPS[0]),
-    "strip": lambda: plots.strip(PICTURES, FAKES, MASKS, MAPS, rows=["hair", "skin", "nose"]),
-    "strip, one face, no map": lambda: plots.strip(PICTURES[:1], FAKES[:1], MASKS[:1]),
-    "maps": lambda: plots.maps(FAKES, MASKS, {"patches": MAPS, "centre prior": MAPS * 0}),
-    "maps, one face": lambda: plots.maps(FAKES[:1], MASKS[:1], {"patches": MAPS[:1]}),
-    "curves": lambda: plots.curves(STATS),
-    "curves of runs": lambda: plots.curves({"a": STATS, "b": STATS}),
-    "table": lambda: plots.table(TABLE),
-    "schedule": lambda: plots.schedule(ABAR, WEIGHTS),
-    "histogram": lambda: plots.histogram({"real": MAPS[0], "fake": MAPS[1]}, lines={"corrected": 0.62}),
+    "overlay": lambda: plots.map_overlay(PICTURES[0], MAPS[0]),
+    "strip": lambda: plots.before_and_after(PICTURES, FAKES, MASKS, MAPS, rows=["hair", "skin", "nose"]),
+    "strip, one face, no map": lambda: plots.before_and_after(PICTURES[:1], FAKES[:1], MASKS[:1]),
+    "maps": lambda: plots.map_grid(FAKES, MASKS, {"patches": MAPS, "centre prior": MAPS * 0}),
+    "maps, one face": lambda: plots.map_grid(FAKES[:1], MASKS[:1], {"patches": MAPS[:1]}),
+    "curves": lambda: plots.training_curves(STATS),
+    "curves of runs": lambda: plots.training_curves({"a": STATS, "b": STATS}),
+    "table": lambda: plots.results_table(TABLE),
+    "schedule": lambda: plots.noise_schedule(ABAR, WEIGHTS),
+    "histogram": lambda: plots.patch_histogram({"real": MAPS[0], "fake": MAPS[1]}, lines={"corrected": 0.62}),
 }
 
 
@@ -90,15 +90,15 @@ def test_maps_share_the_scale_from_0_to_1(name):
 
 @pytest.mark.parametrize("level", [0.0, 0.3, 0.5, 1.0])
 def test_a_constant_map_is_not_stretched(level):
-    chart = plots.overlay(PICTURES[0], np.full((8, 8), level))
+    chart = plots.map_overlay(PICTURES[0], np.full((8, 8), level))
     assert scales(chart) == [(0, 1)]
     assert bars(chart)[0].get_ylim() == (0, 1)
     assert len(chart.axes[0].collections) == 0  # no border where nothing, or everything, is fake
 
 
 def test_overlay_draws_the_map_that_is_scored_and_its_border():
-    chart, axes = plots.figure(1, 2)
-    assert plots.overlay(PICTURES[0], MAPS[0], ax=axes[1]) is chart
+    chart, axes = plots.new_figure(1, 2)
+    assert plots.map_overlay(PICTURES[0], MAPS[0], ax=axes[1]) is chart
     assert not axes[0].images
     grey, heat = axes[1].images
     assert np.array_equal(heat.get_array(), upsample(MAPS[0], (32, 32)))
@@ -109,7 +109,7 @@ def test_overlay_draws_the_map_that_is_scored_and_its_border():
 
 
 def test_strip_shows_the_difference_on_a_fixed_scale():
-    chart = plots.strip(PICTURES, FAKES, MASKS, gain=5)
+    chart = plots.before_and_after(PICTURES, FAKES, MASKS, gain=5)
     (shown,) = chart.axes[2].images
     assert np.allclose(shown.get_array(), np.abs(PICTURES[0].astype(int) - FAKES[0]).mean(axis=-1))
     assert shown.get_clim() == (0, 51)
@@ -117,12 +117,12 @@ def test_strip_shows_the_difference_on_a_fixed_scale():
 
 
 def test_maps_has_a_row_a_face_a_column_a_detector_and_one_colour_bar():
-    chart = plots.maps(FAKES, MASKS, {"patches": MAPS, "grad-cam": MAPS}, rows=["hair", "skin", "nose"])
+    chart = plots.map_grid(FAKES, MASKS, {"patches": MAPS, "grad-cam": MAPS}, rows=["hair", "skin", "nose"])
     assert len(chart.axes) == 3 * 4 + 1
     assert len(bars(chart)) == 1
     assert {"patches", "grad-cam", "hair", "skin", "nose"} <= set(texts(chart))
     with pytest.raises(ValueError, match="shorter"):
-        plots.maps(FAKES, MASKS, {"patches": MAPS}, rows=["hair"])
+        plots.map_grid(FAKES, MASKS, {"patches": MAPS}, rows=["hair"])
 
 
 def test_grid_places_pictures_and_keeps_their_pixels():
@@ -158,7 +158,7 @@ def test_label_map_gives_each_component_its_own_colour():
     assert len({*named.values(), tuple(colours[0, 4]), tuple(colours[0, 11]), tuple(colours[0, 0])}) == 7
     assert np.array_equal(colours[0, 4], colours[0, 5])  # both eyes
     assert np.array_equal(colours[0, 17], colours[0, 18])  # neck and cloth are "other"
-    _, ax = plots.figure()
+    _, ax = plots.new_figure()
     plots.component_legend(ax)
     legend = {t.get_text(): p for t, p in zip(ax.get_legend().texts, ax.get_legend().get_patches(), strict=True)}
     for name, colour in named.items():
@@ -174,7 +174,7 @@ def test_real_and_fake_differ_for_every_eye():
 
 
 def test_curves_skip_missing_values_and_label_line_ends_apart():
-    ax = plots.curves(STATS).axes[0]
+    ax = plots.training_curves(STATS).axes[0]
     assert [len(line.get_xdata()) for line in ax.lines] == [7, 4]
     assert ax.get_xlabel() == "pictures seen"
     labels = {text.get_text(): text for text in ax.texts}
@@ -184,20 +184,20 @@ def test_curves_skip_missing_values_and_label_line_ends_apart():
 
 
 def test_curves_of_several_runs_take_a_panel_a_key():
-    chart = plots.curves({"a": STATS, "b": STATS[:3]}, keys=("loss", "validation"))
+    chart = plots.training_curves({"a": STATS, "b": STATS[:3]}, keys=("loss", "validation"))
     assert [ax.get_title(loc="left") for ax in chart.axes] == ["loss", "validation"]
     assert [len(ax.lines) for ax in chart.axes] == [2, 2]
 
 
 def test_curves_of_runs_with_long_names_leave_room_for_the_lines():
-    chart = plots.curves({"patches-c-repaint-p2-studio-s0-matched": STATS, "b": STATS[:3]})
+    chart = plots.training_curves({"patches-c-repaint-p2-studio-s0-matched": STATS, "b": STATS[:3]})
     assert [len(ax.texts) for ax in chart.axes] == [0, 0]
     names = [text.get_text() for text in chart.legends[0].get_texts()]
     assert names == ["patches-c-repaint-p2-studio-s0-matched", "b"]
 
 
 def test_table_shows_percent_with_intervals_and_shades_what_needs_no_training():
-    chart = plots.table(TABLE)
+    chart = plots.results_table(TABLE)
     shown = texts(chart)
     assert "37.7 (35.0 to 40.2)" in shown
     assert "19.0" in shown  # no interval known
@@ -208,19 +208,19 @@ def test_table_shows_percent_with_intervals_and_shades_what_needs_no_training():
 
 
 def test_schedule_draws_signal_noise_and_weights():
-    left, right = plots.schedule(ABAR, WEIGHTS).axes
+    left, right = plots.noise_schedule(ABAR, WEIGHTS).axes
     signal, noise = (line.get_ydata() for line in left.lines)
     assert np.allclose(signal**2 + noise**2, 1)
     assert signal[0] > 0.99
     assert right.get_yscale() == "log"
     assert np.allclose(right.lines[1].get_ydata(), ABAR)  # P2 on the error of x0, gamma = k = 1
-    linear = plots.schedule(ABAR, {"plain": plain_weight(ABAR, "noise"), "P2": p2_weight(ABAR, "noise")})
+    linear = plots.noise_schedule(ABAR, {"plain": plain_weight(ABAR, "noise"), "P2": p2_weight(ABAR, "noise")})
     assert linear.axes[1].get_yscale() == "linear"
 
 
 def test_histogram_counts_shares_and_marks_the_threshold():
     values = {"fake patches": np.full((2, 5, 5), 0.9), "real patches": np.full(10, 0.1)}
-    ax = plots.histogram(values, threshold=0.5, lines={"corrected": 0.62}, bins=10).axes[0]
+    ax = plots.patch_histogram(values, threshold=0.5, lines={"corrected": 0.62}, bins=10).axes[0]
     outlines = {patch.get_label(): patch for patch in ax.patches if not patch.get_label().startswith("_")}
     assert [sum(outlines[name].get_data().values) for name in values] == pytest.approx([1, 1])
     assert outlines["fake patches"].get_edgecolor()[:3] == to_rgb(plots.FAKE)

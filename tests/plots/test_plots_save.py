@@ -17,14 +17,14 @@ MAPS = RNG.random((3, 8, 8)).astype(np.float32)
 
 def test_save_keeps_small_figures_exact(tmp_path):
     sheet = plots.contact_sheet(PICTURES, scale=1)
-    path = plots.save(sheet, tmp_path / "new" / "sheet.png")
+    path = plots.save_figure(sheet, tmp_path / "new" / "sheet.png")
     assert np.array_equal(np.asarray(Image.open(path)), np.asarray(sheet))
 
 
 @pytest.mark.parametrize("side", [300, 900])
 def test_save_makes_large_figures_small_and_leaves_nothing_behind(tmp_path, side):
     noise = Image.fromarray(RNG.integers(0, 256, (side, side, 3), dtype=np.uint8))
-    path = plots.save(noise, tmp_path / "noise.png")
+    path = plots.save_figure(noise, tmp_path / "noise.png")
     assert path.stat().st_size <= 200_000
     assert Image.open(path).width > 200
     assert [file.name for file in tmp_path.iterdir()] == ["noise.png"]
@@ -32,7 +32,7 @@ def test_save_makes_large_figures_small_and_leaves_nothing_behind(tmp_path, side
 
 def test_save_makes_sheets_of_faces_coarse_rather_than_small(tmp_path):
     noise = Image.fromarray(RNG.integers(0, 256, (900, 900, 3), dtype=np.uint8))
-    path = plots.save(noise, tmp_path / "faces.jpg")
+    path = plots.save_figure(noise, tmp_path / "faces.jpg")
     assert path.stat().st_size <= 200_000
     assert (Image.open(path).format, Image.open(path).size) == ("JPEG", (900, 900))
 
@@ -43,7 +43,7 @@ def test_save_keeps_the_colours_of_maps_when_it_must_reduce_colours(tmp_path):
     ramp = np.round(colormaps[plots.MAP_COLOURS](np.linspace(0, 1, 480))[:, :3] * 255).astype(np.uint8)
     picture[:20] = ramp
     picture[-60:], picture[-20:] = 250, 255
-    saved = Image.open(plots.save(Image.fromarray(picture), tmp_path / "figure.png"))
+    saved = Image.open(plots.save_figure(Image.fromarray(picture), tmp_path / "figure.png"))
     assert saved.mode == "P"
     assert saved.size == (480, 480)
     pixels = np.asarray(saved.convert("RGB"))
@@ -54,7 +54,7 @@ def test_save_keeps_the_colours_of_maps_when_it_must_reduce_colours(tmp_path):
 
 def test_the_same_figure_gives_the_same_bytes(tmp_path):
     first, second = (
-        plots.save(plots.maps(PICTURES, MASKS, {"patches": MAPS}), tmp_path / name).read_bytes()
+        plots.save_figure(plots.map_grid(PICTURES, MASKS, {"patches": MAPS}), tmp_path / name).read_bytes()
         for name in ("a.png", "b.png")
     )
     assert first == second

@@ -53,17 +53,17 @@ def cases(n: int = 3) -> list[dict]:
 
 
 FIGURES = {
-    "components": lambda: plots.components(TABLE),
-    "components of one": lambda: plots.components(TABLE[TABLE.who == "setup b"]),
-    "areas": lambda: plots.areas(CELLS),
-    "areas of one": lambda: plots.areas({"setup b": CELLS["setup b"]}),
-    "thresholds": lambda: plots.thresholds({"setup b": CURVE, "setup c": CURVE}, control=0.19),
-    "reliability": lambda: plots.reliability({"setup b": RELIABLE, "setup c": RELIABLE}),
-    "reliability of one": lambda: plots.reliability({"setup b": RELIABLE}),
-    "gallery": lambda: plots.gallery(*cases()),
-    "standings": lambda: plots.standings(STANDING),
-    "standings of one": lambda: plots.standings(STANDING[STANDING.source == "snapshot"]),
-    "gallery of one": lambda: plots.gallery(*cases(1)),
+    "components": lambda: plots.component_scores(TABLE),
+    "components of one": lambda: plots.component_scores(TABLE[TABLE.who == "setup b"]),
+    "areas": lambda: plots.area_scores(CELLS),
+    "areas of one": lambda: plots.area_scores({"setup b": CELLS["setup b"]}),
+    "thresholds": lambda: plots.threshold_curves({"setup b": CURVE, "setup c": CURVE}, control=0.19),
+    "reliability": lambda: plots.reliability_diagram({"setup b": RELIABLE, "setup c": RELIABLE}),
+    "reliability of one": lambda: plots.reliability_diagram({"setup b": RELIABLE}),
+    "gallery": lambda: plots.case_gallery(*cases()),
+    "standings": lambda: plots.score_intervals(STANDING),
+    "standings of one": lambda: plots.score_intervals(STANDING[STANDING.source == "snapshot"]),
+    "gallery of one": lambda: plots.case_gallery(*cases(1)),
 }
 
 
@@ -76,7 +76,7 @@ def test_figures_draw_with_readable_letters_and_fit_the_page(name):
 
 
 def test_components_shows_values_intervals_and_the_control():
-    ax = plots.components(TABLE).axes[0]
+    ax = plots.component_scores(TABLE).axes[0]
     for name, line in zip(CELLS, ax.lines, strict=False):
         part = by_component(CELLS[name])
         assert line.get_ydata() == pytest.approx(part.value.to_numpy())
@@ -84,11 +84,11 @@ def test_components_shows_values_intervals_and_the_control():
     assert intervals == pytest.approx(by_component(CELLS["setup b"])[["low", "high"]].to_numpy())
     assert {text.get_text() for text in ax.get_legend().texts} == {*CELLS, "all-fake"}
     assert ax.get_xticklabels()[0].get_text() == "skin\n14"
-    assert {text.get_text() for text in plots.components(TABLE, "PBCA").axes[0].get_legend().texts} == set(CELLS)
+    assert {text.get_text() for text in plots.component_scores(TABLE, "PBCA").axes[0].get_legend().texts} == set(CELLS)
 
 
 def test_areas_has_a_dot_a_picture_and_the_binned_means():
-    axes = plots.areas(CELLS, bins=5).axes
+    axes = plots.area_scores(CELLS, bins=5).axes
     for ax, (name, fakes) in zip(axes, CELLS.items(), strict=True):
         control, dots, means = ax.lines
         assert ax.get_title(loc="left") == name
@@ -99,14 +99,14 @@ def test_areas_has_a_dot_a_picture_and_the_binned_means():
 
 
 def test_thresholds_marks_one_half():
-    ax = plots.thresholds({"setup b": CURVE}).axes[0]
+    ax = plots.threshold_curves({"setup b": CURVE}).axes[0]
     dot = ax.lines[-1]
     assert dot.get_xdata() == [0.5]
     assert dot.get_ydata()[0] == pytest.approx(CURVE.iou[50])
 
 
 def test_reliability_shows_the_diagonal_the_bins_and_their_counts():
-    above, below = plots.reliability({"setup b": RELIABLE}).axes
+    above, below = plots.reliability_diagram({"setup b": RELIABLE}).axes
     diagonal, dots = above.lines
     assert np.array_equal(diagonal.get_xdata(), diagonal.get_ydata())
     full = RELIABLE[RELIABLE.n > 0]
@@ -115,7 +115,7 @@ def test_reliability_shows_the_diagonal_the_bins_and_their_counts():
 
 
 def test_gallery_shows_both_sides_on_one_scale_with_the_iou_below():
-    chart = plots.gallery(*cases())
+    chart = plots.case_gallery(*cases())
     maps = [ax.images[0] for ax in chart.axes if ax.images and ax.images[0].get_cmap().name == plots.MAP_COLOURS]
     assert len(maps) == 6
     assert {image.get_clim() for image in maps} == {(0, 1)}
@@ -127,7 +127,7 @@ def test_gallery_shows_both_sides_on_one_scale_with_the_iou_below():
 
 
 def test_standings_shows_means_intervals_extreme_seeds_and_the_best_control_of_each_source():
-    studio, snapshot = plots.standings(STANDING, "ap").axes
+    studio, snapshot = plots.score_intervals(STANDING, "ap").axes
     assert [label.get_text() for label in studio.get_yticklabels()] == ["patches a", "patches c (lama)"]
     assert [line.get_xdata()[0] for line in studio.lines] == pytest.approx([30, 80])
     first, ticks, second = (np.array(lines.get_segments())[:, :, 0] for lines in studio.collections)

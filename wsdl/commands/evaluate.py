@@ -34,5 +34,7 @@ def show_robustness(run: Path, data: Path, generators: tuple[str, ...] = ()):
     from wsdl.evaluation.robustness import robustness
 
     table = robustness(run, data, generators)
-    plots.save(plots.robustness({table.method[0] + ", " + table.setup[0]: table}), Path(run) / "robustness.png")
+    plots.save_figure(
+        plots.robustness_curves({table.method[0] + ", " + table.setup[0]: table}), Path(run) / "robustness.png"
+    )
     return table

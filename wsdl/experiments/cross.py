@@ -66,7 +66,7 @@ def draw(table: pd.DataFrame, out: Path) -> Path:
 
     setups = [setup for setup in dict.fromkeys(table.setup) if setup and table[table.setup == setup].n.notna().any()]
     panels = {f"setup {setup}": matrix(table, setup) for setup in setups}
-    return plots.save(plots.matrix(panels), Path(out) / "matrix.png")
+    return plots.save_figure(plots.transfer_matrix(panels), Path(out) / "matrix.png")
 
 
 def collect(out: Path) -> pd.DataFrame:

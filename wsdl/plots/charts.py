@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from wsdl.evaluation.baselines import CONTROLS, role
-from wsdl.plots.style import FAKE, PALETTE, REAL, figure, styled
+from wsdl.plots.style import FAKE, PALETTE, REAL, new_figure, styled
 
 SCORES = {"iou": "IoU %", "pbca": "PBCA %", "ap": "AP %"}  # shares in [0, 1], shown in percent as in the paper
 LINE_HEIGHT = 0.085  # of a label, as a part of the height of its axes
@@ -17,18 +17,20 @@ NOTE = "In brackets: 95 % interval over source faces. Shaded: no training; contr
 
 
 @styled
-def curves(stats: list[dict] | dict[str, list[dict]], keys: tuple[str, ...] = ("loss", "validation")) -> Figure:
+def training_curves(
+    stats: list[dict] | dict[str, list[dict]], keys: tuple[str, ...] = ("loss", "validation")
+) -> Figure:
     """Training curves against pictures seen. `stats`: the rows of one run's stats.jsonl, or {name: rows} of several.
 
     One run: all keys in one panel. Several: a panel a key, a line a run. Lines are labelled where they end, or below
     the panels where a name is long.
     """
     if isinstance(stats, list):
-        chart, ax = figure(size=(8, 4))
+        chart, ax = new_figure(size=(8, 4))
         _lines(ax, {key: (stats, key) for key in keys})
         return chart
     short = max(map(len, stats)) <= SHORT_NAME
-    chart, axes = figure(1, len(keys), (5.5 * len(keys), 4 if short else 4 + 0.25 * len(stats)))
+    chart, axes = new_figure(1, len(keys), (5.5 * len(keys), 4 if short else 4 + 0.25 * len(stats)))
     for ax, key in zip(np.ravel(axes), keys, strict=True):
         _lines(ax, {name: (rows, key) for name, rows in stats.items()}, short)
         ax.set_title(key, loc="left")
@@ -70,7 +72,7 @@ def label_ends(ax: Axes, ends: dict[str, tuple[float, str]]) -> None:
 
 
 @styled
-def table(frame: pd.DataFrame, note: str = NOTE) -> Figure:
+def results_table(frame: pd.DataFrame, note: str = NOTE) -> Figure:
     """Results as a figure: columns of results.csv, with `iou`, `iou_low`, `iou_high` joined into "64.9 (61.0 to 68.3)".
 
     Rows of controls and forensic methods are shaded; a missing value is a dash.
@@ -78,14 +80,14 @@ def table(frame: pd.DataFrame, note: str = NOTE) -> Figure:
     hidden = {f"{name}_{end}" for name in SCORES for end in ("low", "high")}
     columns = [name for name in frame.columns if name not in hidden]
     cells = [[SCORES.get(name, name) for name in columns]]
-    cells += [[_cell(row, name) for name in columns] for row in frame.to_dict("records")]
+    cells += [[_score_text(row, name) for name in columns] for row in frame.to_dict("records")]
     left = [name not in SCORES and not pd.api.types.is_numeric_dtype(frame[name]) for name in columns]
     # An average letter of 12 pt is about 0.105 inches wide.
     widths = np.array([max(len(line[j]) for line in cells) * 0.105 + 0.3 for j in range(len(columns))])
     starts, height = np.concatenate([[0], np.cumsum(widths)]), 0.36
     lines = len(cells) + bool(note)
 
-    chart, ax = figure(size=(starts[-1], height * lines), layout="none")
+    chart, ax = new_figure(size=(starts[-1], height * lines), layout="none")
     ax.set_position((0, 0, 1, 1))
     ax.axis("off")
     ax.set(xlim=(0, starts[-1]), ylim=(lines, 0))
@@ -103,7 +105,7 @@ def table(frame: pd.DataFrame, note: str = NOTE) -> Figure:
     return chart
 
 
-def _cell(row: dict, name: str) -> str:
+def _score_text(row: dict, name: str) -> str:
     value = row[name]
     if pd.isna(value):
         return "-"
@@ -117,14 +119,14 @@ def _cell(row: dict, name: str) -> str:
 
 
 @styled
-def schedule(abar: np.ndarray, weights: dict[str, np.ndarray]) -> Figure:
+def noise_schedule(abar: np.ndarray, weights: dict[str, np.ndarray]) -> Figure:
     """How diffusion noises a picture, and how much each step counts in the loss.
 
     abar [T]: the share of the picture's variance left at step t (wsdl.generators.diffusion.schedule.alphas_bar).
     weights: name -> [T], such as the plain weight and P2's; on a logarithmic scale where they need one.
     """
     abar = np.asarray(abar, dtype=float)
-    chart, (left, right) = figure(1, 2, (11, 4))
+    chart, (left, right) = new_figure(1, 2, (11, 4))
     for values, name, colour in ((abar**0.5, "picture", REAL), ((1 - abar) ** 0.5, "noise", FAKE)):
         left.plot(values, color=colour)
         x = int(0.12 * len(abar))
@@ -143,7 +145,7 @@ def schedule(abar: np.ndarray, weights: dict[str, np.ndarray]) -> Figure:
 
 
 @styled
-def histogram(
+def patch_histogram(
     values: dict[str, np.ndarray],  # name -> patch probabilities of any shape, in [0, 1]
     threshold: float = 0.5,
     lines: dict[str, float] | None = None,  # name -> where to draw a further vertical line
@@ -153,7 +155,7 @@ def histogram(
 
     Names that begin with "real" are blue, with "fake" orange-red. Patches right of the threshold are called fake.
     """
-    chart, ax = figure(size=(9, 4.4))
+    chart, ax = new_figure(size=(9, 4.4))
     others = iter(PALETTE[2:])
     edges = np.linspace(0, 1, bins + 1)
     for name, numbers in values.items():

@@ -15,9 +15,9 @@ from wsdl.plots.style import (
     DIFFERENCE_COLOURS,
     FAKE,
     MAP_COLOURS,
-    bare,
-    figure,
+    hide_axes,
     map_bar,
+    new_figure,
     outline,
     styled,
 )
@@ -57,25 +57,25 @@ def component_legend(ax: Axes) -> None:
 
 
 @styled
-def overlay(picture: np.ndarray, map_: np.ndarray, ax: Axes | None = None, alpha: float = 0.65) -> Figure:
+def map_overlay(picture: np.ndarray, map_: np.ndarray, ax: Axes | None = None, alpha: float = 0.65) -> Figure:
     """A face (uint8 [H, W, 3]) under its map ([h, w] in [0, 1]), outlined where the map is above 0.5.
 
     The face is shown in grey, so that every colour is the map's. The colour bar is mixed with mid-grey as the map is
     with the face, and always runs from 0 to 1.
     """
     if ax is None:
-        ax = figure(size=(5.2, 4.2))[1]
+        ax = new_figure(size=(5.2, 4.2))[1]
     full = upsample(map_, picture.shape[:2])
     ax.imshow(_grey(picture), cmap="gray", vmin=0, vmax=255)
     shown = ax.imshow(full, cmap=MAP_COLOURS, vmin=0, vmax=1, alpha=alpha)
     outline(ax, full)
-    bare(ax)
+    hide_axes(ax)
     map_bar(shown, ax).ax.set_facecolor("0.5")
     return ax.figure
 
 
 @styled
-def strip(
+def before_and_after(
     real: np.ndarray,  # uint8 [n, H, W, 3]
     fake: np.ndarray,  # uint8 [n, H, W, 3]
     mask: np.ndarray,  # [n, H, W], 1 = fake
@@ -102,7 +102,7 @@ def strip(
 
 
 @styled
-def maps(
+def map_grid(
     pictures: np.ndarray,  # uint8 [n, H, W, 3]
     masks: np.ndarray,  # [n, H, W], 1 = fake
     detectors: dict[str, np.ndarray],  # name -> n maps [h, w] in [0, 1]
@@ -132,10 +132,10 @@ def show_map(ax: Axes, map_: np.ndarray, mask: np.ndarray, line: float = 1.6):
 
 def _panels(n: int, titles: list[str], rows: list[str] | None) -> tuple[Figure, np.ndarray]:
     """A figure of n x len(titles) picture panels: titles above the first row, names left of the first column."""
-    chart, axes = figure(n, len(titles), (PANEL * len(titles) + 1, PANEL * n + 1), layout="compressed")
+    chart, axes = new_figure(n, len(titles), (PANEL * len(titles) + 1, PANEL * n + 1), layout="compressed")
     axes = np.reshape(axes, (n, len(titles)))
     for ax in axes.ravel():
-        bare(ax)
+        hide_axes(ax)
     for ax, title in zip(axes[0], titles, strict=True):
         ax.set_title(textwrap.fill(title, 16))
     for ax, name in zip(axes[:, 0], rows or [], strict=bool(rows)):

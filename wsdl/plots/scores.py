@@ -10,7 +10,7 @@ from matplotlib.ticker import EngFormatter, FuncFormatter, PercentFormatter
 from wsdl.evaluation.breakdown import by_area
 from wsdl.evaluation.calibration import calibration_error
 from wsdl.plots.faces import show_map, tinted
-from wsdl.plots.style import PALETTE, bare, figure, map_bar, styled
+from wsdl.plots.style import PALETTE, hide_axes, map_bar, new_figure, styled
 
 CONTROL = "#777777"  # the colour of controls
 GUIDE = "#333333"
@@ -18,13 +18,13 @@ CASE = 1.3  # inches, the side of one picture in the gallery
 
 
 @styled
-def components(table: pd.DataFrame, label: str = "IoU") -> Figure:
+def component_scores(table: pd.DataFrame, label: str = "IoU") -> Figure:
     """Score of each component with its 95 % interval, a colour a `who`; `table` is from `evaluation.breakdown.compare`.
 
     The grey bar is the mean area of the component's masks: the IoU of calling everything fake.
     """
     names, who = list(dict.fromkeys(table.component)), list(dict.fromkeys(table.who))
-    chart, ax = figure(size=(max(6.5, 1.25 * len(names) + 1.5), 4.2))
+    chart, ax = new_figure(size=(max(6.5, 1.25 * len(names) + 1.5), 4.2))
     if "all" in names:
         ax.axvspan(len(names) - 1.5, len(names) - 0.5, color="#F1F1F1", linewidth=0)
     step = min(0.22, 0.7 / len(who))
@@ -46,13 +46,13 @@ def components(table: pd.DataFrame, label: str = "IoU") -> Figure:
 
 
 @styled
-def areas(fakes: dict[str, pd.DataFrame], bins: int = 6, score: str = "iou", label: str = "IoU") -> Figure:
+def area_scores(fakes: dict[str, pd.DataFrame], bins: int = 6, score: str = "iou", label: str = "IoU") -> Figure:
     """Score against the area of the mask, a panel a name; `fakes` are from `wsdl.evaluation.breakdown.partial_fakes`.
 
     A pale dot is a picture; a line joins the means of bins of about as many pictures each, with 95 % intervals over
     source faces. The grey curve is calling everything fake: its IoU is the area.
     """
-    chart, axes = figure(1, len(fakes), (max(6, 3.6 * len(fakes) + 0.6), 4), sharey=True)
+    chart, axes = new_figure(1, len(fakes), (max(6, 3.6 * len(fakes) + 0.6), 4), sharey=True)
     least = min(part.area.min() for part in fakes.values())
     grid = np.geomspace(least / 1.2, 1, 100)
     for k, (ax, (name, part)) in enumerate(zip(np.ravel(axes), fakes.items(), strict=True)):
@@ -76,12 +76,12 @@ def areas(fakes: dict[str, pd.DataFrame], bins: int = 6, score: str = "iou", lab
 
 
 @styled
-def thresholds(tables: dict[str, pd.DataFrame], control: float | None = None) -> Figure:
+def threshold_curves(tables: dict[str, pd.DataFrame], control: float | None = None) -> Figure:
     """Mean IoU against the threshold, with 95 % bands; `tables`: name -> thresholds of `evaluation.calibration`.
 
     control: the mean area of the masks, drawn as the IoU of all-fake. A dot marks what 0.5 gives.
     """
-    chart, ax = figure(size=(8, 4.2))
+    chart, ax = new_figure(size=(8, 4.2))
     ax.axvline(0.5, color=GUIDE, linewidth=1)
     for k, (name, table) in enumerate(tables.items()):
         colour = PALETTE[k % len(PALETTE)]
@@ -96,14 +96,14 @@ def thresholds(tables: dict[str, pd.DataFrame], control: float | None = None) ->
 
 
 @styled
-def reliability(tables: dict[str, pd.DataFrame]) -> Figure:
+def reliability_diagram(tables: dict[str, pd.DataFrame]) -> Figure:
     """What patches say against what is so, a column a name; `tables`: the reliability tables of `calibration`.
 
     Above: of patches with a probability, the part of their pixels that is painted; on the diagonal the detector means
     what it says. Below: how many patches there are in each bin, on a logarithmic scale.
     """
     size = (max(5, 3.7 * len(tables) + 0.6), 5.2)
-    chart, axes = figure(2, len(tables), size, sharex=True, sharey="row", height_ratios=(3, 1))
+    chart, axes = new_figure(2, len(tables), size, sharex=True, sharey="row", height_ratios=(3, 1))
     most = max(table.n.max() for table in tables.values())
     for k, ((above, below), (name, table)) in enumerate(zip(np.reshape(axes, (2, -1)).T, tables.items(), strict=True)):
         colour, full = PALETTE[k % len(PALETTE)], table[table.n > 0]
@@ -128,14 +128,14 @@ def reliability(tables: dict[str, pd.DataFrame]) -> Figure:
 
 
 @styled
-def gallery(worst: dict[str, np.ndarray], easiest: dict[str, np.ndarray]) -> Figure:
+def case_gallery(worst: dict[str, np.ndarray], easiest: dict[str, np.ndarray]) -> Figure:
     """Worst cases left, easiest right: the picture, where it was painted, and the map with its IoU below.
 
     Each side: `pictures`, `masks`, `maps` [n, H, W] from `evaluation.breakdown.look`, and `notes`, n texts such as from
     `case_notes`. The white outline is the mask; all maps share one scale.
     """
     counts = [len(side["pictures"]) for side in (worst, easiest)]
-    chart, axes = figure(
+    chart, axes = new_figure(
         3, sum(counts) + 1, (CASE * (sum(counts) + 0.3) + 1.2, CASE * 3 + 1.2), "compressed",
         width_ratios=[*[1] * counts[0], 0.25, *[1] * counts[1]],
     )  # fmt: skip
@@ -148,7 +148,7 @@ def gallery(worst: dict[str, np.ndarray], easiest: dict[str, np.ndarray]) -> Fig
             middle.imshow(tinted(side["pictures"][k], side["masks"][k]))
             shown = show_map(bottom, side["maps"][k], side["masks"][k], line=0.8)
             for ax in (top, middle, bottom):
-                bare(ax)
+                hide_axes(ax)
             bottom.set_xlabel(note, fontsize=12)
         axes[0, first].set_title(title, loc="left", fontweight="bold")
     for ax, name in zip(axes[:, 0], ("picture", "painted", "map"), strict=True):

@@ -20,7 +20,7 @@ MAP_COLOURS = "magma"  # perceptual: equal steps of the map look equal; black is
 DIFFERENCE_COLOURS = "cividis"  # another one, so that a difference is never taken for a map
 
 DPI = 100
-LIMIT = 200_000  # bytes of a saved figure
+MAX_FILE_BYTES = 200_000  # bytes of a saved figure
 STYLE = {
     "font.size": 13,
     "axes.titlesize": 13,
@@ -45,11 +45,13 @@ class Chart(Figure):
     """A figure that a notebook shows once, whether or not pyplot was imported."""
 
     def _repr_png_(self) -> bytes:
-        return _png(to_image(self))
+        return _png(figure_to_image(self))
 
 
 @styled
-def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (9, 4), layout: str = "constrained", **more):
+def new_figure(
+    rows: int = 1, columns: int = 1, size: tuple[float, float] = (9, 4), layout: str = "constrained", **more
+):
     """A Chart and its axes, as from `plt.subplots`. size: width and height in inches at 100 dpi.
 
     `more` goes to matplotlib's `Figure.subplots` (sharex, width_ratios, ...).
@@ -58,7 +60,7 @@ def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (9, 4), 
     return chart, chart.subplots(rows, columns, **more)
 
 
-def bare(ax: Axes, title: str = "") -> None:
+def hide_axes(ax: Axes, title: str = "") -> None:
     """No ticks and no frame: for pictures."""
     ax.set_xticks([])
     ax.set_yticks([])
@@ -73,7 +75,7 @@ def map_bar(shown, axes, label: str = "map (0 real, 1 fake)", **more) -> Colorba
     colours = first.figure.colorbar(shown, ax=axes, label=label, ticks=[0, 0.25, 0.5, 0.75, 1], **more)
     colours.outline.set_visible(False)
     line = colours.ax.axvline if colours.orientation == "horizontal" else colours.ax.axhline
-    line(0.5, color="white", linewidth=2, path_effects=halo(3.5))
+    line(0.5, color="white", linewidth=2, path_effects=dark_halo(3.5))
     return colours
 
 
@@ -86,15 +88,15 @@ def outline(ax: Axes, values: np.ndarray, threshold: float = 0.5, line: float = 
     height, width = values.shape
     ax.contour(
         np.arange(-1, width + 1), np.arange(-1, height + 1), padded, [threshold], colors="white", linewidths=line
-    ).set_path_effects(halo(2 * line))
+    ).set_path_effects(dark_halo(2 * line))
     ax.set(xlim=limits[0], ylim=limits[1])
 
 
-def halo(width: float) -> list:
+def dark_halo(width: float) -> list:
     return [Stroke(linewidth=width, foreground="#222222"), Normal()]
 
 
-def to_image(chart: Figure | Image.Image) -> Image.Image:
+def figure_to_image(chart: Figure | Image.Image) -> Image.Image:
     """The figure as an RGB picture at 100 dpi, without white margins."""
     if isinstance(chart, Image.Image):
         return chart.convert("RGB")
@@ -103,16 +105,16 @@ def to_image(chart: Figure | Image.Image) -> Image.Image:
     return Image.open(buffer).convert("RGB")
 
 
-def save(chart: Figure | Image.Image, path: Path) -> Path:
+def save_figure(chart: Figure | Image.Image, path: Path) -> Path:
     """Write a figure or PIL image as a PNG or JPEG (by the suffix) of at most 200 kB, and return its path.
 
     A PNG that is larger gets 256 colours, mixed in dots as in print; what is still larger is made smaller as well. A
     JPEG, for sheets of faces alone, is made coarser. Same figure, same bytes.
     """
-    image = to_image(chart)
+    image = figure_to_image(chart)
     data = _jpeg(image) if Path(path).suffix == ".jpg" else _png(image)
     scale = 1.0
-    while len(data) > LIMIT:
+    while len(data) > MAX_FILE_BYTES:
         size = tuple(max(1, round(side * scale)) for side in image.size)
         data = _png(in_256_colours(image.resize(size, Image.Resampling.LANCZOS)))
         scale *= 0.95
@@ -137,7 +139,7 @@ def _jpeg(image: Image.Image) -> bytes:
     for quality in range(90, 0, -5):
         buffer = BytesIO()
         image.save(buffer, "JPEG", quality=quality, optimize=True)
-        if buffer.tell() <= LIMIT:
+        if buffer.tell() <= MAX_FILE_BYTES:
             break
     return buffer.getvalue()
 

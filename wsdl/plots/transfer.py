@@ -7,14 +7,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from wsdl.plots.style import DIFFERENCE_COLOURS, PALETTE, bare, figure, outline, styled
+from wsdl.plots.style import DIFFERENCE_COLOURS, PALETTE, hide_axes, new_figure, outline, styled
 
 MATRIX_COLOURS = "viridis"  # not those of maps
-HEADS = {"iou": "IoU", "pbca": "PBCA", "ap": "AP"}
+SCORE_LABELS = {"iou": "IoU", "pbca": "PBCA", "ap": "AP"}
 
 
 @styled
-def matrix(panels: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
+def transfer_matrix(panels: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
     """A heat map a panel: what a detector was trained on at the left, what it is tested on above, in percent.
 
     panels: title -> rows of `cross.matrix`. In each cell the mean, and below it the 95 % interval over source
@@ -24,11 +24,11 @@ def matrix(panels: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
     lines = {title: list(dict.fromkeys(rows.trained_on)) for title, rows in panels.items()}
     heads = {title: list(dict.fromkeys(rows.tested_on)) for title, rows in panels.items()}
     wide, high = (max(map(len, some.values())) for some in (heads, lines))
-    chart, axes = figure(1, len(panels), ((1.35 * wide + 1.9) * len(panels) + 0.6, 0.75 * high + 1.5), sharey=False)
+    chart, axes = new_figure(1, len(panels), ((1.35 * wide + 1.9) * len(panels) + 0.6, 0.75 * high + 1.5), sharey=False)
     for ax, (title, rows) in zip(np.ravel(axes), panels.items(), strict=True):
         shown = _heat(ax, rows, lines[title], heads[title], score)
         ax.set_title(title, loc="left")
-    bar = chart.colorbar(shown, ax=axes, label=f"{HEADS[score]}, %", ticks=[0, 25, 50, 75, 100], fraction=0.04)
+    bar = chart.colorbar(shown, ax=axes, label=f"{SCORE_LABELS[score]}, %", ticks=[0, 25, 50, 75, 100], fraction=0.04)
     bar.outline.set_visible(False)
     return chart
 
@@ -67,7 +67,7 @@ def _short(name: str) -> str:
 
 
 @styled
-def robustness(tables: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
+def robustness_curves(tables: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
     """Score against how badly pictures were treated, a panel a treatment, a line a name, with 95 % bands.
 
     tables: name -> table of `evaluation.robustness`. The leftmost point of each panel is the untouched picture;
@@ -75,7 +75,7 @@ def robustness(tables: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
     """
     first = next(iter(tables.values()))
     kinds = [kind for kind in dict.fromkeys(first.treatment) if kind not in ("none", "control")]
-    chart, axes = figure(1, len(kinds), (3.2 * len(kinds) + 0.8, 3.9), sharey=True)
+    chart, axes = new_figure(1, len(kinds), (3.2 * len(kinds) + 0.8, 3.9), sharey=True)
     for ax, kind in zip(np.ravel(axes), kinds, strict=True):
         for k, (name, table) in enumerate(tables.items()):
             rows = table[table.treatment.isin(["none", kind])]
@@ -86,14 +86,14 @@ def robustness(tables: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
         ax.axhline(control, color="#777777", linewidth=1.6, label="best control", zorder=1)
         ax.set_xticks(x, ["none", *(f"{level:g}" for level in rows.level[1:])])
         ax.set(ylim=(0, 1.02), xlabel=rows.unit.iloc[-1], title=kind)
-    np.ravel(axes)[0].set_ylabel(HEADS[score])
+    np.ravel(axes)[0].set_ylabel(SCORE_LABELS[score])
     handles, names = np.ravel(axes)[0].get_legend_handles_labels()
     chart.legend(handles, names, loc="outside upper left", ncols=len(names))
     return chart
 
 
 @styled
-def painters(
+def generator_gallery(
     real: np.ndarray,  # uint8 [S, S, 3]
     mask: np.ndarray,  # [S, S], 1 = painted
     fakes: dict[str, np.ndarray],  # generator -> uint8 [S, S, 3]
@@ -108,7 +108,7 @@ def painters(
     from wsdl.evaluation.forensics import taken_away  # brings torch
 
     pictures = {"real": real, **fakes}
-    chart, axes = figure(3, len(pictures), (1.9 * len(pictures) + 1.2, 6.2), "compressed", squeeze=False)
+    chart, axes = new_figure(3, len(pictures), (1.9 * len(pictures) + 1.2, 6.2), "compressed", squeeze=False)
     logs = {name: np.log10(spectra[name] + 1e-3) for name in pictures}
     least, most = min(log.min() for log in logs.values()), max(log.max() for log in logs.values())
     for column, (name, picture) in zip(axes.T, pictures.items(), strict=True):
@@ -119,7 +119,7 @@ def painters(
             outline(ax, mask)
         shown = column[2].imshow(logs[name], cmap=DIFFERENCE_COLOURS, vmin=max(least, most - 4), vmax=most)
         for ax in column:
-            bare(ax)
+            hide_axes(ax)
         column[0].set_title(_short(name))
     for ax, name in zip(axes[:, 0], ("picture", f"residual, {gain} x", "spectrum"), strict=True):
         ax.set_ylabel(name)

@@ -47,20 +47,20 @@ def faces(dataset: Dataset, folder: Path) -> str:
     if real.empty:
         return ""
     sheet = plots.contact_sheet(np.stack([read_image(dataset.folder / path) for path in real.path]), scale=1)
-    path = plots.save(sheet, folder / f"faces-{slug(dataset.info['name'])}.jpg")
+    path = plots.save_figure(sheet, folder / f"faces-{slug(dataset.info['name'])}.jpg")
     return figure(path, f"{dataset.info['name']}: real faces, the first by name.")
 
 
 def standings(rows: pd.DataFrame, folder: Path) -> str:
     """Where every detector stands beside the best control, as a figure."""
-    return figure(plots.save(plots.standings(rows), folder / "standings.png"), STANDINGS)
+    return figure(plots.save_figure(plots.score_intervals(rows), folder / "standings.png"), STANDINGS)
 
 
 def curves(runs: list[Found], folder: Path) -> str:
     """Training curves, failed runs too, as far as they came."""
     shown = []
     for name, (lines, chart) in curve_sheets(runs).items():
-        path = plots.save(chart, folder / f"training-{slug(name)}.png")
+        path = plots.save_figure(chart, folder / f"training-{slug(name)}.png")
         shown.append(figure(path, f"{name}: loss of {', '.join(lines)}."))
     return with_words("", CURVES, shown)
 
@@ -76,7 +76,7 @@ def curve_sheets(runs: list[Found]) -> dict[str, tuple[list[str], Figure]]:
             validated = any("validation" in row for run in some for row in run.stats)
             keys = ("loss", "validation") if validated else ("loss",)
             lines = short({k: run.stats for k, run in labelled_any(some).items()})
-            sheets[numbered(name, part)] = list(lines), plots.curves(lines, keys)
+            sheets[numbered(name, part)] = list(lines), plots.training_curves(lines, keys)
     return sheets
 
 
@@ -95,7 +95,7 @@ def maps(looks: Looks, folder: Path) -> str:
     """For each method: one test fake of each component and the map of each run."""
     shown = []
     for name, (labels, chart) in map_sheets(looks).items():
-        path = plots.save(chart, folder / f"maps-{slug(name)}-{slug(looks.name)}.png")
+        path = plots.save_figure(chart, folder / f"maps-{slug(name)}-{slug(looks.name)}.png")
         shown.append(figure(path, f"{name} on {looks.name}: maps of {', '.join(labels)}."))
     return with_words(f"One fake of each component, {looks.name}", MAPS, shown)
 
@@ -107,7 +107,7 @@ def map_sheets(looks: Looks) -> dict[str, tuple[list[str], Figure]]:
     for method, labels in by_method(looks).items():
         for part, some in enumerate(parts(labels, COLUMNS, lambda label: looks.runs[label].config["setup"])):
             found = short({label: looks.of(label, rows.index) for label in some})
-            chart = plots.maps(pictures, masks, found, rows=list(rows.component))
+            chart = plots.map_grid(pictures, masks, found, rows=list(rows.component))
             sheets[numbered(method, part)] = list(found), chart
     return sheets
 
@@ -122,7 +122,7 @@ def best_and_worst(looks: Looks, folder: Path) -> str:
         if not chart:
             missed.append(label)
             continue
-        path = plots.save(chart, folder / f"cases-{slug(label)}-{slug(looks.name)}.png")
+        path = plots.save_figure(chart, folder / f"cases-{slug(label)}-{slug(looks.name)}.png")
         shown.append(figure(path, f"{label}: worst and easiest on {looks.name}."))
     if missed:
         shown.append(f"<p>No case to show of {text('; '.join(missed))}: IoU is below {NOTHING} on every test fake.</p>")
@@ -138,7 +138,7 @@ def case_sheet(looks: Looks, label: str) -> Figure | None:
     for rows in (worst, easiest):
         arrays = {"pictures": looks.dataset.images[rows.index], "masks": looks.dataset.masks[rows.index]}
         sides.append({**arrays, "maps": looks.of(label, rows.index), "notes": plots.case_notes(rows)})
-    return plots.gallery(*sides)
+    return plots.case_gallery(*sides)
 
 
 def with_words(title: str, words: str, shown: list[str]) -> str:

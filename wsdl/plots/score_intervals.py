@@ -6,15 +6,15 @@ from matplotlib.lines import Line2D
 
 from wsdl.evaluation.baselines import role
 from wsdl.plots.scores import CONTROL
-from wsdl.plots.style import PALETTE, figure, styled
-from wsdl.plots.transfer import HEADS
+from wsdl.plots.style import PALETTE, new_figure, styled
+from wsdl.plots.transfer import SCORE_LABELS
 
 TICK = 0.16  # half the height of the mark of one seed
 COLOURS = dict(zip("abc", PALETTE, strict=False))  # of setups
 
 
 @styled
-def standings(rows: pd.DataFrame, score: str = "iou") -> Figure:
+def score_intervals(rows: pd.DataFrame, score: str = "iou") -> Figure:
     """A line a row of `evaluation.tables.table`, a panel a source: the mean, and its 95 % interval over source faces.
 
     Thin ticks are the lowest and the highest seed. The grey band is the interval of the best control of that source; a
@@ -25,12 +25,12 @@ def standings(rows: pd.DataFrame, score: str = "iou") -> Figure:
     places = [home for home in dict.fromkeys(homes) if trained[homes == home].any()]
     counts = [int((trained & (homes == home)).sum()) for home in places]
     size = (8.5, sum(0.36 * n for n in counts) + 0.9 * len(counts) + 0.6)
-    chart, axes = figure(len(places), 1, size, sharex=True, squeeze=False, height_ratios=[n + 0.6 for n in counts])
+    chart, axes = new_figure(len(places), 1, size, sharex=True, squeeze=False, height_ratios=[n + 0.6 for n in counts])
     for ax, home in zip(axes[:, 0], places, strict=True):
         _panel(ax, rows[trained & (homes == home)], rows[~trained & (homes == home)], score)
         if len(places) > 1:
             ax.set_title(home, loc="left", fontweight="bold")
-    axes[-1, 0].set_xlabel(f"{HEADS[score]}, %")
+    axes[-1, 0].set_xlabel(f"{SCORE_LABELS[score]}, %")
     shown = [setup for setup in COLOURS if setup in set(rows.setup)]
     guides = [Line2D([], [], marker="o", color=COLOURS[setup], label=f"setup {setup}") for setup in shown]
     if (rows[f"{score}_least"] < rows[f"{score}_most"]).any():
