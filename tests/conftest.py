@@ -122,11 +122,11 @@ def reported(dataset, tmp_path_factory):
 @pytest.fixture(scope="session")
 def run_folder(dataset, tmp_path_factory) -> Path:
     """A detector after a very short training."""
-    from wsdl.config import Patches
+    from wsdl.config import PatchesTraining
     from wsdl.training.detector import train
 
     out = tmp_path_factory.mktemp("detector") / "patches-c-made-up"
-    train("patches", "c", dataset, out, 0, Patches(input_size=64, images_c=32, batch_c=8, check_every=32))
+    train("patches", "c", dataset, out, 0, PatchesTraining(input_size=64, images_c=32, batch_c=8, check_every=32))
     return out
 
 
@@ -158,11 +158,11 @@ def page(opened_once):
 @pytest.fixture(scope="session")
 def words(tmp_path_factory) -> dict:
     """What tells `make` of the grid of these tests: three cells and a tiny profile."""
-    from gridded import CELLS, TINY
+    from gridded import JOBS, TINY
 
     folder = tmp_path_factory.mktemp("grid")
     write_json(folder / "tiny.json", TINY)
-    write_json(folder / "three.json", CELLS)
+    write_json(folder / "three.json", JOBS)
     return {"name": str(folder / "three.json"), "profile": str(folder / "tiny.json"), "source": "made-up"}
 
 

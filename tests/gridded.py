@@ -1,8 +1,8 @@
-"""A grid in miniature: three cells and a tiny profile."""
+"""A grid in miniature: three jobs and a tiny profile."""
 
 import time
 
-from wsdl.experiments.jobs import Cell
+from wsdl.experiments.jobs import Job
 
 TINY = {
     "name": "tiny", "size": 32, "faces": 24,
@@ -10,9 +10,9 @@ TINY = {
     "fakes": {"full": 16, "partial": 48, "ddim_steps": 2, "T": 3, "jump_length": 1, "resamplings": 1, "batch": 8},
     "patches": {"input_size": 48, "images": 64, "batch": 16, "images_c": 320, "batch_c": 8, "check_every": 32},
 }  # fmt: skip
-CELLS = {"cells": [{"method": "patches", "setup": "b", "seed": 0}, {"method": "patches", "setup": "b", "seed": 1},
+JOBS = {"jobs": [{"method": "patches", "setup": "b", "seed": 0}, {"method": "patches", "setup": "b", "seed": 1},
                    {"method": "patches", "setup": "c", "seed": 0}]}  # fmt: skip
-B0, B1, C0 = Cell("patches", "b", "made-up", 0), Cell("patches", "b", "made-up", 1), Cell("patches", "c", "made-up", 0)
+B0, B1, C0 = Job("patches", "b", "made-up", 0), Job("patches", "b", "made-up", 1), Job("patches", "c", "made-up", 0)
 
 
 def until(true, seconds: float) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from wsdl.config import FULL, METHODS, Profile, load_profile, to_dict
+from wsdl.config import _FULL, METHODS, Profile, load_profile, profile_to_dict
 from wsdl.core.io import WsdlError
 
 
@@ -23,7 +23,7 @@ def test_a_file_states_only_what_differs(tmp_path):
 def test_a_profile_survives_its_own_json(tmp_path):
     for name in ("quick", "full"):
         profile = load_profile(name)
-        assert load_profile(write(tmp_path, to_dict(profile))) == profile
+        assert load_profile(write(tmp_path, profile_to_dict(profile))) == profile
 
 
 def test_full_is_the_paper(tmp_path):
@@ -32,7 +32,7 @@ def test_full_is_the_paper(tmp_path):
     assert (full.fakes.T, full.fakes.jump_length, full.fakes.resamplings) == (250, 10, 10)
     assert full.patches.images == 100 * 500 * full.patches.batch  # 100 "epochs" of 500 iterations
     assert full.patches.images_c == 50 * 500 * full.patches.batch_c
-    assert FULL["size"] == 256
+    assert _FULL["size"] == 256
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from wsdl.core.io import WsdlError, read_json, write_json
 from wsdl.generators.diffusion import schedule
 from wsdl.report.site import site
 
-LESSONS = sorted(notebooks.LESSONS.glob("0*.ipynb"))
+LESSONS = sorted(notebooks.LESSONS_FOLDER.glob("0*.ipynb"))
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
@@ -37,7 +37,7 @@ def good(tmp_path_factory):
     """A toy notebook that was run, and the page made of it."""
     folder = tmp_path_factory.mktemp("good")
     toy = make(folder / "99_toy.ipynb", "import sys, os, wsdl", "print(sys.executable, os.getcwd(), seed * 2)\nseed")
-    return toy, notebooks.run(toy, folder / "out", {"seed": 21})
+    return toy, notebooks.run_notebook(toy, folder / "out", {"seed": 21})
 
 
 @pytest.fixture(scope="module")
@@ -46,21 +46,21 @@ def bad(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bad")
     toy = make(folder / "99_toy.ipynb", "before = 'this ran'\nbefore", "1 / 0\n# no", "print('after')")
     with pytest.raises(WsdlError) as said:
-        notebooks.run(toy, folder / "out" / "lessons", {})
+        notebooks.run_notebook(toy, folder / "out" / "lessons", {})
     return folder / "out", str(said.value)
 
 
 def test_unknown_parameter_is_refused_and_the_valid_ones_are_named(tmp_path):
     toy = make(tmp_path / "toy.ipynb")
     with pytest.raises(WsdlError, match=r"no parameter 'sede'; valid are seed, out") as said:
-        notebooks.run(toy, tmp_path / "out", {"sede": 1})
+        notebooks.run_notebook(toy, tmp_path / "out", {"sede": 1})
     assert "\n" not in str(said.value)
     assert not (tmp_path / "out").exists()
 
 
 def test_parameter_that_is_no_plain_value_is_refused(tmp_path):
     with pytest.raises(WsdlError, match="no plain value"):
-        notebooks.run(make(tmp_path / "toy.ipynb"), tmp_path / "out", {"out": tmp_path})
+        notebooks.run_notebook(make(tmp_path / "toy.ipynb"), tmp_path / "out", {"out": tmp_path})
 
 
 def test_run_uses_this_python_the_notebooks_folder_and_the_parameters(good):
@@ -99,7 +99,7 @@ def test_failed_run_says_which_cell_and_is_still_converted(bad):
 def test_dead_kernel_is_a_failure_though_the_notebook_looks_completed(tmp_path):
     toy = make(tmp_path / "99_toy.ipynb", "1", "import os\nos._exit(3)", "2")
     with pytest.raises(WsdlError, match=r"cell 4 \(`import os`\) failed: DeadKernelError"):
-        notebooks.run(toy, tmp_path / "out", {})
+        notebooks.run_notebook(toy, tmp_path / "out", {})
     assert read_json(tmp_path / "out" / "99_toy.run.json")["status"] == "failed"
 
 
@@ -114,7 +114,7 @@ def test_tidy_keeps_what_is_said_and_drops_traces_of_the_run(good, tmp_path):
         new_output("display_data", data={**view, "image/png": PIXEL}),
     ]
     nbformat.write(book, path)
-    notebooks.tidy(path)
+    notebooks.tidy_notebook(path)
     book = nbformat.read(path, 4)
     nbformat.validate(book)
     assert set(book.metadata) == {"kernelspec", "language_info"}
@@ -132,23 +132,23 @@ def test_tidy_makes_large_pictures_lighter_once():
     buffer = BytesIO()
     Image.fromarray(noise).save(buffer, "PNG")
     large = base64.b64encode(buffer.getvalue()).decode()
-    lighter = notebooks.lighter(large)
+    lighter = notebooks.smaller_png(large)
     assert len(lighter) < 0.5 * len(large)
     assert Image.open(BytesIO(base64.b64decode(lighter))).size == (200, 200)
-    assert notebooks.lighter(lighter) == lighter
-    assert notebooks.lighter(PIXEL) == PIXEL
+    assert notebooks.smaller_png(lighter) == lighter
+    assert notebooks.smaller_png(PIXEL) == PIXEL
 
 
 def test_two_runs_tidied_are_the_same_bytes(good, tmp_path):
     toy, page = good
-    again = notebooks.run(toy, tmp_path, {"seed": 21}).with_suffix(".ipynb")
+    again = notebooks.run_notebook(toy, tmp_path, {"seed": 21}).with_suffix(".ipynb")
     first = tmp_path / "first.ipynb"
     first.write_bytes(page.with_suffix(".ipynb").read_bytes())
     assert first.read_bytes() != again.read_bytes()
-    notebooks.tidy(first)
-    notebooks.tidy(again)
+    notebooks.tidy_notebook(first)
+    notebooks.tidy_notebook(again)
     assert first.read_bytes() == again.read_bytes()
-    notebooks.tidy(again)
+    notebooks.tidy_notebook(again)
     assert first.read_bytes() == again.read_bytes()
 
 
@@ -163,13 +163,13 @@ def test_the_report_shows_failed_lessons(bad):
 def test_series_is_complete_and_each_lesson_links_to_the_next():
     assert [path.name[:2] for path in LESSONS] == ["00", "01", "02", "03", "04", "05", "06", "07", "08", "09"]
     short = [lesson for lesson in LESSONS if lesson.name[:2] not in ("07", "08")]  # they train for themselves
-    assert (notebooks.lessons(), notebooks.lessons(long=True)) == (short, LESSONS)
+    assert (notebooks.lesson_notebooks(), notebooks.lesson_notebooks(long=True)) == (short, LESSONS)
     for lesson, following in pairwise(LESSONS):
         assert f"({following.name})" in nbformat.read(lesson, 4).cells[-1].source
 
 
 def test_lesson_defines_the_p2_weight_with_the_source_of_the_package():
-    cells = [cell.source for cell in nbformat.read(notebooks.LESSONS / "02_making_fakes.ipynb", 4).cells]
+    cells = [cell.source for cell in nbformat.read(notebooks.LESSONS_FOLDER / "02_making_fakes.ipynb", 4).cells]
     assert inspect.getsource(schedule.p2_weight).strip() in cells
 
 
@@ -186,7 +186,7 @@ def test_links_inside_a_lesson_lead_somewhere():
 def test_committed_lesson_is_tidy_and_was_run(lesson, tmp_path):
     copy = tmp_path / lesson.name
     copy.write_bytes(lesson.read_bytes())
-    notebooks.tidy(copy)
+    notebooks.tidy_notebook(copy)
     assert copy.read_bytes() == lesson.read_bytes()
     assert lesson.stat().st_size <= 1_000_000
     book = nbformat.read(lesson, 4)
@@ -200,11 +200,11 @@ def test_committed_lesson_is_tidy_and_was_run(lesson, tmp_path):
 def test_committed_lesson_has_the_skeleton(lesson):
     cells = nbformat.read(lesson, 4).cells
     words = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    assert notebooks.title(lesson).startswith(lesson.stem[:2])
-    assert notebooks.question(lesson).endswith("?")
+    assert notebooks.notebook_title(lesson).startswith(lesson.stem[:2])
+    assert notebooks.notebook_question(lesson).endswith("?")
     for heading in ("**Time:**", "## What you will learn", "## Controls", "## Exercise", "## What we saw"):
         assert heading in words
-    assert list(notebooks.checked(lesson, {})) == []
+    assert list(notebooks.check_parameters(lesson, {})) == []
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     assert [line.split(":")[0] for line in tagged[0].source.splitlines()] == [
         "out",
@@ -228,9 +228,9 @@ def test_refresh_takes_the_profile_of_the_study_it_starts_from(tmp_path, monkeyp
     toy = make(lessons / "99_toy.ipynb", "import json\njson.load(open(profile))['name']")
     more = "out: str = ''\\nprofile: str = 'quick'\\nsource: str = ''"
     toy.write_text(toy.read_text().replace("out: str = ''", more))
-    monkeypatch.setattr(notebooks, "LESSONS", lessons)
+    monkeypatch.setattr(notebooks, "LESSONS_FOLDER", lessons)
     form = make(lessons / f"{notebooks.REPORT}.ipynb", "runs")
     form.write_text(form.read_text().replace("out: str = ''", "out: str = ''\\nruns: str = ''"))
-    notebooks.refresh(study=study)
+    notebooks.refresh_lessons(study=study)
     assert nbformat.read(toy, 4).cells[-1].outputs[0].data["text/plain"] == "'mine'"
     assert nbformat.read(form, 4).cells[-1].outputs[0].data["text/plain"] == "'../out'"

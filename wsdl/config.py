@@ -9,8 +9,8 @@ from pathlib import Path
 
 from wsdl.core.io import WsdlError, read_json
 
-BUNDLED = "studio", "snapshot"  # rendered portraits that came with wsdl, with fakes and a generator
-SOURCES = (*BUNDLED, "photos", "made-up")  # made-up: drawings, for tests
+BUNDLED_SOURCES = "studio", "snapshot"  # rendered portraits that came with wsdl, with fakes and a generator
+SOURCES = (*BUNDLED_SOURCES, "photos", "made-up")  # made-up: drawings, for tests
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ SETUPS = {
     "b": Setup("b", "partial", has_reals=True, has_masks=False, description="image labels, partial fakes"),
     "c": Setup("c", "partial", has_reals=False, has_masks=True, description="masks, partial fakes, no reals"),
 }
-REPAINT = ("repaint-p2",)  # whose partial fakes a detector meets unless others are named: a study makes them itself
+DEFAULT_GENERATORS = ("repaint-p2",)  # whose partial fakes detectors see unless others are named
 # All paint into the same masks. Of Repaint-LDM the variant whose known pixels are pasted back: the decoder's traces
 # all over the picture would be found without looking at the paint.
-GENERATORS = *REPAINT, "repaint-ldm-clean", "lama", "pluralistic"
+GENERATORS = *DEFAULT_GENERATORS, "repaint-ldm-clean", "lama", "pluralistic"
 
 
 @dataclass(frozen=True)
-class Generator:
+class P2Training:
     """Training of the small P2 model."""
 
     images: int = 100_000  # pictures to see
@@ -67,10 +67,10 @@ class Fakes:
 
 
 METHODS = "patches", "grad-cam", "attention"
-FURTHER = "repaint-ldm", "lama", "pluralistic"  # generators beside P2
+EXTRA_GENERATORS = "repaint-ldm", "lama", "pluralistic"  # generators beside P2
 
 
-def place(method: str) -> int:
+def method_order(method: str) -> int:
     """Where `method` stands in lists and tables: as in METHODS, anything else after them."""
     return METHODS.index(method) if method in METHODS else len(METHODS)
 
@@ -112,7 +112,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Patches(Training):
+class PatchesTraining(Training):
     """The small one. After a few thousand pictures its weights still swing from check to check; their average less."""
 
     ema_decay: float = 0.995
@@ -121,7 +121,7 @@ class Patches(Training):
 # A picture costs the whole Xception 3 times what it costs Patches. Two cores get fewer pictures, not smaller ones:
 # the traces of a generator are fine, and shrinking wipes them out. From scratch, small batches and a large rate.
 @dataclass(frozen=True)
-class GradCam(Training):
+class GradCamTraining(Training):
     images: int = 3_000
     images_c: int = 6_000  # its map comes from deeper than that of Attention, and learns more slowly
     batch_c: int = 8
@@ -130,7 +130,7 @@ class GradCam(Training):
 
 
 @dataclass(frozen=True)
-class Attention(Training):
+class AttentionTraining(Training):
     images: int = 3_000
     images_c: int = 4_000
     batch_c: int = 8
@@ -150,11 +150,11 @@ class Profile:
     further: tuple[str, ...] = ()  # generators beside P2 to train where none come with the faces: an hour each
     further_images: int = 40_000  # pictures that each of them sees
     methods: tuple[str, ...] = ("patches",)  # the detectors of a study; the other two cost three times as much
-    generator: Generator = field(default_factory=Generator)
+    generator: P2Training = field(default_factory=P2Training)
     fakes: Fakes = field(default_factory=Fakes)
-    patches: Patches = field(default_factory=Patches)
-    grad_cam: GradCam = field(default_factory=GradCam)
-    attention: Attention = field(default_factory=Attention)
+    patches: PatchesTraining = field(default_factory=PatchesTraining)
+    grad_cam: GradCamTraining = field(default_factory=GradCamTraining)
+    attention: AttentionTraining = field(default_factory=AttentionTraining)
 
     def training(self, method: str) -> Training:
         """The settings of one method. WsdlError for a method that does not exist."""
@@ -162,7 +162,7 @@ class Profile:
 
 
 # The paper's size (section 4); a preset states only what differs from the defaults.
-FULL = {
+_FULL = {
     "name": "full",
     "purpose": "the paper's size: one GPU, days",
     "size": 256,
@@ -208,20 +208,20 @@ FULL = {
         "ema_decay": 0.0,
     },
 }
-PRESETS = {"quick": {}, "full": FULL}
+PRESETS = {"quick": {}, "full": _FULL}
 
 
 def load_profile(name: str) -> Profile:
     """The profile `quick` or `full`, or a JSON file with what differs from `quick` (lists stand for tuples)."""
     if name not in PRESETS and not Path(name).is_file():
         raise WsdlError(f"{name}: no such profile; choose quick, full, or a JSON file.")
-    profile = build(Profile(), PRESETS[name] if name in PRESETS else read_json(Path(name)), name)
-    if unknown := sorted(set(profile.further) - set(FURTHER)):
-        raise WsdlError(f"{name}: further names '{unknown[0]}', but must be some of {', '.join(FURTHER)}.")
+    profile = apply_changes(Profile(), PRESETS[name] if name in PRESETS else read_json(Path(name)), name)
+    if unknown := sorted(set(profile.further) - set(EXTRA_GENERATORS)):
+        raise WsdlError(f"{name}: further names '{unknown[0]}', but must be some of {', '.join(EXTRA_GENERATORS)}.")
     return replace(profile, methods=check_methods(profile.methods))
 
 
-def build(base, changes: dict, where: str):
+def apply_changes(base, changes: dict, where: str):
     """`base` (a frozen dataclass) with `changes`, checked; `where` names their origin in messages."""
     valid = [setting.name for setting in fields(base)]
     if not isinstance(changes, dict):
@@ -231,11 +231,13 @@ def build(base, changes: dict, where: str):
         if key not in valid:
             raise WsdlError(f"{where}: unknown setting '{key}'; valid are {', '.join(valid)}.")
         old = getattr(base, key)
-        checked[key] = build(old, value, f"{where}: {key}") if is_dataclass(old) else same_type(old, value, where, key)
+        checked[key] = (
+            apply_changes(old, value, f"{where}: {key}") if is_dataclass(old) else _check_type(old, value, where, key)
+        )
     return replace(base, **checked)
 
 
-def same_type(old, value, where: str, key: str):
+def _check_type(old, value, where: str, key: str):
     """`value` if it is of the type of `old` (an int may stand for a float, a list for a tuple)."""
     kind = type(old[0]) if isinstance(old, tuple) and old else str
     if isinstance(old, tuple) and isinstance(value, list | tuple) and all(type(v) is kind for v in value):
@@ -247,10 +249,10 @@ def same_type(old, value, where: str, key: str):
     return value
 
 
-def to_dict(profile: Profile) -> dict:
+def profile_to_dict(profile: Profile) -> dict:
     return asdict(profile)
 
 
-def completed(stored: dict, where: str) -> dict:
+def complete_profile(stored: dict, where: str) -> dict:
     """A profile that an earlier version wrote down, with the default of each setting that it did not have yet."""
-    return to_dict(build(Profile(), stored, where))
+    return profile_to_dict(apply_changes(Profile(), stored, where))

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wsdl import notebooks
-from wsdl.config import check_methods, completed, load_profile, to_dict
+from wsdl.config import check_methods, complete_profile, load_profile, profile_to_dict
 from wsdl.core.io import WsdlError, atomic, read_json, sha256
 from wsdl.core.progress import print_stderr
 from wsdl.core.run import write_or_check_config
@@ -13,7 +13,7 @@ from wsdl.experiments.study import Study
 from wsdl.report.site import site
 
 
-def demo(
+def run_demo(
     out: Path, profile: str, source: str, images: str, masks: str, p2_weights: str, seed: int, methods: str = ""
 ) -> Path:
     """Run the whole study into `out` and return the path of the report. WsdlError if a lesson failed.
@@ -22,11 +22,11 @@ def demo(
     """
     settings = load_profile(profile)
     if p2_weights:
-        settings = replace(settings, p2_weights=absolute(p2_weights))
+        settings = replace(settings, p2_weights=absolute_path(p2_weights))
     if methods:
         settings = replace(settings, methods=check_methods(tuple(methods.split(","))))
-    study = Study(Path(out).resolve(), settings, source, absolute(images), absolute(masks), seed)
-    begin(study)
+    study = Study(Path(out).resolve(), settings, source, absolute_path(images), absolute_path(masks), seed)
+    begin_study(study)
 
     study.faces()
     print_stderr(describe(plan(study)))
@@ -41,15 +41,18 @@ def demo(
     return page
 
 
-def begin(study: Study) -> None:
+def begin_study(study: Study) -> None:
     """Write down what this study is of. WsdlError where the folder holds another one."""
-    profile, (about, settings) = to_dict(study.profile), (study.out / name for name in ("study.json", "profile.json"))
+    profile, (about, settings) = (
+        profile_to_dict(study.profile),
+        (study.out / name for name in ("study.json", "profile.json")),
+    )
     write_or_check_config(about, {"source": study.source, "seed": study.seed, "profile": profile},
-          understood=lambda old: {**old, "profile": completed(old["profile"], f"{about}: profile")})  # fmt: skip
-    write_or_check_config(settings, profile, understood=lambda old: completed(old, str(settings)))
+          understood=lambda old: {**old, "profile": complete_profile(old["profile"], f"{about}: profile")})  # fmt: skip
+    write_or_check_config(settings, profile, understood=lambda old: complete_profile(old, str(settings)))
 
 
-def absolute(path: str) -> str:
+def absolute_path(path: str) -> str:
     """`path` as an absolute one where it exists; hub ids and "" stay as they are."""
     return str(Path(path).resolve()) if path and Path(path).exists() else path
 
@@ -63,22 +66,22 @@ def run_lessons(study: Study, profile: str, long: bool = False) -> bool:
     fine = True
     parameters = {"out": str(study.out), "profile": profile, "source": study.source, "images": study.images,
                   "masks": study.masks, "seed": study.seed}  # fmt: skip
-    for lesson in notebooks.lessons(long):
-        made_of = {"lesson": sha256(lesson), "results": results_of(study)}
+    for lesson in notebooks.lesson_notebooks(long):
+        made_of = {"lesson": sha256(lesson), "results": _results_hash(study)}
         status = study.out / "lessons" / f"{lesson.stem}.run.json"
         old = read_json(status) if status.exists() else {}
         if old.get("status") == "done" and (old["parameters"], old["made_of"]) == (parameters, made_of):
             continue
         try:
             print_stderr(f"lesson {lesson.stem}")
-            notebooks.run(lesson, study.out / "lessons", parameters, made_of)
+            notebooks.run_notebook(lesson, study.out / "lessons", parameters, made_of)
         except WsdlError as error:
             print_stderr(str(error))
             fine = False
     return fine
 
 
-def results_of(study: Study) -> str:
+def _results_hash(study: Study) -> str:
     """What tells the results in this study from others; "" while there are none."""
     table = study.out / "results.csv"
     return sha256(table) if table.exists() else ""

@@ -24,21 +24,21 @@ KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3
 WIDGET = "application/vnd.jupyter.widget-view+json"
 INJECTED = ("injected-parameters", "papermill-error-cell-tag")  # tags of the cells that papermill adds
 LARGE = 80_000  # letters of a picture in base64
-LESSONS = Path(__file__).parent.parent / "notebooks"  # the committed series, in a checkout
+LESSONS_FOLDER = Path(__file__).parent.parent / "notebooks"  # the committed series, in a checkout
 LONG = ("07_generalisation", "08_background")  # not run by the demo, which would take more than twice as long
 REPORT = "90_report"  # beside the lessons: what any runs say, as a notebook
 HIDDEN = ("parameters", *INJECTED, "remove-cell")  # tags of the cells that a page does without
 
 
-def lessons(long: bool = False) -> list[Path]:
+def lesson_notebooks(long: bool = False) -> list[Path]:
     """The notebooks of the series, in order; with `long` also those that train detectors of their own."""
-    found = sorted(path for path in LESSONS.glob("[0-9][0-9]_*.ipynb") if path.stem != REPORT)
+    found = sorted(path for path in LESSONS_FOLDER.glob("[0-9][0-9]_*.ipynb") if path.stem != REPORT)
     if not found:
-        raise WsdlError(f"{LESSONS}: holds no lessons; work in a checkout of the repository.")
+        raise WsdlError(f"{LESSONS_FOLDER}: holds no lessons; work in a checkout of the repository.")
     return [lesson for lesson in found if long or lesson.stem not in LONG]
 
 
-def run(notebook: Path, out_folder: Path, parameters: dict, made_of: dict | None = None) -> Path:
+def run_notebook(notebook: Path, out_folder: Path, parameters: dict, made_of: dict | None = None) -> Path:
     """Run `notebook` with `parameters` and return the page made of it, `out_folder`/NAME.html.
 
     made_of is noted in NAME.run.json: what a caller compares, to tell whether the lesson must be run again.
@@ -47,12 +47,12 @@ def run(notebook: Path, out_folder: Path, parameters: dict, made_of: dict | None
     see, for a cell that failed.
     """
     notebook, out_folder = Path(notebook).resolve(), Path(out_folder).resolve()
-    parameters = checked(notebook, parameters)
+    parameters = check_parameters(notebook, parameters)
     done, page = out_folder / notebook.name, out_folder / f"{notebook.stem}.html"
     report = {
         "notebook": notebook.name,
-        "title": title(notebook),
-        "question": question(notebook),
+        "title": notebook_title(notebook),
+        "question": notebook_question(notebook),
         "parameters": parameters,
         "made_of": made_of,
     }
@@ -65,10 +65,10 @@ def run(notebook: Path, out_folder: Path, parameters: dict, made_of: dict | None
 
     write("running")
     try:
-        execute(notebook, done, parameters)
+        _execute(notebook, done, parameters)
         problem = ""
     except Exception as error:  # papermill, nbclient and the kernel each raise their own
-        problem = sentence(notebook, done, error)
+        problem = _failure_sentence(notebook, done, error)
     if done.exists():
         to_html(done, page, problem)
     if problem:
@@ -78,7 +78,7 @@ def run(notebook: Path, out_folder: Path, parameters: dict, made_of: dict | None
     return page
 
 
-def checked(notebook: Path, parameters: dict) -> dict:
+def check_parameters(notebook: Path, parameters: dict) -> dict:
     """`parameters` as plain JSON values; WsdlError where `notebook` has no parameter of such a name."""
     import papermill
 
@@ -95,7 +95,7 @@ def checked(notebook: Path, parameters: dict) -> dict:
         ) from None
 
 
-def execute(notebook: Path, done: Path, parameters: dict) -> None:
+def _execute(notebook: Path, done: Path, parameters: dict) -> None:
     """Run `notebook` by papermill into `done`, in the notebook's folder and with the Python that runs this."""
     import papermill
     from jupyter_client import AsyncKernelManager
@@ -107,7 +107,7 @@ def execute(notebook: Path, done: Path, parameters: dict) -> None:
         @property
         def kernel_spec(self) -> KernelSpec:
             argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-            path = os.pathsep.join(filter(None, [str(LESSONS.parent), os.environ.get("PYTHONPATH")]))
+            path = os.pathsep.join(filter(None, [str(LESSONS_FOLDER.parent), os.environ.get("PYTHONPATH")]))
             return KernelSpec(argv=argv, language="python", env={"PYTHONPATH": path})
 
     papermill.execute_notebook(
@@ -122,7 +122,7 @@ def execute(notebook: Path, done: Path, parameters: dict) -> None:
     )
 
 
-def sentence(notebook: Path, done: Path, error: Exception) -> str:
+def _failure_sentence(notebook: Path, done: Path, error: Exception) -> str:
     """Which cell failed, and why, in one sentence. Cells are counted from 1, text and code alike."""
     import papermill
 
@@ -140,7 +140,7 @@ def sentence(notebook: Path, done: Path, error: Exception) -> str:
     return f"{notebook.name}: cell {begun[-1] + 1} (`{first}`) failed: {reason}"
 
 
-def title(notebook: Path) -> str:
+def notebook_title(notebook: Path) -> str:
     """The first heading of `notebook`, or its name."""
     for line in nbformat.read(notebook, 4).cells[0].source.splitlines():
         if line.startswith("# "):
@@ -148,7 +148,7 @@ def title(notebook: Path) -> str:
     return Path(notebook).stem
 
 
-def question(notebook: Path) -> str:
+def notebook_question(notebook: Path) -> str:
     """The question that `notebook` puts after "**Question:**" in its first cell, or nothing."""
     found = re.search(r"\*\*Question:\*\* (.+)", nbformat.read(notebook, 4).cells[0].source)
     return found.group(1).strip() if found else ""
@@ -177,10 +177,10 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
             output.get("data", {}).pop(WIDGET, None)  # draws nothing without a network: its picture stands in
     body, _ = exporter.from_notebook_node(book)
     body = re.sub(r'href="([\w./-]+)\.ipynb"', r'href="\1.html"', body)
-    write_text(Path(html), page(title(notebook), (banner(problem) if problem else "") + body))
+    write_text(Path(html), page(notebook_title(notebook), (banner(problem) if problem else "") + body))
 
 
-def refresh(study: Path | None = None, long: bool = False) -> None:
+def refresh_lessons(study: Path | None = None, long: bool = False) -> None:
     """Run the series, then the report, and write the tidy results over the committed notebooks.
 
     study: a finished study of the bundled studio faces to start from, so that nothing is trained again; its own profile
@@ -192,20 +192,20 @@ def refresh(study: Path | None = None, long: bool = False) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         # The lessons print where the study is: from a copy, that is the same "../out" every time.
         copies = Path(scratch, "notebooks")
-        shutil.copytree(LESSONS, copies)
+        shutil.copytree(LESSONS_FOLDER, copies)
         if study:
             shutil.copytree(study, Path(scratch, "out"))
-        chosen = dict.fromkeys(lessons(long), parameters)
-        chosen |= {form: {"runs": "../out", "out": "../out/report"} for form in LESSONS.glob(f"{REPORT}.ipynb")}
+        chosen = dict.fromkeys(lesson_notebooks(long), parameters)
+        chosen |= {form: {"runs": "../out", "out": "../out/report"} for form in LESSONS_FOLDER.glob(f"{REPORT}.ipynb")}
         for notebook, its in chosen.items():
             print_stderr(f"running {notebook.name}")
-            run(copies / notebook.name, Path(scratch, "run"), its)
+            run_notebook(copies / notebook.name, Path(scratch, "run"), its)
         for notebook in chosen:
-            tidy(Path(scratch, "run", notebook.name))
+            tidy_notebook(Path(scratch, "run", notebook.name))
             write_text(notebook, Path(scratch, "run", notebook.name).read_text(encoding="utf-8"))
 
 
-def tidy(notebook: Path) -> None:
+def tidy_notebook(notebook: Path) -> None:
     """Rewrite `notebook` so that two runs give the same bytes: source, tags and outputs stay, traces of the run go."""
     book = nbformat.read(notebook, 4)
     book.cells = [cell for cell in book.cells if not set(INJECTED) & set(cell.metadata.get("tags", []))]
@@ -217,29 +217,29 @@ def tidy(notebook: Path) -> None:
         if cell.cell_type == "code":
             count += 1
             cell.execution_count = count
-            cell.outputs = [tidy_output(output, count) for output in cell.outputs if keep(output)]
+            cell.outputs = [_tidy_output(output, count) for output in cell.outputs if _is_kept(output)]
     book.nbformat_minor = 5
     write_text(Path(notebook), nbformat.writes(book) + "\n")
 
 
-def keep(output) -> bool:
+def _is_kept(output) -> bool:
     """Whether git should see `output`: not what went to stderr, not a widget with nothing else to show for it."""
     return output.get("name") != "stderr" and list(output.get("data", ())) not in ([WIDGET], [WIDGET, "text/plain"])
 
 
-def tidy_output(output, count: int):
+def _tidy_output(output, count: int):
     """`output` without widget views, and without the JPEG that Pillow adds to each PNG."""
     data = output.get("data", {})
     data.pop(WIDGET, None)
     if "image/png" in data:
         data.pop("image/jpeg", None)
-        data["image/png"] = lighter(data["image/png"])
+        data["image/png"] = smaller_png(data["image/png"])
     if output.output_type == "execute_result":
         output.execution_count = count
     return output
 
 
-def lighter(png: str) -> str:
+def smaller_png(png: str) -> str:
     """A PNG in base64, with 256 colours where it is large: git keeps every version of every notebook."""
     from PIL import Image
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from wsdl.core.io import WsdlError
-from wsdl.core.locks import hold, holder, signature
+from wsdl.core.locks import hold_lock, lock_holder, process_signature
 
 GREEDY = """
 import sys, time, pathlib
@@ -27,7 +27,7 @@ for _ in range(10):
 def dead_signature() -> str:
     """The signature of a process that has lived and died."""
     process = subprocess.Popen(["sleep", "30"])
-    said = signature(process.pid)
+    said = process_signature(process.pid)
     process.kill()
     process.wait()
     return said
@@ -35,26 +35,26 @@ def dead_signature() -> str:
 
 def test_a_lock_is_held_within_the_block_alone(tmp_path):
     lock = tmp_path / "new" / "lock"
-    with hold(lock):
-        assert str(os.getpid()) in holder(lock)
-        with pytest.raises(WsdlError, match=f"is held by process {os.getpid()}"), hold(lock):
+    with hold_lock(lock):
+        assert str(os.getpid()) in lock_holder(lock)
+        with pytest.raises(WsdlError, match=f"is held by process {os.getpid()}"), hold_lock(lock):
             pass
-        assert holder(lock)  # the one that was refused has not removed it
+        assert lock_holder(lock)  # the one that was refused has not removed it
     assert not lock.exists()
 
 
 def test_it_is_released_when_the_block_fails(tmp_path):
-    with pytest.raises(ZeroDivisionError), hold(tmp_path / "lock"):
+    with pytest.raises(ZeroDivisionError), hold_lock(tmp_path / "lock"):
         _ = 1 / 0
-    assert holder(tmp_path / "lock") is None
+    assert lock_holder(tmp_path / "lock") is None
 
 
 def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
     lock = tmp_path / "lock"
     lock.write_text(dead_signature())
-    assert holder(lock) is None
-    with hold(lock):
-        assert lock.read_text() == signature(os.getpid())
+    assert lock_holder(lock) is None
+    with hold_lock(lock):
+        assert lock.read_text() == process_signature(os.getpid())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -62,41 +62,41 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
 def test_a_number_that_another_process_got_since_is_not_its_holder(tmp_path):
     lock = tmp_path / "lock"
     lock.write_text(f"{socket.gethostname()} {os.getpid()} 1")
-    assert holder(lock) is None
+    assert lock_holder(lock) is None
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="this system does not tell the state of a process")
 def test_a_process_that_ended_unread_is_dead(tmp_path):
     process = subprocess.Popen(["sleep", "0.2"])
-    (tmp_path / "lock").write_text(signature(process.pid))
-    assert holder(tmp_path / "lock")
+    (tmp_path / "lock").write_text(process_signature(process.pid))
+    assert lock_holder(tmp_path / "lock")
     time.sleep(0.6)  # it has ended, but nobody has asked how: a zombie
-    assert holder(tmp_path / "lock") is None
+    assert lock_holder(tmp_path / "lock") is None
     process.wait()
 
 
 def test_another_machines_lock_counts(tmp_path):
     lock = tmp_path / "lock"
     lock.write_text("elsewhere 1 2")
-    with pytest.raises(WsdlError, match="process 1 on elsewhere; wait for it, or delete the file"), hold(lock):
+    with pytest.raises(WsdlError, match="process 1 on elsewhere; wait for it, or delete the file"), hold_lock(lock):
         pass
 
 
 def test_an_unsigned_lock_counts_only_while_it_is_young(tmp_path):
     lock = tmp_path / "lock"
     lock.touch()
-    assert holder(lock) == "a process that is just starting"
+    assert lock_holder(lock) == "a process that is just starting"
     os.utime(lock, (time.time() - 60, time.time() - 60))
-    assert holder(lock) is None
+    assert lock_holder(lock) is None
 
 
 def test_waiting_ends_when_the_lock_is_free(tmp_path, monkeypatch):
     monkeypatch.setattr("wsdl.core.locks.PAUSE", 0.01)
     lock = tmp_path / "lock"
-    lock.write_text(signature(os.getpid()))
+    lock.write_text(process_signature(os.getpid()))
     threading.Timer(0.2, lock.unlink).start()
     start = time.monotonic()
-    with hold(lock, wait=True):
+    with hold_lock(lock, wait=True):
         assert time.monotonic() - start > 0.15
 
 

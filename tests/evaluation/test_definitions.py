@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from wsdl.config import Patches as Settings
+from wsdl.config import PatchesTraining as Settings
 from wsdl.core.io import WsdlError, write_json
 from wsdl.data.dataset import Dataset
 from wsdl.detectors.prediction import Prediction

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, jaccard_score
 
-from wsdl.config import Patches as Settings
+from wsdl.config import PatchesTraining as Settings
 from wsdl.core.io import WsdlError, write_json
 from wsdl.core.run import PER_IMAGE_FILE
 from wsdl.data.dataset import Dataset

@@ -12,7 +12,7 @@ from test_commands import run as command
 from torchvision.transforms import v2
 
 from wsdl import plots
-from wsdl.config import Patches
+from wsdl.config import PatchesTraining
 from wsdl.core.io import read_json
 from wsdl.data.corruptions import CORRUPTIONS, compress_jpeg, corrupt_fraction, gaussian_blur, gaussian_noise, rescale
 from wsdl.data.dataset import Dataset
@@ -83,7 +83,9 @@ def runs(dataset, tmp_path_factory):
     """Two detectors in setup C that differ in the part of their training pictures that were treated."""
     folder = tmp_path_factory.mktemp("runs")
     for part in (0.0, 0.5):
-        settings = Patches(48, images_c=960, batch_c=8, check_every=480, ema_decay=0.9, rate_c=3e-3, augment=part)
+        settings = PatchesTraining(
+            48, images_c=960, batch_c=8, check_every=480, ema_decay=0.9, rate_c=3e-3, augment=part
+        )
         train("patches", "c", dataset, folder / f"{part:g}", 0, settings)
     return folder
 

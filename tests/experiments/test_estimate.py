@@ -13,7 +13,7 @@ from wsdl.core.io import WsdlError, write_json
 from wsdl.core.progress import format_duration
 from wsdl.experiments.estimate import LESSON_SECONDS, describe, detector_stages, plan
 from wsdl.experiments.study import Study
-from wsdl.notebooks import lessons
+from wsdl.notebooks import lesson_notebooks
 
 
 @pytest.fixture
@@ -48,9 +48,9 @@ def test_a_new_study_has_all_to_do(study):
 def test_what_is_done_costs_nothing(study):
     write_json(study.out / "p2" / "run.json", {"status": "done"})
     write_json(study.run_folder("patches", "b") / "run.json", {"status": "done"})
-    for lesson in lessons()[:-1]:
+    for lesson in lesson_notebooks()[:-1]:
         write_json(study.out / "lessons" / f"{lesson.stem}.run.json", {"status": "done"})
-    write_json(study.out / "lessons" / f"{lessons()[-1].stem}.run.json", {"status": "failed"})
+    write_json(study.out / "lessons" / f"{lesson_notebooks()[-1].stem}.run.json", {"status": "failed"})
     seconds = {stage.name: stage.seconds for stage in plan(study)}
     assert seconds["lessons"] == LESSON_SECONDS
     assert seconds["generator"] == 0

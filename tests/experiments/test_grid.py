@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 
 from wsdl.__main__ import app
 from wsdl.core.io import WsdlError, read_json, sha256, write_json
-from wsdl.core.locks import hold, holder
+from wsdl.core.locks import hold_lock, lock_holder
 from wsdl.core.run import read_stats
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.evaluate import BESIDE
 from wsdl.experiments import scheduler as slots
-from wsdl.experiments.cross import collect, what_is_missing
-from wsdl.experiments.grid import load, make, record, run_cell, state
+from wsdl.experiments.grid import job_state, load_grid, make_grid, run_job, write_grid
 from wsdl.experiments.grid_estimate import plan
+from wsdl.experiments.results import collect_results, missing_runs
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,26 +29,26 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def ran(words, tmp_path_factory):
     """The grid after `run`, in which B1 was done already and C0 had to fail: its folder holds other settings."""
-    grid = make(**words, out=tmp_path_factory.mktemp("ran") / "out")
+    grid = make_grid(**words, out=tmp_path_factory.mktemp("ran") / "out")
     write_json(grid.run_folder(C0) / "config.json", {"batch": 7})
-    run_cell(grid, B1)
+    run_job(grid, B1)
     with pytest.raises(WsdlError) as error:
-        slots.run(grid)
+        slots.run_grid(grid)
     return grid, str(error.value)
 
 
 def test_one_that_fails_stops_no_other_and_is_named(ran):
     grid, error = ran
-    assert [state(grid, cell)[0] for cell in (B0, B1, C0)] == ["done", "done", "failed"]
+    assert [job_state(grid, job)[0] for job in (B0, B1, C0)] == ["done", "done", "failed"]
     assert not grid.log(B1).exists()  # done before, not started again
     assert error == f"{grid.out}: 1 of 3 runs failed: {grid.name(C0)} (log {grid.log(C0)})."
-    assert state(grid, C0)[1].startswith(f"wsdl: {grid.run_folder(C0)}: was begun with batch = 7")
+    assert job_state(grid, C0)[1].startswith(f"wsdl: {grid.run_folder(C0)}: was begun with batch = 7")
 
 
 def test_seeds_share_one_dataset(ran):
     grid, _ = ran
     assert len(list(grid.out.rglob("manifest.csv"))) == 1
-    configs = [read_json(grid.run_folder(cell) / "config.json") for cell in (B0, B1)]
+    configs = [read_json(grid.run_folder(job) / "config.json") for job in (B0, B1)]
     assert configs[0]["data"] == configs[1]["data"]
     assert [config["seed"] for config in configs] == [0, 1]
     assert sha256(grid.run_folder(B0) / "model.safetensors") != sha256(grid.run_folder(B1) / "model.safetensors")
@@ -56,15 +56,15 @@ def test_seeds_share_one_dataset(ran):
 
 def test_collect_takes_seeds_together_and_names_what_is_missing(ran):
     grid, _ = ran
-    rows = collect(grid.out)
+    rows = collect_results(grid.out)
     assert list(rows.setup[:2]) == ["b", "c"]
     assert list(rows.seeds[:2]) == ["0 1", ""]
     assert list(rows.missing[:2]) == ["", "0"]
     assert pd.isna(rows.iou[1])
     assert list(rows.method[2:]) == list(BESIDE)
-    alone = [read_json(grid.run_folder(cell) / "metrics.json")["rows"][0]["iou"] for cell in (B0, B1)]
+    alone = [read_json(grid.run_folder(job) / "metrics.json")["rows"][0]["iou"] for job in (B0, B1)]
     assert (rows.iou_least[0], rows.iou_most[0]) == (min(alone), max(alone))
-    assert what_is_missing(rows) == ["patches c made-up: seed 0"]
+    assert missing_runs(rows) == ["patches c made-up: seed 0"]
     kept = pd.read_csv(grid.out / "results.csv", keep_default_na=False)
     assert list(kept.missing) == list(rows.missing)
 
@@ -74,9 +74,9 @@ def test_a_run_with_the_metrics_of_a_version_that_had_fewer_rows_is_scored_again
     path = grid.run_folder(B0) / "metrics.json"
     whole = read_json(path)
     write_json(path, whole | {"rows": whole["rows"][:5]})
-    assert state(grid, B0)[0] != "done"
-    run_cell(grid, B0)
-    assert state(grid, B0)[0] == "done"
+    assert job_state(grid, B0)[0] != "done"
+    run_job(grid, B0)
+    assert job_state(grid, B0)[0] == "done"
     assert read_json(path) == whole
 
 
@@ -92,7 +92,7 @@ def test_status_and_collect_as_commands(ran):
 
 
 def test_plan_says_runs_time_and_memory_and_writes_nothing(ran, words, tmp_path):
-    new = plan(make(**words, out=tmp_path / "new"), slots=2)
+    new = plan(make_grid(**words, out=tmp_path / "new"), slots=2)
     assert not (tmp_path / "new").exists()
     assert "3 runs, 0 done; 2 at a time, sharing the cores of the CPU." in new
     assert "made-up: generator: train P2 on 32 pictures" in new
@@ -106,58 +106,58 @@ def test_plan_says_runs_time_and_memory_and_writes_nothing(ran, words, tmp_path)
 
 def test_the_same_twice_and_killed_and_resumed_gives_the_same_numbers(ran, words, tmp_path):
     """In a new folder, in this process and undisturbed, against child processes, of which one loses its parent."""
-    twin = make(**words, out=tmp_path / "twin")
-    record(twin)
-    for cell in (B0, C0):
-        run_cell(twin, cell)
-    grid = make(**words, out=tmp_path / "killed")
+    twin = make_grid(**words, out=tmp_path / "twin")
+    write_grid(twin)
+    for job in (B0, C0):
+        run_job(twin, job)
+    grid = make_grid(**words, out=tmp_path / "killed")
     shutil.copytree(ran[0].out / "made-up" / "data", grid.out / "made-up" / "data")
     shutil.copytree(ran[0].out / "made-up" / "p2", grid.out / "made-up" / "p2")
-    record(grid)
-    command = f"{sys.executable} -m wsdl grid cell {grid.name(C0)} --out {grid.out} --parent $$; true"
+    write_grid(grid)
+    command = f"{sys.executable} -m wsdl grid job {grid.name(C0)} --out {grid.out} --parent $$; true"
     parent = subprocess.Popen(["sh", "-c", command], cwd=ROOT, stderr=subprocess.DEVNULL)
     until(lambda: read_stats(grid.run_folder(C0)), 900)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    until(lambda: not holder(grid.lock(C0)), 60)  # the child has ended too, with its work half done
+    until(lambda: not lock_holder(grid.lock(C0)), 60)  # the child has ended too, with its work half done
     reached = read_stats(grid.run_folder(C0))[-1]["images"]
-    assert state(grid, C0) == ("stopped", f"{100 * reached / 320:.0f} %")
+    assert job_state(grid, C0) == ("stopped", f"{100 * reached / 320:.0f} %")
 
-    run_cell(grid, C0)
+    run_job(grid, C0)
     images = [line["images"] for line in read_stats(grid.run_folder(C0))]
     assert images == sorted(set(images))
-    for other, cell in ((ran[0], B0), (grid, C0)):
-        assert Dataset(other.study(cell).out / "data").info == Dataset(twin.study(cell).out / "data").info
+    for other, job in ((ran[0], B0), (grid, C0)):
+        assert Dataset(other.study(job).out / "data").info == Dataset(twin.study(job).out / "data").info
         for name in ("model.safetensors", "metrics.json", "pictures.csv", "config.json"):
-            assert sha256(other.run_folder(cell) / name) == sha256(twin.run_folder(cell) / name), name
-    assert [state(grid, cell)[0] for cell in (B0, B1, C0)] == ["waiting", "waiting", "done"]
+            assert sha256(other.run_folder(job) / name) == sha256(twin.run_folder(job) / name), name
+    assert [job_state(grid, job)[0] for job in (B0, B1, C0)] == ["waiting", "waiting", "done"]
 
 
 def test_two_at_once_on_one_cell_are_refused(words, tmp_path):
-    grid = make(**words, out=tmp_path / "out")
-    with hold(grid.lock(B0)), pytest.raises(WsdlError, match=f"is held by process {os.getpid()}"):
-        run_cell(grid, B0)
+    grid = make_grid(**words, out=tmp_path / "out")
+    with hold_lock(grid.lock(B0)), pytest.raises(WsdlError, match=f"is held by process {os.getpid()}"):
+        run_job(grid, B0)
     assert not grid.run_folder(B0).exists()
 
 
 def test_more_seeds_are_added_and_other_settings_refused(words, tmp_path):
     out = tmp_path / "out"
-    record(make("table2", out, words["profile"], "made-up", seeds=(0,)))
-    record(make("table2", out, words["profile"], "made-up", seeds=(1,)))
-    assert {cell.seed for cell in load(out).cells} == {0, 1}
+    write_grid(make_grid("table2", out, words["profile"], "made-up", seeds=(0,)))
+    write_grid(make_grid("table2", out, words["profile"], "made-up", seeds=(1,)))
+    assert {job.seed for job in load_grid(out).jobs} == {0, 1}
     with pytest.raises(WsdlError, match="was begun with profile"):
-        record(make("table2", out, "quick", "made-up"))
+        write_grid(make_grid("table2", out, "quick", "made-up"))
     with pytest.raises(WsdlError, match="no run of this grid is done yet"):
-        collect(out)
+        collect_results(out)
 
 
 def test_a_grid_of_a_version_with_fewer_settings_goes_on(words, tmp_path):
     out = tmp_path / "out"
-    grid = make("table2", out, words["profile"], "made-up", seeds=(0,))
-    record(grid)
+    grid = make_grid("table2", out, words["profile"], "made-up", seeds=(0,))
+    write_grid(grid)
     complete = read_json(out / "grid.json")
     said = read_json(out / "grid.json")
     del said["profile"]["further_images"], said["profile"]["patches"]["augment"]
     write_json(out / "grid.json", said)
-    record(grid)
+    write_grid(grid)
     assert read_json(out / "grid.json") == complete

@@ -9,23 +9,23 @@ import pytest
 from gridded import B0, B1, C0
 
 from wsdl.core.io import WsdlError, write_json, write_text
-from wsdl.core.locks import signature
+from wsdl.core.locks import process_signature
 from wsdl.evaluation.evaluate import BESIDE
 from wsdl.experiments import scheduler as slots
-from wsdl.experiments.grid import make, state
-from wsdl.experiments.jobs import Cell
+from wsdl.experiments.grid import job_state, make_grid
+from wsdl.experiments.jobs import Job
 
 
 @pytest.fixture
 def fake(words, tmp_path, monkeypatch):
     """The grid with data that is there and children that only sleep: fake(seconds) says what a child does."""
-    monkeypatch.setattr(slots, "make_data", lambda grid, cells: None)
+    monkeypatch.setattr(slots, "make_data", lambda grid, jobs: None)
     monkeypatch.setattr(slots, "PAUSE", 0.01)
-    grid = make(**words, out=tmp_path / "out")
+    grid = make_grid(**words, out=tmp_path / "out")
     started, popen = [], subprocess.Popen
 
     def begin(command, **options):
-        assert command[:5] == [sys.executable, "-m", "wsdl", "grid", "cell"]
+        assert command[:5] == [sys.executable, "-m", "wsdl", "grid", "job"]
         process = popen(["sleep", "30"], **options)
         started.append((command[5], process, options["env"]))
         return process
@@ -34,9 +34,9 @@ def fake(words, tmp_path, monkeypatch):
     return grid, started
 
 
-def finish(grid, cell: Cell) -> None:
-    """Make `cell` look done."""
-    folder = grid.run_folder(cell)
+def finish(grid, job: Job) -> None:
+    """Make `job` look done."""
+    folder = grid.run_folder(job)
     write_json(folder / "run.json", {"status": "done", "seconds": 12.3})
     write_json(
         folder / "metrics.json", {"rows": [{"method": name, "iou": 0.5, "pbca": 0.5} for name in ("patches", *BESIDE)]}
@@ -52,7 +52,7 @@ def test_ctrl_c_ends_the_children(fake, monkeypatch):
 
     monkeypatch.setattr(slots.time, "sleep", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        slots.run(grid, slots=2)
+        slots.run_grid(grid, slots=2)
     assert [name for name, _, _ in started] == [grid.name(B0), grid.name(B1)]
     assert all(process.returncode == -signal.SIGKILL for _, process, _ in started)
 
@@ -66,32 +66,32 @@ def test_slots_are_filled_and_done_cells_are_skipped(fake, monkeypatch):
         nonlocal most
         alive = [(name, process) for name, process, _ in started if process.poll() is None]
         most = max(most, len(alive))
-        for cell in grid.cells:
-            if alive and grid.name(cell) == alive[0][0]:
-                finish(grid, cell)
+        for job in grid.jobs:
+            if alive and grid.name(job) == alive[0][0]:
+                finish(grid, job)
                 alive[0][1].kill()
 
     monkeypatch.setattr(slots.time, "sleep", look)
-    slots.run(grid, slots=2)
+    slots.run_grid(grid, slots=2)
     assert [name for name, _, _ in started] == [grid.name(B1), grid.name(C0)]
     assert most == 2
 
 
 def test_a_cell_of_another_process_is_waited_for_and_not_trained_twice(fake, monkeypatch):
     grid, started = fake
-    for cell in (B0, B1):
-        finish(grid, cell)
+    for job in (B0, B1):
+        finish(grid, job)
     looks = []
 
     def look(seconds):
-        looks.append(state(grid, C0)[0])
+        looks.append(job_state(grid, C0)[0])
         if len(looks) == 3:
             finish(grid, C0)
             grid.lock(C0).unlink()
 
     monkeypatch.setattr(slots.time, "sleep", look)
-    write_text(grid.lock(C0), signature(os.getpid()))
-    slots.run(grid)
+    write_text(grid.lock(C0), process_signature(os.getpid()))
+    slots.run_grid(grid)
     assert looks[:3] == ["running"] * 3
     assert started == []
 
@@ -101,29 +101,29 @@ def test_a_child_killed_by_the_system_is_told(fake, monkeypatch):
 
     def kill(seconds):
         if started[0][1].poll() is None:
-            write_text(grid.lock(B0), signature(started[0][1].pid))
+            write_text(grid.lock(B0), process_signature(started[0][1].pid))
             started[0][1].kill()
             started[0][1].wait()
 
     monkeypatch.setattr(slots.time, "sleep", kill)
     with pytest.raises(WsdlError, match="1 of 1 runs failed"):
-        slots.run(grid, only=(0,))
-    assert state(grid, B0) == ("failed", "killed by SIGKILL; was there too little memory?")
+        slots.run_grid(grid, only=(0,))
+    assert job_state(grid, B0) == ("failed", "killed by SIGKILL; was there too little memory?")
 
 
 def test_a_gpu_for_each_slot_or_a_share_of_the_cores(monkeypatch):
-    monkeypatch.setattr(slots, "gpus", lambda: ["2", "5"])
-    assert slots.places(0) == [{"CUDA_VISIBLE_DEVICES": "2"}, {"CUDA_VISIBLE_DEVICES": "5"}]
-    assert [place["CUDA_VISIBLE_DEVICES"] for place in slots.places(3)] == ["2", "5", "2"]
-    monkeypatch.setattr(slots, "gpus", list)
+    monkeypatch.setattr(slots, "visible_gpus", lambda: ["2", "5"])
+    assert slots.slot_environments(0) == [{"CUDA_VISIBLE_DEVICES": "2"}, {"CUDA_VISIBLE_DEVICES": "5"}]
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in slots.slot_environments(3)] == ["2", "5", "2"]
+    monkeypatch.setattr(slots, "visible_gpus", list)
     monkeypatch.setattr(slots.os, "cpu_count", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert slots.places(0) == [{}]
-    assert slots.places(4) == [{"OMP_NUM_THREADS": "2"}] * 4
+    assert slots.slot_environments(0) == [{}]
+    assert slots.slot_environments(4) == [{"OMP_NUM_THREADS": "2"}] * 4
 
 
 def test_only_takes_numbers_of_the_plan(fake):
     grid, _ = fake
-    assert slots.pick(grid, (0, 2)) == [B0, C0]
+    assert slots.select_jobs(grid, (0, 2)) == [B0, C0]
     with pytest.raises(WsdlError, match="--only: is 3, but the grid has runs 0 to 2"):
-        slots.run(grid, only=(3,))
+        slots.run_grid(grid, only=(3,))

@@ -6,12 +6,12 @@ import pytest
 from test_halve import untrained
 
 from wsdl.bundle import extra, unpack
-from wsdl.config import Fakes, GradCam, Patches, Profile
+from wsdl.config import Fakes, GradCamTraining, PatchesTraining, Profile
 from wsdl.core.io import WsdlError, read_json, write_json
 from wsdl.data.dataset import Dataset
-from wsdl.demo import begin
+from wsdl.demo import begin_study
 from wsdl.evaluation.evaluate import BESIDE
-from wsdl.experiments.grid import make, make_data
+from wsdl.experiments.grid import make_grid, prepare_data
 from wsdl.experiments.study import Study
 from wsdl.generators.inpainting.inpainter import generate_inpainted
 from wsdl.report.site import site
@@ -28,7 +28,7 @@ def study(archive, tmp_path, monkeypatch):
     def begin(profile: Profile = BUNDLED, source: str = "studio", seed: int = 0) -> Study:
         return Study(tmp_path / "out", profile, source, seed=seed)
 
-    return begin
+    return begin_study
 
 
 def test_bundled_faces_come_with_their_fakes(study, free):
@@ -118,8 +118,8 @@ def test_a_grid_finds_the_fakes_that_come_with_wsdl(study, with_lama, tmp_path):
         {"method": "patches", "setup": "c", "tests": ["studio/lama"]},
         {"method": "patches", "setup": "c", "generators": ["lama"]},
     ]})  # fmt: skip
-    grid = make(str(tmp_path / "cells.json"), tmp_path / "grid", profile=str(tmp_path / "profile.json"))
-    make_data(grid, list(grid.cells))
+    grid = make_grid(str(tmp_path / "cells.json"), tmp_path / "grid", profile=str(tmp_path / "profile.json"))
+    prepare_data(grid, list(grid.jobs))
     made = Dataset(grid.out / "studio/data")
     assert made.generators == ("lama", "repaint-p2")
     assert (made.folder / ".cache" / made.info["manifest_sha256"][:16] / "masks.npy").exists()  # decoded
@@ -128,7 +128,7 @@ def test_a_grid_finds_the_fakes_that_come_with_wsdl(study, with_lama, tmp_path):
 
 def test_tables_maps_and_figures_hold_every_method_of_the_profile(study):
     few = {"images": 4, "images_c": 4, "batch": 2, "batch_c": 2, "start": "scratch"}
-    both = {"patches": Patches(input_size=48, **few), "grad_cam": GradCam(input_size=64, **few)}
+    both = {"patches": PatchesTraining(input_size=48, **few), "grad_cam": GradCamTraining(input_size=64, **few)}
     begun = study(replace(BUNDLED, methods=("patches", "grad-cam"), **both))
     rows = [(method, setup) for method in ("patches", "grad-cam") for setup in "abc"]
     table = begun.table()
@@ -143,13 +143,13 @@ def test_tables_maps_and_figures_hold_every_method_of_the_profile(study):
 
 def test_a_study_of_a_version_with_fewer_settings_goes_on_and_another_is_refused(tmp_path):
     mine = Study(tmp_path, Profile(name="mine"), "studio")
-    begin(mine)
+    begin_study(mine)
     before = {name: read_json(tmp_path / name) for name in ("study.json", "profile.json")}
     study, profile = (read_json(tmp_path / name) for name in before)
     del study["profile"]["further"], profile["further"]
     write_json(tmp_path / "study.json", study)
     write_json(tmp_path / "profile.json", profile)
-    begin(mine)
+    begin_study(mine)
     assert before == {name: read_json(tmp_path / name) for name in before}
     with pytest.raises(WsdlError, match="was begun with profile = "):
-        begin(Study(tmp_path, Profile(name="mine", faces=12), "studio"))
+        begin_study(Study(tmp_path, Profile(name="mine", faces=12), "studio"))

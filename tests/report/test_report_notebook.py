@@ -11,7 +11,7 @@ from wsdl import notebooks
 from wsdl.core.io import read_json, write_json
 from wsdl.evaluation.tables import spell, table
 
-FORM = notebooks.LESSONS / f"{notebooks.REPORT}.ipynb"
+FORM = notebooks.LESSONS_FOLDER / f"{notebooks.REPORT}.ipynb"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def damaged(reported, tmp_path_factory):
     write_json(path, metrics)
     picture = next((folder / "data" / "real" / "test").glob("*.png"))
     shutil.copy(picture, picture.with_name("stranger.png"))
-    page = notebooks.run(FORM, place / "run", {"runs": str(folder), "out": str(out)})
+    page = notebooks.run_notebook(FORM, place / "run", {"runs": str(folder), "out": str(out)})
     return said(page.with_suffix(".ipynb")), folder, out
 
 
@@ -71,7 +71,7 @@ def test_it_ends_in_the_page_of_the_command(damaged, reported):
 def test_the_committed_report_is_tidy_and_was_run(tmp_path):
     copy = tmp_path / FORM.name
     copy.write_bytes(FORM.read_bytes())
-    notebooks.tidy(copy)
+    notebooks.tidy_notebook(copy)
     assert copy.read_bytes() == FORM.read_bytes()
     assert FORM.stat().st_size <= 1_000_000
     outputs = [output for cell in nbformat.read(FORM, 4).cells for output in cell.get("outputs", [])]

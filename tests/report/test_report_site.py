@@ -15,7 +15,7 @@ from wsdl.core.run import PER_IMAGE_FILE, Run, record_outcome
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.evaluate import BESIDE
 from wsdl.evaluation.tables import SCORES, spell, table
-from wsdl.experiments.grid import make, record
+from wsdl.experiments.grid import make_grid, write_grid
 from wsdl.report.site import site
 
 DASH = "\N{EN DASH}"
@@ -134,12 +134,12 @@ def test_a_run_without_weights_is_in_the_table_and_said_to_have_no_maps(reported
 
 
 def test_a_grid_tells_why_a_cell_failed_and_what_is_waiting(tmp_path):
-    grid = make("table2", tmp_path / "grid", source="made-up")
-    record(grid)
-    write_text(grid.log(grid.cells[1]), "--- begun\nTraceback\nwsdl: no room <left>\n")
+    grid = make_grid("table2", tmp_path / "grid", source="made-up")
+    write_grid(grid)
+    write_text(grid.log(grid.jobs[1]), "--- begun\nTraceback\nwsdl: no room <left>\n")
     text = site(tmp_path / "grid", tmp_path / "site").read_text(encoding="utf-8")
-    assert f"made-up/runs/{grid.name(grid.cells[1])}: wsdl: no room &lt;left&gt;" in text
-    assert f"{len(grid.cells)} runs: 1 failed, {len(grid.cells) - 1} waiting" in text
+    assert f"made-up/runs/{grid.name(grid.jobs[1])}: wsdl: no room &lt;left&gt;" in text
+    assert f"{len(grid.jobs)} runs: 1 failed, {len(grid.jobs) - 1} waiting" in text
     assert "No run was evaluated." in text
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from wsdl.commands.options import Images, Out, Seed, names
+from wsdl.commands.options import Images, Out, Seed, split_names
 
 data = typer.Typer(no_args_is_help=True, help="Make and check dataset folders.")
 
@@ -107,10 +107,10 @@ def unpack(
     from wsdl.bundle import extra
     from wsdl.bundle.copies import copy_to
 
-    for generator in names(generators):
+    for generator in split_names(generators):
         extra.locate(style, generator)  # refuses one that is not there before anything is written
     copy_to(out, style)
-    for generator in names(generators):
+    for generator in split_names(generators):
         extra.add(out, style, generator)
 
 

@@ -19,6 +19,6 @@ def demo(
     seed: Seed = 0,
 ):
     """The whole series: faces, fakes, detectors, lessons -> OUT/index.html and OUT/results.csv. Needs no arguments."""
-    from wsdl.demo import demo as run_demo
+    from wsdl.demo import run_demo
 
     print(run_demo(out, profile, source, images, masks, p2_weights, seed, methods))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from wsdl.commands.options import Generators, names
+from wsdl.commands.options import Generators, split_names
 
 
 def evaluate(
@@ -24,8 +24,8 @@ def evaluate(
     from wsdl.evaluation.definitions import table_of
 
     if robustness:
-        return print(show_robustness(run, data, names(generators)).to_csv(index=False), end="")
-    print(table_of(run, data, preset, names(generators)).to_csv(index=False), end="")
+        return print(show_robustness(run, data, split_names(generators)).to_csv(index=False), end="")
+    print(table_of(run, data, preset, split_names(generators)).to_csv(index=False), end="")
 
 
 def show_robustness(run: Path, data: Path, generators: tuple[str, ...] = ()):

@@ -7,17 +7,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from wsdl.commands.options import Profile, Source, names
+from wsdl.commands.options import Profile, Source, split_names
 from wsdl.core.io import WsdlError
 
 grid = typer.Typer(no_args_is_help=True, help="Run many trainings: plan, run, resume, collect.")
 
-NAMES = "table2 (every method in setups a, b, c), cross-source, cross-generator, or a JSON or TOML file of cells."
+NAMES = "table2 (every method in setups a, b, c), cross-source, cross-generator, or a JSON or TOML file of jobs."
 Name = Annotated[str, typer.Argument(help=NAMES)]
 Out = Annotated[Path | None, typer.Option(help="Where the grid lives; default: out/grid-NAME.")]
 Pictures = Annotated[str, typer.Option(help="Folder of photographs.")]
 Masks = Annotated[str, typer.Option(help="Folder of their component masks.")]
-Seeds = Annotated[str, typer.Option(help="Every cell is trained with each: 0,1,2.")]
+Seeds = Annotated[str, typer.Option(help="Every job is trained with each: 0,1,2.")]
 Generators = Annotated[str, typer.Option(help="cross-generator: whose partial fakes; default: all four.")]
 Slots = Annotated[int, typer.Option(min=0, help="Runs at a time; 0: one for each GPU, or one.")]
 
@@ -54,17 +54,17 @@ def run_grid(
     only: Annotated[str, typer.Option(help="Numbers of runs as in plan, 0,4: for a job array, say.")] = "",
 ):
     """Run what is not done, each run in a process of its own; stopped at any moment, the same command goes on."""
-    from wsdl.experiments.scheduler import run
+    from wsdl.experiments.scheduler import run_grid
 
-    run(made(name, profile, source, images, masks, seeds, generators, out), slots, numbers("--only", only))
+    run_grid(made(name, profile, source, images, masks, seeds, generators, out), slots, numbers("--only", only))
 
 
 @grid.command("status")
 def status_grid(name: Name, out: Out = None):
     """Waiting, running (percent), stopped, failed (the last line of the log), done (seconds of training)."""
-    from wsdl.experiments.grid import default_out, status
+    from wsdl.experiments.grid import default_out, grid_status
 
-    print(status(out or default_out(name)).to_string(index=False))
+    print(grid_status(out or default_out(name)).to_string(index=False))
 
 
 @grid.command("collect")
@@ -79,13 +79,13 @@ def collect_grid(
     """
     from wsdl.core.progress import print_stderr
     from wsdl.evaluation.tables import to_markdown
-    from wsdl.experiments.cross import collect, draw, what_is_missing
     from wsdl.experiments.grid import default_out
+    from wsdl.experiments.results import collect_results, draw_matrix, missing_runs
 
-    rows = collect(out or default_out(name))
-    missing = what_is_missing(rows)
+    rows = collect_results(out or default_out(name))
+    missing = missing_runs(rows)
     if "tested_on" in rows:
-        print_stderr(f"figure: {draw(rows, out or default_out(name))}")
+        print_stderr(f"figure: {draw_matrix(rows, out or default_out(name))}")
     if format == "csv":
         print(rows.to_csv(index=False), end="")
         for line in missing:
@@ -96,33 +96,34 @@ def collect_grid(
         print("\nMissing: " + "; ".join(missing) + ".")
 
 
-@grid.command("cell", hidden=True)
-def cell_grid(
+@grid.command("cell", hidden=True)  # its name in earlier versions
+@grid.command("job", hidden=True)
+def run_one_job(
     run: Annotated[str, typer.Argument(help="The name of one run of the grid.")],
     out: Annotated[Path, typer.Option(help="Where the grid lives.")],
     parent: Annotated[int, typer.Option(help="End when this process does.")] = 0,
 ):
     """One run in this process, as `run` starts it."""
     from wsdl.core.device import peak_megabytes
-    from wsdl.experiments.grid import load, run_cell
-    from wsdl.experiments.scheduler import end_with
+    from wsdl.experiments.grid import load_grid, run_job
+    from wsdl.experiments.scheduler import exit_with_parent
 
     if parent:
-        end_with(parent)
-    begun = load(out)
-    for cell in begun.cells:
-        if begun.name(cell) == run:
-            print(json.dumps(run_cell(begun, cell)))
+        exit_with_parent(parent)
+    begun = load_grid(out)
+    for job in begun.jobs:
+        if begun.name(job) == run:
+            print(json.dumps(run_job(begun, job)))
             return print(f"peak memory {peak_megabytes() or 0:.0f} MB", file=sys.stderr)
-    raise WsdlError(f"{out}: has no run {run}; it has {', '.join(map(begun.name, begun.cells))}.")
+    raise WsdlError(f"{out}: has no run {run}; it has {', '.join(map(begun.name, begun.jobs))}.")
 
 
 def made(name: str, profile: str, source: str, images: str, masks: str, seeds: str, generators: str, out: Path | None):
     from wsdl.config import GENERATORS
-    from wsdl.experiments.grid import default_out, make
+    from wsdl.experiments.grid import default_out, make_grid
 
-    chosen = names(generators) or GENERATORS
-    return make(name, out or default_out(name), profile, source, images, masks, numbers("--seeds", seeds), chosen)
+    chosen = split_names(generators) or GENERATORS
+    return make_grid(name, out or default_out(name), profile, source, images, masks, numbers("--seeds", seeds), chosen)
 
 
 def numbers(option: str, text: str) -> tuple[int, ...]:

@@ -23,11 +23,11 @@ def notebooks_run(
     long: Long = False,
 ):
     """Run the series in OUT; what is there already is loaded."""
-    from wsdl.demo import absolute, run_lessons
+    from wsdl.demo import absolute_path, run_lessons
     from wsdl.experiments.study import Study, load_profile
 
-    profile = absolute(profile)
-    study = Study(out.resolve(), load_profile(profile), source, absolute(images), absolute(masks), seed)
+    profile = absolute_path(profile)
+    study = Study(out.resolve(), load_profile(profile), source, absolute_path(images), absolute_path(masks), seed)
     if not run_lessons(study, profile, long):
         raise typer.Exit(1)
 
@@ -40,7 +40,7 @@ def refresh(
     long: Long = False,
 ):
     """Rerun the series as ci/demo.sh does and write the committed copies."""
-    from wsdl.notebooks import refresh as run_refresh
+    from wsdl.notebooks import refresh_lessons as run_refresh
 
     run_refresh(study=study, long=long)
 

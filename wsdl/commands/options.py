@@ -14,6 +14,6 @@ Images = Annotated[Path, typer.Option(help="Folder of face pictures.")]
 Generators = Annotated[str, typer.Option(help="Whose partial fakes, commas between; default: all that there are.")]
 
 
-def names(text: str) -> tuple[str, ...]:
+def split_names(text: str) -> tuple[str, ...]:
     """ "lama,pluralistic" as a tuple; spaces do not count."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

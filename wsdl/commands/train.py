@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from wsdl.commands.options import Generators, Out, Profile, Seed, names
+from wsdl.commands.options import Generators, Out, Profile, Seed, split_names
 
 train_generator = typer.Typer(no_args_is_help=True, help="Train a generator on the real faces of a dataset.")
 
@@ -32,7 +32,7 @@ def train(
     from wsdl.config import load_profile
     from wsdl.training.detector import train as run_train
 
-    run_train(method, setup, data, out, seed, load_profile(profile).training(method), names(generators))
+    run_train(method, setup, data, out, seed, load_profile(profile).training(method), split_names(generators))
 
 
 @train_generator.command("p2")

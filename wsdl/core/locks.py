@@ -18,16 +18,16 @@ UNSIGNED = 10  # seconds after which a lock that names nobody is that of a proce
 
 
 @contextmanager
-def hold(path: Path, wait: bool = False):
+def hold_lock(path: Path, wait: bool = False):
     """Hold the lock `path` within the block. Where another process has it: wait, or WsdlError that names it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     told = False
-    while not take(path):
+    while not _take(path):
         if not wait:
-            raise WsdlError(f"{path}: is held by {holder(path)}; wait for it, or delete the file if that is gone.")
+            raise WsdlError(f"{path}: is held by {lock_holder(path)}; wait for it, or delete the file if that is gone.")
         if not told:
-            print_stderr(f"{path}: waiting for {holder(path)}.")
+            print_stderr(f"{path}: waiting for {lock_holder(path)}.")
             told = True
         time.sleep(PAUSE)
     try:
@@ -36,30 +36,30 @@ def hold(path: Path, wait: bool = False):
         path.unlink(missing_ok=True)
 
 
-def take(path: Path) -> bool:
+def _take(path: Path) -> bool:
     """Make the lock `path` this process's, if nobody alive has it."""
     for _ in range(2):  # the second time after clearing away a dead one's
         with suppress(FileExistsError), open(path, "x", encoding="utf-8") as file:
-            file.write(signature(os.getpid()))
+            file.write(process_signature(os.getpid()))
             return True
-        if holder(path):
+        if lock_holder(path):
             return False
-        clear(path)
+        _clear_dead(path)
     return False
 
 
-def clear(path: Path) -> None:
+def _clear_dead(path: Path) -> None:
     """Remove the lock of a dead process. Renamed first, so that a lock made since is seen and put back."""
     aside = path.with_name(f"{path.name}.{os.getpid()}")
     with suppress(FileNotFoundError):
         os.rename(path, aside)
-        if holder(aside):
+        if lock_holder(aside):
             with suppress(FileExistsError):
                 os.link(aside, path)
         aside.unlink()
 
 
-def holder(path: Path) -> str | None:
+def lock_holder(path: Path) -> str | None:
     """Who holds the lock `path`, in words; None where nobody does, or a process that is dead."""
     try:
         said, age = path.read_text(encoding="utf-8").split(), time.time() - path.stat().st_mtime
@@ -68,20 +68,20 @@ def holder(path: Path) -> str | None:
     if len(said) < 3:
         return "a process that is just starting" if age < UNSIGNED else None
     host, pid, start = said
-    if host == socket.gethostname() and (start == "dead" or started(int(pid)) != start):
+    if host == socket.gethostname() and (start == "dead" or _process_start(int(pid)) != start):
         return None
     return f"process {pid} on {host}"
 
 
-def signature(pid: int) -> str:
+def process_signature(pid: int) -> str:
     """Host, number and start of a process: numbers are used again, so a number alone names nobody."""
-    return f"{socket.gethostname()} {pid} {started(pid)}"
+    return f"{socket.gethostname()} {pid} {_process_start(pid)}"
 
 
-def started(pid: int) -> str:
+def _process_start(pid: int) -> str:
     """When a process started, in clock ticks since the machine did; "dead", or "?" where that cannot be told."""
     if not Path("/proc/self/stat").exists():
-        return "?" if os.name != "posix" or answers(pid) else "dead"
+        return "?" if os.name != "posix" or _process_exists(pid) else "dead"
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
@@ -90,7 +90,7 @@ def started(pid: int) -> str:
     return "dead" if fields[0] in "ZX" else fields[19]
 
 
-def answers(pid: int) -> bool:
+def _process_exists(pid: int) -> bool:
     """Whether there is a process `pid`, on systems without /proc."""
     try:
         os.kill(pid, 0)

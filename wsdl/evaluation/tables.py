@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from wsdl.config import place
+from wsdl.config import method_order
 from wsdl.core.io import WsdlError, read_json
 from wsdl.evaluation.breakdown import read_pictures
 from wsdl.evaluation.evaluate import summarise
@@ -45,7 +45,7 @@ def table(folder: Path) -> pd.DataFrame:
     if not cells:
         raise WsdlError(f"{folder}: holds no evaluated run; make one with `python -m wsdl evaluate`.")
     rows = [row_of(seeds, read_json(next(iter(seeds.values())) / "config.json")) for seeds in cells.values()]
-    rows.sort(key=lambda row: place(row["method"]))  # else as the folders are sorted
+    rows.sort(key=lambda row: method_order(row["method"]))  # else as the folders are sorted
     rows += [{**row, "source": key[0], "seeds": ""} for key, some in beside.items() for row in some]
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -33,7 +33,7 @@ def plan(study: Study) -> list[Stage]:
         Stage("faces", faces_work(study), 0 if (study.out / "data").exists() else 30),
         *generator_stages(study),
         *detector_stages(study),
-        Stage("lessons", f"{len(notebooks.lessons())} notebooks", lessons_left(study) * LESSON_SECONDS),
+        Stage("lessons", f"{len(notebooks.lesson_notebooks())} notebooks", lessons_left(study) * LESSON_SECONDS),
     ]
 
 
@@ -43,7 +43,7 @@ def faces_work(study: Study) -> str:
 
 def lessons_left(study: Study) -> int:
     """How many lessons have not run to their end in this study yet."""
-    runs = [study.out / "lessons" / f"{lesson.stem}.run.json" for lesson in notebooks.lessons()]
+    runs = [study.out / "lessons" / f"{lesson.stem}.run.json" for lesson in notebooks.lesson_notebooks()]
     return sum(not (run.exists() and read_json(run)["status"] == "done") for run in runs)
 
 

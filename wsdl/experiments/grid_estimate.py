@@ -10,27 +10,27 @@ from wsdl.core.device import peak_megabytes
 from wsdl.core.progress import format_duration
 from wsdl.core.run import is_done, read_stats
 from wsdl.experiments.estimate import Stage, faces_work, generator_stages, step_seconds
-from wsdl.experiments.grid import Grid, is_finished, state
-from wsdl.experiments.jobs import Cell
-from wsdl.experiments.scheduler import places
+from wsdl.experiments.grid import Grid, is_finished, job_state
+from wsdl.experiments.jobs import Job
+from wsdl.experiments.scheduler import slot_environments
 from wsdl.experiments.study import Study
 
 
 def plan(grid: Grid, slots: int = 0) -> str:
     """A table of the runs with their predicted times, then the sums, as text. Nothing is written into the grid."""
-    studies = {source: grid.at(source) for cell in grid.cells for source in cell.needs()}
+    studies = {source: grid.at(source) for job in grid.jobs for source in job.needs()}
     data = [(source, stage) for source, study in studies.items() for stage in data_stages(study)]
-    todo = [cell for cell in grid.cells if not is_finished(grid, cell)]
+    todo = [job for job in grid.jobs if not is_finished(grid, job)]
     step = cache(lambda method, setup: step_seconds(grid.study(todo[0]), method, setup))  # the same for every source
-    stages = {cell: training_stage(grid, cell, step) for cell in todo}
+    stages = {job: training_stage(grid, job, step) for job in todo}
 
     rows = [
-        {"number": number, "method": cell.method, "setup": cell.setup, "source": cell.train_source,
-         "seed": cell.seed, **further(grid, cell), "state": state(grid, cell)[0], "left": spell(stages.get(cell)),
-         "work": stages[cell].work if cell in stages else ""}
-        for number, cell in enumerate(grid.cells)
+        {"number": number, "method": job.method, "setup": job.setup, "source": job.train_source,
+         "seed": job.seed, **further(grid, job), "state": job_state(grid, job)[0], "left": spell(stages.get(job)),
+         "work": stages[job].work if job in stages else ""}
+        for number, job in enumerate(grid.jobs)
     ]  # fmt: skip
-    slots_here = places(slots)
+    slots_here = slot_environments(slots)
     side_by_side = len({place.get("CUDA_VISIBLE_DEVICES") for place in slots_here})  # slots on one device share it
     before, training = sum(stage.seconds for _, stage in data), sum(stage.seconds for stage in stages.values())
     hours = (before + training / side_by_side) / 3600
@@ -39,7 +39,7 @@ def plan(grid: Grid, slots: int = 0) -> str:
             pd.DataFrame(rows).to_string(index=False),
             "",
             *(f"{source}: {stage.name}: {stage.work}: {spell(stage)}" for source, stage in data),
-            f"{len(grid.cells)} runs, {len(grid.cells) - len(todo)} done; {count(slots_here, side_by_side)}.",
+            f"{len(grid.jobs)} runs, {len(grid.jobs) - len(todo)} done; {count(slots_here, side_by_side)}.",
             f"About {hours:.2f} hours left: {before / 3600:.2f} for data, the rest for training, from two timed steps "
             f"of each network. Starting and scoring come on top, about half a minute a run of the profile quick.",
             memory(len(slots_here)) if todo else "All is done: no memory is needed.",
@@ -47,11 +47,11 @@ def plan(grid: Grid, slots: int = 0) -> str:
     )
 
 
-def further(grid: Grid, cell: Cell) -> dict[str, str]:
-    """What a cell is trained on and tested on beside the usual, if any cell of its grid is."""
-    if not any(other.tests or other.generators for other in grid.cells):
+def further(grid: Grid, job: Job) -> dict[str, str]:
+    """What a job is trained on and tested on beside the usual, if any job of its grid is."""
+    if not any(other.tests or other.generators for other in grid.jobs):
         return {}
-    return {"generators": "+".join(cell.generators), "tests": " ".join(cell.tests)}
+    return {"generators": "+".join(job.generators), "tests": " ".join(job.tests)}
 
 
 def data_stages(study: Study) -> list[Stage]:
@@ -63,14 +63,14 @@ def data_stages(study: Study) -> list[Stage]:
     return [Stage("faces", faces_work(study), 30), *generator_stages(study)]
 
 
-def training_stage(grid: Grid, cell: Cell, step: Callable) -> Stage:
+def training_stage(grid: Grid, job: Job, step: Callable) -> Stage:
     """What is left of one training: what its last checkpoint has seen costs nothing any more."""
-    folder = grid.run_folder(cell)
-    images, batch, _ = grid.profile.training(cell.method).amounts(cell.setup)
+    folder = grid.run_folder(job)
+    images, batch, _ = grid.profile.training(job.method).amounts(job.setup)
     seen = max((line["images"] for line in read_stats(folder)), default=0)
     left = 0 if is_done(folder) else max(0, images - seen)
-    seconds = left and left / batch * step(cell.method, cell.setup)
-    return Stage(grid.name(cell), f"train on {images:,} pictures", seconds)
+    seconds = left and left / batch * step(job.method, job.setup)
+    return Stage(grid.name(job), f"train on {images:,} pictures", seconds)
 
 
 def spell(stage: Stage | None) -> str:

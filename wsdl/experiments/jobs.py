@@ -1,17 +1,17 @@
-"""Which trainings a grid has, and what each is tested on: named grids, and files of cells."""
+"""Which trainings a grid has, and what each is tested on: named grids, and files of jobs."""
 
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsdl.config import METHODS, REPAINT, SETUPS, build
+from wsdl.config import DEFAULT_GENERATORS, METHODS, SETUPS, apply_changes
 from wsdl.core.io import WsdlError, read_json
 
 RENDERED = "snapshot", "studio"  # the sources of `cross-source`: everyday pictures, and studio portraits
 
 
 @dataclass(frozen=True)
-class Cell:
+class Job:
     """One training and its scores, on fakes of what it was trained on and on the further `tests`."""
 
     method: str
@@ -24,37 +24,37 @@ class Cell:
     @property
     def own(self) -> tuple[str, ...]:
         """The generators whose partial fakes it is tested on at home; in setup a it trains on none of them."""
-        return self.generators or REPAINT
+        return self.generators or DEFAULT_GENERATORS
 
     def needs(self) -> dict[str, tuple[str, ...]]:
         """What must be there before it can run: source -> generators."""
         found = {self.train_source: self.own}
         for test in self.tests:
-            source, generator = place(test)
+            source, generator = parse_test(test)
             found[source] = (*found.get(source, ()), generator)
         return found
 
 
-def place(test: str) -> tuple[str, str]:
-    """Source and generator of one of a cell's tests: "studio/lama", or "studio" for its fakes by REPAINT."""
+def parse_test(test: str) -> tuple[str, str]:
+    """Source and generator of one of a job's tests: "studio/lama", or "studio" for its fakes by REPAINT."""
     source, _, generator = test.partition("/")
-    return source, generator or REPAINT[0]
+    return source, generator or DEFAULT_GENERATORS[0]
 
 
-def table2(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Cell]:
+def table2(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Job]:
     """The paper's Table 2: every method in every setup, trained and tested on one source."""
-    return [Cell(method, setup, source, seed) for seed in seeds for method in METHODS for setup in SETUPS]
+    return [Job(method, setup, source, seed) for seed in seeds for method in METHODS for setup in SETUPS]
 
 
-def cross_source(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Cell]:
+def cross_source(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Job]:
     """Patches in every setup, trained on each rendered source and tested on the other, and on `photos` if given."""
     others = {one: tuple(name for name in RENDERED if name != one) for one in RENDERED}
     more = ("photos",) if photos else ()
-    return [Cell("patches", setup, one, seed, tests=others[one] + more)
+    return [Job("patches", setup, one, seed, tests=others[one] + more)
             for seed in seeds for one in RENDERED for setup in SETUPS]  # fmt: skip
 
 
-def cross_generator(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Cell]:
+def cross_generator(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Job]:
     """Patches in setups c and b, trained on the fakes of each generator and tested on each; then on all but one.
 
     Every training sees as many pictures. With two generators, "all but one" is what was trained already.
@@ -62,46 +62,47 @@ def cross_generator(source: str, seeds: tuple[int, ...], photos: bool, generator
     rest = {left: tuple(name for name in generators if name != left) for left in generators}
     each = [((name,), rest[name]) for name in generators]
     each += [(rest[left], (left,)) for left in generators if len(generators) > 2]
-    return [Cell("patches", setup, source, seed, trained, tuple(f"{source}/{other}" for other in tested))
+    return [Job("patches", setup, source, seed, trained, tuple(f"{source}/{other}" for other in tested))
             for seed in seeds for setup in "cb" for trained, tested in each]  # fmt: skip
 
 
 GRIDS = {"table2": table2, "cross-source": cross_source, "cross-generator": cross_generator}
 
 
-def named(
-    name: str,  # one of GRIDS, or a JSON or TOML file with a list `cells`
-    source: str,  # where a cell of a file does not say another
-    seeds: tuple[int, ...],  # each cell runs with each, where a cell of a file does not say its own
+def grid_jobs(
+    name: str,  # one of GRIDS, or a JSON or TOML file with a list `jobs`
+    source: str,  # where a job of a file does not say another
+    seeds: tuple[int, ...],  # each job runs with each, where a job of a file does not say its own
     photos: bool,  # whether there are photographs to test on
     generators: tuple[str, ...],  # of cross-generator
-) -> list[Cell]:
-    """The cells of the grid called `name`. WsdlError where there is none."""
+) -> list[Job]:
+    """The jobs of the grid called `name`. WsdlError where there is none."""
     if name in GRIDS:
         return GRIDS[name](source, seeds, photos, generators)
     if Path(name).is_file():
-        return read_cells(Path(name), source, seeds)
-    raise WsdlError(f"{name}: no such grid; choose {', '.join(GRIDS)}, or a JSON or TOML file with a list `cells`.")
+        return read_jobs(Path(name), source, seeds)
+    raise WsdlError(f"{name}: no such grid; choose {', '.join(GRIDS)}, or a JSON or TOML file with a list `jobs`.")
 
 
-def read_cells(path: Path, source: str, seeds: tuple[int, ...]) -> list[Cell]:
-    """The cells of a file {"cells": [{"method": "patches", "setup": "b", "train_source": "studio", "seed": 0}]}."""
+def read_jobs(path: Path, source: str, seeds: tuple[int, ...]) -> list[Job]:
+    """The jobs of a file {"jobs": [{"method": "patches", "setup": "b", "train_source": "studio", "seed": 0}]}."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8")) if path.suffix == ".toml" else read_json(path)
     except tomllib.TOMLDecodeError as error:
         raise WsdlError(f"{path}: is not valid TOML ({error}).") from None
-    if not isinstance(content, dict) or set(content) != {"cells"} or not isinstance(content["cells"], list):
-        raise WsdlError(f"{path}: must hold one list, `cells`, and nothing else.")
-    cells = []
-    for number, entry in enumerate(content["cells"]):
-        where = f"{path}: cell {number}"
+    key = "cells" if isinstance(content, dict) and "cells" in content else "jobs"  # the name in earlier versions
+    if not isinstance(content, dict) or set(content) != {key} or not isinstance(content[key], list):
+        raise WsdlError(f"{path}: must hold one list, `jobs`, and nothing else.")
+    jobs = []
+    for number, entry in enumerate(content[key]):
+        where = f"{path}: job {number}"
         for seed in seeds:
-            cell = build(Cell("", "", source, seed), entry, where)
-            if cell.method not in METHODS or cell.setup not in SETUPS:
+            job = apply_changes(Job("", "", source, seed), entry, where)
+            if job.method not in METHODS or job.setup not in SETUPS:
                 raise WsdlError(
                     f"{where}: is {entry}, but must have a method ({', '.join(METHODS)}) and a setup (a, b or c)."
                 )
-            if cell.setup == "a" and cell.generators:
+            if job.setup == "a" and job.generators:
                 raise WsdlError(f"{where}: is {entry}, but setup a trains on p2; leave `generators` out.")
-            cells.append(cell)
-    return cells
+            jobs.append(job)
+    return jobs

@@ -8,7 +8,7 @@ OUT/data the dataset · OUT/p2 the generator's run · OUT/runs/NAME a detector's
 from dataclasses import replace
 from pathlib import Path
 
-from wsdl.config import BUNDLED, REPAINT, SOURCES, Fakes, Profile, load_profile
+from wsdl.config import BUNDLED_SOURCES, DEFAULT_GENERATORS, SOURCES, Fakes, Profile, load_profile
 from wsdl.core.io import WsdlError, write_json
 from wsdl.data.dataset import Dataset
 
@@ -29,18 +29,18 @@ class Study:
 
     @property
     def bundled(self) -> bool:
-        return self.source in BUNDLED
+        return self.source in BUNDLED_SOURCES
 
     def faces(self) -> Dataset:
         """The dataset with its real faces, unpacked or prepared if need be. A bundled one has its fakes already."""
-        from wsdl.data.prepare import prepare_dataset
+        from wsdl.data.prepare import prepare
 
         if not (self.out / "data" / "manifest.csv").exists():
             if self.bundled:
                 self._unpack()
             else:
                 images, masks = self._pictures()
-                prepare_dataset(images, masks, self.out / "data", self.profile.size, self.data_seed, self.source)
+                prepare(images, masks, self.out / "data", self.profile.size, self.data_seed, self.source)
         return Dataset(self.out / "data")
 
     def _unpack(self) -> None:
@@ -126,7 +126,7 @@ class Study:
         for generator in sorted(added):
             extra.add(folder, self.source, generator)
         if added:
-            self._dataset = Dataset(folder, REPAINT)  # the manifest is another now
+            self._dataset = Dataset(folder, DEFAULT_GENERATORS)  # the manifest is another now
         return Dataset(folder, generators)
 
     def _make_fakes(self) -> Dataset:
@@ -151,13 +151,13 @@ class Study:
             batch=settings.batch,
             **settings.schedule,
         )
-        return Dataset(faces.folder, REPAINT)
+        return Dataset(faces.folder, DEFAULT_GENERATORS)
 
-    def run_folder(self, method: str, setup: str, generators: tuple[str, ...] = REPAINT) -> Path:
+    def run_folder(self, method: str, setup: str, generators: tuple[str, ...] = DEFAULT_GENERATORS) -> Path:
         generator = "p2" if setup == "a" else "+".join(generators)
         return self.out / "runs" / f"{method}-{setup}-{generator}-{self.source}-s{self.seed}"
 
-    def detector(self, method: str, setup: str, generators: tuple[str, ...] = REPAINT):
+    def detector(self, method: str, setup: str, generators: tuple[str, ...] = DEFAULT_GENERATORS):
         """The trained detector of one method and setup, trained if need be.
 
         generators: whose partial fakes setups b and c see. WsdlError where some of them have made none.
@@ -172,8 +172,8 @@ class Study:
             train(method, setup, data, folder, self.seed, settings, generators)
         return load_detector(folder)
 
-    def scores(self, method: str, setup: str, generators: tuple[str, ...] = REPAINT) -> dict:
-        """metrics.json of one method and setup (`evaluation.evaluate`) on fakes of `generators`, made if need be."""
+    def scores(self, method: str, setup: str, generators: tuple[str, ...] = DEFAULT_GENERATORS) -> dict:
+        """metrics.json of one method and setup on fakes of `generators`, made if need be."""
         from wsdl.evaluation.evaluate import evaluate
 
         self.detector(method, setup, generators)
@@ -188,7 +188,7 @@ class Study:
         }
 
     def table(self, setups: str = "abc"):
-        """The scores of every detector of this study, then those beside (see `wsdl.evaluation.evaluate.frame`)."""
+        """The scores of every detector of this study, then the baselines: `wsdl.evaluation.evaluate.frame`."""
         from wsdl.evaluation.evaluate import frame
 
         return frame([self.scores(method, setup) for method in self.profile.methods for setup in setups])

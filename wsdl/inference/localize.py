@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from safetensors import SafetensorError
 
-from wsdl.config import BUNDLED
+from wsdl.config import BUNDLED_SOURCES
 from wsdl.core.io import WsdlError, read_json
 from wsdl.detectors import load_detector
 from wsdl.detectors.pretrained import DEFAULT, WEIGHTS, find, measured, trained_on
@@ -102,7 +102,7 @@ class Localizer:
         self.name, self.network, self.parser, self.size = name, network, parser, size
         self.trained_on = trained_on(folder) if folder else {}
         self.measured = measured(folder) if folder else None
-        self.notes = [RENDERS] if self.trained_on.get("source") in BUNDLED else []
+        self.notes = [RENDERS] if self.trained_on.get("source") in BUNDLED_SOURCES else []
 
     def __call__(self, picture: Picture) -> Localization:
         sought = (self.parser.fingerprint if self.parser else "", self.size)

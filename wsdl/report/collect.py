@@ -6,11 +6,11 @@ from pathlib import Path
 
 import nbformat
 
-from wsdl.config import place
+from wsdl.config import method_order
 from wsdl.core.io import WsdlError, read_json
 from wsdl.core.run import PER_IMAGE_FILE, read_stats
 from wsdl.data.dataset import Dataset
-from wsdl.experiments.grid import load, state
+from wsdl.experiments.grid import job_state, load_grid
 
 STATES = ("done", "failed", "stopped", "running", "waiting")
 
@@ -51,11 +51,11 @@ class Lesson:
 
 
 def runs(folder: Path) -> list[Found]:
-    """Every run in `folder` (an absolute path), at any depth, and every cell of a grid, begun or not, by method."""
-    cells = cells_of_grids(folder)
+    """Every run in `folder` (an absolute path), at any depth, and every job of a grid, begun or not, by method."""
+    jobs = jobs_of_grids(folder)
     begun = {path.parent for path in folder.rglob("run.json")}
-    those = [run(home, folder, cells.get(home)) for home in {*begun, *cells}]
-    return sorted(those, key=lambda one: (one.folder.parent, place(one.config.get("method", "")), one.name))
+    those = [run(home, folder, jobs.get(home)) for home in {*begun, *jobs}]
+    return sorted(those, key=lambda one: (one.folder.parent, method_order(one.config.get("method", "")), one.name))
 
 
 def run(home: Path, folder: Path, known: tuple[str, str] | None) -> Found:
@@ -68,10 +68,10 @@ def run(home: Path, folder: Path, known: tuple[str, str] | None) -> Found:
     return Found(home, str(home.relative_to(folder)), config, about, stats, status, "" if status == "done" else note)
 
 
-def cells_of_grids(folder: Path) -> dict[Path, tuple[str, str]]:
+def jobs_of_grids(folder: Path) -> dict[Path, tuple[str, str]]:
     """Run folders of the grids in `folder`, and how each stands: only a grid's logs know why a run failed."""
-    grids = [load(path.parent) for path in sorted(folder.rglob("grid.json"))]
-    return {grid.run_folder(cell): state(grid, cell) for grid in grids for cell in grid.cells}
+    grids = [load_grid(path.parent) for path in sorted(folder.rglob("grid.json"))]
+    return {grid.run_folder(job): job_state(grid, job) for grid in grids for job in grid.jobs}
 
 
 def lessons(folder: Path) -> list[Lesson]:

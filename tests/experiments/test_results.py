@@ -1,4 +1,4 @@
-"""Trained here, tested there: the cells of the cross grids, what each run sees, and the table and figure of all."""
+"""Trained here, tested there: the jobs of the cross grids, what each run sees, and the table and figure of all."""
 
 import shutil
 
@@ -8,7 +8,7 @@ import pytest
 from conftest import declare_cc0
 from gridded import TINY
 from PIL import Image
-from test_commands import run as command
+from test_commands import run_grid as command
 
 from wsdl import plots
 from wsdl.bundle import unpack
@@ -21,13 +21,13 @@ from wsdl.data.manifest import write_manifest
 from wsdl.data.masks import read_mask
 from wsdl.evaluation.evaluate import BESIDE, read_json
 from wsdl.evaluation.tables import table
-from wsdl.experiments.cross import COLUMNS, OTHERS, collect, draw, matrix, what_is_missing
-from wsdl.experiments.grid import is_finished, load, make, record, run_cell, state, status
-from wsdl.experiments.jobs import Cell, cross_generator, cross_source, named
-from wsdl.experiments.scheduler import run as run_all
+from wsdl.experiments.grid import grid_status, is_finished, job_state, load_grid, make_grid, run_job, write_grid
+from wsdl.experiments.jobs import Job, cross_generator, cross_source, grid_jobs
+from wsdl.experiments.results import CROSS_COLUMNS, OTHERS, collect_results, cross_matrix, draw_matrix, missing_runs
+from wsdl.experiments.scheduler import run_grid as run_all
 from wsdl.experiments.study import Study
 
-CELLS = {"cells": [
+JOBS = {"jobs": [
     {"method": "patches", "setup": "c", "generators": ["lama"], "tests": ["made-up/repaint-p2", "photos"]},
     {"method": "patches", "setup": "c", "tests": ["made-up/lama"]},
     {"method": "patches", "setup": "b", "generators": ["lama", "repaint-p2"], "tests": ["made-up/lama"]},
@@ -58,18 +58,18 @@ def both(dataset, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def grid(both, dataset, tmp_path_factory):
-    """A grid of three cells on sources whose data is there; two cells were run."""
+    """A grid of three jobs on sources whose data is there; two jobs were run."""
     out = tmp_path_factory.mktemp("cross")
     write_json(out / "tiny.json", TINY)
-    write_json(out / "cells.json", CELLS)
+    write_json(out / "jobs.json", JOBS)
     shutil.copytree(both, out / "out/made-up/data")
     shutil.copytree(dataset, out / "out/photos/data")
     with pytest.MonkeyPatch.context() as patch:
         make_nothing(patch)
-        made = make(str(out / "cells.json"), out / "out", str(out / "tiny.json"), "made-up", images=str(out))
-        record(made)
-        for cell in made.cells[:2]:
-            run_cell(made, cell)
+        made = make_grid(str(out / "jobs.json"), out / "out", str(out / "tiny.json"), "made-up", images=str(out))
+        write_grid(made)
+        for job in made.jobs[:2]:
+            run_job(made, job)
     return made
 
 
@@ -79,10 +79,10 @@ def make_nothing(patch: pytest.MonkeyPatch) -> None:
 
 
 def test_cross_generator_is_a_square_and_leave_one_out_in_setups_c_and_b():
-    cells = cross_generator("studio", (0,), False, GENERATORS)
-    assert len(cells) == 16
-    assert [cell.setup for cell in cells] == ["c"] * 8 + ["b"] * 8
-    for k, (one, rest) in enumerate(zip(cells[:4], cells[4:8], strict=True)):
+    jobs = cross_generator("studio", (0,), False, GENERATORS)
+    assert len(jobs) == 16
+    assert [job.setup for job in jobs] == ["c"] * 8 + ["b"] * 8
+    for k, (one, rest) in enumerate(zip(jobs[:4], jobs[4:8], strict=True)):
         others = tuple(name for name in GENERATORS if name != GENERATORS[k])
         assert (one.generators, one.tests) == ((GENERATORS[k],), tuple(f"studio/{name}" for name in others))
         assert (rest.generators, rest.tests) == (others, (f"studio/{GENERATORS[k]}",))
@@ -92,20 +92,20 @@ def test_cross_generator_is_a_square_and_leave_one_out_in_setups_c_and_b():
 
 
 def test_cross_source_tests_each_source_on_the_other_and_on_photographs():
-    cells = cross_source("studio", (0,), True, ())
-    assert [(cell.train_source, cell.setup) for cell in cells[:3]] == [("snapshot", setup) for setup in "abc"]
-    assert {cell.tests for cell in cells[:3]} == {("studio", "photos")}
-    assert {cell.tests for cell in named("cross-source", "studio", (0,), False, ())[3:]} == {("snapshot",)}
-    assert cells[0].needs() == {"snapshot": ("repaint-p2",), "studio": ("repaint-p2",), "photos": ("repaint-p2",)}
+    jobs = cross_source("studio", (0,), True, ())
+    assert [(job.train_source, job.setup) for job in jobs[:3]] == [("snapshot", setup) for setup in "abc"]
+    assert {job.tests for job in jobs[:3]} == {("studio", "photos")}
+    assert {job.tests for job in grid_jobs("cross-source", "studio", (0,), False, ())[3:]} == {("snapshot",)}
+    assert jobs[0].needs() == {"snapshot": ("repaint-p2",), "studio": ("repaint-p2",), "photos": ("repaint-p2",)}
 
 
 def test_with_photographs_the_profile_says_who_paints_into_them_and_rendered_faces_keep_their_fakes(tmp_path):
     write_json(tmp_path / "p.json", {"name": "mine", "p2_weights": "photos-p2", "fakes": {"T": 40}})
     words = {"out": tmp_path / "grid", "profile": str(tmp_path / "p.json")}
-    with_photos = make("cross-source", images=str(tmp_path), **words)
+    with_photos = make_grid("cross-source", images=str(tmp_path), **words)
     assert with_photos.at("studio").has_fakes
     assert (with_photos.at("photos").p2_weights, with_photos.at("photos").profile.fakes.T) == ("photos-p2", 40)
-    assert not make("cross-source", **words).at("studio").has_fakes
+    assert not make_grid("cross-source", **words).at("studio").has_fakes
 
 
 def test_a_dataset_opened_for_one_generator_lists_no_other_and_keeps_its_places(both):
@@ -134,14 +134,16 @@ def test_a_grid_without_the_fakes_stops_before_anything_is_trained(grid, tmp_pat
     make_nothing(monkeypatch)
     shutil.copytree(grid.out / "made-up/data", tmp_path / "out/made-up/data")
     three = ("repaint-p2", "lama", "pluralistic")
-    asked = make("cross-generator", tmp_path / "out", str(grid.out.parent / "tiny.json"), "made-up", generators=three)
+    asked = make_grid(
+        "cross-generator", tmp_path / "out", str(grid.out.parent / "tiny.json"), "made-up", generators=three
+    )
     with pytest.raises(WsdlError, match="has no partial fakes by 'pluralistic'"):
         run_all(asked)
     assert not (tmp_path / "out/made-up/runs").exists()
 
 
 def test_a_run_sees_only_its_generator_and_each_test_only_its_own(grid):
-    lama, usual, _ = grid.cells
+    lama, usual, _ = grid.jobs
     assert read_json(grid.run_folder(lama) / "config.json")["generator"] == "lama"
     assert read_json(grid.run_folder(usual) / "config.json")["generator"] == "repaint-p2"
     assert grid.name(lama) == "patches-c-lama-made-up-s0"
@@ -158,7 +160,7 @@ def test_a_run_sees_only_its_generator_and_each_test_only_its_own(grid):
 
 def test_an_own_test_without_other_fakes_has_the_numbers_it_always_had(grid, dataset, tmp_path):
     """What lies beside repaint-p2's fakes changes nothing of a run of the usual grid but the number of its data."""
-    usual = grid.cells[1]
+    usual = grid.jobs[1]
     here = read_json(grid.run_folder(usual) / "metrics.json")
     assert here["generators"] == ["repaint-p2"]
     from wsdl.evaluation.evaluate import evaluate
@@ -169,21 +171,21 @@ def test_an_own_test_without_other_fakes_has_the_numbers_it_always_had(grid, dat
 
 
 def test_collect_has_a_row_a_training_and_test_and_names_what_is_missing(grid):
-    rows = collect(grid.out)
-    assert tuple(rows.columns) == COLUMNS
+    rows = collect_results(grid.out)
+    assert tuple(rows.columns) == CROSS_COLUMNS
     pairs = list(zip(rows.trained_on[:5], rows.tested_on[:5], strict=True))
-    assert pairs[:3] == [("made-up/lama", f"{test}") for test in grid.tested(grid.cells[0])]
+    assert pairs[:3] == [("made-up/lama", f"{test}") for test in grid.tested(grid.jobs[0])]
     assert (rows.iou_low[:5] <= rows.iou[:5]).all()
     assert list(rows.missing[:7]) == [""] * 5 + ["0", "0"]
-    assert what_is_missing(rows)[1] == "patches b made-up/lama+repaint-p2 on made-up/lama: seed 0"
+    assert missing_runs(rows)[1] == "patches b made-up/lama+repaint-p2 on made-up/lama: seed 0"
     assert list(rows.method[7:]) == [*BESIDE] * 3
     assert list(rows.tested_on[7:].value_counts()) == [len(BESIDE)] * 3
     at_home = table(grid.out)  # not what they say elsewhere
     assert sorted(at_home.source[at_home.setup == "c"]) == ["made-up", "made-up (lama)"]
     assert len(at_home) == 2 + len(BESIDE)
-    assert state(load(grid.out), grid.cells[0])[0] == "done"
-    assert list(status(grid.out).tests) == ["made-up/repaint-p2 photos", "made-up/lama", "made-up/lama"]
-    told = command("grid", "collect", "cells", "--out", grid.out, "--format", "md")
+    assert job_state(load_grid(grid.out), grid.jobs[0])[0] == "done"
+    assert list(grid_status(grid.out).tests) == ["made-up/repaint-p2 photos", "made-up/lama", "made-up/lama"]
+    told = command("grid", "collect", "jobs", "--out", grid.out, "--format", "md")
     assert told.startswith("| method | setup | trained on | tested on | seeds | IoU |")
     assert "| patches | c | made-up/lama | photos/repaint-p2 | 0 |" in told
     assert Image.open(grid.out / "matrix.png").size[0] > 300
@@ -191,22 +193,22 @@ def test_collect_has_a_row_a_training_and_test_and_names_what_is_missing(grid):
 
 def test_a_run_is_finished_when_all_its_tests_are(grid, monkeypatch):
     make_nothing(monkeypatch)
-    cell = grid.cells[0]
-    last = list(grid.tested(cell).values())[-1] / "metrics.json"
+    job = grid.jobs[0]
+    last = list(grid.tested(job).values())[-1] / "metrics.json"
     before = last.read_text()
     last.unlink()
-    assert not is_finished(grid, cell)
-    run_cell(grid, cell)
-    assert is_finished(grid, cell)
+    assert not is_finished(grid, job)
+    run_job(grid, job)
+    assert is_finished(grid, job)
     assert last.read_text() == before
 
 
 def test_another_call_says_what_a_run_is_tested_on(grid, tmp_path):
-    cell = Cell("patches", "c", "made-up", 0, ("lama",), ("made-up/lama",))
+    job = Job("patches", "c", "made-up", 0, ("lama",), ("made-up/lama",))
     for tests in (("photos",), ("made-up/lama",)):
-        one = make(str(grid.out.parent / "cells.json"), tmp_path, "quick", "made-up", images=str(tmp_path))
-        record(type(one)(one.out, (type(cell)(*list(vars(cell).values())[:-1], tests),), one.profile))
-    assert load(tmp_path).cells == (cell,)
+        one = make_grid(str(grid.out.parent / "jobs.json"), tmp_path, "quick", "made-up", images=str(tmp_path))
+        write_grid(type(one)(one.out, (type(job)(*list(vars(job).values())[:-1], tests),), one.profile))
+    assert load_grid(tmp_path).jobs == (job,)
 
 
 def numbers(trained: str, tested: str, value: float, method: str = "patches", setup: str = "c") -> dict:
@@ -222,7 +224,7 @@ def test_the_matrix_has_one_line_for_all_but_the_tested_and_the_best_control():
         numbers("s/y+z", "s/x", 0.5), numbers("s/y+z", "s/y+z", 0.7), numbers("s/x", "s/x", 0.1, setup="b"),
         *controls, numbers("", "s/x", 0.6, "forensic: ela", ""),
     ])  # fmt: skip
-    shown = matrix(rows, "c")
+    shown = cross_matrix(rows, "c")
     assert dict(zip(zip(shown.trained_on, shown.tested_on, strict=True), shown.iou, strict=True)) == {
         ("s/x", "s/x"): 0.9, ("s/x", "s/y"): 0.4, ("s/y", "s/x"): 0.3, ("s/y", "s/y"): 0.8, (OTHERS, "s/x"): 0.5,
         ("best control", "s/x"): 0.2, ("best control", "s/y"): 0.2,
@@ -242,7 +244,7 @@ def test_the_figure_writes_every_mean_and_interval(tmp_path):
     whole = pd.DataFrame([numbers("s/p2", f"{source}/repaint-p2", 0.5, setup="a") for source in "st"])
     framed = [patch.get_x() for ax in plots.transfer_matrix({"c": rows, "a": whole}).axes[:2] for patch in ax.patches]
     assert framed == pytest.approx([-0.46, -0.46])  # at home: setup a, too, which learns from whole fakes
-    assert draw(pd.concat([rows, pd.DataFrame([numbers("", "s/x", 0.2, "control: x", "")])]), tmp_path).exists()
+    assert draw_matrix(pd.concat([rows, pd.DataFrame([numbers("", "s/x", 0.2, "control: x", "")])]), tmp_path).exists()
 
 
 def test_the_bundle_carries_fakes_of_other_generators_and_a_study_passes_them_over(both, p2, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from wsdl.config import FURTHER, REPAINT
+from wsdl.config import DEFAULT_GENERATORS, EXTRA_GENERATORS
 from wsdl.core.io import WsdlError
 from wsdl.core.run import is_done
 from wsdl.data.dataset import Dataset
@@ -14,7 +14,7 @@ from wsdl.experiments.study import Study
 LDM = "repaint-ldm"
 
 
-def runs(study: Study) -> dict[str, Path]:
+def generator_runs(study: Study) -> dict[str, Path]:
     """The run folder of each further generator: name -> what `load` takes. Trains what is missing (see `FURTHER`).
 
     Empty where none come with the faces and the profile names none.
@@ -25,20 +25,20 @@ def runs(study: Study) -> dict[str, Path]:
         return {
             name.removesuffix("-clean"): extra.weights(study.source, name) for name in extra.generators(study.source)
         }
-    return {name: trained(study, name) for name in FURTHER if name in study.profile.further}
+    return {name: _train_generator(study, name) for name in EXTRA_GENERATORS if name in study.profile.further}
 
 
-def find(study: Study, name: str):
+def study_generator(study: Study, name: str):
     """One further generator of `study`, loaded. WsdlError where there is none."""
-    there = runs(study)
+    there = generator_runs(study)
     if name not in there:
         raise WsdlError(
             f'no {name} comes with the faces of {study.source}; let the profile train it: "further": ["{name}"].'
         )
-    return load(name, there[name])
+    return load_inpainting(name, there[name])
 
 
-def trained(study: Study, name: str) -> Path:
+def _train_generator(study: Study, name: str) -> Path:
     """STUDY/NAME, a finished run: trained on the study's real faces if need be."""
     from wsdl.generators.diffusion.train_autoencoder import train_autoencoder
     from wsdl.generators.diffusion.train_ldm import train_ldm
@@ -56,7 +56,7 @@ def trained(study: Study, name: str) -> Path:
     return out
 
 
-def load(name: str, run: Path):
+def load_inpainting(name: str, run: Path):
     """A further generator with `inpaint(images, masks, seeds)`; Repaint-LDM raw, as in the paper (its `clean`)."""
     from wsdl.generators.diffusion.ldm import load_ldm
     from wsdl.generators.inpainting.inpainter import load_inpainter
@@ -64,7 +64,7 @@ def load(name: str, run: Path):
     return load_ldm(run) if name == LDM else load_inpainter(name, run)
 
 
-def fakes(study: Study) -> Dataset:
+def all_fakes(study: Study) -> Dataset:
     """The dataset with the partial fakes of P2 and of every further generator, in the same masks; makes those missing.
 
     Of Repaint-LDM these are the clean ones: `repaint-ldm-clean`. Fakes that somebody made there are listed too.
@@ -74,9 +74,9 @@ def fakes(study: Study) -> Dataset:
     from wsdl.generators.inpainting.inpainter import generate_inpainted
 
     if study.has_fakes:
-        return Dataset(study.fakes_by((*REPAINT, *extra.generators(study.source))).folder)
+        return Dataset(study.fakes_by((*DEFAULT_GENERATORS, *extra.generators(study.source))).folder)
     data, wanted, seed = study.fakes().folder, study.profile.fakes, study.fakes_seed
-    for name, run in runs(study).items():
+    for name, run in generator_runs(study).items():
         if name == LDM:
             generate_repaint_ldm(
                 data, data, run, wanted.partial, seed, batch=wanted.batch, clean=True, **wanted.schedule

@@ -1,4 +1,4 @@
-"""What a detector that was trained here says there: the table of a grid whose cells have further tests."""
+"""What a detector that was trained here says there: the table of a grid whose jobs have further tests."""
 
 from itertools import product
 from pathlib import Path
@@ -8,44 +8,44 @@ import pandas as pd
 from wsdl.core.io import WsdlError, atomic, read_json
 from wsdl.evaluation.baselines import role
 from wsdl.evaluation.tables import PARTS, SCORES, row_of
-from wsdl.experiments.grid import Grid, is_finished, load
-from wsdl.experiments.jobs import Cell
+from wsdl.experiments.grid import Grid, is_finished, load_grid
+from wsdl.experiments.jobs import Job
 
 MISSING = "missing"  # the column of `collect` with the seeds that are not done
 
 NAMES = ("method", "setup", "trained_on", "tested_on")
-COLUMNS = (*NAMES, "seeds", *(score + part for score, part in product(SCORES, PARTS)), "n", "missing")
+CROSS_COLUMNS = (*NAMES, "seeds", *(score + part for score, part in product(SCORES, PARTS)), "n", "missing")
 OTHERS = "all but the tested"
 
 
-def rows(grid: Grid) -> pd.DataFrame:
+def cross_table(grid: Grid) -> pd.DataFrame:
     """One row a training and test set, its seeds taken together, numbers in [0, 1]; then those beside, for each test.
 
     trained_on and tested_on are SOURCE/GENERATOR, several generators with + between; `missing`: the seeds to be done.
     """
-    cells: dict[tuple, list[Cell]] = {}
-    for cell in grid.cells:
-        for test in grid.tested(cell):
-            cells.setdefault((cell.method, cell.setup, trained_on(cell), test), []).append(cell)
+    jobs: dict[tuple, list[Job]] = {}
+    for job in grid.jobs:
+        for test in grid.tested(job):
+            jobs.setdefault((job.method, job.setup, trained_on(job), test), []).append(job)
     table, beside = [], {}
-    for key, some in cells.items():
-        done = {cell.seed: grid.tested(cell)[key[-1]] for cell in some if is_finished(grid, cell)}
+    for key, some in jobs.items():
+        done = {job.seed: grid.tested(job)[key[-1]] for job in some if is_finished(grid, job)}
         row = dict(zip(NAMES, key, strict=True)) | {"seeds": ""}
         if done:
             first = read_json(next(iter(done.values())) / "metrics.json")["rows"]
             beside.setdefault(key[-1], first[1:])
             row = row_of(done, {"source": "", **row}) | row | {"seeds": " ".join(map(str, sorted(done)))}
-        table.append(row | {"missing": " ".join(str(cell.seed) for cell in some if cell.seed not in done)})
+        table.append(row | {"missing": " ".join(str(job.seed) for job in some if job.seed not in done)})
     table += [{**row, "trained_on": "", "tested_on": test, "seeds": "", "missing": ""}
               for test, some in beside.items() for row in some]  # fmt: skip
-    return pd.DataFrame(table, columns=COLUMNS).astype({"n": "Int64"})
+    return pd.DataFrame(table, columns=CROSS_COLUMNS).astype({"n": "Int64"})
 
 
-def trained_on(cell: Cell) -> str:
-    return f"{cell.train_source}/{'p2' if cell.setup == 'a' else '+'.join(cell.own)}"
+def trained_on(job: Job) -> str:
+    return f"{job.train_source}/{'p2' if job.setup == 'a' else '+'.join(job.own)}"
 
 
-def matrix(table: pd.DataFrame, setup: str) -> pd.DataFrame:
+def cross_matrix(table: pd.DataFrame, setup: str) -> pd.DataFrame:
     """The rows of one setup as a matrix needs them: a row of `table` for each pair of what stands left and above.
 
     Of detectors trained on several generators only the numbers on another one stay, in one line of all of them; of
@@ -60,41 +60,39 @@ def matrix(table: pd.DataFrame, setup: str) -> pd.DataFrame:
     return pd.concat([detectors, best], ignore_index=True)
 
 
-def draw(table: pd.DataFrame, out: Path) -> Path:
+def draw_matrix(table: pd.DataFrame, out: Path) -> Path:
     """The matrix of each setup in `table`, as one figure: OUT/matrix.png."""
     from wsdl import plots
 
     setups = [setup for setup in dict.fromkeys(table.setup) if setup and table[table.setup == setup].n.notna().any()]
-    panels = {f"setup {setup}": matrix(table, setup) for setup in setups}
+    panels = {f"setup {setup}": cross_matrix(table, setup) for setup in setups}
     return plots.save_figure(plots.transfer_matrix(panels), Path(out) / "matrix.png")
 
 
-def collect(out: Path) -> pd.DataFrame:
-    """What the jobs done so far say, and write it to OUT/results.csv: those of `wsdl.evaluation.tables`, and `missing`.
+def collect_results(out: Path) -> pd.DataFrame:
+    """Collect the scores of the finished jobs and write them to OUT/results.csv.
 
     A row for each source, method and setup with its seeds taken together, numbers in [0, 1]; then those beside once.
     `missing` names the seeds that are not done; where none is, the numbers are empty. WsdlError where nothing is done.
-    Where cells name generators or further tests, the columns are those of `wsdl.experiments.cross`.
+    Where jobs name generators or further tests, the columns are those of `wsdl.experiments.results`.
     """
-    from wsdl.experiments.cross import rows
-
-    grid = load(out)
-    if not any(is_finished(grid, cell) for cell in grid.cells):
+    grid = load_grid(out)
+    if not any(is_finished(grid, job) for job in grid.jobs):
         raise WsdlError(f"{out}: no run of this grid is done yet; see `python -m wsdl grid status`.")
-    result = rows(grid) if any(cell.tests or cell.generators for cell in grid.cells) else at_home(grid)
+    result = cross_table(grid) if any(job.tests or job.generators for job in grid.jobs) else _in_domain_table(grid)
     with atomic(grid.out / "results.csv") as temporary:
         result.to_csv(temporary, index=False, lineterminator="\n")
     return result
 
 
-def at_home(grid: Grid) -> pd.DataFrame:
-    """The rows of `collect` of cells that are tested where they were trained."""
+def _in_domain_table(grid: Grid) -> pd.DataFrame:
+    """The rows of `collect` of jobs that are tested where they were trained."""
     from wsdl.evaluation.tables import table
 
     missing = {}
-    for cell in grid.cells:
-        left = missing.setdefault((cell.train_source, cell.method, cell.setup), [])
-        left += [] if is_finished(grid, cell) else [str(cell.seed)]
+    for job in grid.jobs:
+        left = missing.setdefault((job.train_source, job.method, job.setup), [])
+        left += [] if is_finished(grid, job) else [str(job.seed)]
     rows = table(grid.out)
     detector = rows.method.map(role) == "detector"
     keys = list(zip(rows.source, rows.method, rows.setup, strict=True))
@@ -105,7 +103,7 @@ def at_home(grid: Grid) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[list(rows.columns)].astype({"n": "Int64"})
 
 
-def what_is_missing(rows: pd.DataFrame) -> list[str]:
+def missing_runs(rows: pd.DataFrame) -> list[str]:
     """The holes in a table by `collect`, in words."""
     where = rows.source if "source" in rows else rows.trained_on + " on " + rows.tested_on
     return [

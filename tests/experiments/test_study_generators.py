@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from wsdl.bundle import extra
-from wsdl.config import FURTHER, Profile, load_profile
+from wsdl.config import EXTRA_GENERATORS, Profile, load_profile
 from wsdl.core.io import WsdlError, write_json
 from wsdl.data.dataset import Dataset
 from wsdl.data.manifest import write_manifest
-from wsdl.experiments import further
+from wsdl.experiments import study_generators
 from wsdl.experiments.study import Study
 
 
@@ -24,9 +24,9 @@ def study(out, source="made-up", **changes) -> Study:
 
 
 def test_without_a_wish_nothing_is_trained_and_a_lesson_says_how_to_get_it(tmp_path):
-    assert further.runs(study(tmp_path)) == {}
+    assert study_generators.generator_runs(study(tmp_path)) == {}
     with pytest.raises(WsdlError, match=r'no lama comes with the faces of made-up; .* "further": \["lama"\]'):
-        further.find(study(tmp_path), "lama")
+        study_generators.study_generator(study(tmp_path), "lama")
     assert not any(tmp_path.iterdir())
 
 
@@ -34,20 +34,20 @@ def test_a_profile_names_those_that_there_are(tmp_path):
     write_json(tmp_path / "mine.json", {"further": ["lama", "gan"]})
     with pytest.raises(WsdlError, match="further names 'gan', but must be some of repaint-ldm, lama, pluralistic"):
         load_profile(str(tmp_path / "mine.json"))
-    write_json(tmp_path / "mine.json", {"further": list(FURTHER)})
-    assert load_profile(str(tmp_path / "mine.json")).further == FURTHER
+    write_json(tmp_path / "mine.json", {"further": list(EXTRA_GENERATORS)})
+    assert load_profile(str(tmp_path / "mine.json")).further == EXTRA_GENERATORS
 
 
 def test_what_comes_with_the_faces_is_used_and_not_trained(tmp_path, monkeypatch):
     monkeypatch.setattr(extra, "generators", lambda style: ["lama", "repaint-ldm-clean"])
     monkeypatch.setattr(extra, "weights", lambda style, name: tmp_path / f"{style}-{name}")
-    found = further.runs(study(tmp_path, "studio", further=FURTHER))
+    found = study_generators.generator_runs(study(tmp_path, "studio", further=EXTRA_GENERATORS))
     assert found == {"lama": tmp_path / "studio-lama", "repaint-ldm": tmp_path / "studio-repaint-ldm-clean"}
 
 
 def test_other_fakes_than_the_bundles_want_generators_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setattr(extra, "generators", lambda style: pytest.fail("asked for what comes with other fakes"))
-    assert further.runs(study(tmp_path, "studio", p2_weights="mine")) == {}
+    assert study_generators.generator_runs(study(tmp_path, "studio", p2_weights="mine")) == {}
 
 
 def test_fakes_that_somebody_made_in_a_bundled_study_are_listed_too(dataset, tmp_path, monkeypatch):
@@ -61,7 +61,7 @@ def test_fakes_that_somebody_made_in_a_bundled_study_are_listed_too(dataset, tmp
     more["path"], more["mask"] = (more[column].str.replace("repaint-p2", "lama") for column in ("path", "mask"))
     write_manifest(copy, pd.concat([table, more]), Dataset(copy).info)
     monkeypatch.setattr(mine, "fakes_by", lambda names: asked.append(names) or Dataset(copy, names))
-    assert further.fakes(mine).generators == ("lama", "repaint-p2")
+    assert study_generators.all_fakes(mine).generators == ("lama", "repaint-p2")
     assert asked == [("repaint-p2",)]
 
 
@@ -70,10 +70,12 @@ def test_a_trained_generator_is_loaded_and_paints_only_its_hole(faces, tmp_path)
 
     train_inpainter("lama", faces, tmp_path / "lama", images=4, width=64, blocks=1, batch=2, check_every=4)
     mine = study(tmp_path, further=("lama",))
-    assert further.runs(mine) == {"lama": tmp_path / "lama"}  # is there: nothing is trained, no faces are drawn
+    assert study_generators.generator_runs(mine) == {
+        "lama": tmp_path / "lama"
+    }  # is there: nothing is trained, no faces are drawn
     pictures = Dataset(faces).images[:2]
     masks = np.zeros(pictures.shape[:3], np.uint8)
     masks[:, 8:16, 8:16] = 1
-    painted = further.find(mine, "lama").inpaint(pictures, masks, [0, 1])
+    painted = study_generators.study_generator(mine, "lama").inpaint(pictures, masks, [0, 1])
     assert (painted != pictures).any(axis=-1)[masks == 0].sum() == 0
     assert (painted != pictures)[masks == 1].any()
