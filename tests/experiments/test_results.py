@@ -8,7 +8,7 @@ import pytest
 from conftest import declare_cc0
 from gridded import TINY
 from PIL import Image
-from test_commands import run_grid as command
+from test_commands import run as command
 
 from wsdl import plots
 from wsdl.bundle import unpack

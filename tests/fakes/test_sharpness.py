@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from test_commands import run as command
-from test_cross import add_lama
+from test_results import add_lama
 
 from wsdl.core.io import WsdlError, sha256
 from wsdl.data.check import check_dataset
