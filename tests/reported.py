@@ -56,9 +56,9 @@ def broken_run(folder: Path) -> None:
             raise ValueError("the <third> batch cannot be drawn")
         return real(*words)
 
-    real = wsdl.training.detector.draw
+    real = wsdl.training.detector.draw_batch
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wsdl.training.detector, "draw", draw)
+        patch.setattr(wsdl.training.detector, "draw_batch", draw)
         with pytest.raises(ValueError, match="third"):
             train("patches", "b", folder / "data", folder / "runs" / "broken", 0, TINY)
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from wsdl.__main__ import app
 from wsdl.data.dataset import Dataset
-from wsdl.evaluation.evaluate import BESIDE
+from wsdl.evaluation.evaluate import BASELINES
 
 
 def run(*words) -> str:
@@ -44,7 +44,7 @@ def test_evaluate_prints_a_table_to_stdout(mine):
     lines = run("evaluate", mine / "b", "--data", mine / "data").splitlines()
     assert lines[0].startswith("method,setup,seed,iou,iou_low,iou_high")
     assert lines[1].startswith("patches,b,0,")
-    assert [line.split(",")[0] for line in lines[2:]] == list(BESIDE)
+    assert [line.split(",")[0] for line in lines[2:]] == list(BASELINES)
     assert json.loads((mine / "b" / "metrics.json").read_text())["preset"] == "dolos"
 
 

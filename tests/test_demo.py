@@ -11,7 +11,7 @@ import pytest
 
 from wsdl.core.io import read_json
 from wsdl.data.check import check_dataset
-from wsdl.evaluation.evaluate import BESIDE
+from wsdl.evaluation.evaluate import BASELINES
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,7 +46,7 @@ def test_the_demo_says_the_plan_and_ends_in_a_report(study):
 def test_the_table_has_a_row_a_setup_with_intervals_and_controls(study):
     table = pd.read_csv(study[0] / "results.csv")
     assert list(table.setup[:3]) == ["a", "b", "c"]
-    assert list(table.method[table.setup.isna()]) == list(BESIDE)
+    assert list(table.method[table.setup.isna()]) == list(BASELINES)
     assert (table.ap_low <= table.ap_high).all()  # AP is no mean: of few faces it can lie outside its resamples
     for name in ("iou", "pbca"):
         assert (table[f"{name}_low"] <= table[name] + 1e-9).all()

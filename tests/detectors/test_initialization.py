@@ -29,7 +29,7 @@ def test_a_start_fills_all_but_the_last_layer(tmp_path, method, setup):
     given = published()
     save_file(given, tmp_path / "imagenet.safetensors")
     model = build_detector(method, setup, SIDE)
-    start.load(model, tmp_path / "imagenet.safetensors")
+    start.load_initial_weights(model, tmp_path / "imagenet.safetensors")
     own = {name.split(".", 1)[1]: t for name, t in model.state_dict().items() if not name.startswith("map.")}
     same = {name for name, t in own.items() if name in given and torch.equal(t, given[name])}
     assert {name for name in own if name.split(".")[0] in LAYERS[:-1]} <= same
@@ -47,7 +47,7 @@ def test_the_weights_of_ffd_fill_the_map_too(tmp_path):
     assert "block1.rep.0.c.weight" in theirs
     torch.save({"net": theirs, "optim": {"state": {}}}, tmp_path / "000001.tar")
     model = Attention("b", SIDE)
-    start.load(model, tmp_path / "000001.tar")
+    start.load_initial_weights(model, tmp_path / "000001.tar")
     assert torch.equal(model.map.conv1.weight, given["map.c.c.weight"])
     assert torch.equal(model.map.pointwise.weight, given["map.c.pointwise.weight"])
     assert torch.equal(model.before.block1.skipbn.weight, given["block1.skipbn.weight"])
@@ -57,13 +57,13 @@ def test_weights_that_do_not_fit_are_one_sentence(tmp_path):
     model = GradCam("c", SIDE)
     save_file(published(**{"conv1.weight": torch.zeros(3, 3)}), tmp_path / "other.safetensors")
     with pytest.raises(WsdlError, match=r"does not fit, 1 of \d+ tensors .* \(first: conv1.weight\); give weights of"):
-        start.load(model, tmp_path / "other.safetensors")
+        start.load_initial_weights(model, tmp_path / "other.safetensors")
     for name in ("none.safetensors", "none.pth"):
         (tmp_path / name).write_text("not weights")
         with pytest.raises(WsdlError, match="is not a file of weights"):
-            start.load(model, tmp_path / name)
+            start.load_initial_weights(model, tmp_path / name)
     with pytest.raises(WsdlError, match="nowhere: no such file; start must be scratch, xavier, imagenet"):
-        start.find("nowhere")
+        start.find_initial_weights("nowhere")
 
 
 def test_imagenet_is_used_where_it_is_at_hand_and_never_fetched(dataset, tmp_path, monkeypatch, capsys):

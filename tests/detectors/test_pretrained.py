@@ -9,32 +9,38 @@ import wsdl
 from wsdl.bundle.unpack import unpack
 from wsdl.core.io import read_json
 from wsdl.data.dataset import Dataset
-from wsdl.detectors.pretrained import DEFAULT, DETECTORS, measured, shipped, trained_on
-from wsdl.evaluation.evaluate import BESIDE, evaluate
+from wsdl.detectors.pretrained import (
+    DEFAULT_DETECTOR,
+    PRETRAINED_FOLDER,
+    pretrained_names,
+    stored_metrics,
+    training_summary,
+)
+from wsdl.evaluation.evaluate import BASELINES, evaluate
 from wsdl.inference.localize import RENDERS
 from wsdl.parsing.models import SHIPPED
 from wsdl.parsing.score import score
 
-ASSETS = DETECTORS.parent
+ASSETS = PRETRAINED_FOLDER.parent
 STYLES = "studio", "snapshot"
 
 
 def test_a_detector_of_each_setup_comes_with_each_style():
-    assert shipped() == sorted(f"patches-{setup}-{style}" for setup in "abc" for style in STYLES)
-    assert DEFAULT in shipped()
+    assert pretrained_names() == sorted(f"patches-{setup}-{style}" for setup in "abc" for style in STYLES)
+    assert DEFAULT_DETECTOR in pretrained_names()
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", pretrained_names())
 def test_a_shipped_detector_scores_what_it_says(name, tmp_path):
-    folder = shutil.copytree(DETECTORS / name, tmp_path / name)
-    about, said = trained_on(folder), read_json(folder / "metrics.json")["rows"]
+    folder = shutil.copytree(PRETRAINED_FOLDER / name, tmp_path / name)
+    about, said = training_summary(folder), read_json(folder / "metrics.json")["rows"]
     assert name == f"{about['method']}-{about['setup']}-{about['source']}"
     (folder / "metrics.json").unlink()
     found = evaluate(folder, unpack(about["source"]))["rows"]
-    assert [row["method"] for row in said] == ["patches", *BESIDE]
+    assert [row["method"] for row in said] == ["patches", *BASELINES]
     for row, wanted in zip(found, said, strict=True):
         assert row == pytest.approx(wanted, abs=0.01)  # another processor rounds otherwise
-    assert measured(folder)["iou"] == found[0]["iou"]
+    assert stored_metrics(folder)["iou"] == found[0]["iou"]
     assert read_json(folder / "config.json")["data"] == Dataset(unpack(about["source"])).info["manifest_sha256"]
 
 

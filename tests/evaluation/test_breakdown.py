@@ -9,17 +9,17 @@ from sklearn.calibration import calibration_curve
 
 from wsdl.data.dataset import Dataset
 from wsdl.detectors.prediction import Prediction
-from wsdl.evaluation.breakdown import by_area, by_component, compare, extremes, look, partial_fakes
+from wsdl.evaluation.breakdown import by_area, by_component, compare_runs, partial_fakes, predict_rows, worst_and_best
 from wsdl.evaluation.calibration import (
-    CUTS,
-    calibration,
+    THRESHOLDS,
     calibration_error,
+    calibration_tables,
     iou_curve,
     reliability_sums,
     reliability_table,
     threshold_table,
 )
-from wsdl.evaluation.evaluate import per_picture
+from wsdl.evaluation.evaluate import iou_and_pbca
 from wsdl.evaluation.metrics import bootstrap
 
 
@@ -83,16 +83,16 @@ def test_seeds_are_averaged_picture_by_picture():
 
 def test_cells_are_read_from_their_runs_and_stand_under_their_names(tmp_path):
     judged().to_csv(tmp_path / "pictures.csv", index=False)
-    table = compare({"b": [tmp_path], "c": [judged(1)]})
+    table = compare_runs({"b": [tmp_path], "c": [judged(1)]})
     assert list(table.columns[:2]) == ["who", "component"]
     assert table[table.who == "b"].value.tolist() == pytest.approx(by_component(partial_fakes([judged()])).value)
-    assert set(compare({"b": [tmp_path]}, by_area, bins=3).columns) >= {"who", "middle", "low"}
+    assert set(compare_runs({"b": [tmp_path]}, by_area, bins=3).columns) >= {"who", "middle", "low"}
 
 
 def test_extremes_are_of_different_faces_and_larger_masks_go_first():
     fakes = partial_fakes([judged()])
     fakes.loc[:9, "iou"] = 0.0
-    worst, easiest = extremes(fakes, 4)
+    worst, easiest = worst_and_best(fakes, 4)
     for side in (worst, easiest):
         assert side.source_id.nunique() == len(side) == 4
     assert (worst.iou == 0).all()
@@ -108,7 +108,7 @@ def test_look_gives_pictures_masks_and_maps_of_the_rows_in_their_order(dataset):
     def predict(pictures):
         return Prediction(np.stack([picture[::8, ::8, 0] / 255 for picture in pictures]), np.zeros(len(pictures)))
 
-    seen = look(data, predict, rows)
+    seen = predict_rows(data, predict, rows)
     for k, i in enumerate(rows.index):
         assert np.array_equal(seen["pictures"][k], data.images[i])
         assert np.array_equal(seen["masks"][k], data.masks[i])
@@ -123,7 +123,7 @@ def test_the_curve_is_the_iou_of_the_paper_at_each_threshold(seed):
     map_ = np.round(rng.random((12, 12)) * 16).astype(np.float32) / 16  # 0.25, 0.5, 0.75 exactly
     curve = iou_curve(map_, mask)
     for k in (0, 25, 40, 50, 75, 99, 100):
-        assert curve[k] == pytest.approx(per_picture(map_, mask, CUTS[k])[0])
+        assert curve[k] == pytest.approx(iou_and_pbca(map_, mask, THRESHOLDS[k])[0])
 
 
 def test_thresholds_have_a_band_over_faces():
@@ -163,7 +163,7 @@ def test_one_pass_over_a_dataset_gives_both_tables(dataset, monkeypatch):
         sizes.append(len(pictures))
         return Prediction(np.full((len(pictures), 4, 4), 0.75, np.float32), np.zeros(len(pictures)))
 
-    thresholds, reliability = calibration(data, predict)
+    thresholds, reliability = calibration_tables(data, predict)
     index = data.select("partial", "test").index
     area = data.masks[index].mean()
     assert max(sizes) <= 2

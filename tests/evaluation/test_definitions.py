@@ -13,11 +13,11 @@ from wsdl.detectors.prediction import Prediction
 from wsdl.evaluation import definitions as module
 from wsdl.evaluation import evaluate as scoring
 from wsdl.evaluation.definitions import COLUMNS, definitions, measure, side_by_side, summarise, table_of, wide
-from wsdl.evaluation.evaluate import BESIDE, evaluate
+from wsdl.evaluation.evaluate import BASELINES, evaluate
 from wsdl.evaluation.metrics import upsample
 from wsdl.evaluation.pixels import STEPS
-from wsdl.evaluation.protocols import PRESETS
-from wsdl.evaluation.tables import table
+from wsdl.evaluation.protocols import PROTOCOLS
+from wsdl.evaluation.tables import results_by_job
 from wsdl.training.detector import train
 
 TINY = Settings(input_size=48, images=64, images_c=64, batch=8, batch_c=8, check_every=32)
@@ -43,8 +43,8 @@ def value(tidy, method, preset, measure):
 def test_every_preset_has_the_detector_and_all_that_stands_beside(tidy):
     assert tuple(tidy.columns) == COLUMNS
     for _, part in tidy.groupby("method"):
-        assert set(part.preset) == set(PRESETS)
-    assert list(dict.fromkeys(tidy.method)) == ["patches", *BESIDE]
+        assert set(part.preset) == set(PROTOCOLS)
+    assert list(dict.fromkeys(tidy.method)) == ["patches", *BASELINES]
     known = tidy[tidy.low.notna() & (tidy.measure != "ap")]  # AP is no mean: resamples of few faces can lie above it
     assert ((known.low <= known.value + 1e-6) & (known.value <= known.high + 1e-6)).all()
     without = tidy[tidy.low.isna()]
@@ -111,9 +111,9 @@ def test_evaluate_and_definitions_give_the_same_numbers(run, dataset, tidy):
     assert pooled["preset"] == "pooled"
     assert pooled["rows"] == wide(tidy, "pooled")
     with pytest.raises(WsdlError, match="holds the numbers of preset 'pooled', but the table is of dolos"):
-        table(run.parent)
+        results_by_job(run.parent)
     evaluate(run, dataset)
-    assert "patches" in set(table(run.parent).method)
+    assert "patches" in set(results_by_job(run.parent).method)
 
 
 def test_it_is_computed_once_and_again_when_the_model_changes(run, dataset, tidy, monkeypatch):
@@ -167,7 +167,7 @@ def test_one_batch_is_held_at_a_time(dataset, monkeypatch):
 def test_side_by_side_has_a_column_a_definition(tidy):
     shown = side_by_side(tidy)
     assert list(shown.columns[:4]) == ["dolos iou", "dolos pbca", "dolos ap", "pooled iou"]
-    assert len(shown) == 1 + len(BESIDE)
+    assert len(shown) == 1 + len(BASELINES)
     assert shown.notna().all(axis=None)
 
 

@@ -15,8 +15,8 @@ from wsdl.data.dataset import Dataset
 from wsdl.detectors import load_detector
 from wsdl.detectors.prediction import Prediction
 from wsdl.evaluation import evaluate as module
-from wsdl.evaluation.evaluate import BESIDE, COLUMNS, evaluate, frame, judge, summarise
-from wsdl.evaluation.forensics import FORENSICS, forensic_maps
+from wsdl.evaluation.evaluate import BASELINES, METRICS_COLUMNS, evaluate, metrics_row, results_table, score_test_images
+from wsdl.evaluation.forensics import FORENSIC_BASELINES, forensic_prediction
 from wsdl.training.detector import train
 
 TINY = Settings(input_size=48, images=64, images_c=64, batch=8, batch_c=8, check_every=32)
@@ -36,7 +36,7 @@ def test_a_detector_that_knows_the_masks_scores_one(dataset):
         maps = np.asarray(data.masks[index], np.float32)
         return Prediction(maps, maps.mean((1, 2)))
 
-    row = summarise([judge(data, know_all)])
+    row = metrics_row([score_test_images(data, know_all)])
     assert row["iou"] == row["pbca"] == row["ap"] == 1.0
     assert (row["iou_low"], row["iou_high"]) == (1.0, 1.0)
     assert row["n"] == len(data.select("partial", "test"))
@@ -57,10 +57,12 @@ def test_rows_are_the_detector_four_controls_and_two_forensic_methods_scored_ali
     names = ["control: all-fake", "control: all-real", "control: random", "control: centre-prior", "forensic: ela"]
     names.append("forensic: noise residual")
     assert [row["method"] for row in rows] == ["patches", *names]
-    assert list(BESIDE) == names
+    assert list(BASELINES) == names
     assert [row["setup"] for row in rows] == ["c"] + 6 * [""]
-    for row, method in zip(rows[-2:], FORENSICS.values(), strict=True):
-        wanted = summarise([judge(data, lambda index, method=method: forensic_maps(method, data.images[index]))])
+    for row, method in zip(rows[-2:], FORENSIC_BASELINES.values(), strict=True):
+        wanted = metrics_row(
+            [score_test_images(data, lambda index, method=method: forensic_prediction(method, data.images[index]))]
+        )
         assert {name: row[name] for name in wanted} == wanted
 
 
@@ -122,15 +124,15 @@ def test_scoring_holds_a_batch_at_a_time(dataset, monkeypatch):
         sizes.append(len(index))
         return Prediction(np.zeros((len(index), 4, 4), np.float32), np.zeros(len(index)))
 
-    judge(Dataset(dataset), watch)
+    score_test_images(Dataset(dataset), watch)
     assert max(sizes) == 2
 
 
 def test_a_table_has_what_stands_beside_once(run, dataset):
     result = evaluate(run, dataset)
-    table = frame([result, result])
-    assert tuple(table.columns) == COLUMNS
-    assert list(table.method) == ["patches", "patches", *BESIDE]
+    table = results_table([result, result])
+    assert tuple(table.columns) == METRICS_COLUMNS
+    assert list(table.method) == ["patches", "patches", *BASELINES]
 
 
 def test_errors_are_one_sentence(run, dataset, faces, tmp_path):

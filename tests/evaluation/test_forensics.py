@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from wsdl.evaluation.forensics import ELA_FULL, FORENSICS, ela, forensic_maps, noise_residual
+from wsdl.evaluation.forensics import ELA_FULL, FORENSIC_BASELINES, ela, forensic_prediction, noise_residual
 
 SQUARE = (slice(24, 56), slice(16, 48))
 
@@ -66,7 +66,7 @@ def test_a_square_of_other_noise_stands_out_in_the_residual(change):
     assert max(inside_and_outside(noise_residual(texture(0)))) < 0.2
 
 
-@pytest.mark.parametrize("method", FORENSICS.values())
+@pytest.mark.parametrize("method", FORENSIC_BASELINES.values())
 def test_a_flat_picture_gives_a_zero_map(method):
     assert not method(np.full((32, 40, 3), 90, np.uint8)).any()
 
@@ -75,24 +75,24 @@ def test_a_flat_picture_gives_a_zero_map(method):
 @given(seed=st.integers(0, 1000), contrast=st.integers(1, 255))
 def test_maps_are_maps_of_whatever_picture(seed, contrast):
     picture = np.random.default_rng(seed).integers(0, contrast + 1, (17, 23, 3)).astype(np.uint8)
-    for method in FORENSICS.values():
+    for method in FORENSIC_BASELINES.values():
         map_ = method(picture)
         assert (map_.shape, map_.dtype) == ((17, 23), np.float32)
         assert map_.min() >= 0
         assert map_.max() <= 1
 
 
-@pytest.mark.parametrize("method", FORENSICS.values())
+@pytest.mark.parametrize("method", FORENSIC_BASELINES.values())
 def test_a_map_depends_on_its_picture_alone(method):
     pictures = np.stack([texture(0), np.zeros((96, 96, 3), np.uint8), as_jpeg(texture(1), 50)])
-    together = forensic_maps(method, pictures)
+    together = forensic_prediction(method, pictures)
     for i, picture in enumerate(pictures):
-        alone = forensic_maps(method, picture[None])
+        alone = forensic_prediction(method, picture[None])
         assert np.array_equal(together.maps[i], alone.maps[0])
         assert together.scores[i] == alone.scores[0]
 
 
-@pytest.mark.parametrize("method", FORENSICS.values())
+@pytest.mark.parametrize("method", FORENSIC_BASELINES.values())
 def test_what_is_not_a_picture_is_refused(method):
     for wrong in (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.float32)):
         with pytest.raises(ValueError, match=r"^a picture must be uint8 \[H, W, 3\], but is "):

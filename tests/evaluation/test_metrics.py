@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, average_precision_score, jaccard_sco
 from torchmetrics.classification import BinaryAccuracy, BinaryAveragePrecision, BinaryJaccardIndex
 
 from wsdl.evaluation import metrics
-from wsdl.evaluation.baselines import CONTROLS, score
+from wsdl.evaluation.baselines import TRIVIAL_BASELINES, mean_score
 
 SHAPE = array_shapes(min_dims=2, max_dims=2, max_side=12)
 
@@ -59,8 +59,8 @@ def test_complements(pair):
 def test_controls_get_what_their_docstrings_say(pair):
     mask = pair[0]
     area = mask.mean()
-    all_fake = metrics.binary(CONTROLS["all-fake"](0, mask.shape))
-    all_real = metrics.binary(CONTROLS["all-real"](0, mask.shape))
+    all_fake = metrics.binary(TRIVIAL_BASELINES["all-fake"](0, mask.shape))
+    all_real = metrics.binary(TRIVIAL_BASELINES["all-real"](0, mask.shape))
     if area:  # else the union with all-real is empty
         assert metrics.iou(all_fake, mask) == pytest.approx(area)
         assert metrics.iou(all_real, mask) == 0
@@ -179,20 +179,20 @@ def test_scores_that_mean_nothing_are_refused():
         metrics.bootstrap([0.1, 0.2], ["a", "a"])
 
 
-@pytest.mark.parametrize("name", CONTROLS)
+@pytest.mark.parametrize("name", TRIVIAL_BASELINES)
 def test_controls_are_maps_and_repeat(name):
-    map_ = CONTROLS[name](3, (20, 30))
+    map_ = TRIVIAL_BASELINES[name](3, (20, 30))
     assert map_.shape == (20, 30)
     assert map_.dtype == np.float32
     assert 0 <= map_.min() <= map_.max() <= 1
-    assert np.array_equal(map_, CONTROLS[name](3, (20, 30)))
-    assert np.array_equal(map_, CONTROLS[name](4, (20, 30))) == (name != "random")
-    assert 0 <= score(map_) <= 1
+    assert np.array_equal(map_, TRIVIAL_BASELINES[name](3, (20, 30)))
+    assert np.array_equal(map_, TRIVIAL_BASELINES[name](4, (20, 30))) == (name != "random")
+    assert 0 <= mean_score(map_) <= 1
 
 
-@pytest.mark.parametrize("name", CONTROLS)
+@pytest.mark.parametrize("name", TRIVIAL_BASELINES)
 def test_controls_cannot_tell_real_from_fake(name):
-    scores = np.array([score(CONTROLS[name](i, (32, 32))) for i in range(400)])
+    scores = np.array([mean_score(TRIVIAL_BASELINES[name](i, (32, 32))) for i in range(400)])
     ap = metrics.balanced_ap(scores[:100], scores[100:])
     assert ap == 0.5 if name != "random" else 0.4 < ap < 0.6
 
@@ -200,7 +200,7 @@ def test_controls_cannot_tell_real_from_fake(name):
 @settings(max_examples=20)
 @given(st.integers(32, 256), st.integers(32, 256))
 def test_the_centre_prior_covers_what_it_says(height, width):
-    map_ = CONTROLS["centre-prior"](0, (height, width))
+    map_ = TRIVIAL_BASELINES["centre-prior"](0, (height, width))
     assert metrics.binary(map_).mean() == pytest.approx(0.19, abs=0.012)  # mean mask of the paper
     assert np.array_equal(map_, map_[::-1, ::-1])
     assert map_[height // 2, width // 2] == map_.max() > 0.95

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation, binary_erosion
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, jaccard_score, roc_auc_score
 
-from wsdl.evaluation.baselines import CONTROLS
-from wsdl.evaluation.protocols import PRESETS, benco, dolos, free, pooled, pooled_scores, trufor, trufor_regions
+from wsdl.evaluation.baselines import TRIVIAL_BASELINES
+from wsdl.evaluation.protocols import PROTOCOLS, benco, dolos, free, pooled, pooled_scores, trufor, trufor_regions
 
 SEEDS = st.integers(0, 10_000)
 SIDE = 48
@@ -127,10 +127,10 @@ def test_empty_masks_are_one_for_dolos_and_nothing_for_benco(level):
     assert trufor(map_, empty)["vanished"] == 1.0
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("control", CONTROLS)
+@pytest.mark.parametrize("preset", PROTOCOLS)
+@pytest.mark.parametrize("control", TRIVIAL_BASELINES)
 def test_a_mask_of_everything_is_no_accident(preset, control):
-    scores = PRESETS[preset](CONTROLS[control](0, (32, 32)), np.ones((32, 32), np.uint8))
+    scores = PROTOCOLS[preset](TRIVIAL_BASELINES[control](0, (32, 32)), np.ones((32, 32), np.uint8))
     numbers = np.array(list(scores.values()), float)
     assert np.isnan(numbers).all() if preset == "free" else np.isfinite(numbers).all()
 
@@ -145,7 +145,7 @@ def test_pooling_lets_a_large_mask_speak_louder():
 
 
 def test_each_preset_says_what_it_does():
-    for preset in PRESETS.values():
+    for preset in PROTOCOLS.values():
         text = preset.__doc__.lower()
         assert "real pictures" in text or "a real picture" in text
         assert "averaged" in text or "in one table" in text

@@ -16,10 +16,10 @@ from wsdl.config import PatchesTraining
 from wsdl.core.io import read_json
 from wsdl.data.corruptions import CORRUPTIONS, compress_jpeg, corrupt_fraction, gaussian_blur, gaussian_noise, rescale
 from wsdl.data.dataset import Dataset
-from wsdl.evaluation.baselines import CONTROLS
+from wsdl.evaluation.baselines import TRIVIAL_BASELINES
 from wsdl.evaluation.evaluate import evaluate
 from wsdl.evaluation.robustness import COLUMNS, robustness
-from wsdl.training.detector import draw, examples, train
+from wsdl.training.detector import draw_batch, setup_examples, train
 
 RNG = np.random.default_rng(0)
 PICTURE = np.stack([gaussian_filter(RNG.normal(0, 1, (64, 48)), 1.5) for _ in range(3)], -1)
@@ -96,7 +96,7 @@ def test_the_table_starts_from_what_evaluate_says_and_ends_in_controls(runs, dat
     assert table.iloc[0][["iou", "pbca", "ap"]].to_dict() == {key: plain[0][key] for key in ("iou", "pbca", "ap")}
     levels = table[table.treatment == "JPEG"].level
     assert list(levels) == list(CORRUPTIONS["JPEG"].levels)
-    assert list(table[table.treatment == "control"].method) == [f"control: {name}" for name in CONTROLS]
+    assert list(table[table.treatment == "control"].method) == [f"control: {name}" for name in TRIVIAL_BASELINES]
     blurred = table[table.treatment == "blur"].iou.to_numpy()
     assert blurred[-1] < blurred[0]
 
@@ -115,8 +115,8 @@ def test_training_on_treated_pictures_repairs_blur(runs, dataset):
 
 
 def test_a_drawn_batch_is_treated_only_where_asked_and_the_same_each_time(dataset):
-    data = examples(Dataset(dataset), "c", "train")
-    plain, again, treated = draw(data, 8, 0, 3), draw(data, 8, 0, 3, 1.0), draw(data, 8, 0, 3, 1.0)
+    data = setup_examples(Dataset(dataset), "c", "train")
+    plain, again, treated = draw_batch(data, 8, 0, 3), draw_batch(data, 8, 0, 3, 1.0), draw_batch(data, 8, 0, 3, 1.0)
     assert torch.equal(again.images, treated.images)
     assert torch.equal(plain.masks, treated.masks)
     assert not torch.equal(plain.images, treated.images)

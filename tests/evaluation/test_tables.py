@@ -9,12 +9,12 @@ import pytest
 from wsdl.core.io import WsdlError, write_json
 from wsdl.core.run import PER_IMAGE_FILE
 from wsdl.evaluation import tables as module
-from wsdl.evaluation.evaluate import summarise
-from wsdl.evaluation.tables import COLUMNS, table, to_markdown
+from wsdl.evaluation.evaluate import metrics_row
+from wsdl.evaluation.tables import RESULTS_COLUMNS, results_by_job, results_to_markdown
 
 
 def judged(seed: int, faces: int = 12, offset: float = 0.0) -> pd.DataFrame:
-    """What `wsdl.evaluation.evaluate.judge` gives, made up: one real and two partial fakes of each face."""
+    """What `wsdl.evaluation.evaluate.score_test_images` gives, made up: one real and two partial fakes of each face."""
     rng = np.random.default_rng(seed)
     rows = []
     for face in range(faces):
@@ -30,11 +30,11 @@ def write_run(folder, pictures: pd.DataFrame, seed: int, setup: str = "c", **cha
     folder.mkdir(parents=True)
     config = {"method": "patches", "setup": setup, "source": "studio", "seed": seed, "images": 64, **changes}
     who = {"method": "patches", "setup": setup, "seed": seed}
-    control = {**summarise([pictures]), "method": "control: all-fake", "setup": "", "seed": seed}
+    control = {**metrics_row([pictures]), "method": "control: all-fake", "setup": "", "seed": seed}
     forensic = control | {"method": "forensic: ela"}
     write_json(folder / "config.json", config)
     pictures.to_csv(folder / PER_IMAGE_FILE, index=False)
-    rows = [summarise([pictures]) | who, control, forensic]
+    rows = [metrics_row([pictures]) | who, control, forensic]
     write_json(folder / "metrics.json", {"preset": "dolos", "model": "m", "data": "d", "rows": rows})
 
 
@@ -48,9 +48,9 @@ def three(tmp_path):
 
 def test_three_seeds_are_one_row_of_means(three):
     folder, runs = three
-    row = table(folder).iloc[0]
-    alone = [summarise([pictures]) for pictures in runs.values()]
-    assert tuple(table(folder).columns) == COLUMNS
+    row = results_by_job(folder).iloc[0]
+    alone = [metrics_row([pictures]) for pictures in runs.values()]
+    assert tuple(results_by_job(folder).columns) == RESULTS_COLUMNS
     assert row.seeds == "0 1 2"
     for score in ("iou", "pbca", "ap"):
         values = [numbers[score] for numbers in alone]
@@ -62,8 +62,8 @@ def test_three_seeds_are_one_row_of_means(three):
 def test_the_interval_is_about_faces_not_about_training(three):
     """Seeds whose maps differ by noise of their own average it out: the interval must shrink, not stretch."""
     folder, runs = three
-    row = table(folder).iloc[0]
-    alone = summarise([runs[0]])
+    row = results_by_job(folder).iloc[0]
+    alone = metrics_row([runs[0]])
     assert row.iou_high - row.iou_low < alone["iou_high"] - alone["iou_low"]
     assert row.iou_low <= row.iou <= row.iou_high
 
@@ -72,7 +72,7 @@ def test_the_same_run_thrice_is_the_run(tmp_path):
     pictures = judged(5)
     for seed in range(3):
         write_run(tmp_path / str(seed), pictures, seed)
-    row, alone = table(tmp_path).iloc[0], summarise([pictures])
+    row, alone = results_by_job(tmp_path).iloc[0], metrics_row([pictures])
     assert {key: row[key] for key in alone} == pytest.approx(alone, abs=2e-6)
     assert row.iou_least == row.iou_most == row.iou
 
@@ -81,7 +81,7 @@ def test_other_settings_are_another_row_and_what_stands_beside_comes_once(three)
     folder, runs = three
     write_run(folder / "longer", runs[0], 0, images=128)
     write_run(folder / "b", runs[0], 0, setup="b")
-    rows = table(folder)
+    rows = results_by_job(folder)
     assert list(rows.seeds) == ["0", "0", "0 1 2", "", ""]
     assert list(rows.method) == ["patches"] * 3 + ["control: all-fake", "forensic: ela"]
 
@@ -90,18 +90,18 @@ def test_a_seed_that_is_there_twice_is_refused(three):
     folder, runs = three
     write_run(folder / "again", runs[0], 0)
     with pytest.raises(WsdlError, match="same training with the same seed"):
-        table(folder)
+        results_by_job(folder)
 
 
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(WsdlError, match="holds no evaluated run"):
-        table(tmp_path)
+        results_by_job(tmp_path)
 
 
 def test_markdown_says_interval_and_range(three):
     folder, _ = three
-    lines = to_markdown(table(folder)).splitlines()
-    row = table(folder).iloc[0]
+    lines = results_to_markdown(results_by_job(folder)).splitlines()
+    row = results_by_job(folder).iloc[0]
     assert f"{100 * row.iou:.1f} ({100 * row.iou_low:.1f} to {100 * row.iou_high:.1f}) [" in lines[2]
     assert "[" not in lines[3]  # a control has no seeds
     assert len({line.count("|") for line in lines}) == 1
@@ -113,12 +113,18 @@ def test_pictures_that_differ_are_not_averaged(three, monkeypatch):
     path = folder / "patches-c-s2" / "metrics.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"data": "other"}))
     seen = []
-    monkeypatch.setattr(module, "summarise", lambda runs: seen.append(len(runs)) or summarise(runs))
-    table(folder)
+    monkeypatch.setattr(module, "metrics_row", lambda runs: seen.append(len(runs)) or metrics_row(runs))
+    results_by_job(folder)
     assert sorted(seen) == [1, 2]
 
 
 def test_methods_stand_in_their_own_order_not_the_alphabet(tmp_path):
     for method in ("attention", "grad-cam", "patches"):
         write_run(tmp_path / method, judged(0), 0, method=method)
-    assert list(table(tmp_path).method) == ["patches", "grad-cam", "attention", "control: all-fake", "forensic: ela"]
+    assert list(results_by_job(tmp_path).method) == [
+        "patches",
+        "grad-cam",
+        "attention",
+        "control: all-fake",
+        "forensic: ela",
+    ]

@@ -17,7 +17,7 @@ from wsdl.core.io import WsdlError, read_json, sha256, write_json
 from wsdl.core.locks import hold_lock, lock_holder
 from wsdl.core.run import read_stats
 from wsdl.data.dataset import Dataset
-from wsdl.evaluation.evaluate import BESIDE
+from wsdl.evaluation.evaluate import BASELINES
 from wsdl.experiments import scheduler as slots
 from wsdl.experiments.grid import job_state, load_grid, make_grid, run_job, write_grid
 from wsdl.experiments.grid_estimate import plan
@@ -61,7 +61,7 @@ def test_collect_takes_seeds_together_and_names_what_is_missing(ran):
     assert list(rows.seeds[:2]) == ["0 1", ""]
     assert list(rows.missing[:2]) == ["", "0"]
     assert pd.isna(rows.iou[1])
-    assert list(rows.method[2:]) == list(BESIDE)
+    assert list(rows.method[2:]) == list(BASELINES)
     alone = [read_json(grid.run_folder(job) / "metrics.json")["rows"][0]["iou"] for job in (B0, B1)]
     assert (rows.iou_least[0], rows.iou_most[0]) == (min(alone), max(alone))
     assert missing_runs(rows) == ["patches c made-up: seed 0"]

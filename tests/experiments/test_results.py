@@ -19,8 +19,8 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
 from wsdl.data.manifest import write_manifest
 from wsdl.data.masks import read_mask
-from wsdl.evaluation.evaluate import BESIDE, read_json
-from wsdl.evaluation.tables import table
+from wsdl.evaluation.evaluate import BASELINES, read_json
+from wsdl.evaluation.tables import results_by_job
 from wsdl.experiments.grid import grid_status, is_finished, job_state, load_grid, make_grid, run_job, write_grid
 from wsdl.experiments.jobs import Job, cross_generator, cross_source, grid_jobs
 from wsdl.experiments.results import CROSS_COLUMNS, OTHERS, collect_results, cross_matrix, draw_matrix, missing_runs
@@ -178,11 +178,11 @@ def test_collect_has_a_row_a_training_and_test_and_names_what_is_missing(grid):
     assert (rows.iou_low[:5] <= rows.iou[:5]).all()
     assert list(rows.missing[:7]) == [""] * 5 + ["0", "0"]
     assert missing_runs(rows)[1] == "patches b made-up/lama+repaint-p2 on made-up/lama: seed 0"
-    assert list(rows.method[7:]) == [*BESIDE] * 3
-    assert list(rows.tested_on[7:].value_counts()) == [len(BESIDE)] * 3
-    at_home = table(grid.out)  # not what they say elsewhere
+    assert list(rows.method[7:]) == [*BASELINES] * 3
+    assert list(rows.tested_on[7:].value_counts()) == [len(BASELINES)] * 3
+    at_home = results_by_job(grid.out)  # not what they say elsewhere
     assert sorted(at_home.source[at_home.setup == "c"]) == ["made-up", "made-up (lama)"]
-    assert len(at_home) == 2 + len(BESIDE)
+    assert len(at_home) == 2 + len(BASELINES)
     assert job_state(load_grid(grid.out), grid.jobs[0])[0] == "done"
     assert list(grid_status(grid.out).tests) == ["made-up/repaint-p2 photos", "made-up/lama", "made-up/lama"]
     told = command("grid", "collect", "jobs", "--out", grid.out, "--format", "md")

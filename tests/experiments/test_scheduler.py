@@ -10,7 +10,7 @@ from gridded import B0, B1, C0
 
 from wsdl.core.io import WsdlError, write_json, write_text
 from wsdl.core.locks import process_signature
-from wsdl.evaluation.evaluate import BESIDE
+from wsdl.evaluation.evaluate import BASELINES
 from wsdl.experiments import scheduler as slots
 from wsdl.experiments.grid import job_state, make_grid
 from wsdl.experiments.jobs import Job
@@ -39,7 +39,8 @@ def finish(grid, job: Job) -> None:
     folder = grid.run_folder(job)
     write_json(folder / "run.json", {"status": "done", "seconds": 12.3})
     write_json(
-        folder / "metrics.json", {"rows": [{"method": name, "iou": 0.5, "pbca": 0.5} for name in ("patches", *BESIDE)]}
+        folder / "metrics.json",
+        {"rows": [{"method": name, "iou": 0.5, "pbca": 0.5} for name in ("patches", *BASELINES)]},
     )
     write_text(folder / "pictures.csv", "")
 

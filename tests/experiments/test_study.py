@@ -10,7 +10,7 @@ from wsdl.config import Fakes, GradCamTraining, PatchesTraining, Profile
 from wsdl.core.io import WsdlError, read_json, write_json
 from wsdl.data.dataset import Dataset
 from wsdl.demo import begin_study
-from wsdl.evaluation.evaluate import BESIDE
+from wsdl.evaluation.evaluate import BASELINES
 from wsdl.experiments.grid import make_grid, prepare_data
 from wsdl.experiments.study import Study
 from wsdl.generators.inpainting.inpainter import generate_inpainted
@@ -133,7 +133,7 @@ def test_tables_maps_and_figures_hold_every_method_of_the_profile(study):
     rows = [(method, setup) for method in ("patches", "grad-cam") for setup in "abc"]
     table = begun.table()
     assert list(zip(table.method, table.setup, strict=True))[:6] == rows
-    assert list(table.method[6:]) == list(BESIDE)
+    assert list(table.method[6:]) == list(BASELINES)
     maps = begun.maps(begun.faces().images[:3], "ab")
     assert list(maps) == ["patches, a", "patches, b", "grad-cam, a", "grad-cam, b"]
     assert {found.shape[0] for found in maps.values()} == {3}

@@ -155,7 +155,7 @@ def test_detectors_are_chosen_and_added(up, run_folder, tmp_path):
 
 
 def test_without_shipped_detectors_it_says_so_and_takes_run_folders(run_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("wsdl.detectors.pretrained.DETECTORS", tmp_path)
+    monkeypatch.setattr("wsdl.detectors.pretrained.PRETRAINED_FOLDER", tmp_path)
     up = wsdl.upload()
     assert up.panel.shown["none"].startswith(
         "There is no detector yet: this copy of wsdl has none of its own, and any run"

@@ -15,7 +15,7 @@ from wsdl.core.io import WsdlError, sha256
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
 from wsdl.data.manifest import write_manifest
-from wsdl.evaluation.forensics import taken_away
+from wsdl.evaluation.forensics import noise_of
 from wsdl.fakes.quality import COLUMNS, Features, frechet, gaussians, inner, judge, sharpness, spectrum
 
 RNG = np.random.default_rng(0)
@@ -89,7 +89,7 @@ def test_the_spectrum_of_a_pattern_has_its_peak_where_the_pattern_repeats():
     power = spectrum(picture, mask)
     peaks = {tuple(at) for at in np.argwhere(power > 0.3 * power.max())}
     assert {(16, 16 - 8), (16, 16 + 8)} <= peaks
-    taken = taken_away(picture[0].astype(np.float32).mean(axis=2))[inner(mask[0])]
+    taken = noise_of(picture[0].astype(np.float32).mean(axis=2))[inner(mask[0])]
     assert power.sum() / 32**2 == pytest.approx((taken**2).mean(), rel=1e-5)  # Parseval
 
 

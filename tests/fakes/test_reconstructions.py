@@ -10,7 +10,7 @@ from wsdl.core.io import WsdlError
 from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.fakes.reconstructions import write_round_trips
-from wsdl.training.detector import examples
+from wsdl.training.detector import setup_examples
 
 
 def darker(pictures, ids):
@@ -32,7 +32,7 @@ def test_every_face_of_train_and_valid_travels_and_none_of_test(dataset, trips):
 
 
 def test_setup_a_learns_from_real_faces_and_their_round_trips_alone(trips):
-    seen = examples(trips, "a", "train")
+    seen = setup_examples(trips, "a", "train")
     assert set(trips.table.generator[seen.fake]) == {"darker"}
     assert len(seen.fake) == len(seen.real)
     assert not len(trips.select(kind="partial"))

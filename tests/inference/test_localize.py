@@ -172,7 +172,7 @@ def test_wrong_usage_and_impossible_places(pictures, run_folder, tmp_path):
 
 def test_detectors_are_found_by_name_and_listed(pictures, run_folder, tmp_path, monkeypatch):
     assets = tmp_path / "detectors"
-    monkeypatch.setattr("wsdl.detectors.pretrained.DETECTORS", assets)
+    monkeypatch.setattr("wsdl.detectors.pretrained.PRETRAINED_FOLDER", assets)
     listed = call("--list")
     assert (listed.exit_code, listed.stdout) == (0, "")
     assert "this copy of wsdl has none of its own" in listed.stderr

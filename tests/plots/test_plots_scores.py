@@ -10,12 +10,12 @@ from PIL import Image
 from test_breakdown import judged
 
 from wsdl import plots
-from wsdl.evaluation.breakdown import by_area, by_component, compare, extremes, partial_fakes
+from wsdl.evaluation.breakdown import by_area, by_component, compare_runs, partial_fakes, worst_and_best
 from wsdl.evaluation.calibration import iou_curve, reliability_sums, reliability_table, threshold_table
 
 RNG = np.random.default_rng(0)
 CELLS = {"setup b": partial_fakes([judged(0)]), "setup c": partial_fakes([judged(1)])}
-TABLE = compare({name: [fakes] for name, fakes in CELLS.items()})
+TABLE = compare_runs({name: [fakes] for name, fakes in CELLS.items()})
 MASKS = np.zeros((5, 32, 32), np.uint8)
 MASKS[:, 8:20, 10:25] = 1
 MAPS = np.clip(0.4 * MASKS + 0.6 * RNG.random((5, 32, 32)), 0, 1).astype(np.float32)
@@ -48,7 +48,7 @@ STANDING = pd.DataFrame(
 def cases(n: int = 3) -> list[dict]:
     return [
         {"pictures": PICTURES[:n], "masks": MASKS[:n], "maps": MAPS[:n], "notes": plots.case_notes(rows)}
-        for rows in extremes(CELLS["setup b"], n)
+        for rows in worst_and_best(CELLS["setup b"], n)
     ]
 
 
@@ -120,7 +120,7 @@ def test_gallery_shows_both_sides_on_one_scale_with_the_iou_below():
     assert len(maps) == 6
     assert {image.get_clim() for image in maps} == {(0, 1)}
     said = [text.get_text() for text in chart.findobj(Text)]
-    worst, easiest = extremes(CELLS["setup b"], 3)
+    worst, easiest = worst_and_best(CELLS["setup b"], 3)
     assert {"worst", "easiest", "picture", "painted", "map"} <= set(said)
     assert set(plots.case_notes(worst)) | set(plots.case_notes(easiest)) <= set(said)
     assert plots.case_notes(worst)[0] == f"{worst.component.iloc[0]}\nIoU {worst.iou.iloc[0]:.2f}"

@@ -9,7 +9,7 @@ import pytest
 
 from wsdl import notebooks
 from wsdl.core.io import read_json, write_json
-from wsdl.evaluation.tables import spell, table
+from wsdl.evaluation.tables import format_score, results_by_job
 
 FORM = notebooks.LESSONS_FOLDER / f"{notebooks.REPORT}.ipynb"
 
@@ -48,8 +48,8 @@ def test_it_tells_of_runs_that_failed_or_were_stopped(damaged):
 
 def test_its_numbers_are_those_of_the_table(damaged):
     text, folder, _ = damaged
-    for row in table(folder).to_dict("records"):
-        assert f"| {spell(row, 'iou')} |" in text
+    for row in results_by_job(folder).to_dict("records"):
+        assert f"| {format_score(row, 'iou')} |" in text
 
 
 def test_numbers_that_are_not_of_these_weights_are_noticed(damaged):

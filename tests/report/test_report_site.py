@@ -13,8 +13,8 @@ from wsdl.__main__ import app
 from wsdl.core.io import WsdlError, read_json, write_json, write_text
 from wsdl.core.run import PER_IMAGE_FILE, Run, record_outcome
 from wsdl.data.dataset import Dataset
-from wsdl.evaluation.evaluate import BESIDE
-from wsdl.evaluation.tables import SCORES, spell, table
+from wsdl.evaluation.evaluate import BASELINES
+from wsdl.evaluation.tables import RESULT_SCORES, format_score, results_by_job
 from wsdl.experiments.grid import make_grid, write_grid
 from wsdl.report.site import site
 
@@ -27,16 +27,16 @@ def page(reported) -> Page:
 
 
 def test_the_numbers_are_those_of_the_table(reported, page):
-    rows = table(reported.folder).to_dict("records")
+    rows = results_by_job(reported.folder).to_dict("records")
     start = next(i for i, row in enumerate(page.rows) if row[:2] == ["method", "setup"])
     shown = [row for row in page.rows[start + 1 :] if row][: len(rows)]
     for row, cells in zip(rows, shown, strict=True):
         assert cells[:2] == [row["method"], row["setup"] or DASH]
-        assert cells[2:5] == [spell(row, score) for score in SCORES]
+        assert cells[2:5] == [format_score(row, score) for score in RESULT_SCORES]
         assert cells[5:] == [row["seeds"] or DASH, str(row["n"])]
     assert [cells[5] for cells in shown][:2] == ["0", "0 1"]
-    assert [cells[0] for cells in shown[2:]] == list(BESIDE)
-    assert reported.text.count("<tr class=shaded>") == len(BESIDE)
+    assert [cells[0] for cells in shown[2:]] == list(BASELINES)
+    assert reported.text.count("<tr class=shaded>") == len(BASELINES)
 
 
 def test_failed_and_stopped_runs_are_there_with_their_error(reported, page):

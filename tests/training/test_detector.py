@@ -20,7 +20,7 @@ from wsdl.data.dataset import Dataset
 from wsdl.detectors import load_detector
 from wsdl.detectors.base import Batch
 from wsdl.detectors.patches import Patches
-from wsdl.training.detector import draw, examples, train
+from wsdl.training.detector import draw_batch, setup_examples, train
 
 TINY = Training(input_size=48, images=96, images_c=96, batch=8, batch_c=8, check_every=32)
 ROOT = Path(__file__).parents[2]
@@ -37,13 +37,13 @@ class NoMasks(Dataset):
 def test_weak_setups_cannot_see_a_mask(dataset):
     data = NoMasks(dataset)
     for setup in "ab":
-        seen = examples(data, setup, "train")
+        seen = setup_examples(data, setup, "train")
         assert seen.masks is None
-        batch = draw(seen, 8, seed=0, step=0)
+        batch = draw_batch(seen, 8, seed=0, step=0)
         assert batch.masks is None
         assert batch.labels.sum() == 4  # half real, half fake
     with pytest.raises(AssertionError, match="looked at masks"):
-        examples(data, "c", "train")
+        setup_examples(data, "c", "train")
 
 
 @pytest.mark.parametrize("setup", "ab")
@@ -106,18 +106,18 @@ def test_setups_see_the_pictures_that_the_paper_says(dataset):
 
 
 def draw_all(data, setup):
-    seen = examples(data, setup, "train")
+    seen = setup_examples(data, setup, "train")
     return np.concatenate([seen.real, seen.fake])
 
 
 def test_a_batch_pairs_each_picture_with_its_own_label_and_mask(dataset):
     data = Dataset(dataset)
-    seen = examples(data, "c", "train")
+    seen = setup_examples(data, "c", "train")
     chosen = seen.fake[[1, 0, 1]]
     batch = seen.batch(chosen)
     assert np.array_equal(batch.images.numpy(), data.images[chosen])
     assert np.array_equal(batch.masks.numpy(), data.masks[chosen])
-    weak = examples(data, "b", "train")
+    weak = setup_examples(data, "b", "train")
     chosen = np.array([weak.fake[0], weak.real[0]])
     mirrored = weak.batch(chosen, np.array([True, False]))
     assert mirrored.labels.tolist() == [1, 0]
@@ -127,7 +127,7 @@ def test_a_batch_pairs_each_picture_with_its_own_label_and_mask(dataset):
 
 def test_a_mirrored_picture_keeps_its_mask(dataset):
     data = Dataset(dataset)
-    told = examples(data, "c", "train")
+    told = setup_examples(data, "c", "train")
     chosen = told.fake[:2]
     mirrored = told.batch(chosen, np.array([True, False]))
     for array, known in ((mirrored.images, data.images), (mirrored.masks, data.masks)):
@@ -137,9 +137,9 @@ def test_a_mirrored_picture_keeps_its_mask(dataset):
 
 def test_unknown_setup_method_and_missing_fakes_are_one_sentence(dataset, faces, tmp_path):
     with pytest.raises(WsdlError, match="--setup: is 'd', but must be a "):
-        examples(Dataset(dataset), "d", "train")
+        setup_examples(Dataset(dataset), "d", "train")
     with pytest.raises(WsdlError, match="0 fake pictures in train for setup b; make fakes"):
-        examples(Dataset(faces), "b", "train")
+        setup_examples(Dataset(faces), "b", "train")
     with pytest.raises(WsdlError, match="--method: is 'magic'"):
         train("magic", "a", dataset, tmp_path / "run", seed=0, settings=TINY)
 
@@ -232,5 +232,5 @@ def test_the_best_model_is_kept(dataset, tmp_path):
     from wsdl.training.detector import validation_loss
 
     model = load_detector(tmp_path / "run")
-    again = validation_loss(model, examples(Dataset(dataset), "c", "valid"), 8)
+    again = validation_loss(model, setup_examples(Dataset(dataset), "c", "valid"), 8)
     assert again == pytest.approx(min(line["validation"] for line in stats), abs=1e-5)

@@ -78,7 +78,7 @@ def collect_grid(
     Of the cross grids also a figure -> OUT/matrix.png.
     """
     from wsdl.core.progress import print_stderr
-    from wsdl.evaluation.tables import to_markdown
+    from wsdl.evaluation.tables import results_to_markdown
     from wsdl.experiments.grid import default_out
     from wsdl.experiments.results import collect_results, draw_matrix, missing_runs
 
@@ -91,7 +91,7 @@ def collect_grid(
         for line in missing:
             print(f"missing: {line}", file=sys.stderr)
         return
-    print(to_markdown(rows[rows.n.notna()]))
+    print(results_to_markdown(rows[rows.n.notna()]))
     if missing:
         print("\nMissing: " + "; ".join(missing) + ".")
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from wsdl.core.io import WsdlError, atomic
-from wsdl.detectors.pretrained import DEFAULT
+from wsdl.detectors.pretrained import DEFAULT_DETECTOR
 
 
 def localize(
@@ -19,7 +19,7 @@ def localize(
         list[str] | None, typer.Argument(metavar="PICTURE...", help="Files, folders, or - for one picture on stdin.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write NAME-map.png and NAME-overlay.png.")] = None,
-    detector: Annotated[str, typer.Option(help="A shipped detector, or a run of train.")] = DEFAULT,
+    detector: Annotated[str, typer.Option(help="A shipped detector, or a run of train.")] = DEFAULT_DETECTOR,
     parser: Annotated[str, typer.Option(help="Finds the face: a run of train-parser, or a SegFormer.")] = "",
     npy: Annotated[bool, typer.Option("--npy", help="Also write NAME-map.npy: float32 [H, W], 1 = fake.")] = False,
     show: Annotated[bool, typer.Option("--list", help="Print the shipped detectors and their scores.")] = False,
@@ -53,11 +53,11 @@ def localize(
 
 def print_detectors() -> None:
     from wsdl.core.progress import print_stderr
-    from wsdl.detectors.pretrained import one_sentence, table
+    from wsdl.detectors.pretrained import describe_choices, pretrained_table
 
-    rows = table()
+    rows = pretrained_table()
     if not rows:
-        return print_stderr(f"wsdl: {one_sentence([])}.")
+        return print_stderr(f"wsdl: {describe_choices([])}.")
     writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)

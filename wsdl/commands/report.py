@@ -16,11 +16,11 @@ def table(
     format: Annotated[Literal["csv", "md"], typer.Option(help="csv: numbers in [0, 1]; md: percent.")] = "csv",
 ):
     """One row a cell, seeds taken together, with intervals over source faces and the range over seeds."""
-    from wsdl.evaluation.tables import table as make_table
-    from wsdl.evaluation.tables import to_markdown
+    from wsdl.evaluation.tables import results_by_job as make_table
+    from wsdl.evaluation.tables import results_to_markdown
 
     rows = make_table(runs)
-    print(to_markdown(rows) if format == "md" else rows.to_csv(index=False), end="")
+    print(results_to_markdown(rows) if format == "md" else rows.to_csv(index=False), end="")
 
 
 @report.command()

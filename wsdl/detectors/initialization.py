@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from wsdl.core.io import WsdlError, sha256
 from wsdl.core.progress import print_stderr
 
-FETCH = """python -c "import timm; timm.create_model('legacy_xception', pretrained=True)\""""
+_DOWNLOAD = """python -c "import timm; timm.create_model('legacy_xception', pretrained=True)\""""
 
 
-def find(start: str) -> tuple[Path | None, str]:
+def find_initial_weights(start: str) -> tuple[Path | None, str]:
     """Where the weights named by `start` lie (None: start from scratch), and what config.json calls them.
 
     `start` is scratch, xavier (see `xavier`), imagenet (timm's cache; from scratch where they are not there), or a file
@@ -24,9 +24,11 @@ def find(start: str) -> tuple[Path | None, str]:
     if start in ("scratch", "xavier"):
         return None, start
     if start == "imagenet":
-        path = cache()
+        path = imagenet_cache()
         print_stderr(
-            f"starts from ImageNet: {path}" if path else f"starts from scratch: no ImageNet weights here; get: {FETCH}"
+            f"starts from ImageNet: {path}"
+            if path
+            else f"starts from scratch: no ImageNet weights here; get: {_DOWNLOAD}"
         )
         return path, "imagenet" if path else "scratch"
     if not Path(start).is_file():
@@ -34,7 +36,7 @@ def find(start: str) -> tuple[Path | None, str]:
     return Path(start), f"{Path(start).name} {sha256(start)[:12]}"
 
 
-def xavier(model: nn.Module) -> None:
+def init_xavier(model: nn.Module) -> None:
     """How the paper's Patches starts in setups A and B: Xavier's weights times 0.02.
 
     What follows is normalised, so their size changes no output; but beside such small weights a step of Adam is huge,
@@ -45,26 +47,26 @@ def xavier(model: nn.Module) -> None:
             nn.init.xavier_normal_(layer.weight, gain=0.02)
 
 
-def cache() -> Path | None:
+def imagenet_cache() -> Path | None:
     """Where timm keeps its weights of legacy_xception, if it has them already."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(timm.get_pretrained_cfg("legacy_xception").url).name
     return path if path.exists() else None
 
 
-def load(model: nn.Module, path: Path) -> None:
+def load_initial_weights(model: nn.Module, path: Path) -> None:
     """Fill the stretches of Xception in `model`, and its attention map where there is one, from the file at `path`.
 
     The last layer stays as it is: it told other classes apart. WsdlError where a tensor is missing or does not fit.
     """
-    given = read(path)
+    given = _read_weights(path)
     for part in model.children():
         if isinstance(part, nn.Sequential):
-            fill(part, given, path)
+            _fill(part, given, path)
     if "map.conv1.weight" in given and hasattr(model, "map"):
-        fill(model.map, {name.removeprefix("map."): t for name, t in given.items() if name.startswith("map.")}, path)
+        _fill(model.map, {name.removeprefix("map."): t for name, t in given.items() if name.startswith("map.")}, path)
 
 
-def fill(part: nn.Module, given: dict, path: Path) -> None:
+def _fill(part: nn.Module, given: dict, path: Path) -> None:
     own = {name: t for name, t in part.state_dict().items() if name.split(".")[0] != "fc" and t.ndim}  # no counters
     wrong = [name for name, t in own.items() if name not in given or given[name].shape[: t.ndim] != t.shape]
     if wrong:
@@ -75,22 +77,22 @@ def fill(part: nn.Module, given: dict, path: Path) -> None:
     part.load_state_dict({name: given[name] for name in own}, strict=False)
 
 
-def read(path: Path) -> dict[str, torch.Tensor]:
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     """The tensors in a safetensors or torch file, under timm's names. WsdlError where it holds anything else."""
     try:
         given = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise WsdlError(f"{path}: is not a file of weights ({str(error).splitlines()[0]}).") from None
     given = given.get("net", given)  # FFD stores its optimizer beside the network
-    return {rename(name): pointwise(name, t) for name, t in given.items() if torch.is_tensor(t)}
+    return {_rename_keys(name): _pointwise(name, t) for name, t in given.items() if torch.is_tensor(t)}
 
 
-def rename(name: str) -> str:
+def _rename_keys(name: str) -> str:
     """FFD's names for the same layers, in timm's words; timm's own stay."""
     name = name.removeprefix("module.").replace(".c.weight", ".conv1.weight").replace("skip_bn.", "skipbn.")
     return name.replace("map.c.", "map.")
 
 
-def pointwise(name: str, tensor: torch.Tensor) -> torch.Tensor:
+def _pointwise(name: str, tensor: torch.Tensor) -> torch.Tensor:
     """Old files keep 1 x 1 convolutions as matrices."""
     return tensor[:, :, None, None] if "pointwise" in name and tensor.ndim == 2 else tensor

@@ -21,7 +21,7 @@ def all_real(number: int, shape: tuple[int, int]) -> np.ndarray:
     return np.zeros(shape, np.float32)
 
 
-def random(number: int, shape: tuple[int, int]) -> np.ndarray:
+def random_map(number: int, shape: tuple[int, int]) -> np.ndarray:
     """Uniform noise, another for each picture, the same at each call. PBCA is about .5."""
     return np.random.default_rng(seed_for("random control", number)).random(shape, np.float32)
 
@@ -33,18 +33,24 @@ def centre_prior(number: int, shape: tuple[int, int]) -> np.ndarray:
     return (0.5**squared).astype(np.float32)
 
 
-def score(map_: np.ndarray) -> float:
+def mean_score(map_: np.ndarray) -> float:
     """The score of a control: the mean of its map. All but `random` are constant, so their balanced AP is .5."""
     return float(np.mean(map_, dtype=np.float64))
 
 
-def role(method: str) -> str:
-    """What a row of a table is about: "detector", "control", or "forensic" (a method of `wsdl.evaluation.forensics`).
-
-    Of the rows that come without training, only controls look at no picture: a "best control" is the best of those.
-    """
-    start = method.partition(":")[0]
-    return start if start in ("control", "forensic") else "detector"
+def row_kind(method: str) -> str:
+    """The kind of a table's row: "detector", "trivial" (a baseline that ignores the image) or "forensic"."""
+    kinds = {"control": "trivial", "forensic": "forensic"}
+    return kinds.get(method.partition(":")[0], "detector")
 
 
-CONTROLS = {"all-fake": all_fake, "all-real": all_real, "random": random, "centre-prior": centre_prior}
+def row_label(method: str) -> str:
+    """The text shown for a row name in a file: "control: centre-prior" -> "baseline: centre prior"; detectors as is."""
+    if row_kind(method) == "detector":
+        return method
+    name = method.partition(": ")[2]
+    shown = {"centre-prior": "centre prior", "ela": "ELA"}
+    return f"baseline: {shown.get(name, name)}"
+
+
+TRIVIAL_BASELINES = {"all-fake": all_fake, "all-real": all_real, "random": random_map, "centre-prior": centre_prior}

@@ -24,7 +24,7 @@ def partial_fakes(runs: list[pd.DataFrame | Path]) -> pd.DataFrame:
     ValueError where the runs were tested on different pictures.
     """
 
-    tables = [run if isinstance(run, pd.DataFrame) else read_pictures(Path(run)) for run in runs]
+    tables = [run if isinstance(run, pd.DataFrame) else read_per_image(Path(run)) for run in runs]
     tables = [table[table.kind == "partial"].sort_values("path", ignore_index=True) for table in tables]
     if any(list(table.path) != list(tables[0].path) for table in tables):
         raise ValueError("runs that were tested on different pictures cannot be averaged")
@@ -64,14 +64,14 @@ def _summary(part: pd.DataFrame, score: str) -> dict:
             "faces": faces}  # fmt: skip
 
 
-def compare(runs: dict[str, list[pd.DataFrame | Path]], cut: Callable = by_component, **more) -> pd.DataFrame:
+def compare_runs(runs: dict[str, list[pd.DataFrame | Path]], cut: Callable = by_component, **more) -> pd.DataFrame:
     """`cut` (`by_component` or `by_area`) of several cells {name: its runs, one a seed}, with a first column `who`."""
     return pd.concat([cut(partial_fakes(of), **more).assign(who=who) for who, of in runs.items()], ignore_index=True)[
         lambda table: ["who", *table.columns.drop("who")]
     ]
 
 
-def extremes(fakes: pd.DataFrame, n: int = 4, score: str = "iou") -> tuple[pd.DataFrame, pd.DataFrame]:
+def worst_and_best(fakes: pd.DataFrame, n: int = 4, score: str = "iou") -> tuple[pd.DataFrame, pd.DataFrame]:
     """The `n` worst and the `n` easiest fakes, each of another face, worst and easiest first.
 
     Among equals (many have IoU 0) the larger mask comes first: it is the worse miss, and the more telling hit.
@@ -81,7 +81,7 @@ def extremes(fakes: pd.DataFrame, n: int = 4, score: str = "iou") -> tuple[pd.Da
     return worst.drop_duplicates("source_id").head(n), easiest.drop_duplicates("source_id").head(n)
 
 
-def look(dataset: Dataset, predict: Callable, rows: pd.DataFrame) -> dict[str, np.ndarray]:
+def predict_rows(dataset: Dataset, predict: Callable, rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """Pictures, masks and maps [n, H, W] of `rows` (such as from `extremes`), in their order.
 
     predict(pictures uint8 [n, H, W, 3]) -> Prediction, such as a detector's own `predict`.
@@ -93,7 +93,7 @@ def look(dataset: Dataset, predict: Callable, rows: pd.DataFrame) -> dict[str, n
     return {"pictures": pictures, "masks": masks, "maps": np.stack(maps)}
 
 
-def batches(dataset: Dataset, predict: Callable, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
+def iter_partial_fakes(dataset: Dataset, predict: Callable, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
     """Map (at the detector's own size), mask and source face of each partial test fake, `batch` in memory at a time."""
     rows = dataset.select("partial", "test")
     for start in range(0, len(rows), batch):
@@ -103,6 +103,6 @@ def batches(dataset: Dataset, predict: Callable, batch: int) -> Iterator[tuple[n
             yield map_, np.asarray(dataset.masks[i]), face
 
 
-def read_pictures(run: Path) -> pd.DataFrame:
+def read_per_image(run: Path) -> pd.DataFrame:
     """What a run said of each test picture. Names of faces stay text: their order decides the resamples."""
     return pd.read_csv(run / PER_IMAGE_FILE, dtype={"source_id": str})

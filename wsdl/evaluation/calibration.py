@@ -10,14 +10,14 @@ import pandas as pd
 from PIL import Image
 
 from wsdl.data.dataset import Dataset
-from wsdl.evaluation.breakdown import batches
+from wsdl.evaluation.breakdown import iter_partial_fakes
 from wsdl.evaluation.metrics import interval, resample, upsample
 
 BATCH = 64  # pictures held at a time
-CUTS = np.linspace(0, 1, 101)  # thresholds at which IoU is computed
+THRESHOLDS = np.linspace(0, 1, 101)  # thresholds at which IoU is computed
 
 
-def calibration(dataset: Dataset, predict: Callable, bins: int = 10) -> tuple[pd.DataFrame, pd.DataFrame]:
+def calibration_tables(dataset: Dataset, predict: Callable, bins: int = 10) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(thresholds, reliability) of `predict(pictures) -> Prediction` on the partial fakes of the test split.
 
     thresholds: `threshold` of CUTS, `iou` (mean per picture, as in preset `dolos`) and its 95 % interval `low`, `high`
@@ -25,7 +25,7 @@ def calibration(dataset: Dataset, predict: Callable, bins: int = 10) -> tuple[pd
     """
     curves, faces = [], []
     sums = np.zeros((3, bins))
-    for map_, mask, face in batches(dataset, predict, BATCH):
+    for map_, mask, face in iter_partial_fakes(dataset, predict, BATCH):
         curves.append(iou_curve(upsample(map_, mask.shape), mask))
         faces.append(face)
         sums += reliability_sums(map_, mask, bins)
@@ -45,11 +45,11 @@ def iou_curve(map_: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def threshold_table(curves: np.ndarray, faces: np.ndarray) -> pd.DataFrame:
     """Mean and 95 % interval over source `faces` [n] of IoU `curves` [n, 101] at each threshold."""
     index, times = resample(faces, len(faces), seed=0, rounds=1000)
-    by_face = np.zeros((index.max() + 1, len(CUTS)))
+    by_face = np.zeros((index.max() + 1, len(THRESHOLDS)))
     np.add.at(by_face, index, curves)
     drawn = (times @ by_face) / (times @ np.bincount(index))[:, None]
     low, high = np.array([interval(column, 0.95) for column in drawn.T]).T
-    return pd.DataFrame({"threshold": CUTS, "iou": curves.mean(axis=0), "low": low, "high": high})
+    return pd.DataFrame({"threshold": THRESHOLDS, "iou": curves.mean(axis=0), "low": low, "high": high})
 
 
 def reliability_sums(map_: np.ndarray, mask: np.ndarray, bins: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from wsdl.data.dataset import Dataset
 from wsdl.evaluation import evaluate as scoring
 from wsdl.evaluation.metrics import bootstrap, interval, resample, upsample
 from wsdl.evaluation.pixels import Tally
-from wsdl.evaluation.protocols import PRESETS, pooled_scores
+from wsdl.evaluation.protocols import PROTOCOLS, pooled_scores
 
 FILE = "definitions.json"  # in a run
 COLUMNS = ("method", "setup", "seed", "preset", "measure", "value", "low", "high", "n")
@@ -34,8 +34,8 @@ def definitions(run: Path, data: Path, generators: tuple[str, ...] = ()) -> pd.D
     config = read_json(run / "config.json")
     made_of = scoring.made_of(run, dataset)
     old = read_json(run / FILE) if (run / FILE).exists() else {}
-    same = {key: value for key, value in old.items() if key != "rows"} == made_of and scoring.has_all(old["rows"])
-    if same and (run / scoring.PICTURES).exists():
+    same = {key: value for key, value in old.items() if key != "rows"} == made_of and scoring.has_all_rows(old["rows"])
+    if same and (run / scoring.PER_IMAGE_FILE).exists():
         return pd.DataFrame(old["rows"], columns=COLUMNS)
     pictures, rows = every_row(run, config, dataset)
     scoring.write_pictures(run, pictures)
@@ -48,7 +48,7 @@ def table_of(run: Path, data: Path, preset: str, generators: tuple[str, ...] = (
     if preset == "all":
         return definitions(run, data, generators)
     rows = scoring.evaluate(run, data, preset, generators)["rows"]
-    return scoring.frame([{"rows": rows}]) if preset == "dolos" else pd.DataFrame(rows)
+    return scoring.results_table([{"rows": rows}]) if preset == "dolos" else pd.DataFrame(rows)
 
 
 def every_row(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame, list[dict]]:
@@ -63,9 +63,9 @@ def every_row(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame, 
 
 
 def beside(dataset: Dataset, seed: int) -> list[dict]:
-    """The tidy rows that need no detector (`wsdl.evaluation.evaluate.BESIDE`): they depend on the data alone."""
+    """The tidy rows that need no detector (`wsdl.evaluation.evaluate.BASELINES`): they depend on the data alone."""
     rows = []
-    for name, say in scoring.BESIDE.items():
+    for name, say in scoring.BASELINES.items():
         who = {"method": name, "setup": "", "seed": seed}
         rows += [who | row for row in summarise(*measure(dataset, say(dataset)))]
     return rows
@@ -103,7 +103,7 @@ def under_presets(map_: np.ndarray, of_paper: np.ndarray, mask: np.ndarray, kind
     """{"dolos.iou": ..., "benco.f1": ...} of one map [H, W]; `of_paper` is the map as `dolos` wants it."""
     return {
         f"{preset}.{name}": value
-        for preset, score in PRESETS.items()
+        for preset, score in PROTOCOLS.items()
         if kind == "partial" or preset in ALSO_REAL
         for name, value in score(of_paper if preset == "dolos" else map_, mask).items()
     }
@@ -112,7 +112,7 @@ def under_presets(map_: np.ndarray, of_paper: np.ndarray, mask: np.ndarray, kind
 def summarise(values: pd.DataFrame, tally: Tally) -> list[dict]:
     """`measure`'s table as tidy rows: preset, measure, value, low, high, n."""
     partial = values[values.kind == "partial"]
-    paper = scoring.summarise([as_pictures(values)])
+    paper = scoring.metrics_row([as_pictures(values)])
     rows = [
         {"preset": "dolos", "measure": name, "value": paper[name], "low": paper[f"{name}_low"],
          "high": paper[f"{name}_high"], "n": paper["n"]}
@@ -163,7 +163,7 @@ def wide(table: pd.DataFrame, preset: str) -> list[dict]:
             row |= {name: None if pd.isna(number) else number for name, number in numbers.items()}
         rows.append({**row, "n": int(part.n.max())})
     if not rows:
-        raise WsdlError(f"--preset: is '{preset}', but must be {' or '.join(PRESETS)}.")
+        raise WsdlError(f"--preset: is '{preset}', but must be {' or '.join(PROTOCOLS)}.")
     return rows
 
 

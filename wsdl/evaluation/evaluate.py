@@ -16,14 +16,14 @@ from wsdl.core.progress import progress_bar
 from wsdl.core.run import MODEL_FILE, PER_IMAGE_FILE
 from wsdl.data.dataset import Dataset
 from wsdl.detectors.prediction import Prediction
-from wsdl.evaluation.baselines import CONTROLS, role, score
-from wsdl.evaluation.forensics import FORENSICS, forensic_maps
+from wsdl.evaluation.baselines import TRIVIAL_BASELINES, mean_score, row_kind
+from wsdl.evaluation.forensics import FORENSIC_BASELINES, forensic_prediction
 from wsdl.evaluation.metrics import balanced_ap, binary, bootstrap, bootstrap_ap, iou, pbca, upsample
-from wsdl.evaluation.protocols import PRESETS
+from wsdl.evaluation.protocols import PROTOCOLS
 
 DESCRIBED = ("path", "kind", "generator", "component", "area", "source_id")  # what pictures.csv has of the manifest
 BATCH = 64  # pictures held at a time: memory does not grow with the test set
-COLUMNS = (
+METRICS_COLUMNS = (
     "method",
     "setup",
     "seed",
@@ -38,11 +38,11 @@ COLUMNS = (
     "ap_high",
     "n",
 )
-BESIDE = {  # what needs no training, a row each in every table: name -> function of a dataset that gives a `predict`
-    **{f"control: {name}": lambda data, control=control: lambda index: control_maps(control, index, data.size)
-       for name, control in CONTROLS.items()},
-    **{f"forensic: {name}": lambda data, method=method: lambda index: forensic_maps(method, data.images[index])
-       for name, method in FORENSICS.items()},
+BASELINES = {  # what needs no training, a row each in every table: name -> function of a dataset that gives a `predict`
+    **{f"control: {name}": lambda data, control=control: lambda index: baseline_prediction(control, index, data.size)
+       for name, control in TRIVIAL_BASELINES.items()},
+    **{f"forensic: {name}": lambda data, method=method: lambda index: forensic_prediction(method, data.images[index])
+       for name, method in FORENSIC_BASELINES.items()},
 }  # fmt: skip
 
 
@@ -59,15 +59,15 @@ def evaluate(
     Done already for this model, data and preset, by a version with the same rows: loads it. WsdlError for an unknown
     preset or without test pictures.
     """
-    if preset not in PRESETS:
-        raise WsdlError(f"--preset: is '{preset}', but must be {' or '.join(PRESETS)}.")
+    if preset not in PROTOCOLS:
+        raise WsdlError(f"--preset: is '{preset}', but must be {' or '.join(PROTOCOLS)}.")
     run, dataset = Path(run), Dataset(data, generators)
     into = Path(into or run)
     config = read_json(run / "config.json")
     about = {"preset": preset, **made_of(run, dataset)}
     if (into / "metrics.json").exists() and (into / PER_IMAGE_FILE).exists():
         old = read_json(into / "metrics.json")
-        if {key: value for key, value in old.items() if key != "rows"} == about and has_all(old["rows"]):
+        if {key: value for key, value in old.items() if key != "rows"} == about and has_all_rows(old["rows"]):
             return old
     if preset == "dolos":
         pictures, rows = score_rows(run, config, dataset)
@@ -81,9 +81,9 @@ def evaluate(
     return result
 
 
-def has_all(rows: list[dict]) -> bool:
+def has_all_rows(rows: list[dict]) -> bool:
     """Whether kept rows are the detector's and those BESIDE it: earlier versions had fewer."""
-    return list(dict.fromkeys(row["method"] for row in rows))[1:] == list(BESIDE)
+    return list(dict.fromkeys(row["method"] for row in rows))[1:] == list(BASELINES)
 
 
 def made_of(run: Path, dataset: Dataset) -> dict:
@@ -113,26 +113,26 @@ def score_rows(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame,
         said = detector.predict(dataset.images[index])
         return Prediction(detector.paper_maps(said.maps), said.scores)
 
-    pictures = judge(dataset, predict)
-    rows = [summarise([pictures]) | who]
-    for name, say in BESIDE.items():
+    pictures = score_test_images(dataset, predict)
+    rows = [metrics_row([pictures]) | who]
+    for name, say in BASELINES.items():
         who = {"method": name, "setup": "", "seed": config["seed"]}
-        rows.append(summarise([judge(dataset, say(dataset))]) | who)
-    return pictures, [{name: row[name] for name in COLUMNS} for row in rows]
+        rows.append(metrics_row([score_test_images(dataset, say(dataset))]) | who)
+    return pictures, [{name: row[name] for name in METRICS_COLUMNS} for row in rows]
 
 
-def control_maps(control: Callable, index: np.ndarray, size: int) -> Prediction:
+def baseline_prediction(control: Callable, index: np.ndarray, size: int) -> Prediction:
     """What a control says of the pictures at `index`, in the shape of a detector's answer."""
     maps = np.stack([control(int(i), (size, size)) for i in index])
-    return Prediction(maps, np.array([score(map_) for map_ in maps]))
+    return Prediction(maps, np.array([mean_score(map_) for map_ in maps]))
 
 
-def judge(dataset: Dataset, predict: Callable) -> pd.DataFrame:
+def score_test_images(dataset: Dataset, predict: Callable) -> pd.DataFrame:
     """The test split picture by picture under `predict(indices) -> Prediction`: a score each, IoU and PBCA of fakes."""
     table = test_pictures(dataset)
     real, partial = table[table.kind == "real"], table[table.kind == "partial"]
     real_scores, _ = stream(dataset, real, predict, None)
-    fake_scores, values = stream(dataset, partial, predict, per_picture)
+    fake_scores, values = stream(dataset, partial, predict, iou_and_pbca)
     ious, pbcas = np.array(values).T
     nothing = np.full(len(real), np.nan)
     return table[list(DESCRIBED)].assign(
@@ -152,7 +152,7 @@ def test_pictures(dataset: Dataset) -> pd.DataFrame:
     return pd.concat([real, partial])
 
 
-def summarise(runs: list[pd.DataFrame]) -> dict:
+def metrics_row(runs: list[pd.DataFrame]) -> dict:
     """IoU, PBCA and AP with 95 % intervals from `judge`'s tables of the same pictures, one for each seed.
 
     A picture's IoU and PBCA are averaged over the seeds first, so the interval is about faces, not about training.
@@ -170,7 +170,7 @@ def summarise(runs: list[pd.DataFrame]) -> dict:
     return {name: value if name == "n" else round(float(value), 6) for name, value in numbers.items()}
 
 
-def per_picture(map_: np.ndarray, mask: np.ndarray, threshold: float = 0.5) -> tuple[float, float]:
+def iou_and_pbca(map_: np.ndarray, mask: np.ndarray, threshold: float = 0.5) -> tuple[float, float]:
     """IoU and PBCA of one map [h, w] against its mask [H, W]."""
     predicted = binary(upsample(map_, mask.shape), threshold)
     return iou(predicted, mask), pbca(predicted, mask)
@@ -191,9 +191,9 @@ def stream(dataset: Dataset, rows: pd.DataFrame, predict: Callable, measure: Cal
     return np.concatenate(scores), values
 
 
-def frame(results: list[dict]) -> pd.DataFrame:
+def results_table(results: list[dict]) -> pd.DataFrame:
     """Results of `evaluate` as one tidy table: a row a detector, then those BESIDE them once."""
     rows = [row for result in results for row in result["rows"]]
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    detector = table.method.map(role) == "detector"
+    table = pd.DataFrame(rows, columns=METRICS_COLUMNS)
+    detector = table.method.map(row_kind) == "detector"
     return pd.concat([table[detector], table[~detector].drop_duplicates("method")], ignore_index=True)

@@ -13,14 +13,14 @@ from PIL import Image
 from scipy.ndimage import convolve1d, uniform_filter
 
 from wsdl.detectors.prediction import Prediction
-from wsdl.evaluation.baselines import score
+from wsdl.evaluation.baselines import mean_score
 
 QUALITY = 90  # of the JPEG that error-level analysis saves
 ELA_FULL = 8.0  # grey levels of error at which its map is 1
-SMOOTH = np.array([1, 4, 6, 4, 1], np.float32) / 16  # the cubic B-spline of the à-trous wavelet
-WINDOW = 9  # pixels: side of the square in which the noise is measured
-FLOOR = 0.5  # grey levels: a weaker noise cannot be told from rounding
-OCTAVES = 2.0  # the residual's map is 1 where the noise is 2^OCTAVES times the usual, or a 2^OCTAVES-th of it
+_SPLINE = np.array([1, 4, 6, 4, 1], np.float32) / 16  # the cubic B-spline of the à-trous wavelet
+_WINDOW = 9  # pixels: side of the square in which the noise is measured
+_FLOOR = 0.5  # grey levels: a weaker noise cannot be told from rounding
+_OCTAVES = 2.0  # the residual's map is 1 where the noise is 2^OCTAVES times the usual, or a 2^OCTAVES-th of it
 
 
 def ela(image: np.ndarray, quality: int = QUALITY) -> np.ndarray:
@@ -31,7 +31,7 @@ def ela(image: np.ndarray, quality: int = QUALITY) -> np.ndarray:
     ValueError for a picture that is not uint8 [H, W, 3].
     """
     buffer = io.BytesIO()
-    Image.fromarray(checked(image)).save(buffer, "JPEG", quality=quality)
+    Image.fromarray(_checked_image(image)).save(buffer, "JPEG", quality=quality)
     again = np.asarray(Image.open(buffer).convert("RGB"))
     change = np.abs(again.astype(np.float32) - image).max(axis=2)
     return (change / ELA_FULL).clip(max=1)
@@ -45,35 +45,35 @@ def noise_residual(image: np.ndarray) -> np.ndarray:
     clipped at 1, so 0.5 is twice the usual noise, or half of it.
     ValueError for a picture that is not uint8 [H, W, 3].
     """
-    noise = taken_away(checked(image).astype(np.float32).mean(axis=2))
-    strength = np.sqrt(uniform_filter(noise**2, WINDOW, mode="reflect").clip(min=0)) + FLOOR
-    return (np.abs(np.log2(strength / np.median(strength))) / OCTAVES).clip(max=1).astype(np.float32)
+    noise = noise_of(_checked_image(image).astype(np.float32).mean(axis=2))
+    strength = np.sqrt(uniform_filter(noise**2, _WINDOW, mode="reflect").clip(min=0)) + _FLOOR
+    return (np.abs(np.log2(strength / np.median(strength))) / _OCTAVES).clip(max=1).astype(np.float32)
 
 
-def taken_away(grey: np.ndarray) -> np.ndarray:
+def noise_of(grey: np.ndarray) -> np.ndarray:
     """What denoising takes from float32 [H, W]: soft thresholding of the finest level of the à-trous wavelet
     (Starck and Murtagh 1994), where noise is strong and faces are weak.
 
     Of each detail up to three times the usual noise is taken, which is estimated by the median (Donoho and Johnstone
     1994): edges are larger and mostly stay.
     """
-    smooth = convolve1d(convolve1d(grey, SMOOTH, axis=0, mode="reflect"), SMOOTH, axis=1, mode="reflect")
+    smooth = convolve1d(convolve1d(grey, _SPLINE, axis=0, mode="reflect"), _SPLINE, axis=1, mode="reflect")
     detail = grey - smooth
-    most = 3 * max(FLOOR, float(np.median(np.abs(detail))) / 0.6745)
+    most = 3 * max(_FLOOR, float(np.median(np.abs(detail))) / 0.6745)
     return detail.clip(-most, most)
 
 
-def checked(image: np.ndarray) -> np.ndarray:
+def _checked_image(image: np.ndarray) -> np.ndarray:
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"a picture must be uint8 [H, W, 3], but is {image.dtype} {list(image.shape)}")
     return image
 
 
-def forensic_maps(method: Callable, images: np.ndarray) -> Prediction:
+def forensic_prediction(method: Callable, images: np.ndarray) -> Prediction:
     """What a method says of uint8 images [n, H, W, 3], in the shape of a detector's answer; a score is a map's mean."""
     maps = np.stack([method(image) for image in images])
-    return Prediction(maps, np.array([score(map_) for map_ in maps]))
+    return Prediction(maps, np.array([mean_score(map_) for map_ in maps]))
 
 
-FORENSICS = {"ela": ela, "noise residual": noise_residual}
+FORENSIC_BASELINES = {"ela": ela, "noise residual": noise_residual}

@@ -108,4 +108,4 @@ def free(map_: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     return {"pixel_ap": ap, "pixel_auc": auc}
 
 
-PRESETS = {"dolos": dolos, "pooled": pooled, "benco": benco, "trufor": trufor, "free": free}
+PROTOCOLS = {"dolos": dolos, "pooled": pooled, "benco": benco, "trufor": trufor, "free": free}

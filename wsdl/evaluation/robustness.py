@@ -12,9 +12,9 @@ from wsdl.core.io import read_json, seed_for, write_json
 from wsdl.data.corruptions import CORRUPTIONS
 from wsdl.data.dataset import Dataset
 from wsdl.detectors.prediction import Prediction
-from wsdl.evaluation.baselines import role
-from wsdl.evaluation.evaluate import COLUMNS as SCORES
-from wsdl.evaluation.evaluate import judge, made_of, score_rows, summarise
+from wsdl.evaluation.baselines import row_kind
+from wsdl.evaluation.evaluate import METRICS_COLUMNS as SCORES
+from wsdl.evaluation.evaluate import made_of, metrics_row, score_rows, score_test_images
 
 FILE = "robustness.json"  # in a run
 COLUMNS = ("treatment", "level", "unit", *SCORES)
@@ -38,11 +38,13 @@ def robustness(run: Path, data: Path, generators: tuple[str, ...] = ()) -> pd.Da
     rows = [{"treatment": "none", "level": None, "unit": "", **own}]
     for name, kind in CORRUPTIONS.items():
         for level in kind.levels:
-            pictures = judge(dataset, lambda index, kind=kind, level=level: look(detector, dataset, index, kind, level))
+            pictures = score_test_images(
+                dataset, lambda index, kind=kind, level=level: look(detector, dataset, index, kind, level)
+            )
             who = {column: own[column] for column in ("method", "setup", "seed")}
-            rows.append({"treatment": name, "level": level, "unit": kind.unit} | who | summarise([pictures]))
+            rows.append({"treatment": name, "level": level, "unit": kind.unit} | who | metrics_row([pictures]))
     rows += [{"treatment": "control", "level": None, "unit": "", **row} for row in beside
-             if role(row["method"]) == "control"]  # fmt: skip
+             if row_kind(row["method"]) == "trivial"]  # fmt: skip
     write_json(run / FILE, about | {"rows": rows})
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -23,7 +23,7 @@ from wsdl.config import (
 from wsdl.core.io import WsdlError, read_json
 from wsdl.core.locks import hold_lock, lock_holder
 from wsdl.core.run import PER_IMAGE_FILE, is_done, read_stats, write_or_check_config
-from wsdl.evaluation.evaluate import evaluate, has_all
+from wsdl.evaluation.evaluate import evaluate, has_all_rows
 from wsdl.experiments.jobs import Job, grid_jobs, parse_test
 from wsdl.experiments.study import Study
 
@@ -162,7 +162,7 @@ def is_finished(grid: Grid, job: Job) -> bool:
 
 def _is_scored(folder: Path) -> bool:
     there = all((folder / name).exists() for name in ("metrics.json", PER_IMAGE_FILE))
-    return there and has_all(read_json(folder / "metrics.json")["rows"])
+    return there and has_all_rows(read_json(folder / "metrics.json")["rows"])
 
 
 def job_state(grid: Grid, job: Job) -> tuple[str, str]:

@@ -6,15 +6,21 @@ from pathlib import Path
 import pandas as pd
 
 from wsdl.core.io import WsdlError, atomic, read_json
-from wsdl.evaluation.baselines import role
-from wsdl.evaluation.tables import PARTS, SCORES, row_of
+from wsdl.evaluation.baselines import row_kind
+from wsdl.evaluation.tables import RESULT_SCORES, SCORE_PARTS, job_row
 from wsdl.experiments.grid import Grid, is_finished, load_grid
 from wsdl.experiments.jobs import Job
 
 MISSING = "missing"  # the column of `collect` with the seeds that are not done
 
 NAMES = ("method", "setup", "trained_on", "tested_on")
-CROSS_COLUMNS = (*NAMES, "seeds", *(score + part for score, part in product(SCORES, PARTS)), "n", "missing")
+CROSS_COLUMNS = (
+    *NAMES,
+    "seeds",
+    *(score + part for score, part in product(RESULT_SCORES, SCORE_PARTS)),
+    "n",
+    "missing",
+)
 OTHERS = "all but the tested"
 
 
@@ -34,7 +40,7 @@ def cross_table(grid: Grid) -> pd.DataFrame:
         if done:
             first = read_json(next(iter(done.values())) / "metrics.json")["rows"]
             beside.setdefault(key[-1], first[1:])
-            row = row_of(done, {"source": "", **row}) | row | {"seeds": " ".join(map(str, sorted(done)))}
+            row = job_row(done, {"source": "", **row}) | row | {"seeds": " ".join(map(str, sorted(done)))}
         table.append(row | {"missing": " ".join(str(job.seed) for job in some if job.seed not in done)})
     table += [{**row, "trained_on": "", "tested_on": test, "seeds": "", "missing": ""}
               for test, some in beside.items() for row in some]  # fmt: skip
@@ -55,7 +61,7 @@ def cross_matrix(table: pd.DataFrame, setup: str) -> pd.DataFrame:
     detectors = single[(single.setup == setup) & single.n.notna()]
     several = detectors.trained_on.str.contains("+", regex=False)
     detectors = detectors.assign(trained_on=detectors.trained_on.where(~several, OTHERS))
-    controls = single[(single.method.map(role) == "control") & single.tested_on.isin(detectors.tested_on)]
+    controls = single[(single.method.map(row_kind) == "trivial") & single.tested_on.isin(detectors.tested_on)]
     best = controls.loc[controls.groupby("tested_on", sort=False).iou.idxmax()].assign(trained_on="best control")
     return pd.concat([detectors, best], ignore_index=True)
 
@@ -87,14 +93,14 @@ def collect_results(out: Path) -> pd.DataFrame:
 
 def _in_domain_table(grid: Grid) -> pd.DataFrame:
     """The rows of `collect` of jobs that are tested where they were trained."""
-    from wsdl.evaluation.tables import table
+    from wsdl.evaluation.tables import results_by_job
 
     missing = {}
     for job in grid.jobs:
         left = missing.setdefault((job.train_source, job.method, job.setup), [])
         left += [] if is_finished(grid, job) else [str(job.seed)]
-    rows = table(grid.out)
-    detector = rows.method.map(role) == "detector"
+    rows = results_by_job(grid.out)
+    detector = rows.method.map(row_kind) == "detector"
     keys = list(zip(rows.source, rows.method, rows.setup, strict=True))
     rows[MISSING] = [" ".join(missing.get(key, ())) for key in keys]
     absent = [dict(zip(("source", "method", "setup", "seeds", MISSING), (*key, "", " ".join(left)), strict=True))

@@ -188,10 +188,10 @@ class Study:
         }
 
     def table(self, setups: str = "abc"):
-        """The scores of every detector of this study, then the baselines: `wsdl.evaluation.evaluate.frame`."""
-        from wsdl.evaluation.evaluate import frame
+        """The scores of every detector of this study, then the baselines: `results_table`."""
+        from wsdl.evaluation.evaluate import results_table
 
-        return frame([self.scores(method, setup) for method in self.profile.methods for setup in setups])
+        return results_table([self.scores(method, setup) for method in self.profile.methods for setup in setups])
 
     def finish(self, lesson: str, **numbers) -> None:
         """Write what a lesson found to OUT/lessons/LESSON.json: success is what is written here."""

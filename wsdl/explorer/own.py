@@ -9,7 +9,7 @@ import traitlets
 from PIL import Image
 
 from wsdl.core.io import WsdlError
-from wsdl.detectors.pretrained import one_sentence, shipped
+from wsdl.detectors.pretrained import describe_choices, pretrained_names
 from wsdl.explorer import assets
 from wsdl.explorer.widget import Explorer, explore
 from wsdl.inference.image_input import Picture, from_memory, open_any
@@ -55,7 +55,7 @@ class Upload(ipywidgets.VBox):
         self._parts = bytearray()
         self.panel = Panel()
         super().__init__([self.panel])
-        given = shipped() if detectors is None else detectors
+        given = pretrained_names() if detectors is None else detectors
         given = [given] if isinstance(given, str | Path) else given
         for name, detector in given.items() if isinstance(given, dict) else (("", one) for one in given):
             self.add(detector, name)
@@ -96,7 +96,7 @@ class Upload(ipywidgets.VBox):
         if not self.picture:
             return
         if not self.detectors:
-            raise WsdlError(f"{self.name}: there is no detector to judge it; {one_sentence(shipped())}.")
+            raise WsdlError(f"{self.name}: there is no detector to judge it; {describe_choices(pretrained_names())}.")
         if not self.chosen:
             raise WsdlError(f"{self.name}: no detector is chosen to judge it; choose at least one.")
         self.results = {name: self.detectors[name](self.picture) for name in self.chosen}
@@ -150,7 +150,7 @@ class Upload(ipywidgets.VBox):
         shared = [result.warnings for result in self.results.values()]
         self.panel.shown = {
             "detectors": [{"name": name, "chosen": name in self.chosen} for name in self.detectors],
-            "none": "" if self.detectors else f"There is no detector yet: {one_sentence(shipped())}.",
+            "none": "" if self.detectors else f"There is no detector yet: {describe_choices(pretrained_names())}.",
             "problem": self.problem,
             "name": self.name,
             "found": [{"name": name, **row(result)} for name, result in self.results.items()],

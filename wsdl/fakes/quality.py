@@ -16,7 +16,7 @@ from wsdl.core.device import pick_device, to_unit
 from wsdl.core.io import WsdlError
 from wsdl.core.progress import progress_bar
 from wsdl.data.dataset import Dataset
-from wsdl.evaluation.forensics import taken_away
+from wsdl.evaluation.forensics import noise_of
 from wsdl.evaluation.metrics import bootstrap
 
 BORDER = 2  # pixels inside the edge of a mask that are not looked at: there real and paint meet
@@ -137,7 +137,7 @@ def spectrum(pictures: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """
     total = np.zeros(masks.shape[1:])
     for picture, mask in zip(pictures, masks, strict=True):
-        residual = taken_away(picture.astype(np.float32).mean(axis=2)) * inner(mask)
+        residual = noise_of(picture.astype(np.float32).mean(axis=2)) * inner(mask)
         total += np.abs(np.fft.fftshift(np.fft.fft2(residual))) ** 2 / inner(mask).sum()
     return total / len(masks)
 

@@ -17,7 +17,7 @@ from wsdl.core.run import write_or_check_config
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import write_image
 from wsdl.data.manifest import hash_faces, label_map_path, write_manifest
-from wsdl.evaluation.forensics import taken_away
+from wsdl.evaluation.forensics import noise_of
 from wsdl.fakes.quality import inner, sharpness
 
 BLUR = 1.5  # pixels: what is too sharp is mixed with itself blurred like this
@@ -47,7 +47,7 @@ def match(fake: np.ndarray, real: np.ndarray, mask: np.ndarray, rng: np.random.G
 
 def grain(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The noise of `picture` uint8 [H, W, 3], moved by at least a quarter of its sides: float [H, W, 3]."""
-    noise = np.dstack([taken_away(colour) for colour in picture.astype(np.float32).transpose(2, 0, 1)])
+    noise = np.dstack([noise_of(colour) for colour in picture.astype(np.float32).transpose(2, 0, 1)])
     return np.roll(noise, [rng.integers(side // 4, side - side // 4) for side in noise.shape[:2]], axis=(0, 1))
 
 

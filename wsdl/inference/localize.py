@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from wsdl.config import BUNDLED_SOURCES
 from wsdl.core.io import WsdlError, read_json
 from wsdl.detectors import load_detector
-from wsdl.detectors.pretrained import DEFAULT, WEIGHTS, find, measured, trained_on
+from wsdl.detectors.pretrained import DEFAULT_DETECTOR, WEIGHTS, find_detector, stored_metrics, training_summary
 from wsdl.evaluation.metrics import THRESHOLD, binary
 from wsdl.inference.face_crop import Frame, face, to_picture, whole
 from wsdl.inference.image_input import Picture, from_memory, open_any
@@ -65,7 +65,7 @@ class Localization:
 
 def localize(
     image,  # a path, a PIL image, or uint8 [H, W, 3]
-    detector: str | Path = DEFAULT,  # a shipped detector by name, or a run of `train` by path
+    detector: str | Path = DEFAULT_DETECTOR,  # a shipped detector by name, or a run of `train` by path
     parser: str | Path = "",  # finds the face: as in load_parser; "" is the shipped one, where there is one
 ) -> Localization:
     """The map, the score and the warnings for one picture of any size.
@@ -77,9 +77,9 @@ def localize(
     return load_localizer(detector, parser)(open_any(image) if isinstance(image, str | Path) else from_memory(image))
 
 
-def load_localizer(detector: str | Path = DEFAULT, parser: str | Path = "") -> "Localizer":
+def load_localizer(detector: str | Path = DEFAULT_DETECTOR, parser: str | Path = "") -> "Localizer":
     """A Localizer, kept for the next call as long as its weights stay the same."""
-    folder = find(detector)
+    folder = find_detector(detector)
     return _load(str(detector), folder, (folder / WEIGHTS).stat().st_mtime_ns, str(parser))
 
 
@@ -100,8 +100,8 @@ class Localizer:
 
     def __init__(self, name: str, network, parser, size: int, folder: Path | None = None):
         self.name, self.network, self.parser, self.size = name, network, parser, size
-        self.trained_on = trained_on(folder) if folder else {}
-        self.measured = measured(folder) if folder else None
+        self.trained_on = training_summary(folder) if folder else {}
+        self.measured = stored_metrics(folder) if folder else None
         self.notes = [RENDERS] if self.trained_on.get("source") in BUNDLED_SOURCES else []
 
     def __call__(self, picture: Picture) -> Localization:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from wsdl.evaluation.baselines import CONTROLS, role
+from wsdl.evaluation.baselines import TRIVIAL_BASELINES, row_kind
 from wsdl.plots.style import FAKE, PALETTE, REAL, new_figure, styled
 
 SCORES = {"iou": "IoU %", "pbca": "PBCA %", "ap": "AP %"}  # shares in [0, 1], shown in percent as in the paper
@@ -92,7 +92,7 @@ def results_table(frame: pd.DataFrame, note: str = NOTE) -> Figure:
     ax.axis("off")
     ax.set(xlim=(0, starts[-1]), ylim=(lines, 0))
     for i, line in enumerate(cells):
-        if i and any(role(text) != "detector" or text in CONTROLS for text in line):
+        if i and any(row_kind(text) != "detector" or text in TRIVIAL_BASELINES for text in line):
             ax.add_patch(Rectangle((0, i), starts[-1], 1, color="#ECECEC", linewidth=0, gid="shaded"))
         for j, text in enumerate(line):
             x = starts[j] + 0.12 if left[j] else starts[j + 1] - 0.12

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from wsdl.evaluation.baselines import role
+from wsdl.evaluation.baselines import row_kind
 from wsdl.plots.scores import CONTROL
 from wsdl.plots.style import PALETTE, new_figure, styled
 from wsdl.plots.transfer import SCORE_LABELS
@@ -21,7 +21,7 @@ def score_intervals(rows: pd.DataFrame, score: str = "iou") -> Figure:
     detector whose interval meets it may have learned nothing.
     """
     homes = rows.source.str.partition(" (")[0]
-    trained = rows.method.map(role) == "detector"
+    trained = rows.method.map(row_kind) == "detector"
     places = [home for home in dict.fromkeys(homes) if trained[homes == home].any()]
     counts = [int((trained & (homes == home)).sum()) for home in places]
     size = (8.5, sum(0.36 * n for n in counts) + 0.9 * len(counts) + 0.6)
@@ -50,7 +50,7 @@ def _panel(ax, rows: pd.DataFrame, beside: pd.DataFrame, score: str) -> None:
         if least != most:
             ax.vlines([least, most], y - TICK, y + TICK, color=colour, linewidth=1.4)
         ax.text(1.1, y, f"{value:.1f}", va="center", ha="right", transform=ax.get_yaxis_transform())
-    controls = beside[beside.method.map(role) == "control"]
+    controls = beside[beside.method.map(row_kind) == "trivial"]
     if len(controls):
         best = controls.loc[controls[score].idxmax()]
         low, high = 100 * best[f"{score}_low"], 100 * best[f"{score}_high"]

@@ -105,7 +105,7 @@ def generator_gallery(
     The first column is the untouched face, with the mask outlined. All residuals share one scale, and so do all
     spectra.
     """
-    from wsdl.evaluation.forensics import taken_away  # brings torch
+    from wsdl.evaluation.forensics import noise_of  # brings torch
 
     pictures = {"real": real, **fakes}
     chart, axes = new_figure(3, len(pictures), (1.9 * len(pictures) + 1.2, 6.2), "compressed", squeeze=False)
@@ -113,7 +113,7 @@ def generator_gallery(
     least, most = min(log.min() for log in logs.values()), max(log.max() for log in logs.values())
     for column, (name, picture) in zip(axes.T, pictures.items(), strict=True):
         column[0].imshow(picture)
-        residual = taken_away(picture.astype(np.float32).mean(axis=2))
+        residual = noise_of(picture.astype(np.float32).mean(axis=2))
         column[1].imshow(128 + gain * residual, cmap="gray", vmin=0, vmax=255)
         for ax in column[:2] if name == "real" else column[1:2]:
             outline(ax, mask)

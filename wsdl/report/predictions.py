@@ -8,7 +8,7 @@ import pandas as pd
 
 from wsdl.core.io import WsdlError
 from wsdl.data.dataset import Dataset
-from wsdl.evaluation.breakdown import extremes, partial_fakes
+from wsdl.evaluation.breakdown import partial_fakes, worst_and_best
 from wsdl.evaluation.metrics import upsample
 from wsdl.report.collect import Found
 
@@ -86,4 +86,4 @@ def cases(dataset: Dataset, run: Found) -> tuple[pd.DataFrame, pd.DataFrame]:
     fakes = partial_fakes([run.folder])
     number = pd.Series(dataset.table.index, index=dataset.table.path)
     count = max(1, min(CASES, fakes.source_id.nunique() // 2))  # few faces: none on both sides
-    return tuple(side.set_index(number[side.path].to_numpy()) for side in extremes(fakes, count))
+    return tuple(side.set_index(number[side.path].to_numpy()) for side in worst_and_best(fakes, count))

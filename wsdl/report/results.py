@@ -5,8 +5,8 @@ import re
 import pandas as pd
 
 from wsdl.core.html import table, text
-from wsdl.evaluation.baselines import role
-from wsdl.evaluation.tables import HEADS, SCORES, spell
+from wsdl.evaluation.baselines import row_kind
+from wsdl.evaluation.tables import RESULT_SCORES, SCORE_TITLES, format_score
 
 NOTE = (
     "Percent: means over partially fake test pictures, with 95&nbsp;% bootstrap intervals over source faces (in round "
@@ -21,15 +21,20 @@ JUDGED = ("iou", "pbca")  # what a control may win by calling everything fake, o
 
 
 def results(rows: pd.DataFrame) -> str:
-    """`rows` of `wsdl.evaluation.tables.table` as HTML, shaded where nothing was trained."""
+    """`rows` of `wsdl.evaluation.tables.results_by_job` as HTML, shaded where nothing was trained."""
     who = ["method", "setup", *(["source"] if rows.source.nunique() > 1 else [])]
     cells = [
-        [*(text(row[name]) for name in who), *(score(row, name) for name in SCORES), text(row["seeds"]), text(row["n"])]
+        [
+            *(text(row[name]) for name in who),
+            *(score(row, name) for name in RESULT_SCORES),
+            text(row["seeds"]),
+            text(row["n"]),
+        ]
         for row in rows.to_dict("records")
     ]
-    head = [*who, *(f"{name} %" for name in HEADS.values()), "seeds", "pictures"]
+    head = [*who, *(f"{name} %" for name in SCORE_TITLES.values()), "seeds", "pictures"]
     numbers = tuple(range(len(who), len(head)))
-    shown = table(head, cells, number=numbers, shaded=lambda row: role(row[0]) != "detector")
+    shown = table(head, cells, number=numbers, shaded=lambda row: row_kind(row[0]) != "detector")
     return f'{shown}<p class="small">{NOTE}</p>'
 
 
@@ -37,16 +42,16 @@ def score(row: dict, name: str) -> str:
     """A score in percent, its interval and range smaller; a dash where there is none."""
     if pd.isna(row[name]):
         return text(None)
-    doubts = re.sub(r" ([(\[].*?[)\]])", r' <span class="small">\1</span>', spell(row, name))
+    doubts = re.sub(r" ([(\[].*?[)\]])", r' <span class="small">\1</span>', format_score(row, name))
     return doubts.replace('class="small">[', 'class="small range">[')
 
 
 def verdicts(rows: pd.DataFrame) -> list[str]:
     """A sentence for each score, and source: which detectors are above the best control of its test data, which not?"""
-    roles = rows.method.map(role)
+    roles = rows.method.map(row_kind)
     homes = rows.source.str.partition(" (")[0]  # "studio (lama)" was trained on other fakes, and tested on studio
     said = []
-    for source, controls in rows[roles == "control"].groupby("source", sort=False):
+    for source, controls in rows[roles == "trivial"].groupby("source", sort=False):
         where = f" on {source}" if homes.nunique() > 1 else ""
         own = rows[(roles == "detector") & (homes == source)]
         said += [against(own, controls, name, where) for name in JUDGED if len(own)]
@@ -66,4 +71,4 @@ def against(own: pd.DataFrame, controls: pd.DataFrame, name: str, where: str) ->
         )
     parts = [f"{words}: {', '.join(some)}." for words, some in groups.items() if some]
     control = f"{best.method.removeprefix('control: ')}, {100 * best[name]:.1f}"
-    return f"{HEADS[name]}{where} in percent, beside the best control ({control}). {' '.join(parts)}"
+    return f"{SCORE_TITLES[name]}{where} in percent, beside the best control ({control}). {' '.join(parts)}"

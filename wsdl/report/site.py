@@ -61,9 +61,9 @@ def site(runs: Path, out: Path, data: list[Path] | None = None) -> Path:
 
 def table_of(folder: Path, runs: list[Found]):
     """The table of `wsdl.evaluation.tables`; None where no run was evaluated."""
-    from wsdl.evaluation.tables import table
+    from wsdl.evaluation.tables import results_by_job
 
-    return table(folder) if any(run.is_evaluated for run in runs) else None
+    return results_by_job(folder) if any(run.is_evaluated for run in runs) else None
 
 
 def looks_at(tested: list[Found], datasets: dict[str, Dataset], problems: list[str]) -> list:

@@ -44,7 +44,7 @@ class Examples:
         return Batch(*(None if array is None else torch.from_numpy(array) for array in (images, labels, masks)))
 
 
-def examples(dataset: Dataset, setup: str, split: str) -> Examples:
+def setup_examples(dataset: Dataset, setup: str, split: str) -> Examples:
     """The examples of `setup`. In A and B the masks of the dataset are never touched, so they cannot leak."""
     if setup not in SETUPS:
         raise WsdlError(
@@ -60,7 +60,7 @@ def examples(dataset: Dataset, setup: str, split: str) -> Examples:
     return Examples(dataset.images, real, fake, dataset.masks if setup == "c" else None)
 
 
-def draw(data: Examples, size: int, seed: int, step: int, augment: float = 0.0) -> Batch:
+def draw_batch(data: Examples, size: int, seed: int, step: int, augment: float = 0.0) -> Batch:
     """Training batch `step`: half real, half fake (all fake in setup C); mirrored half of the time.
 
     augment: the part of the pictures that are treated badly, real and fake alike (`wsdl.data.corruptions`).
@@ -82,15 +82,15 @@ def train(
     generators: whose partial fakes setups B and C see; (): all that there are.
     """
     dataset = Dataset(data, generators)
-    training, validation = (examples(dataset, setup, split) for split in ("train", "valid"))
+    training, validation = (setup_examples(dataset, setup, split) for split in ("train", "valid"))
     images, batch, rate = settings.amounts(setup)
     torch.manual_seed(seed)
     model = build_detector(method, setup, settings.input_size)
-    weights, name = start.find(settings.start)
+    weights, name = start.find_initial_weights(settings.start)
     if weights:
-        start.load(model, weights)
+        start.load_initial_weights(model, weights)
     if name == "xavier" and setup != "c":
-        start.xavier(model)
+        start.init_xavier(model)
     config = {
         "method": method,
         "setup": setup,
@@ -107,7 +107,7 @@ def train(
     run = Run(out, config, growing=())
 
     def loss(net, step: int, share: slice):
-        drawn = draw(training, batch, seed, step, settings.augment)
+        drawn = draw_batch(training, batch, seed, step, settings.augment)
         part = Batch(*(None if field is None else field[share] for field in vars(drawn).values()))
         return net(part)
 
