@@ -9,21 +9,22 @@ os.environ.setdefault("WSDL_PRECISION", "fp32")
 import shutil
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
+from factories import (
+    FACES,
+    PARSER,
+    THREE_JOBS,
+    TINY_PROFILE,
+    add_stand_ins,
+    declare_cc0,
+    finished_p2_run,
+    fp16_run,
+    untrained_run,
+)
 
-from wsdl.core.io import seed_for, sha256, write_json
-from wsdl.data.dataset import Dataset
-from wsdl.data.images import write_image
-from wsdl.data.manifest import write_manifest
-from wsdl.data.masks import COMPONENTS, random_region, visible_components, write_mask
+from wsdl.core.io import write_json
 from wsdl.data.prepare import prepare_dataset
 from wsdl.faces.made_up import draw_faces
-
-FACES, FAKES, SIZE = 24, 24, 32
-PARSER = {"images": 1600, "batch": 8, "widths": (8, 16, 24, 32), "rate": 5e-3, "ema_decay": 0.95,
-          "check_every": 800, "seed": 0}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +37,7 @@ def made_up(tmp_path_factory) -> tuple[Path, Path]:
 def faces(made_up, tmp_path_factory) -> Path:
     """A prepared dataset folder at 32 px: real faces only."""
     out = tmp_path_factory.mktemp("faces") / "data"
-    prepare_dataset(*made_up, out, size=SIZE, seed=0, source="made-up")
+    prepare_dataset(*made_up, out, size=32, seed=0, source="made-up")
     return out
 
 
@@ -58,7 +59,7 @@ def free(dataset, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def p2(tmp_path_factory) -> Path:
     """A tiny P2 run with random weights."""
-    return finished_run(tmp_path_factory.mktemp("p2") / "p2")
+    return finished_p2_run(tmp_path_factory.mktemp("p2") / "p2")
 
 
 @pytest.fixture(scope="session")
@@ -74,9 +75,7 @@ def archive(free, p2, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def lama(tmp_path_factory) -> Path:
     """A tiny LaMa run with random weights, in fp16."""
-    from test_halve import halved, untrained
-
-    return halved(untrained("lama", tmp_path_factory.mktemp("lama") / "fp32"))
+    return fp16_run(untrained_run("lama", tmp_path_factory.mktemp("lama") / "fp32"))
 
 
 @pytest.fixture(scope="session")
@@ -114,9 +113,9 @@ def trained(faces, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def reported(dataset, tmp_path_factory):
     """A folder of runs, good and bad, with lessons and data, and the site made of it."""
-    from reported import report
+    from factories_report import make_report
 
-    return report(dataset, tmp_path_factory.mktemp("reported"))
+    return make_report(dataset, tmp_path_factory.mktemp("reported"))
 
 
 @pytest.fixture(scope="session")
@@ -133,17 +132,18 @@ def run_folder(dataset, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def chrome():
     """Headless Chromium, for one test file: Playwright allows one at a time."""
-    from explored import browser
+    from browser import open_chromium
 
-    with browser() as started:
+    with open_chromium() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def opened_once(chrome, tmp_path_factory):
-    from explored import small, watched
+    from browser import open_page
+    from factories_explorer import small_explorer
 
-    with watched(chrome, small(), tmp_path_factory.mktemp("page") / "page.html") as opened:
+    with open_page(chrome, small_explorer(), tmp_path_factory.mktemp("page") / "page.html") as opened:
         yield opened
 
 
@@ -158,11 +158,9 @@ def page(opened_once):
 @pytest.fixture(scope="session")
 def words(tmp_path_factory) -> dict:
     """What tells `make` of the grid of these tests: three cells and a tiny profile."""
-    from gridded import JOBS, TINY
-
     folder = tmp_path_factory.mktemp("grid")
-    write_json(folder / "tiny.json", TINY)
-    write_json(folder / "three.json", JOBS)
+    write_json(folder / "tiny.json", TINY_PROFILE)
+    write_json(folder / "three.json", THREE_JOBS)
     return {"name": str(folder / "three.json"), "profile": str(folder / "tiny.json"), "source": "made-up"}
 
 
@@ -175,58 +173,3 @@ def no_parser(tmp_path, monkeypatch):
     localizer._load.cache_clear()  # Localizers that have one
     yield
     localizer._load.cache_clear()
-
-
-def declare_cc0(data: Path) -> Path:
-    write_json(data / "dataset.json", {**Dataset(data).info, "licence": "CC0-1.0"})
-    return data
-
-
-def finished_run(folder: Path, seed: int = 0) -> Path:
-    """A P2 run that looks finished: tiny, with random weights."""
-    from test_p2 import small_run
-
-    small_run(folder, size=32, seed=seed)
-    write_json(folder / "run.json", {"status": "done"})
-    return folder
-
-
-def add_stand_ins(folder: Path, seed: int = 0) -> None:
-    """Write 8 full and 16 partial fakes into the dataset `folder`: no network, only paint of another texture."""
-    data = Dataset(folder)
-    rows = [fake_full(folder, data.size, i, seed) for i in range(FAKES // 3)]
-    real = {split: data.select("real", split) for split in ("train", "valid", "test")}
-    for i in range(FAKES - len(rows)):
-        split = "test" if i % 4 == 3 else "valid" if i % 4 == 2 else "train"
-        faces = real[split]
-        rows.append(fake_partial(data, faces.loc[faces.index[i // 4 % len(faces)]], i, seed))
-    write_manifest(folder, pd.concat([data.table, pd.DataFrame(rows)]), data.info)
-
-
-def paint(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
-    """What a stand-in generator paints: a flat colour with a checkerboard, easy to tell from a photograph."""
-    grid = 24 * ((np.arange(shape[0])[:, None] + np.arange(shape[1])) % 2)
-    return (rng.integers(60, 190, 3) + grid[..., None]).astype(np.uint8)
-
-
-def fake_full(folder: Path, size: int, i: int, seed: int) -> dict:
-    split = ("train", "train", "valid", "test")[i % 4]
-    path = Path("fake", "p2", split, f"{i:04d}.png")
-    write_image(folder / path, paint(np.random.default_rng(seed_for(seed, "full", i)), (size, size, 3)))
-    return {"path": str(path), "mask": "", "kind": "full", "generator": "p2", "component": "", "area": 1.0,
-            "source_id": f"p2/{i:04d}", "split": split, "sha256": sha256(folder / path)}  # fmt: skip
-
-
-def fake_partial(data: Dataset, face: pd.Series, i: int, seed: int) -> dict:
-    rng, labels = np.random.default_rng(seed_for(seed, "partial", i)), data.labels(face)
-    here = visible_components(labels)
-    component = here[i % len(here)] if i % 2 else next(c for c in COMPONENTS if c in here)
-    mask = random_region(labels, component, rng)
-    original = np.asarray(data.images[face.name])
-    name = f"{face.source_id}-{i:02d}-{component}.png"
-    path, mask_path = (Path("fake", "repaint-p2", what, face.split, name) for what in ("images", "masks"))
-    write_mask(data.folder / mask_path, mask)
-    write_image(data.folder / path, np.where(mask[..., None] == 1, paint(rng, original.shape), original))
-    return {"path": str(path), "mask": str(mask_path), "kind": "partial", "generator": "repaint-p2",
-            "component": component, "area": float(mask.mean()), "source_id": face.source_id, "split": face.split,
-            "sha256": sha256(data.folder / path)}  # fmt: skip

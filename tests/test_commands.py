@@ -5,17 +5,12 @@ import shutil
 
 import pandas as pd
 import pytest
+from helpers import run_command
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.evaluate import BASELINES
-
-
-def run(*words) -> str:
-    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +21,12 @@ def mine(made_up, tmp_path_factory):
             "patches": {"input_size": 48, "images": 64, "batch": 8, "check_every": 32}}  # fmt: skip
     profile.write_text(json.dumps(tiny))
     data, p2 = folder / "data", folder / "p2"
-    run("data", "prepare", "--images", made_up[0], "--masks", made_up[1], "--size", 32, "--out", data)
-    run("train-generator", "p2", "--data", data, "--out", p2, "--profile", profile)
-    run("generate", "p2", "--weights", p2, "--count", 20, "--steps", 2, "--batch", 8, "--out", data)
+    run_command("data", "prepare", "--images", made_up[0], "--masks", made_up[1], "--size", 32, "--out", data)
+    run_command("train-generator", "p2", "--data", data, "--out", p2, "--profile", profile)
+    run_command("generate", "p2", "--weights", p2, "--count", 20, "--steps", 2, "--batch", 8, "--out", data)
     cheap = ("--T", 4, "--jump-length", 2, "--resamplings", 1, "--batch", 8)
-    run("generate", "repaint-p2", "--data", data, "--weights", p2, "--count", 24, *cheap, "--out", data)
-    run("train", "--setup", "b", "--data", data, "--out", folder / "b", "--profile", profile)
+    run_command("generate", "repaint-p2", "--data", data, "--weights", p2, "--count", 24, *cheap, "--out", data)
+    run_command("train", "--setup", "b", "--data", data, "--out", folder / "b", "--profile", profile)
     return folder
 
 
@@ -41,7 +36,7 @@ def test_the_dataset_holds_what_was_asked_for(mine):
 
 
 def test_evaluate_prints_a_table_to_stdout(mine):
-    lines = run("evaluate", mine / "b", "--data", mine / "data").splitlines()
+    lines = run_command("evaluate", mine / "b", "--data", mine / "data").splitlines()
     assert lines[0].startswith("method,setup,seed,iou,iou_low,iou_high")
     assert lines[1].startswith("patches,b,0,")
     assert [line.split(",")[0] for line in lines[2:]] == list(BASELINES)
@@ -49,7 +44,7 @@ def test_evaluate_prints_a_table_to_stdout(mine):
 
 
 def test_check_is_content_and_prints_counts(mine):
-    printed = run("data", "check", mine / "data")
+    printed = run_command("data", "check", mine / "data")
     assert "repaint-p2" in printed
 
 
@@ -63,14 +58,16 @@ def test_check_fails_loudly(mine, tmp_path):
 
 
 def test_audit_prints_an_auc_for_each_property(mine):
-    printed = run("data", "audit", mine / "data", "--kind", "full")
+    printed = run_command("data", "audit", mine / "data", "--kind", "full")
     assert "file format" in printed
     assert "auc" in printed
 
 
 def test_fakes_into_a_folder_of_their_own(mine, tmp_path):
     cheap = ("--T", 4, "--jump-length", 2, "--resamplings", 1, "--batch", 8, "--count", 8)
-    run("generate", "repaint-p2", "--data", mine / "data", "--weights", mine / "p2", *cheap, "--out", tmp_path / "own")
+    run_command(
+        "generate", "repaint-p2", "--data", mine / "data", "--weights", mine / "p2", *cheap, "--out", tmp_path / "own"
+    )
     table = Dataset(tmp_path / "own").table
     assert set(table.kind) == {"partial"}
     shared = pd.merge(table, Dataset(mine / "data").table, on="path")

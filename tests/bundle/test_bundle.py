@@ -9,7 +9,8 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 import torch
-from conftest import declare_cc0, finished_run
+from factories import declare_cc0, finished_p2_run
+from helpers import images_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -38,17 +39,13 @@ def copy(free, tmp_path) -> Path:
     return shutil.copytree(free, tmp_path / "copy")
 
 
-def pictures(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.png")}
-
-
 # --- round trip ---------------------------------------------------------------------------------------------------
 
 
 def test_what_comes_out_is_what_went_in_to_the_byte(free, archive, tmp_path):
     found = unpack("studio", archive, tmp_path)
-    assert pictures(found) == pictures(free)  # real, full, partial, masks and label maps, by the same encoder
-    assert len(pictures(found)) == 24 + 24 + 8 + 16 + 16
+    assert images_in(found) == images_in(free)  # real, full, partial, masks and label maps, by the same encoder
+    assert len(images_in(found)) == 24 + 24 + 8 + 16 + 16
     for name in ("manifest.csv", "dataset.json", "recipe.json"):
         assert (found / name).read_bytes() == (free / name).read_bytes()
     assert check_dataset(found) == []
@@ -141,7 +138,7 @@ def test_label_maps_are_kept_exactly(labels):
 def test_faces_without_label_maps_can_be_packed(copy, p2, tmp_path):
     shutil.rmtree(copy / "components")
     pack("snapshot", copy, p2, tmp_path / "b.zip")
-    assert pictures(unpack("snapshot", tmp_path / "b.zip", tmp_path / "cache")) == pictures(copy)
+    assert images_in(unpack("snapshot", tmp_path / "b.zip", tmp_path / "cache")) == images_in(copy)
 
 
 # --- generators ---------------------------------------------------------------------------------------------------
@@ -177,17 +174,17 @@ def test_fakes_made_with_the_halved_weights_are_made_again_from_the_bundle(faces
     copy_to(again, "studio", archive=tmp_path / "b.zip", cache=tmp_path / "cache")
     run = weights("studio", tmp_path / "b.zip", tmp_path / "cache")
     assert fingerprint(run) == fingerprint(half)  # fp16 already: packed as it is
-    made = pictures(again / "fake")
+    made = images_in(again / "fake")
     assert len(made) == 2 + 2 + 2
     for path in (again / "fake").rglob("*.png"):
         path.unlink()
     generate_full(again, run, 2, 0, **full)
     generate_partial(again, again, run, 2, 0, **partial)
-    assert pictures(again / "fake") == made
+    assert images_in(again / "fake") == made
 
     with pytest.raises(WsdlError, match=r"choose another --out"):  # the recipes came along: no mixing of seeds
         generate_full(again, run, 2, 1, **full)
-    other = finished_run(tmp_path / "other", seed=1)
+    other = finished_p2_run(tmp_path / "other", seed=1)
     with pytest.raises(WsdlError, match=r"p2/recipe.json: these fakes were made with weights of sha256 .*data halve"):
         pack("studio", data, other, tmp_path / "c.zip")
 
@@ -210,7 +207,7 @@ def test_the_commands(free, p2, archive, tmp_path, monkeypatch):
     assert [line.split()[:4] for line in printed[1:]] == [["studio", "24", "8", "16"]]
     monkeypatch.setenv("WSDL_CACHE", str(tmp_path / "cache"))
     run("unpack", "studio", "--out", tmp_path / "mine")
-    assert pictures(tmp_path / "mine") == pictures(free)
+    assert images_in(tmp_path / "mine") == images_in(free)
     run("halve", p2, "--out", tmp_path / "half")
     assert sha256(tmp_path / "half" / MODEL_FILE) == fingerprint(weights("studio"))
 

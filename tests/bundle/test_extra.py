@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_unpack_damaged import first, rewrite
-from test_write_fakes import tree
+from factories_bundle import first_name, rewrite_archive
+from helpers import tree
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
@@ -159,14 +159,16 @@ def test_a_file_that_was_changed_or_lost_is_refused(mine, extra_archive, tmp_pat
     def spoil(members: dict) -> None:
         members[f"run/{MODEL_FILE}"] = members[f"run/{MODEL_FILE}"][:-1] + b"?"
 
-    changed = rewrite(extra_archive, tmp_path / "a.zip", swap)
+    changed = rewrite_archive(extra_archive, tmp_path / "a.zip", swap)
     refuses("a.zip: is damaged .*fake/lama/images/.*is not the file that its manifest", mine, changed)
-    lost = rewrite(extra_archive, tmp_path / "b.zip", lambda members: members.pop(first(members, "fake/lama/images")))
+    lost = rewrite_archive(
+        extra_archive, tmp_path / "b.zip", lambda members: members.pop(first_name(members, "fake/lama/images"))
+    )
     refuses("b.zip: is damaged .*There is no item named 'fake/lama", mine, lost)
     with pytest.raises(
         WsdlError, match=f"c.zip: is damaged .*run/{MODEL_FILE} is not the file that its manifest lists"
     ):
-        weights("studio", "lama", rewrite(extra_archive, tmp_path / "c.zip", spoil), tmp_path / "c")
+        weights("studio", "lama", rewrite_archive(extra_archive, tmp_path / "c.zip", spoil), tmp_path / "c")
 
 
 @pytest.mark.parametrize("evil", ["fake/lama/../../../evil.png", "real/train/evil.png", "fake/lama/\\evil.png"])
@@ -183,7 +185,7 @@ def test_nothing_is_written_but_fakes_of_this_generator(mine, extra_archive, tmp
         about["boxes"][evil] = about["boxes"][kept]
         members["manifest.json"] = json.dumps(about).encode()
 
-    changed = rewrite(extra_archive, tmp_path / "b.zip", lead_out)
+    changed = rewrite_archive(extra_archive, tmp_path / "b.zip", lead_out)
     refuses("is not a name within|lists more than fakes by lama", mine, changed)
     assert not list(tmp_path.rglob("*evil*"))
 

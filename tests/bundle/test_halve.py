@@ -6,56 +6,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from factories import FEW_STEPS, fp16_run, untrained_run
+from helpers import tree
 from safetensors.torch import load_file
-from test_inpainter import inpainter_run
-from test_write_fakes import tree
 
 from wsdl.bundle.halve import halve
 from wsdl.core.io import WsdlError, write_json
 from wsdl.core.run import MODEL_FILE
 from wsdl.data.dataset import Dataset
-from wsdl.generators.diffusion.autoencoder import Autoencoder
-from wsdl.generators.diffusion.ldm import fingerprint, latent_unet, load_autoencoder, load_ldm
-from wsdl.generators.inpainting.inpainter import NETWORKS
+from wsdl.generators.diffusion.ldm import fingerprint, load_ldm
 from wsdl.generators.registry import painter_of
-from wsdl.training.loop import save_weights
-
-STEPS = {"T": 3, "jump_length": 1, "resamplings": 1}
-
-
-def untrained(name: str, folder: Path, seed: int = 0) -> Path:
-    """A run of `train-generator NAME` for pictures of 32 px that looks finished, with random weights."""
-    inpainter_run(folder, name, size=32, seed=seed) if name in NETWORKS else ldm_run(folder)
-    write_json(folder / "run.json", {"status": "done"})
-    (folder / "trainer.pt").write_bytes(b"what stays behind")
-    return folder
-
-
-def ldm_run(folder: Path) -> None:
-    torch.manual_seed(0)
-    part = folder / "autoencoder"
-    part.mkdir(parents=True)
-    save_weights(Autoencoder((8, 8), 4), part / MODEL_FILE)
-    write_json(part / "config.json", {"generator": "autoencoder", "size": 32, "widths": [8, 8], "latents": 4})
-    write_json(part / "latents.json", {"mean": [0.1, 0.0, 0.0, 0.0], "scale": 0.8})
-    save_weights(latent_unet(32, load_autoencoder(part), (16, 32), 1), folder / MODEL_FILE)
-    write_json(folder / "config.json", {"generator": "ldm", "size": 32, "widths": [16, 32], "patch": 1})
-
-
-def halved(run: Path) -> Path:
-    out = run.with_name(f"{run.name}-fp16")
-    halve(run, out)
-    return out
 
 
 def recipe(name: str) -> dict:
-    return {"generator": name} | (STEPS if "ldm" in name else {})
+    return {"generator": name} | (FEW_STEPS if "ldm" in name else {})
 
 
 @pytest.mark.parametrize("name", ["lama", "pluralistic", "repaint-ldm-clean"])
 def test_a_halved_run_paints_the_same(name, faces, tmp_path):
-    run = untrained(name, tmp_path / "run")
-    small, data = halved(run), Dataset(faces)
+    run = untrained_run(name, tmp_path / "run")
+    small, data = fp16_run(run), Dataset(faces)
     kept = {path.relative_to(run) for path in run.rglob("*") if path.is_file()} - {Path("trainer.pt")}
     assert {path.relative_to(small) for path in small.rglob("*") if path.is_file()} == kept
     for path in small.rglob(MODEL_FILE):
@@ -71,20 +41,20 @@ def test_a_halved_run_paints_the_same(name, faces, tmp_path):
     gap = np.abs(painted[0] - painted[1])
     assert gap.max() <= 2
     assert (painted[0] != pictures).any(axis=-1)[masks == 1].mean() > 0.5
-    again = halved(small)
+    again = fp16_run(small)
     assert tree(again) == tree(small)  # fp16 already: as it is
 
 
 def test_both_weights_of_latent_diffusion_are_in_its_fingerprint(tmp_path):
-    run = untrained("ldm", tmp_path / "run")
-    one, two = fingerprint(run), fingerprint(halved(run))
+    run = untrained_run("ldm", tmp_path / "run")
+    one, two = fingerprint(run), fingerprint(fp16_run(run))
     assert one[:32] != two[:32]
     assert one[32:] != two[32:]
-    assert load_ldm(halved(run)).size == 32
+    assert load_ldm(fp16_run(run)).size == 32
 
 
 def test_a_run_that_lacks_something_is_refused(tmp_path):
-    run = untrained("ldm", tmp_path / "run")
+    run = untrained_run("ldm", tmp_path / "run")
     for name in ("autoencoder/latents.json", "run.json"):
         broken = shutil.copytree(run, tmp_path / name.replace("/", "-"))
         (broken / name).unlink()

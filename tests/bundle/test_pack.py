@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from factories_bundle import blacken_fake, change_licence, first_partial_fake, rewrite_manifest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -25,64 +26,44 @@ def copy(free, tmp_path) -> Path:
     return shutil.copytree(free, tmp_path / "copy")
 
 
-def partial(folder: Path):
-    return Dataset(folder).select("partial").iloc[0]
-
-
-def relist(folder: Path) -> None:
-    """Put the sha256 and areas of what lies in the folder into its manifest."""
-    data = Dataset(folder)
-    area = [read_mask(folder / row.mask).mean() if row.mask else row.area for row in data.table.itertuples()]
-    hashes = [sha256(folder / path) for path in data.table.path]
-    write_manifest(folder, data.table.assign(area=area, sha256=hashes), data.info)
-
-
 def leak(folder: Path) -> None:
     """Change one pixel outside the mask of a partial fake by one."""
-    path = folder / partial(folder).path
-    pixels, mask = read_image(path).copy(), read_mask(folder / partial(folder)["mask"])
+    path = folder / first_partial_fake(folder).path
+    pixels, mask = read_image(path).copy(), read_mask(folder / first_partial_fake(folder)["mask"])
     pixels[tuple(np.argwhere(mask == 0)[0])] ^= 1
     write_image(path, pixels)
-    relist(folder)
-
-
-def damage(folder: Path) -> None:
-    write_image(folder / partial(folder).path, np.zeros((32, 32, 3), np.uint8))
+    rewrite_manifest(folder)
 
 
 def paint_nothing(folder: Path) -> None:
-    row = partial(folder)
+    row = first_partial_fake(folder)
     write_mask(folder / row["mask"], np.zeros((32, 32), np.uint8))
     shutil.copy(folder / "real" / row.split / f"{row.source_id}.png", folder / row.path)
-    relist(folder)
+    rewrite_manifest(folder)
 
 
 def lose_the_face(folder: Path) -> None:
-    row, data = partial(folder), Dataset(folder)
+    row, data = first_partial_fake(folder), Dataset(folder)
     face = f"real/{row.split}/{row.source_id}.png"
     (folder / face).unlink()
     (folder / "components" / row.split / f"{row.source_id}.png").unlink()
     write_manifest(folder, data.table[data.table.path != face], data.info)
 
 
-def another_licence(folder: Path) -> None:
-    write_json(folder / "dataset.json", {**Dataset(folder).info, "licence": "unknown"})
-
-
 def another_encoder(folder: Path) -> None:
     path = folder / Dataset(folder).select("real").iloc[0].path
     Image.open(path).save(path, compress_level=0)
-    relist(folder)
+    rewrite_manifest(folder)
 
 
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        (damage, "`data check` finds 1 faults, of which the first is: .*sha256 differs"),
+        (blacken_fake, "`data check` finds 1 faults, of which the first is: .*sha256 differs"),
         (leak, r"differs from its real face in 1 pixels outside its mask"),
         (paint_nothing, r"has an empty mask; leave this fake out"),
         (lose_the_face, r"its real face '\d+' is not in the dataset"),
-        (another_licence, r"has the licence 'unknown', but all in the bundle is CC0-1.0"),
+        (change_licence, r"has the licence 'unknown', but all in the bundle is CC0-1.0"),
         (another_encoder, r"manifest.csv: comes out of the bundle changed"),
     ],
 )
@@ -93,7 +74,7 @@ def test_what_could_not_come_out_again_is_refused(copy, p2, tmp_path, fault, sen
     assert not list((tmp_path / "out").glob("*"))  # no archive, and no part of one
 
 
-@pytest.mark.parametrize("name", ["write_picture", "write_mask"])
+@pytest.mark.parametrize("name", ["write_image", "write_mask"])
 def test_packing_notices_when_unpacking_is_wrong(free, p2, tmp_path, monkeypatch, name):
     write = getattr(unpacking, name)
     monkeypatch.setattr(unpacking, name, lambda path, pixels: write(path, pixels ^ 1))

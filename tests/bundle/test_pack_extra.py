@@ -7,9 +7,9 @@ from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile
 
 import pytest
-from test_halve import STEPS, halved, untrained
-from test_pack import another_licence, damage, relist
-from test_write_fakes import tree
+from factories import FEW_STEPS, fp16_run, untrained_run
+from factories_bundle import blacken_fake, change_licence, rewrite_manifest
+from helpers import tree
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
@@ -71,7 +71,7 @@ def leak(folder: Path) -> None:
     pixels, outside = read_image(folder / row.path).copy(), read_mask(folder / row["mask"]) == 0
     pixels[tuple(part[0] for part in outside.nonzero())] ^= 1
     write_image(folder / row.path, pixels)
-    relist(folder)
+    rewrite_manifest(folder)
 
 
 def fewer_faces(folder: Path) -> None:
@@ -99,9 +99,9 @@ def other_origin(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        (damage, "`data check` finds 1 faults, of which the first is: .*sha256 differs"),
+        (blacken_fake, "`data check` finds 1 faults, of which the first is: .*sha256 differs"),
         (leak, "differs from its real face in 1 pixels outside its mask"),
-        (another_licence, "has the licence 'unknown', but all in the bundle is CC0-1.0"),
+        (change_licence, "has the licence 'unknown', but all in the bundle is CC0-1.0"),
         (
             fewer_faces,
             "has other real faces than the bundled studio; make the fakes in what `python -m wsdl ",
@@ -119,11 +119,11 @@ def test_what_could_not_come_out_again_is_refused(copy, pack_lama, tmp_path, fau
 
 
 def test_weights_that_did_not_make_the_fakes_are_refused(painted, pack_lama, tmp_path):
-    other = halved(untrained("lama", tmp_path / "other", seed=1))
+    other = fp16_run(untrained_run("lama", tmp_path / "other", seed=1))
     with pytest.raises(WsdlError, match=r"lama/recipe.json: these fakes were made with weights of sha256 .*data halve"):
         pack_lama(painted, other)
     with pytest.raises(WsdlError, match="is a run of pluralistic, not of lama"):
-        pack_lama(painted, untrained("pluralistic", tmp_path / "pluralistic"))
+        pack_lama(painted, untrained_run("pluralistic", tmp_path / "pluralistic"))
     write_json(other / "run.json", {"status": "running"})
     with pytest.raises(WsdlError, match="is not finished"):
         pack_lama(painted, other)
@@ -156,10 +156,10 @@ def test_the_limit_holds_for_styles_and_generators_together(painted, pack_lama, 
 
 
 def test_latent_diffusion_comes_with_its_autoencoder_and_clean(archive, painted, pack_lama, tmp_path):
-    run, data, out = halved(untrained("ldm", tmp_path / "ldm")), tmp_path / "faces", tmp_path / "ldm.zip"
+    run, data, out = fp16_run(untrained_run("ldm", tmp_path / "ldm")), tmp_path / "faces", tmp_path / "ldm.zip"
     copy_to(data, "studio", archive=archive, cache=painted.parent / "cache")
     for clean in (False, True):
-        generate_repaint_ldm(data, data, run, 4, 0, batch=4, clean=clean, **STEPS)
+        generate_repaint_ldm(data, data, run, 4, 0, batch=4, clean=clean, **FEW_STEPS)
     with pytest.raises(WsdlError, match=r"repaint-ldm/.* pixels outside its mask; only fakes that copy those back"):
         pack_lama(data, run, out, "repaint-ldm")
     pack_lama(data, run, out, "repaint-ldm-clean")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_bundle import pictures
-from test_unpack_damaged import rewrite
+from factories_bundle import rewrite_archive
+from helpers import images_in
 
 from wsdl.bundle import unpack as unpacking
 from wsdl.bundle.copies import copy_to
@@ -37,7 +37,7 @@ def test_it_is_unpacked_once_and_each_archive_for_itself(archive, tmp_path, monk
     assert unpack("studio", archive, tmp_path / "c") == found
     assert weights("studio", archive, tmp_path / "c") == run
     monkeypatch.undo()
-    other = rewrite(archive, tmp_path / "b.zip", manifest=lambda about: about.update(command="another"))
+    other = rewrite_archive(archive, tmp_path / "b.zip", manifest=lambda about: about.update(command="another"))
     assert unpack("studio", other, tmp_path / "c").parent.name == f"studio-{sha256(other)[:16]}"
     assert len(list((tmp_path / "c").iterdir())) == 2
 
@@ -66,7 +66,7 @@ def test_an_error_in_the_middle_leaves_nothing(archive, free, tmp_path, monkeypa
     assert len(written) == 10
     assert folders(tmp_path) == []
     monkeypatch.undo()
-    assert pictures(unpack("studio", archive, tmp_path)) == pictures(free)
+    assert images_in(unpack("studio", archive, tmp_path)) == images_in(free)
 
 
 KILLED = """
@@ -94,7 +94,7 @@ def test_killed_in_the_middle_the_next_call_completes(archive, free, tmp_path):
     (left,) = tmp_path.glob("*/*")
     assert left.name.startswith(".data.")  # no folder that a reader would take for the dataset
     found = unpack("studio", archive, tmp_path)
-    assert pictures(found) == pictures(free)
+    assert images_in(found) == images_in(free)
     assert left.exists()  # it might be another process's work of this minute
     shutil.rmtree(found)
     os.utime(left, (0, time.time() - unpacking.STALE - 60))
@@ -114,7 +114,7 @@ def test_of_two_at_once_the_later_uses_what_the_earlier_made(archive, free, tmp_
     found = unpack("studio", archive, tmp_path)
     assert (found / "first").exists()
     assert folders(tmp_path) == ["data"]
-    assert pictures(found) == pictures(free)
+    assert images_in(found) == images_in(free)
 
 
 def test_a_copy_may_leave_the_fakes_behind(archive, free, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import pytest
+from factories_bundle import first_name, rewrite_archive
 
 from wsdl.bundle import unpack as unpacking
 from wsdl.bundle.unpack import unpack, weights
@@ -13,29 +14,6 @@ from wsdl.core.io import WsdlError
 from wsdl.core.run import MODEL_FILE
 
 ROOT = Path(__file__).parents[2]
-
-
-def rewrite(archive: Path, out: Path, change=None, manifest=None, zipinfo=None) -> Path:
-    """A copy of `archive` with its members changed by change(dict) and its manifest by manifest(dict)."""
-    with ZipFile(archive) as bundle:
-        members = {name: bundle.read(name) for name in bundle.namelist()}
-    about = json.loads(members["manifest.json"])
-    if manifest:
-        manifest(about)
-        members["manifest.json"] = json.dumps(about).encode()
-    if change:
-        change(members)
-    with ZipFile(out, "w") as bundle:
-        for name, data in members.items():
-            info = ZipInfo(name)
-            if zipinfo:
-                zipinfo(info)
-            bundle.writestr(info, data)
-    return out
-
-
-def first(members, start: str) -> str:
-    return next(name for name in members if name.startswith(start))
 
 
 def refuses(archive: Path | None, cache: Path, sentence: str, call=unpack) -> None:
@@ -68,14 +46,18 @@ def test_a_picture_that_was_changed_is_refused(archive, tmp_path):
         one, other = [name for name in members if name.startswith("real/train/")][:2]
         members[one] = members[other]
 
-    refuses(rewrite(archive, tmp_path / "b.zip", swap), tmp_path / "c", r"real/train/\S+ is not the file that its mani")
+    refuses(
+        rewrite_archive(archive, tmp_path / "b.zip", swap),
+        tmp_path / "c",
+        r"real/train/\S+ is not the file that its mani",
+    )
 
 
 @pytest.mark.parametrize(("start", "call"), [("fake/p2", unpack), (f"p2/{MODEL_FILE}", weights)])
 def test_one_flipped_bit_is_refused(archive, tmp_path, start, call):
     data = bytearray(archive.read_bytes())
     with ZipFile(archive) as bundle:
-        member = bundle.getinfo(first(bundle.namelist(), start))
+        member = bundle.getinfo(first_name(bundle.namelist(), start))
     data[member.header_offset + 30 + len(member.filename) + 10] ^= 1
     (tmp_path / "b.zip").write_bytes(data)
     refuses(tmp_path / "b.zip", tmp_path / "c", f"b.zip: is damaged or no bundle .*{start}", call)
@@ -90,14 +72,14 @@ def test_a_truncated_archive_is_refused(archive, tmp_path, keep):
 
 @pytest.mark.parametrize("start", ["real", "fake/repaint-p2", "manifest.csv", "manifest.json"])
 def test_a_missing_member_is_refused(archive, tmp_path, start):
-    changed = rewrite(archive, tmp_path / "b.zip", lambda members: members.pop(first(members, start)))
+    changed = rewrite_archive(archive, tmp_path / "b.zip", lambda members: members.pop(first_name(members, start)))
     refuses(changed, tmp_path / "c", f"There is no item named '{start}")
 
 
 def test_a_file_that_the_manifest_forgot_is_refused(archive, tmp_path):
     def forget(kind: str):
         def change(about: dict) -> None:
-            about["files"].pop(first(about["files"], kind))
+            about["files"].pop(first_name(about["files"], kind))
 
         return change
 
@@ -109,23 +91,29 @@ def test_a_file_that_the_manifest_forgot_is_refused(archive, tmp_path):
         boxes |= {path: [31, 31] for path in boxes}
 
     cache = tmp_path / "c"
-    refuses(rewrite(archive, tmp_path / "b.zip", manifest=forget("real")), cache, "is missing from the bundle")
-    refuses(rewrite(archive, tmp_path / "b.zip", manifest=forget("fake/re")), cache, "is missing from the bundle")
-    refuses(rewrite(archive, tmp_path / "b.zip", manifest=forget("manifest")), cache, "is missing from the bundle")
-    refuses(rewrite(archive, tmp_path / "b.zip", manifest=no_box), cache, "no real face or no box")
-    refuses(rewrite(archive, tmp_path / "b.zip", manifest=wrong_box), cache, "cannot be composed .*beyond its face")
+    refuses(rewrite_archive(archive, tmp_path / "b.zip", manifest=forget("real")), cache, "is missing from the bundle")
+    refuses(
+        rewrite_archive(archive, tmp_path / "b.zip", manifest=forget("fake/re")), cache, "is missing from the bundle"
+    )
+    refuses(
+        rewrite_archive(archive, tmp_path / "b.zip", manifest=forget("manifest")), cache, "is missing from the bundle"
+    )
+    refuses(rewrite_archive(archive, tmp_path / "b.zip", manifest=no_box), cache, "no real face or no box")
+    refuses(
+        rewrite_archive(archive, tmp_path / "b.zip", manifest=wrong_box), cache, "cannot be composed .*beyond its face"
+    )
 
 
 def test_another_format_or_style_is_refused(archive, tmp_path):
-    newer = rewrite(archive, tmp_path / "b.zip", manifest=lambda about: about.update(format=2))
+    newer = rewrite_archive(archive, tmp_path / "b.zip", manifest=lambda about: about.update(format=2))
     refuses(newer, tmp_path / "c", r"b.zip: has format 2, but this wsdl reads format 1")
     refuses(newer, tmp_path / "c", r"b.zip: has format 2, but this wsdl reads format 1", weights)
-    none = rewrite(archive, tmp_path / "d.zip", manifest=lambda about: about.pop("format"))
+    none = rewrite_archive(archive, tmp_path / "d.zip", manifest=lambda about: about.pop("format"))
     refuses(none, tmp_path / "c", "names no format")
-    other = rewrite(archive, tmp_path / "e.zip", manifest=lambda about: about.update(style="snapshot"))
+    other = rewrite_archive(archive, tmp_path / "e.zip", manifest=lambda about: about.update(style="snapshot"))
     refuses(other, tmp_path / "c", r"e.zip: has the style 'snapshot', not 'studio'; ask for its own\.$")
     refuses(other, tmp_path / "c", r"e.zip: has the style 'snapshot', not 'studio'; ask for its own\.$", weights)
-    none = rewrite(archive, tmp_path / "f.zip", manifest=lambda about: about.pop("boxes"))
+    none = rewrite_archive(archive, tmp_path / "f.zip", manifest=lambda about: about.pop("boxes"))
     refuses(none, tmp_path / "c", "does not describe a dataset")
 
 
@@ -162,7 +150,9 @@ def lead_out(members: dict, where: str, evil: str) -> None:
 def test_nothing_is_written_outside_the_folder(archive, tmp_path, where):
     names = ["../../evil.png", str(tmp_path / "out/evil.png"), "a/../../../evil.png", "..\\evil.png", "C:evil.png"]
     for evil in names:
-        changed = rewrite(archive, tmp_path / "b.zip", lambda members, evil=evil: lead_out(members, where, evil))
+        changed = rewrite_archive(
+            archive, tmp_path / "b.zip", lambda members, evil=evil: lead_out(members, where, evil)
+        )
         refuses(changed, tmp_path / "c", "is not a name within", weights if where == "weights" else unpack)
     assert not list(tmp_path.rglob("*evil*"))
 
@@ -183,7 +173,7 @@ def test_links_compressed_and_oversize_members_are_refused(archive, tmp_path, mo
     def deflate(info: ZipInfo) -> None:
         info.compress_type = ZIP_DEFLATED
 
-    refuses(rewrite(archive, tmp_path / "b.zip", zipinfo=link), tmp_path / "c", r"real/\S+ is a link")
-    refuses(rewrite(archive, tmp_path / "b.zip", zipinfo=deflate), tmp_path / "c", "is compressed, or larger")
+    refuses(rewrite_archive(archive, tmp_path / "b.zip", zipinfo=link), tmp_path / "c", r"real/\S+ is a link")
+    refuses(rewrite_archive(archive, tmp_path / "b.zip", zipinfo=deflate), tmp_path / "c", "is compressed, or larger")
     monkeypatch.setattr(unpacking, "MAX_MEMBER", 20_000)
     refuses(archive, tmp_path / "c", r"p2/model.safetensors is compressed, or larger than 20,000 bytes", weights)

@@ -1,8 +1,8 @@
 """Numbers by component, by area, by threshold and by probability: against sums done by hand and scikit-learn."""
 
 import numpy as np
-import pandas as pd
 import pytest
+from factories import scored_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
@@ -23,20 +23,8 @@ from wsdl.evaluation.evaluate import iou_and_pbca
 from wsdl.evaluation.metrics import bootstrap
 
 
-def judged(seed: int = 0, n: int = 40) -> pd.DataFrame:
-    """What pictures.csv holds, made up: two fakes of each face, and a real picture."""
-    rng = np.random.default_rng(seed)
-    names = np.array(["skin", "hair", "eyes"])
-    fakes = pd.DataFrame({"path": [f"{i:03d}.png" for i in range(n)], "kind": "partial", "generator": "g",
-                          "component": names[np.arange(n) % 3], "area": np.random.default_rng(9).uniform(0.01, 0.5, n),
-                          "source_id": [f"f{i // 2}" for i in range(n)], "score": rng.random(n),
-                          "iou": rng.random(n), "pbca": rng.random(n)})  # fmt: skip
-    real = fakes.head(1).assign(path="real.png", kind="real", component="", area=0.0, iou=np.nan, pbca=np.nan)
-    return pd.concat([real, fakes], ignore_index=True)
-
-
 def test_components_are_means_with_intervals_in_the_papers_order():
-    fakes = partial_fakes([judged()])
+    fakes = partial_fakes([scored_images()])
     table = by_component(fakes).set_index("component")
     assert list(table.index) == ["skin", "hair", "eyes", "all"]
     assert table.n["all"] == 40
@@ -49,7 +37,7 @@ def test_components_are_means_with_intervals_in_the_papers_order():
 
 
 def test_one_face_gives_no_interval():
-    fakes = partial_fakes([judged()]).head(2).assign(component="nose")
+    fakes = partial_fakes([scored_images()]).head(2).assign(component="nose")
     row = by_component(fakes).iloc[0]
     assert np.isnan([row.low, row.high]).all()
     assert row.n == 2
@@ -58,7 +46,7 @@ def test_one_face_gives_no_interval():
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 12))
 def test_bins_of_area_hold_every_picture_once(seed, bins):
-    fakes = partial_fakes([judged(seed)])
+    fakes = partial_fakes([scored_images(seed)])
     table = by_area(fakes, bins)
     assert table.n.sum() == len(fakes)
     assert (table.least <= table.middle).all()
@@ -69,11 +57,11 @@ def test_bins_of_area_hold_every_picture_once(seed, bins):
 
 
 def test_masks_of_one_size_are_one_bin():
-    assert len(by_area(partial_fakes([judged()]).assign(area=0.2))) == 1
+    assert len(by_area(partial_fakes([scored_images()]).assign(area=0.2))) == 1
 
 
 def test_seeds_are_averaged_picture_by_picture():
-    one, two = judged(0), judged(1).sample(frac=1, random_state=0)
+    one, two = scored_images(0), scored_images(1).sample(frac=1, random_state=0)
     both = partial_fakes([one, two]).set_index("path")
     by_path = [table.set_index("path") for table in (one, two)]
     assert both.iou["007.png"] == pytest.approx((by_path[0].iou["007.png"] + by_path[1].iou["007.png"]) / 2)
@@ -82,15 +70,15 @@ def test_seeds_are_averaged_picture_by_picture():
 
 
 def test_cells_are_read_from_their_runs_and_stand_under_their_names(tmp_path):
-    judged().to_csv(tmp_path / "pictures.csv", index=False)
-    table = compare_runs({"b": [tmp_path], "c": [judged(1)]})
+    scored_images().to_csv(tmp_path / "pictures.csv", index=False)
+    table = compare_runs({"b": [tmp_path], "c": [scored_images(1)]})
     assert list(table.columns[:2]) == ["who", "component"]
-    assert table[table.who == "b"].value.tolist() == pytest.approx(by_component(partial_fakes([judged()])).value)
+    assert table[table.who == "b"].value.tolist() == pytest.approx(by_component(partial_fakes([scored_images()])).value)
     assert set(compare_runs({"b": [tmp_path]}, by_area, bins=3).columns) >= {"who", "middle", "low"}
 
 
 def test_extremes_are_of_different_faces_and_larger_masks_go_first():
-    fakes = partial_fakes([judged()])
+    fakes = partial_fakes([scored_images()])
     fakes.loc[:9, "iou"] = 0.0
     worst, easiest = worst_and_best(fakes, 4)
     for side in (worst, easiest):

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers import run_command
 from PIL import Image
 from scipy.ndimage import gaussian_filter
-from test_commands import run as command
 from torchvision.transforms import v2
 
 from wsdl import plots
@@ -124,7 +124,7 @@ def test_a_drawn_batch_is_treated_only_where_asked_and_the_same_each_time(datase
 
 
 def test_the_command_prints_the_table_and_draws_the_curves(runs, dataset):
-    told = command("evaluate", runs / "0", "--data", dataset, "--robustness")
+    told = run_command("evaluate", runs / "0", "--data", dataset, "--robustness")
     assert told.startswith("treatment,level,unit,method")
     assert told.count("\nJPEG,") == 6
     assert (runs / "0" / "robustness.png").exists()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from gridded import B0, B1, C0, until
+from factories import B0, B1, C0
+from helpers import wait_until
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
@@ -116,10 +117,10 @@ def test_the_same_twice_and_killed_and_resumed_gives_the_same_numbers(ran, words
     write_grid(grid)
     command = f"{sys.executable} -m wsdl grid job {grid.name(C0)} --out {grid.out} --parent $$; true"
     parent = subprocess.Popen(["sh", "-c", command], cwd=ROOT, stderr=subprocess.DEVNULL)
-    until(lambda: read_stats(grid.run_folder(C0)), 900)
+    wait_until(lambda: read_stats(grid.run_folder(C0)), 900)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    until(lambda: not lock_holder(grid.lock(C0)), 60)  # the child has ended too, with its work half done
+    wait_until(lambda: not lock_holder(grid.lock(C0)), 60)  # the child has ended too, with its work half done
     reached = read_stats(grid.run_folder(C0))[-1]["images"]
     assert job_state(grid, C0) == ("stopped", f"{100 * reached / 320:.0f} %")
 

@@ -5,19 +5,17 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import declare_cc0
-from gridded import TINY
+from factories import TINY_PROFILE, add_lama, declare_cc0
+from helpers import run_command
 from PIL import Image
-from test_commands import run as command
 
 from wsdl import plots
 from wsdl.bundle import unpack
 from wsdl.bundle.pack import pack
 from wsdl.config import GENERATORS, Fakes, Profile
-from wsdl.core.io import WsdlError, sha256, write_json
+from wsdl.core.io import WsdlError, write_json
 from wsdl.data.dataset import Dataset
-from wsdl.data.images import read_image, write_image
-from wsdl.data.manifest import write_manifest
+from wsdl.data.images import read_image
 from wsdl.data.masks import read_mask
 from wsdl.evaluation.evaluate import BASELINES, read_json
 from wsdl.evaluation.tables import results_by_job
@@ -34,20 +32,6 @@ JOBS = {"jobs": [
 ]}  # fmt: skip
 
 
-def add_lama(folder) -> None:
-    """Fakes by another generator on the same masks: those of repaint-p2 with their paint turned into its negative."""
-    data = Dataset(folder)
-    rows = data.select(kind="partial").copy()
-    for i, row in rows.iterrows():
-        painted, mask = read_image(folder / row.path), read_mask(folder / row["mask"])
-        path, mask_path = (name.replace("repaint-p2", "lama") for name in (row.path, row["mask"]))
-        (folder / mask_path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(folder / row["mask"], folder / mask_path)
-        write_image(folder / path, np.where(mask[..., None] == 1, 255 - painted, painted))
-        rows.loc[i, ["path", "mask", "generator", "sha256"]] = [path, mask_path, "lama", sha256(folder / path)]
-    write_manifest(folder, pd.concat([data.table, rows]), data.info)
-
-
 @pytest.fixture(scope="module")
 def both(dataset, tmp_path_factory):
     """`dataset` with fakes of a second generator."""
@@ -60,7 +44,7 @@ def both(dataset, tmp_path_factory):
 def grid(both, dataset, tmp_path_factory):
     """A grid of three jobs on sources whose data is there; two jobs were run."""
     out = tmp_path_factory.mktemp("cross")
-    write_json(out / "tiny.json", TINY)
+    write_json(out / "tiny.json", TINY_PROFILE)
     write_json(out / "jobs.json", JOBS)
     shutil.copytree(both, out / "out/made-up/data")
     shutil.copytree(dataset, out / "out/photos/data")
@@ -185,7 +169,7 @@ def test_collect_has_a_row_a_training_and_test_and_names_what_is_missing(grid):
     assert len(at_home) == 2 + len(BASELINES)
     assert job_state(load_grid(grid.out), grid.jobs[0])[0] == "done"
     assert list(grid_status(grid.out).tests) == ["made-up/repaint-p2 photos", "made-up/lama", "made-up/lama"]
-    told = command("grid", "collect", "jobs", "--out", grid.out, "--format", "md")
+    told = run_command("grid", "collect", "jobs", "--out", grid.out, "--format", "md")
     assert told.startswith("| method | setup | trained on | tested on | seeds | IoU |")
     assert "| patches | c | made-up/lama | photos/repaint-p2 | 0 |" in told
     assert Image.open(grid.out / "matrix.png").size[0] > 300

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from gridded import B0, B1, C0
+from factories import B0, B1, C0
 
 from wsdl.core.io import WsdlError, write_json, write_text
 from wsdl.core.locks import process_signature

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from test_halve import untrained
+from factories import untrained_run
 
 from wsdl.bundle import extra, unpack
 from wsdl.config import Fakes, GradCamTraining, PatchesTraining, Profile
@@ -108,7 +108,7 @@ def test_a_study_with_fakes_of_its_own_takes_none_of_the_bundles(study, with_lam
 def test_fakes_that_somebody_made_in_the_study_are_kept(study, with_lama, tmp_path):
     begun = study()
     data = begun.fakes().folder
-    generate_inpainted("lama", data, data, untrained("lama", tmp_path / "own", seed=1), 4, 0, batch=4)
+    generate_inpainted("lama", data, data, untrained_run("lama", tmp_path / "own", seed=1), 4, 0, batch=4)
     assert len(begun.fakes_by(("lama",)).select("partial")) == 4
 
 

@@ -11,7 +11,7 @@ from io import BytesIO
 import nbformat
 import numpy as np
 import pytest
-from explored import arrays, small
+from factories_explorer import explorer_arrays, small_explorer
 from matplotlib import colormaps
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
@@ -31,7 +31,7 @@ def test_explore_is_a_name_of_the_package_that_loads_on_use():
     assert found.stdout.strip() == "False"
 
 
-IMAGES, MAPS, MASKS = (arrays()[name] for name in ("images", "maps", "masks"))
+IMAGES, MAPS, MASKS = (explorer_arrays()[name] for name in ("images", "maps", "masks"))
 FINE = MAPS["setup C"]
 WRONG = {
     "one picture without its set": ({"images": IMAGES[0]}, "images must be uint8 [n, H, W, 3], but are uint8 of shape"),
@@ -59,7 +59,7 @@ WRONG = {
 def test_wrong_input_is_one_sentence(name):
     arguments, sentence = WRONG[name]
     with pytest.raises(WsdlError) as caught:
-        small(**arguments)
+        small_explorer(**arguments)
     assert sentence in str(caught.value)
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
@@ -73,7 +73,7 @@ def test_what_can_be_left_out_can_be_left_out():
 
 
 def test_choices_are_traits_that_refuse_nonsense():
-    explorer = small()
+    explorer = small_explorer()
     seen = []
     explorer.observe(lambda change: seen.append((change.name, change.new)), ["threshold", "selected"])
     explorer.threshold, explorer.selected = 0.3, 2
@@ -96,11 +96,11 @@ def test_orders_are_those_that_the_data_allow():
     bare = explore(IMAGES, FINE)
     with pytest.raises(WsdlError, match="order is 'iou-up', but is one of given"):
         bare.order = "iou-up"
-    small().order = "iou-up"
+    small_explorer().order = "iou-up"
 
 
 def test_a_notebook_without_widgets_shows_a_still_picture():
-    data, _ = small()._repr_mimebundle_()
+    data, _ = small_explorer()._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
     assert Image.open(BytesIO(b64decode(data["image/jpeg"]))).width > 500
     assert len(data["image/jpeg"]) < 150_000
@@ -108,7 +108,7 @@ def test_a_notebook_without_widgets_shows_a_still_picture():
 
 
 def test_a_page_of_a_notebook_shows_a_widget_as_its_picture_and_keeps_no_state(tmp_path):
-    data, _ = small()._repr_mimebundle_()
+    data, _ = small_explorer()._repr_mimebundle_()
     book = new_notebook(metadata={"widgets": {"application/vnd.jupyter.widget-state+json": {"state": {"x": {}}}}})
     book.cells = [new_markdown_cell("# A widget"), new_code_cell("1", outputs=[new_output("display_data", data=data)])]
     nbformat.write(book, tmp_path / "a.ipynb")
@@ -119,7 +119,7 @@ def test_a_page_of_a_notebook_shows_a_widget_as_its_picture_and_keeps_no_state(t
 
 
 def test_a_message_from_the_browser_sets_the_trait():
-    explorer = small()
+    explorer = small_explorer()
     explorer.set_state({"threshold": 0.62, "selected": 1, "map": "10"})
     assert (explorer.threshold, explorer.selected, explorer.map) == (0.62, 1, "10")
 
@@ -163,7 +163,7 @@ def test_modules_become_one_scope_without_a_clash():
 
 
 def test_a_page_holds_everything_and_escapes_names(tmp_path):
-    text = small().to_html(tmp_path / "page.html", title="A & <b>").read_text()
+    text = small_explorer().to_html(tmp_path / "page.html", title="A & <b>").read_text()
     assert "<title>A &amp; &lt;b&gt;</title>" in text
     assert "a<b>" not in text
     assert not re.search(r"""(?:src|href)=["'](?!data:)|url\(|@import|https?://|\bfetch\(""", text)
@@ -187,7 +187,7 @@ def test_a_page_of_24_faces_is_below_a_megabyte(tmp_path):
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
-    path = small().to_html(tmp_path / "page.html")
+    path = small_explorer().to_html(tmp_path / "page.html")
     old = path.read_bytes()
 
     def full(*_):
@@ -195,14 +195,14 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(WsdlError, match=r"page.html: cannot be written"):
-        small(threshold=0.9).to_html(path)
+        small_explorer(threshold=0.9).to_html(path)
     assert path.read_bytes() == old
     assert os.listdir(tmp_path) == ["page.html"]
 
 
 def test_view_shows_the_choice():
     even = {"images": np.full((4, 64, 64, 3), 100, np.uint8), "maps": np.full((4, 64, 64), 0.25)}
-    explorer = small(**even, masks=None, scores=None)
+    explorer = small_explorer(**even, masks=None, scores=None)
     explorer.opacity = 0.5
     still = explorer.view()
     assert isinstance(still, Image.Image)
@@ -215,7 +215,7 @@ def test_view_shows_the_choice():
 
 
 def test_view_follows_every_choice():
-    explorer = small()
+    explorer = small_explorer()
     seen = [np.asarray(explorer.view()).tobytes()]
     for name, value in (("selected", 1), ("map", "10"), ("threshold", 0.7), ("colours", "viridis"), ("grey", False),
                         ("truth", False), ("opacity", 0.9)):  # fmt: skip

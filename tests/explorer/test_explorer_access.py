@@ -2,38 +2,11 @@
 
 import numpy as np
 import pytest
-from explored import arrays, small, watched
+from browser import CONTRAST, UNNAMED, open_page
+from factories_explorer import explorer_arrays, small_explorer
 
 from wsdl.explorer import assets
 
-# What axe would say of names and contrast, in a few lines. Gives sentences.
-UNNAMED = """() => [...document.querySelectorAll('button, input, select, canvas, [role], [tabindex], dialog')]
-  .filter((e) => !['status', 'presentation'].includes(e.getAttribute('role')))
-  .filter((e) => !(e.ariaLabel || e.labels?.length || e.innerText?.trim()
-    || document.getElementById(e.getAttribute('aria-labelledby'))?.textContent))
-  .map((e) => e.outerHTML.slice(0, 120))"""
-CONTRAST = """() => {
-  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
-  const linear = (v) => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
-  const light = (c) => c.slice(0, 3).map((v) => linear(v / 255))
-    .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
-  const ground = (e) => {
-    for (; e; e = e.parentElement) {
-      const c = parse(getComputedStyle(e).backgroundColor);
-      if (c.length === 3 || c[3] > 0) return c;
-    }
-    return [255, 255, 255];
-  };
-  const low = [];
-  for (const e of document.querySelectorAll('.wsdl-page *')) {
-    const text = [...e.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data.trim()).join('');
-    if (!text || !e.checkVisibility() || e.matches('script, style, option')) continue;
-    const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))];
-    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
-    if (ratio < 4.5) low.push(`${text}: ${ratio.toFixed(2)}`);
-  }
-  return low;
-}"""
 GROUND = "getComputedStyle(document.querySelector('.wsdl-explorer')).backgroundColor"
 DARK, LIGHT = "rgb(21, 23, 26)", "rgb(255, 255, 255)"
 
@@ -158,8 +131,8 @@ NOTEBOOK = """(source) => {
 
 
 def test_as_a_widget_it_keeps_its_keys_talks_to_the_kernel_and_cleans_up(chrome, tmp_path):
-    explorer = small()
-    with watched(chrome, explorer, tmp_path / "page.html", bypass_csp=True) as page:
+    explorer = small_explorer()
+    with open_page(chrome, explorer, tmp_path / "page.html", bypass_csp=True) as page:
         facts = page.text_content(".wsdl-inlined script")
         page.evaluate(NOTEBOOK, {"facts": facts, "script": assets.script("widget.js")})
         page.wait_for_selector("#cell [data-ready]")
@@ -173,7 +146,7 @@ def test_as_a_widget_it_keeps_its_keys_talks_to_the_kernel_and_cleans_up(chrome,
         page.evaluate("model.set('threshold', 0.25); model.set('selected', 2)")  # the kernel chooses
         page.wait_for_function("document.querySelector('.wx-position').textContent === '3 of 4'")
         assert page.input_value("[data-trait=threshold]") == "0.25"
-        area = (arrays()["maps"]["setup C"][2] > np.float32(0.25)).mean()
+        area = (explorer_arrays()["maps"]["setup C"][2] > np.float32(0.25)).mean()
         page.wait_for_function("area => document.querySelector('[data-number=area]').dataset.exact == area", arg=area)
         page.evaluate("close_it()")
         assert page.evaluate("[model.left(), document.getElementById('cell').children.length]") == [0, 0]

@@ -1,11 +1,11 @@
 """The benchmark of the explorer: what it prints, and what it says where there is no browser."""
 
 import pytest
-from explored import find_chromium
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
 from wsdl.benchmarks import explorer as bench_explorer
+from wsdl.benchmarks.explorer import find_chromium
 from wsdl.core.io import WsdlError
 
 

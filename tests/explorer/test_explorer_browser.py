@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from explored import FULL, GIVEN, SIZE, ZOOM, at, choose, number, pixel, pixels, slide, small, watched
+from browser import choose, open_page, pixel, pixels, read_number, slide, wait_for_image
+from factories_explorer import FULL, GIVEN, SIZE, ZOOM, small_explorer
 
 from wsdl.evaluation.metrics import binary, iou
 from wsdl.evaluation.pixels import f1
@@ -22,7 +23,7 @@ def test_iou_and_f1_are_those_of_the_metrics(page, name):
     choose(page, "map", name)
     for i in range(4):
         page.locator(".wx-thumb").nth(i).click()
-        at(page, i + 1)
+        wait_for_image(page, i + 1)
         mask = GIVEN["masks"][i].astype(bool)
         shown = page.evaluate(NUMBERS, THRESHOLDS)
         for threshold, numbers in zip(THRESHOLDS, shown, strict=True):
@@ -32,7 +33,7 @@ def test_iou_and_f1_are_those_of_the_metrics(page, name):
     assert page.inner_text("[data-number=iou]") == f"{iou(found, mask):.3f}"
     slide(page, "threshold", 0.5)
     partial = [iou(binary(FULL[name][i]), GIVEN["masks"][i]) for i in (0, 1)]
-    assert number(page, "mean") == pytest.approx(np.mean(partial), abs=1e-12)
+    assert read_number(page, "mean") == pytest.approx(np.mean(partial), abs=1e-12)
     assert "2 partial fakes" in page.inner_text(".wx-mean dt")
 
 
@@ -55,7 +56,7 @@ def test_the_blend_is_right_at_a_known_pixel(page, colours, grey):
 
 def test_a_faint_map_stays_faint(chrome, tmp_path):
     faint = {"A": GIVEN["maps"]["setup C"] * 0.1}
-    with watched(chrome, small(maps=faint, scores=None), tmp_path / "page.html") as page:
+    with open_page(chrome, small_explorer(maps=faint, scores=None), tmp_path / "page.html") as page:
         slide(page, "opacity", 1)
         page.set_checked("[data-trait=truth]", False)
         assert pixels(page).max() <= np.frombuffer(encode.palettes()["magma"], np.uint8)[: 3 * 22].max()
@@ -97,12 +98,12 @@ def test_hold_o_shows_the_original(page):
 
 def test_keys_walk_and_change(page):
     page.keyboard.press("ArrowRight")
-    at(page, 2)
+    wait_for_image(page, 2)
     assert page.inner_text(".wx-about") == "b · partial fake · hair"
     assert pixel(page, 8, 300) != [200, 120, 40]
     for key, place in (("End", 4), ("ArrowRight", 4), ("ArrowLeft", 3), ("Home", 1)):
         page.keyboard.press(key)
-        at(page, place)
+        wait_for_image(page, place)
     page.keyboard.press("]")
     assert page.input_value("[data-trait=threshold]") == "0.51"
     page.keyboard.press("-")

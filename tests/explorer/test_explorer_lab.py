@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from explored import pixels, slide
+from browser import pixels, slide
 from nbformat.v4 import new_code_cell, new_notebook
 
 from wsdl.core.io import write_json
@@ -30,9 +30,9 @@ CELLS = """import sys
 
 sys.path[:0] = {paths}
 import wsdl
-from explored import small
+from factories_explorer import small_explorer
 
-shown = small()
+shown = small_explorer()
 shown
 ---
 own = wsdl.upload([{run!r}])

@@ -1,7 +1,8 @@
 """The views of the explorer in a browser: wipe, side by side, all maps, the order of the set, the colour bar."""
 
 import pytest
-from explored import FULL, GIVEN, SIZE, choose, pixel, slide, small, wait, watched
+from browser import choose, open_page, pixel, slide, wait_for
+from factories_explorer import FULL, GIVEN, SIZE, small_explorer
 
 from wsdl.evaluation.metrics import binary, iou
 from wsdl.explorer import encode
@@ -26,7 +27,7 @@ def test_wipe_shows_the_picture_on_the_left(page):
 
 def test_side_by_side_shares_one_cursor(page):
     page.click("[data-mode=side]")
-    wait(page, "document.querySelectorAll('.wx-value')[1]?.textContent")
+    wait_for(page, "document.querySelectorAll('.wx-value')[1]?.textContent")
     assert page.locator("figcaption .wx-title").all_inner_texts() == ["picture", "setup C", "true mask"]
     assert pixel(page, 100, 100, panel=0) == GIVEN["images"][0, 0, 0].tolist()
     canvas = page.locator(".wx-frame canvas").first
@@ -42,7 +43,7 @@ def test_side_by_side_shares_one_cursor(page):
 
 def test_all_maps_have_a_panel_and_their_iou(page):
     page.click("[data-mode=maps]")
-    wait(page, "document.querySelectorAll('.wx-value')[2]?.textContent")
+    wait_for(page, "document.querySelectorAll('.wx-value')[2]?.textContent")
     texts = page.locator("figcaption").all_inner_texts()
     assert [text.split()[0] for text in texts] == ["picture", "setup", "10"]
     for text, name in zip(texts[1:], FULL, strict=True):
@@ -58,14 +59,14 @@ def test_sorting(page):
         choose(page, "order", order)
         names = [("a<b>", "b", "c", "d")[i] for i in sequence]
         read = "document.querySelectorAll('.wx-thumb')"
-        wait(
+        wait_for(
             page, f"names => [...{read}].every((t, i) => t.ariaLabel.includes(`${{i + 1}} of 4, ${{names[i]}}`))", names
         )
     choose(page, "order", "score-down")
-    wait(page, "document.querySelectorAll('.wx-thumb')[1].ariaLabel.includes(', d,')")
+    wait_for(page, "document.querySelectorAll('.wx-thumb')[1].ariaLabel.includes(', d,')")
     page.focus(".wx-stage")
     page.keyboard.press("ArrowRight")
-    wait(page, "document.querySelector('.wx-about').textContent.startsWith('d ')")
+    wait_for(page, "document.querySelector('.wx-about').textContent.startsWith('d ')")
 
 
 def test_the_colour_bar_is_true_and_has_ticks(page):
@@ -82,7 +83,7 @@ def test_the_colour_bar_is_true_and_has_ticks(page):
 
 def test_without_masks_there_is_no_iou(chrome, tmp_path):
     one = {"images": GIVEN["images"][:1], "maps": FULL["setup C"][:1], "masks": None, "scores": None}
-    bare = small(**one, labels=None, components=None, names=None)
-    with watched(chrome, bare, tmp_path / "page.html") as page:
+    bare = small_explorer(**one, labels=None, components=None, names=None)
+    with open_page(chrome, bare, tmp_path / "page.html") as page:
         assert page.locator("[data-number]").evaluate_all("all => all.map(n => n.dataset.number)") == ["area"]
         assert page.locator("[data-mode=maps], [data-trait=truth], [data-trait=order], .wx-strip").count() == 0

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from test_explorer_access import CONTRAST, UNNAMED
+from browser import CONTRAST, UNNAMED
 
 from wsdl.explorer import assets
 

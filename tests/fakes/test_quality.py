@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers import run_command
 from scipy.linalg import sqrtm
 from scipy.ndimage import gaussian_filter
-from test_commands import run as command
 from torchmetrics.image.fid import _compute_fid
 
 from wsdl.core.io import WsdlError, sha256
@@ -125,7 +125,7 @@ def test_perfect_paint_is_as_sharp_as_real_and_as_near_as_real_to_real(judged):
 
 
 def test_the_command_prints_a_row_a_generator(judged):
-    lines = command("data", "judge", judged).splitlines()
+    lines = run_command("data", "judge", judged).splitlines()
     assert lines[0] == ",".join(COLUMNS)
     assert [line.split(",")[0] for line in lines[1:]] == ["perfect", "repaint-p2", "smooth"]
 

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from test_results import add_lama
+from factories import add_lama
 
 from wsdl.core.io import WsdlError
 from wsdl.data.check import check_dataset

@@ -4,11 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
+from factories import add_lama
+from helpers import run_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
-from test_commands import run as command
-from test_results import add_lama
 
 from wsdl.core.io import WsdlError, sha256
 from wsdl.data.check import check_dataset
@@ -76,7 +76,7 @@ def test_grain_is_the_noise_of_the_picture_and_not_what_it_shows():
 @pytest.fixture(scope="module")
 def matched(dataset, tmp_path_factory):
     out = tmp_path_factory.mktemp("matched") / "data"
-    assert command("data", "match", dataset, "--out", out) == ""
+    assert run_command("data", "match", dataset, "--out", out) == ""
     return out
 
 
@@ -102,7 +102,7 @@ def test_it_goes_on_where_it_was_stopped_and_the_same_seed_gives_the_same_bytes(
     kept, lost = half / fakes.path.iloc[0], half / fakes.path.iloc[1]
     old = kept.stat().st_mtime_ns
     lost.unlink()
-    command("data", "match", dataset, "--out", half)
+    run_command("data", "match", dataset, "--out", half)
     assert kept.stat().st_mtime_ns == old
     assert (half / "manifest.csv").read_bytes() == (matched / "manifest.csv").read_bytes()
     with pytest.raises(WsdlError, match="begun with seed = 0, not 1"):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from test_resume_generator import kill_when, processes  # noqa: F401 (a fixture)
+from helpers import kill_when
 from torchmetrics.image import PeakSignalNoiseRatio
 
 from wsdl.core.io import WsdlError
@@ -144,7 +144,7 @@ def test_errors_are_one_sentence(run, faces, tmp_path):
         load_autoencoder(tmp_path)
 
 
-def test_a_killed_training_ends_as_an_undisturbed_one(processes, faces, tmp_path):  # noqa: F811
+def test_a_killed_training_ends_as_an_undisturbed_one(processes, faces, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = processes.Process(target=train_autoencoder, args=(faces, killed), kwargs=SHORT)
     kill_when(process, (killed / "trainer.pt").exists)

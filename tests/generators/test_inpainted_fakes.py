@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_inpainter import Fills, inpainter_run
-from test_p2 import small_run
-from test_write_fakes import tree
+from factories import Fills, inpainter_run, p2_run
+from helpers import tree
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
@@ -32,7 +31,7 @@ def weights(tmp_path_factory) -> dict[str, Path]:
 def made(faces, weights, tmp_path_factory) -> Path:
     """A dataset with 20 fakes each by repaint-p2, LaMa and Pluralistic."""
     out = shutil.copytree(faces, tmp_path_factory.mktemp("made") / "data")
-    p2 = small_run(out.parent / "p2", size=32)
+    p2 = p2_run(out.parent / "p2", size=32)
     generate_partial(out, out, p2, COUNT, 0, batch=8, T=2, jump_length=1, resamplings=1)
     for name in NETWORKS:
         generate_inpainted(name, out, out, weights[name], COUNT, 0, batch=8)

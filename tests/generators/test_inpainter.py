@@ -1,10 +1,9 @@
 """The inpainting networks as generators: what is kept, what is painted, what is refused; the KL and the critic."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from factories import SIZE, Fills, inpainter_run
 from scipy.ndimage import gaussian_filter
 
 from wsdl.core.io import WsdlError, write_json
@@ -28,18 +27,6 @@ from wsdl.generators.inpainting.inpainter import (
 )
 from wsdl.generators.inpainting.metrics import scores
 from wsdl.generators.inpainting.pluralistic import CODE, FREE, KL_WEIGHT, Pluralistic, kl, kl_loss
-from wsdl.training.loop import save_weights
-
-SIZE = 16
-
-
-def inpainter_run(folder: Path, name: str, size: int = SIZE, seed: int = 0) -> Path:
-    """An untrained run folder of `train-generator NAME`, as far as loading needs it."""
-    torch.manual_seed(seed)
-    folder.mkdir(parents=True)
-    write_json(folder / "config.json", {"generator": name, "size": size, "width": 64, "blocks": 1})
-    save_weights(NETWORKS[name](64, 1), folder / MODEL_FILE)
-    return folder
 
 
 def some(n: int = 3, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
@@ -105,17 +92,6 @@ def test_the_default_network_is_small_enough_to_come_with_the_package(name):
 
 
 # --- weights ----------------------------------------------------------------------------------------------------
-
-
-class Fills(torch.nn.Module):
-    """A stand-in for big-lama.pt: checks what it is given, and paints holes with its own brightness."""
-
-    def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        assert image.shape[2] % 8 == 0 and image.shape[3] % 8 == 0  # noqa: PT018 (TorchScript)
-        assert bool(((mask == 0) | (mask == 1)).all())
-        assert float(image.min()) >= 0 and float(image.max()) <= 1  # noqa: PT018
-        assert float((image * mask).max()) == 0  # holes are empty
-        return image * (1 - mask) + 0.2 * mask
 
 
 def test_a_full_size_lama_is_torchscript_and_takes_any_size(tmp_path):

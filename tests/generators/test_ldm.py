@@ -6,11 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from factories import REPAINT_STEPS, SIZE, tiny_unet
+from helpers import kill_when
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_p2 import SIZE, tiny_unet
-from test_repaint import SCHEDULE, masks, pictures  # noqa: F401 (fixtures)
-from test_resume_generator import kill_when, processes  # noqa: F401 (a fixture)
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
@@ -63,36 +62,36 @@ def small_net() -> SmallUNet:
 
 
 @pytest.mark.parametrize("net", [lambda: FullUNet(tiny_unet()), small_net])
-def test_with_an_autoencoder_that_changes_nothing_it_is_repaint_on_pixels(net, pictures, masks):  # noqa: F811
+def test_with_an_autoencoder_that_changes_nothing_it_is_repaint_on_pixels(net, pictures, masks):
     pixels = P2(net(), SIZE)
     raw, clean = (RepaintLDM(net(), same_codec(), SIZE, clean, PIXELS) for clean in (False, True))
     seeds = [1, 2, 3]
-    expected = pixels.inpaint(pictures, masks, seeds, **SCHEDULE)
-    assert np.array_equal(clean.inpaint(pictures, masks, seeds, **SCHEDULE), expected)
-    assert np.array_equal(raw.inpaint(pictures, masks, seeds, **SCHEDULE)[masks == 1], expected[masks == 1])
+    expected = pixels.inpaint(pictures, masks, seeds, **REPAINT_STEPS)
+    assert np.array_equal(clean.inpaint(pictures, masks, seeds, **REPAINT_STEPS), expected)
+    assert np.array_equal(raw.inpaint(pictures, masks, seeds, **REPAINT_STEPS)[masks == 1], expected[masks == 1])
 
 
-def test_clean_keeps_known_pixels_and_raw_changes_them(pictures, masks):  # noqa: F811
-    raw, clean = (latent_model(clean).inpaint(pictures, masks, [1, 2, 3], **SCHEDULE) for clean in (False, True))
+def test_clean_keeps_known_pixels_and_raw_changes_them(pictures, masks):
+    raw, clean = (latent_model(clean).inpaint(pictures, masks, [1, 2, 3], **REPAINT_STEPS) for clean in (False, True))
     assert raw.dtype == clean.dtype == np.uint8
     assert np.array_equal(clean[masks == 0], pictures[masks == 0])
     assert (raw[masks == 0] != pictures[masks == 0]).mean() > 0.5
     assert np.array_equal(clean[masks == 1], raw[masks == 1])
 
 
-def test_raw_is_the_round_trip_where_nothing_is_painted(pictures, masks):  # noqa: F811
+def test_raw_is_the_round_trip_where_nothing_is_painted(pictures, masks):
     codec = small_vae()
-    raw = latent_model(clean=False).inpaint(pictures[2:], masks[2:], [3], **SCHEDULE)
+    raw = latent_model(clean=False).inpaint(pictures[2:], masks[2:], [3], **REPAINT_STEPS)
     assert np.abs(raw.astype(int) - codec.decode(codec.encode(pictures[2:]))).max() <= 1
 
 
-def test_the_seed_decides_and_neighbours_do_not(pictures, masks):  # noqa: F811
+def test_the_seed_decides_and_neighbours_do_not(pictures, masks):
     model, steps = latent_model(clean=False), []
-    together = model.inpaint(pictures, masks, [1, 2, 3], on_step=lambda t, x: steps.append(x.shape), **SCHEDULE)
-    assert np.array_equal(together, model.inpaint(pictures, masks, [1, 2, 3], **SCHEDULE))
-    alone = model.inpaint(pictures[1:2], masks[1:2], [2], **SCHEDULE)
+    together = model.inpaint(pictures, masks, [1, 2, 3], on_step=lambda t, x: steps.append(x.shape), **REPAINT_STEPS)
+    assert np.array_equal(together, model.inpaint(pictures, masks, [1, 2, 3], **REPAINT_STEPS))
+    alone = model.inpaint(pictures[1:2], masks[1:2], [2], **REPAINT_STEPS)
     assert np.abs(together[1].astype(int) - alone[0]).max() <= 1
-    other = model.inpaint(pictures[1:2], masks[1:2], [9], **SCHEDULE)
+    other = model.inpaint(pictures[1:2], masks[1:2], [9], **REPAINT_STEPS)
     assert (alone != other)[masks[1:2] == 1].mean() > 0.5
     assert set(steps) == {(3, *model.shape)}
 
@@ -100,7 +99,7 @@ def test_the_seed_decides_and_neighbours_do_not(pictures, masks):  # noqa: F811
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 1000), factor=st.sampled_from([1, 2, 4]))
 def test_a_cell_is_painted_if_any_of_its_pixels_is(seed, factor):
-    masks = (np.random.default_rng(seed).random((2, 8, 8)) < 0.1).astype(np.uint8)  # noqa: F811
+    masks = (np.random.default_rng(seed).random((2, 8, 8)) < 0.1).astype(np.uint8)
     expected = masks.reshape(2, 8 // factor, factor, 8 // factor, factor).max(axis=(2, 4))
     assert np.array_equal(cells(masks, factor)[:, 0].numpy(), expected)
 
@@ -117,7 +116,7 @@ def test_latents_are_not_clipped_as_pixels_are(noising, level):
     grey, everywhere = np.zeros((1, SIZE, SIZE, 3), np.uint8), np.ones((1, SIZE, SIZE), np.uint8)
     expected = to_uint8(torch.full((1, 3, 1, 1), level * 0.1))[0, 0, 0]
     torch.testing.assert_close(model.draw([0], 5), torch.full((1, 3, SIZE, SIZE), level), rtol=1e-3, atol=0)
-    assert (model.inpaint(grey, everywhere, [0], **SCHEDULE) == expected).all()
+    assert (model.inpaint(grey, everywhere, [0], **REPAINT_STEPS) == expected).all()
 
 
 # --- training ---------------------------------------------------------------------------------------------------
@@ -148,7 +147,7 @@ def test_a_batch_of_latents_is_that_of_the_pictures(faces):
     assert not torch.allclose(latents[1, 4], latents[0, 4].flip(-1), atol=1e-2)
 
 
-def test_a_killed_training_ends_as_an_undisturbed_one(processes, faces, autoencoder, tmp_path):  # noqa: F811
+def test_a_killed_training_ends_as_an_undisturbed_one(processes, faces, autoencoder, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = processes.Process(target=train_ldm, args=(faces, autoencoder, killed), kwargs=TRAINING)
     kill_when(process, (killed / "trainer.pt").exists)

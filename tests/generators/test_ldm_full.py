@@ -7,8 +7,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, VQModel
 from diffusers.pipelines.deprecated.latent_diffusion_uncond import LDMPipeline
-from test_p2 import SIZE, tiny_unet
-from test_repaint import SCHEDULE, masks, pictures  # noqa: F401 (fixtures)
+from factories import REPAINT_STEPS, SIZE, tiny_unet
 
 from wsdl.core.io import WsdlError, read_json, seed_for, write_json
 from wsdl.generators.diffusion.ldm import fingerprint, load_ldm, picture_size
@@ -54,13 +53,13 @@ def test_a_full_size_model_samples_as_diffusers_pipeline(tmp_path):
     assert ours.std() > 1
 
 
-def test_a_full_size_model_says_its_schedule_and_its_scale(tmp_path, pictures, masks):  # noqa: F811
+def test_a_full_size_model_says_its_schedule_and_its_scale(tmp_path, pictures, masks):
     save_full(tmp_path)
     assert load_ldm(tmp_path).codec.scale == 1.0
     DDIMScheduler(beta_start=0.01, beta_end=0.03, clip_sample=True).save_pretrained(tmp_path / "scheduler")
     model = load_ldm(tmp_path, clean=True)
     assert model.noising == {"beta_start": 0.01, "beta_end": 0.03, "beta_schedule": "linear", "clip_sample": True}
-    painted = model.inpaint(pictures, masks, [1, 2, 3], **SCHEDULE)
+    painted = model.inpaint(pictures, masks, [1, 2, 3], **REPAINT_STEPS)
     assert np.array_equal(painted[masks == 0], pictures[masks == 0])
     assert (painted[masks == 1] != pictures[masks == 1]).mean() > 0.9
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
+from diffusers import DDIMPipeline, DDIMScheduler
+from factories import SIZE, p2_run, tiny_unet
 
 from wsdl.core.io import WsdlError, seed_for, write_json
 from wsdl.core.run import MODEL_FILE
@@ -12,33 +13,6 @@ from wsdl.generators.diffusion.p2 import P2, load_p2, shift
 from wsdl.generators.diffusion.train_p2 import training_batch
 from wsdl.generators.diffusion.unet import FullUNet, SmallUNet
 from wsdl.generators.diffusion.weights import fingerprint, picture_size
-from wsdl.training.loop import save_weights
-
-SIZE = 16
-
-
-def tiny_unet(out_channels: int = 3, size: int = SIZE) -> UNet2DModel:
-    """The smallest U-Net that diffusers builds, with random weights."""
-    torch.manual_seed(0)
-    return UNet2DModel(
-        sample_size=size,
-        out_channels=out_channels,
-        layers_per_block=1,
-        block_out_channels=(8, 8),
-        down_block_types=("DownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "UpBlock2D"),
-        norm_num_groups=4,
-    ).eval()
-
-
-def small_run(folder, size: int = SIZE, seed: int = 0):
-    """An untrained run folder of `train-generator p2`, as far as loading needs it."""
-    torch.manual_seed(seed)
-    folder.mkdir(parents=True)
-    write_json(folder / "config.json", {"size": size, "channels": [16], "patch": 4})
-    save_weights(SmallUNet(size, (16,), 4), folder / MODEL_FILE)
-    return folder
-
 
 # --- networks and weights ---------------------------------------------------------------------------------------
 
@@ -72,7 +46,7 @@ def test_full_size_weights_load_by_path(tmp_path, kind):
 
 
 def test_a_run_loads_with_its_weights(tmp_path):
-    p2 = load_p2(small_run(tmp_path / "p2"))
+    p2 = load_p2(p2_run(tmp_path / "p2"))
     torch.manual_seed(0)
     assert p2.size == SIZE
     assert all(
@@ -81,8 +55,8 @@ def test_a_run_loads_with_its_weights(tmp_path):
 
 
 def test_fingerprint_tells_weights_apart_but_not_places(tmp_path):
-    one, other = (small_run(tmp_path / f"run{seed}", seed=seed) for seed in (0, 1))
-    assert fingerprint(one) == fingerprint(small_run(tmp_path / "copy", seed=0)) != fingerprint(other)
+    one, other = (p2_run(tmp_path / f"run{seed}", seed=seed) for seed in (0, 1))
+    assert fingerprint(one) == fingerprint(p2_run(tmp_path / "copy", seed=0)) != fingerprint(other)
     for name in ("a", "b"):
         tiny_unet().save_pretrained(tmp_path / name)
     tiny_unet(6).save_pretrained(tmp_path / "six")
@@ -96,7 +70,7 @@ def test_weights_that_cannot_be_used_are_refused_in_one_sentence(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(WsdlError, match=r"empty: holds no trained weights"):
         load_p2(tmp_path / "empty")
-    run = small_run(tmp_path / "old")
+    run = p2_run(tmp_path / "old")
     write_json(run / "config.json", {"size": SIZE, "channels": [32], "patch": 4})
     with pytest.raises(WsdlError, match=r"^\S*old/model\.safetensors: does not fit the network[^\n]*train the gen"):
         load_p2(run)

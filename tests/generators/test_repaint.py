@@ -5,14 +5,12 @@ import pytest
 import torch
 from diffusers import RePaintScheduler
 from diffusers.pipelines.deprecated.repaint import RePaintPipeline
-from test_p2 import SIZE, tiny_unet
+from factories import REPAINT_STEPS, SIZE, tiny_unet
 
 from wsdl.core.device import to_unit
 from wsdl.generators.diffusion.p2 import P2
 from wsdl.generators.diffusion.repaint import calls, repaint
 from wsdl.generators.diffusion.unet import FullUNet
-
-SCHEDULE = {"T": 10, "jump_length": 3, "resamplings": 2}
 
 
 @pytest.fixture(scope="module")
@@ -20,24 +18,11 @@ def p2() -> P2:
     return P2(FullUNet(tiny_unet()), SIZE)
 
 
-@pytest.fixture(scope="module")
-def pictures() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
-
-
-@pytest.fixture(scope="module")
-def masks() -> np.ndarray:
-    """A hole on the left, at the top, and nowhere."""
-    masks = np.zeros((3, SIZE, SIZE), np.uint8)
-    masks[0, :, :6], masks[1, :5] = 1, 1
-    return masks
-
-
 def test_the_paper_needs_2410_calls():
     assert calls(250, 10, 10) == 2410
 
 
-@pytest.mark.parametrize("settings", [SCHEDULE, {"T": 10, "jump_length": 10, "resamplings": 5}])
+@pytest.mark.parametrize("settings", [REPAINT_STEPS, {"T": 10, "jump_length": 10, "resamplings": 5}])
 def test_calls_counts_what_repaint_does(p2, pictures, masks, settings):
     made, seen = [], []
 
@@ -58,13 +43,13 @@ def test_repaint_is_diffusers_pipeline(p2, pictures, masks):
     expected = pipeline(
         known,
         1 - holes,  # 0 = paint
-        num_inference_steps=SCHEDULE["T"],
-        jump_length=SCHEDULE["jump_length"],
-        jump_n_sample=SCHEDULE["resamplings"],
+        num_inference_steps=REPAINT_STEPS["T"],
+        jump_length=REPAINT_STEPS["jump_length"],
+        jump_n_sample=REPAINT_STEPS["resamplings"],
         generator=torch.Generator().manual_seed(9),
         output_type="np",
     ).images[0]
-    ours = repaint(p2.noise, known, holes, [9], **SCHEDULE)[0]
+    ours = repaint(p2.noise, known, holes, [9], **REPAINT_STEPS)[0]
     ours = (ours / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).numpy()
     assert np.abs(ours - expected).max() < 1e-4
     assert ours.std() > 0.1  # not two grey pictures that agree
@@ -72,20 +57,20 @@ def test_repaint_is_diffusers_pipeline(p2, pictures, masks):
 
 def test_a_picture_does_not_depend_on_its_neighbours(p2, pictures, masks):
     known, holes = to_unit(pictures), torch.tensor(masks[:, None]).float()
-    together = repaint(p2.noise, known, holes, [1, 2, 3], **SCHEDULE)
+    together = repaint(p2.noise, known, holes, [1, 2, 3], **REPAINT_STEPS)
     for i in range(3):
-        alone = repaint(p2.noise, known[i : i + 1], holes[i : i + 1], [i + 1], **SCHEDULE)
+        alone = repaint(p2.noise, known[i : i + 1], holes[i : i + 1], [i + 1], **REPAINT_STEPS)
         torch.testing.assert_close(together[i], alone[0], rtol=0, atol=1e-4)
 
 
 def test_inpaint_paints_the_hole_and_only_the_hole(p2, pictures, masks):
-    painted = p2.inpaint(pictures, masks, [1, 2, 3], **SCHEDULE)
+    painted = p2.inpaint(pictures, masks, [1, 2, 3], **REPAINT_STEPS)
     assert painted.dtype == np.uint8
     assert np.array_equal(painted[masks == 0], pictures[masks == 0])
     assert (painted[masks == 1] != pictures[masks == 1]).mean() > 0.9
 
 
 def test_other_seeds_paint_something_else(p2, pictures, masks):
-    one, same, other = (p2.inpaint(pictures[:1], masks[:1], [seed], **SCHEDULE) for seed in (1, 1, 2))
+    one, same, other = (p2.inpaint(pictures[:1], masks[:1], [seed], **REPAINT_STEPS) for seed in (1, 1, 2))
     assert np.array_equal(one, same)
     assert (one != other).any(axis=-1)[masks[:1] == 1].mean() > 0.9

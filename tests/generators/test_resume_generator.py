@@ -3,17 +3,14 @@
 The killed processes are forked from one server that has imported torch already: that import takes seconds.
 """
 
-import multiprocessing
 import shutil
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from factories import inpainter_run, p2_run
+from helpers import kill_when, tree
 from safetensors.torch import load_file
-from test_inpainter import inpainter_run
-from test_p2 import small_run
-from test_write_fakes import tree
 
 from wsdl.core.io import WsdlError, read_json
 from wsdl.core.run import MODEL_FILE, is_done, read_stats
@@ -26,27 +23,6 @@ from wsdl.generators.inpainting.train import train_inpainter
 from wsdl.generators.write_fakes import generate_full, generate_partial
 
 TRAINING = {"images": 16, "channels": (16, 32), "batch": 4, "check_every": 8, "seed": 0}
-
-
-@pytest.fixture(scope="module")
-def processes():
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["wsdl.generators.inpainting.train", "wsdl.generators.diffusion.train_p2", "diffusers.training_utils"]
-    )
-    return context
-
-
-def kill_when(process: multiprocessing.Process, reached) -> None:
-    """Start `process` and send SIGKILL as soon as reached() is true."""
-    process.start()
-    deadline = time.monotonic() + 600  # only against waiting for ever: a busy machine may take minutes
-    while process.is_alive() and not reached() and time.monotonic() < deadline:
-        time.sleep(0.002)
-    process.kill()
-    process.join()
-    assert process.exitcode == -9, "it ended before it could be killed"
-    assert reached()
 
 
 def pictures_in(folder: Path) -> int:
@@ -73,7 +49,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(processes, faces, tmp_path
 
 
 def test_killed_generators_end_as_undisturbed_ones(processes, faces, tmp_path):
-    weights = small_run(tmp_path / "p2", size=32)
+    weights = p2_run(tmp_path / "p2", size=32)
     killed, whole = (shutil.copytree(faces, tmp_path / name) for name in ("killed", "whole"))
     full = {"args": (killed, weights, 30, 0), "kwargs": {"steps": 8, "batch": 4}}
     partial = {
@@ -120,7 +96,7 @@ def test_killed_inpainting_ends_as_undisturbed_inpainting(processes, faces, tmp_
 
 
 def test_a_training_begins_from_the_weights_it_is_given(faces, tmp_path):
-    start = small_run(tmp_path / "start", size=32, seed=1)
+    start = p2_run(tmp_path / "start", size=32, seed=1)
     still = TRAINING | {"images": 4, "channels": read_json(start / "config.json")["channels"], "rate": 0.0}
     train_p2(faces, tmp_path / "on", start=start, **still)
     train_p2(faces, tmp_path / "new", **still)
@@ -130,7 +106,7 @@ def test_a_training_begins_from_the_weights_it_is_given(faces, tmp_path):
 
 
 def test_weights_of_another_shape_are_refused_as_a_start(faces, tmp_path):
-    start = small_run(tmp_path / "start", size=32)
+    start = p2_run(tmp_path / "start", size=32)
     with pytest.raises(WsdlError, match=r"start: has channels \[.*\], but this run has \[16, 32, 48\]"):
         train_p2(faces, tmp_path / "run", start=start, **TRAINING | {"channels": (16, 32, 48)})
     with pytest.raises(WsdlError, match="empty: holds no trained weights"):

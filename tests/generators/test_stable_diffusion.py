@@ -13,9 +13,9 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
     UNet2DConditionModel,
 )
+from helpers import run_command
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from test_commands import run as command
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from wsdl.core.io import WsdlError, read_json
@@ -140,7 +140,7 @@ def test_fakes_are_written_resumed_and_tell_what_made_them(tiny, lora, dataset, 
 
 def test_the_command_paints(tiny, dataset, tmp_path):
     words = ["--data", str(dataset), "--weights", str(tiny), "--count", "1", "--steps", "1", "--batch", "1"]
-    command("generate", "sd-inpaint", *words, "--out", str(tmp_path / "out"))
+    run_command("generate", "sd-inpaint", *words, "--out", str(tmp_path / "out"))
     assert list(Dataset(tmp_path / "out").table.generator) == ["sd-inpaint"]
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_p2 import small_run
+from factories import p2_run
+from helpers import tree
 
 from wsdl.core.io import WsdlError, read_json, sha256
 from wsdl.data.dataset import Dataset
@@ -21,7 +22,7 @@ PARTIAL = {"T": 4, "jump_length": 2, "resamplings": 2, "batch": 8}
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
-    return small_run(tmp_path_factory.mktemp("weights") / "p2", size=32)
+    return p2_run(tmp_path_factory.mktemp("weights") / "p2", size=32)
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +47,6 @@ def made(few, weights, tmp_path_factory) -> Path:
 @pytest.fixture
 def data(few, tmp_path) -> Path:
     return shutil.copytree(few, tmp_path / "data")
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    """The bytes of every file under `folder`, but for the cache of decoded pictures."""
-    files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
-    return {str(name): path.read_bytes() for name, path in files.items() if ".cache" not in name.parts}
 
 
 # --- what is written --------------------------------------------------------------------------------------------
@@ -198,7 +193,7 @@ def write_half(*args) -> None:
 
 def test_other_settings_are_refused_and_change_nothing(made, weights, tmp_path):
     again = shutil.copytree(made, tmp_path / "again")
-    other = small_run(tmp_path / "other", size=32, seed=1)
+    other = p2_run(tmp_path / "other", size=32, seed=1)
     with pytest.raises(WsdlError, match=r"fake/p2: was begun with seed = 0, not 1;"):
         generate_full(again, weights, 20, 1, **FULL)
     with pytest.raises(WsdlError, match="was begun with steps = 2, not 3;"):
@@ -212,7 +207,7 @@ def test_other_settings_are_refused_and_change_nothing(made, weights, tmp_path):
 
 
 def test_weights_for_another_size_are_refused_before_anything_is_written(data, tmp_path):
-    small, before = small_run(tmp_path / "small", size=16), tree(data)
+    small, before = p2_run(tmp_path / "small", size=16), tree(data)
     message = r"^\S*data: has pictures of 32 px, but \S*small paints 16 px; prepare the data with --size 16, or .*\.$"
     with pytest.raises(WsdlError, match=message):
         generate_full(data, small, 4, 0, **FULL)

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from factories import Oracle, face_labels, oracle_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import map_coordinates
-from test_parse import Oracle, coloured, drawn_face
 
 from wsdl.data.images import resize_image
 from wsdl.detectors.prediction import Prediction
@@ -40,7 +40,7 @@ def scene(width, height, middle, apart, tilt):
     half = apart / 2 * np.array([math.cos(math.radians(tilt)), math.sin(math.radians(tilt))])
     eyes = np.stack([middle - half, middle + half])
     side = max(width, height)
-    return coloured(drawn_face(side, eyes, apart / 6))[:height, :width].copy()
+    return oracle_image(face_labels(side, eyes, apart / 6))[:height, :width].copy()
 
 
 @settings(max_examples=25, deadline=None)
@@ -77,9 +77,9 @@ def test_a_face_framed_as_in_training_is_not_resampled():
     """Turned by a degree it would lose the traces that a detector looks for."""
     side = 2 * SIZE
     eyes = EYES * side + np.array([[4, 3], [4, 3]])
-    labels = drawn_face(side, eyes, 8)
+    labels = face_labels(side, eyes, 8)
     noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
-    pixels = coloured(labels)
+    pixels = oracle_image(labels)
     pixels[..., 1:] = noise[..., 1:]
     image = Image.fromarray(np.pad(pixels, ((0, 0), (40, 60), (0, 0))))
     frame = face(image, Finder(), SIZE)

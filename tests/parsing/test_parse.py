@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import PARSER
+from factories import PARSER, Oracle, face_labels, oracle_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -16,40 +16,12 @@ from wsdl.core.io import WsdlError, write_json
 from wsdl.core.run import MODEL_FILE
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import resize_image
-from wsdl.data.masks import CLASSES, read_label_map
+from wsdl.data.masks import read_label_map
 from wsdl.data.prepare import prepare_dataset
 from wsdl.parsing.align import EYES, NoFaceError, align, eye_centres, similarity
 from wsdl.parsing.network import FaceUNet
 from wsdl.parsing.parse import parse
 from wsdl.training.loop import save_weights
-
-
-class Oracle:
-    """A parser that reads labels off the picture: class = red / 10 (0 where that is no class)."""
-
-    size, fingerprint = 64, "oracle"
-
-    def parse_squares(self, squares):
-        found = [np.round(square[..., 0] / 10).astype(np.uint8) for square in squares]
-        return [np.where(labels < len(CLASSES), labels, 0).astype(np.uint8) for labels in found]
-
-
-def coloured(labels: np.ndarray) -> np.ndarray:
-    """The picture that `Oracle` reads these labels from."""
-    return np.repeat(labels[..., None] * 10, 3, axis=-1).astype(np.uint8)
-
-
-def drawn_face(side: int, eyes: np.ndarray, radius: float) -> np.ndarray:
-    """A label map of the simplest face: skin all around, a nose, a mouth, round eyes at `eyes` [2, 2] in pixels."""
-    y, x = np.mgrid[:side, :side] + 0.5
-    middle, apart = eyes.mean(axis=0), np.hypot(*(eyes[1] - eyes[0]))
-    labels = np.zeros((side, side), np.uint8)
-    labels[np.hypot(x - middle[0], y - middle[1]) < 1.3 * apart] = 1
-    down = np.array([-(eyes[1] - eyes[0])[1], (eyes[1] - eyes[0])[0]])
-    for (px, py), number, r in ((middle + 0.5 * down, 2, 1.3), (middle + 0.9 * down, 11, 1.3), (eyes[0], 5, 1),
-                                (eyes[1], 4, 1)):  # fmt: skip
-        labels[np.hypot(x - px, y - py) < radius * r] = number
-    return labels
 
 
 @pytest.fixture
@@ -111,9 +83,9 @@ def test_bad_pictures_stop_the_work_or_are_named(portraits, tmp_path, monkeypatc
     monkeypatch.setattr("wsdl.parsing.parse.load_parser", lambda model: Oracle())
     folder = tmp_path / "faces"
     folder.mkdir()
-    tall, face = ((6, 7), (0, 0)), drawn_face(64, np.array([[24, 30], [40, 30.0]]), 2.5)
+    tall, face = ((6, 7), (0, 0)), face_labels(64, np.array([[24, 30], [40, 30.0]]), 2.5)
     labels = np.pad(face, tall)  # outside the central square masks are background, whatever is there: here neck
-    Image.fromarray(coloured(np.pad(face, tall, constant_values=17))).save(folder / "good.png")
+    Image.fromarray(oracle_image(np.pad(face, tall, constant_values=17))).save(folder / "good.png")
     (folder / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(WsdlError, match=r"broken\.png: cannot be decoded"):
         parse(folder, tmp_path / "out")
@@ -121,7 +93,7 @@ def test_bad_pictures_stop_the_work_or_are_named(portraits, tmp_path, monkeypatc
     Image.new("RGB", (64, 64)).save(folder / "night.png")
     with pytest.raises(WsdlError, match=r"night\.png: no face was found \(skin covers 0% of it\); leave"):
         parse(folder, tmp_path / "out")
-    Image.fromarray(coloured(np.where(labels == 1, 1, 0))).save(folder / "blank.png")
+    Image.fromarray(oracle_image(np.where(labels == 1, 1, 0))).save(folder / "blank.png")
     (folder / "broken.png").write_bytes(b"not a picture")
     parse(folder, tmp_path / "out", skip_bad=True)
     said = capsys.readouterr().err
@@ -142,7 +114,7 @@ def test_alignment_puts_eyes_where_celeba_has_them(x, y, apart, tilt, size):
     middle = np.array([x, y])
     half = apart / 2 * np.array([math.cos(math.radians(tilt)), math.sin(math.radians(tilt))])
     eyes = np.stack([middle - half, middle + half])
-    labels = drawn_face(200, eyes, apart / 6)
+    labels = face_labels(200, eyes, apart / 6)
     found = eye_centres(labels)
     np.testing.assert_allclose(found, eyes, atol=0.3)
     np.testing.assert_allclose(similarity(found, size)(EYES * size), found, atol=1e-6)
@@ -166,16 +138,16 @@ def test_alignment_halves_large_pictures_as_prepare_does():
 
 def test_eyes_that_cannot_be_are_refused():
     good = np.array([[40, 50], [70, 52.0]])
-    eye_centres(drawn_face(128, good, 4))
+    eye_centres(face_labels(128, good, 4))
     for labels, why in (
         (np.zeros((128, 128)), "no eyes found"),
-        (np.where(np.indices((128, 128))[1] < 55, drawn_face(128, good, 4), 0), "one eye found"),
-        (drawn_face(128, np.array([[60, 50], [66, 50.0]]), 2), "the eyes are 5% of the picture apart"),
-        (drawn_face(128, np.array([[60, 30], [64, 70.0]]), 4), "tilted by 84 degrees"),
+        (np.where(np.indices((128, 128))[1] < 55, face_labels(128, good, 4), 0), "one eye found"),
+        (face_labels(128, np.array([[60, 50], [66, 50.0]]), 2), "the eyes are 5% of the picture apart"),
+        (face_labels(128, np.array([[60, 30], [64, 70.0]]), 4), "tilted by 84 degrees"),
     ):
         with pytest.raises(NoFaceError, match=why):
             eye_centres(labels)
-    speck = drawn_face(128, good, 5)
+    speck = face_labels(128, good, 5)
     speck[50:54, 100:103] = 4  # a wrong spot smaller than both eyes changes nothing
     np.testing.assert_allclose(eye_centres(speck), good, atol=0.3)
 
@@ -185,8 +157,8 @@ def test_parse_aligned_writes_pictures_and_masks_ready_to_prepare(tmp_path, monk
     folder, out = tmp_path / "faces", tmp_path / "aligned"
     folder.mkdir()
     for i in range(4):
-        labels = drawn_face(160, np.array([[60, 70 + i], [90, 72.0 + 2 * i]]), 5)
-        picture = np.pad(coloured(labels), ((0, 40 + i), (0, 0), (0, 0)))
+        labels = face_labels(160, np.array([[60, 70 + i], [90, 72.0 + 2 * i]]), 5)
+        picture = np.pad(oracle_image(labels), ((0, 40 + i), (0, 0), (0, 0)))
         Image.fromarray(picture).save(folder / f"{i}.png")
     parse(folder, out, aligned=True, size=96)
     for i in range(4):

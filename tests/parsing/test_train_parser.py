@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import PARSER
+from factories import PARSER, oracle_image
 from sklearn.metrics import f1_score
 
 from wsdl.core.io import WsdlError
@@ -27,11 +27,6 @@ def batch(faces):
     """uint8 pictures [8, 32, 32, 3] and labels [8, 32, 32] of drawn faces."""
     pictures, labels = train.read_faces([Dataset(faces)], "train").batch(np.arange(8))
     return pictures, labels
-
-
-def coloured(labels: np.ndarray) -> np.ndarray:
-    """The picture that `Oracle` reads these labels from."""
-    return np.repeat(labels[..., None] * 10, 3, axis=-1).astype(np.uint8)
 
 
 def test_f1_is_that_of_scikit_learn():
@@ -156,7 +151,7 @@ def test_segformers_are_asked_in_their_own_way(tmp_path, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(SegformerForSemanticSegmentation=Answers))
     labels = np.kron(np.array([[0, 1, 2], [13, 14, 15], [16, 17, 18]], np.uint8), np.ones((32, 32), np.uint8))
-    found = load_parser("owner/faces").parse_squares([coloured(labels)])[0]
+    found = load_parser("owner/faces").parse_squares([oracle_image(labels)])[0]
     assert found.shape == labels.shape
     assert np.array_equal(found[16::32, 16::32], labels[16::32, 16::32])
     with pytest.raises(WsdlError, match=r"^owner/cats: is no SegFormer face parser with the 19 classes"):

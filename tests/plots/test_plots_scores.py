@@ -5,16 +5,16 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+from factories import scored_images
 from matplotlib.text import Text
 from PIL import Image
-from test_breakdown import judged
 
 from wsdl import plots
 from wsdl.evaluation.breakdown import by_area, by_component, compare_runs, partial_fakes, worst_and_best
 from wsdl.evaluation.calibration import iou_curve, reliability_sums, reliability_table, threshold_table
 
 RNG = np.random.default_rng(0)
-CELLS = {"setup b": partial_fakes([judged(0)]), "setup c": partial_fakes([judged(1)])}
+CELLS = {"setup b": partial_fakes([scored_images(0)]), "setup c": partial_fakes([scored_images(1)])}
 TABLE = compare_runs({name: [fakes] for name, fakes in CELLS.items()})
 MASKS = np.zeros((5, 32, 32), np.uint8)
 MASKS[:, 8:20, 10:25] = 1

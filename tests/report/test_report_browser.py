@@ -1,14 +1,14 @@
 """The report site in headless Chromium with the network off: explorer, phone, dark theme and paper."""
 
 import pytest
-from explored import browser, pixels, wait
+from browser import open_chromium, pixels, wait_for
 
 WHITE = "rgb(255, 255, 255)"
 
 
 @pytest.fixture(scope="module")
 def chrome():
-    with browser() as started:
+    with open_chromium() as started:
         yield started
 
 
@@ -45,7 +45,7 @@ def test_the_explorer_works_offline(opened):
     page.locator("[data-trait=opacity]").fill("1")
     assert (pixels(page) != before).any()
     page.locator(".wx-thumb").nth(1).click()
-    wait(page, "document.querySelector('.wx-position').textContent.startsWith('2 of')")
+    wait_for(page, "document.querySelector('.wx-position').textContent.startsWith('2 of')")
 
 
 def test_keys_pressed_elsewhere_leave_the_explorer_alone(opened):
@@ -55,7 +55,7 @@ def test_keys_pressed_elsewhere_leave_the_explorer_alone(opened):
     assert page.inner_text(".wx-position").startswith("1 of")
     page.focus(".wx-stage canvas, .wsdl-explorer button:enabled")
     page.keyboard.press("ArrowRight")
-    wait(page, "document.querySelector('.wx-position').textContent.startsWith('2 of')")
+    wait_for(page, "document.querySelector('.wx-position').textContent.startsWith('2 of')")
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from reported import Page
+from factories_report import PageReader
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
@@ -22,8 +22,8 @@ DASH = "\N{EN DASH}"
 
 
 @pytest.fixture(scope="module")
-def page(reported) -> Page:
-    return Page(reported.text)
+def page(reported) -> PageReader:
+    return PageReader(reported.text)
 
 
 def test_the_numbers_are_those_of_the_table(reported, page):

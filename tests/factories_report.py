@@ -1,4 +1,4 @@
-"""A small folder of runs and lessons, the site made of it, and a reader of pages, for the tests of the report."""
+"""A study folder with runs and notebooks, good and broken, and the site made from it."""
 
 import re
 import shutil
@@ -18,25 +18,29 @@ from wsdl.report.site import site
 from wsdl.training.detector import train
 
 TINY = Training(input_size=48, images=64, images_c=64, batch=8, batch_c=8, check_every=32)
+
+
 RUNS = (("a", 0), ("c", 0), ("c", 1))
+
+
 LESSON = {"status": "done", "seconds": 12.0, "notebook": "01_toy.ipynb", "title": "01 A toy", "question": "Does it?"}
 
 
 @dataclass(frozen=True)
-class Reported:
+class ReportedStudy:
     folder: Path  # of the runs
     out: Path  # of the site
     text: str  # of its page
 
 
-def report(dataset: Path, place: Path) -> Reported:
+def make_report(dataset: Path, place: Path) -> ReportedStudy:
     folder, out = place / "study", place / "site"
     shutil.copytree(dataset, folder / "data")
     for setup, seed in RUNS:
         run = folder / "runs" / f"patches-{setup}-s{seed}"
         train("patches", setup, folder / "data", run, seed, TINY)
         evaluate(run, folder / "data")
-    broken_run(folder)
+    add_broken_run(folder)
     write_json(folder / "runs" / "halted" / "config.json", {"method": "patches", "setup": "b", "seed": 5, "images": 64})
     write_json(folder / "runs" / "halted" / "run.json", {"status": "stopped"})
     write_text(folder / "runs" / "halted" / "stats.jsonl", '{"images": 16, "loss": 1.0}\n')
@@ -45,10 +49,10 @@ def report(dataset: Path, place: Path) -> Reported:
     cells = [new_markdown_cell("# By hand"), new_code_cell("6 * 7", execution_count=1)]
     nbformat.write(new_notebook(cells=cells), folder / "by_hand.ipynb")
     nbformat.write(new_notebook(cells=[new_code_cell("1")]), folder / "not_run.ipynb")
-    return Reported(folder, out, site(folder, out).read_text(encoding="utf-8"))
+    return ReportedStudy(folder, out, site(folder, out).read_text(encoding="utf-8"))
 
 
-def broken_run(folder: Path) -> None:
+def add_broken_run(folder: Path) -> None:
     """A training that fails at its third step."""
 
     def draw(*words):
@@ -63,7 +67,7 @@ def broken_run(folder: Path) -> None:
             train("patches", "b", folder / "data", folder / "runs" / "broken", 0, TINY)
 
 
-class Page(HTMLParser):
+class PageReader(HTMLParser):
     """Tables as rows of texts, every link, and everything that a browser would load."""
 
     def __init__(self, text: str):

@@ -1,4 +1,4 @@
-"""A small set to explore, and a page of it in a browser, for the tests of the explorer."""
+"""An explorer's page in headless Chromium: open it, use its controls, read its pixels."""
 
 import time
 from base64 import b64decode
@@ -10,43 +10,11 @@ import pytest
 from PIL import Image
 
 from wsdl.benchmarks.explorer import chromium, find_chromium, shown
-from wsdl.evaluation.metrics import upsample
-from wsdl.explorer import Explorer, explore
-
-SIZE = 32
-
-
-def arrays() -> dict:
-    """Four pictures at 32 px: two partial fakes, a real one, a full fake; a map of their size and one of 8 px."""
-    rng = np.random.default_rng(0)
-    images = np.zeros((4, SIZE, SIZE, 3), np.uint8)
-    images[:] = np.array([[200, 120, 40], [30, 60, 90], [240, 240, 240], [10, 20, 10]])[:, None, None]
-    masks = np.zeros((4, SIZE, SIZE), np.uint8)
-    masks[0, 4:20, 6:18] = masks[1, 20:, :9] = masks[3] = 1
-    fine = np.clip(masks * 0.5 + rng.random((4, SIZE, SIZE)) * 0.6, 0, 1).astype(np.float32)
-    fine[:, :4, :4] = np.array([0.5, np.nextafter(np.float32(0.5), np.float32(1)), 0.0, 1.0])[:, None, None]
-    return {
-        "images": images,
-        "maps": {"setup C": fine, "10": rng.random((4, 8, 8)).astype(np.float32)},
-        "masks": masks,
-        "scores": {"setup C": [0.9, 0.3, 0.1, 0.7]},
-        "labels": ["partial fake", "partial fake", "real", "full fake"],
-        "components": ["nose", "hair", "", "mouth"],
-        "names": ["a<b>", "b", "c", "d"],
-    }
-
-
-def small(**more) -> Explorer:
-    return explore(**{**arrays(), **more})
-
-
-GIVEN = arrays()
-FULL = {name: np.array([upsample(m, (SIZE, SIZE)) for m in maps]) for name, maps in GIVEN["maps"].items()}
-ZOOM = 512 // SIZE  # canvas pixels of a picture pixel where there is one panel
+from wsdl.explorer import Explorer
 
 
 @contextmanager
-def browser():
+def open_chromium():
     """Headless Chromium; skips where there is none."""
     if find_chromium() is None:
         pytest.skip("no Chromium here (Debian: apt-get install chromium); the explorer was not tried in a browser")
@@ -56,7 +24,7 @@ def browser():
 
 
 @contextmanager
-def watched(browser, explorer: Explorer, path, **options):
+def open_page(browser, explorer: Explorer, path, **options):
     """The exported page of `explorer` in `browser`; no script may fail meanwhile."""
     errors = []
     page = shown(browser, explorer.to_html(path), **options)
@@ -85,7 +53,7 @@ def slide(page, name: str, value: float) -> None:
     page.locator(f"[data-trait={name}]").fill(f"{value:g}")
 
 
-def number(page, name: str) -> float:
+def read_number(page, name: str) -> float:
     return float(page.get_attribute(f"[data-number={name}]", "data-exact"))
 
 
@@ -93,14 +61,46 @@ def choose(page, name: str, value: str) -> None:
     page.select_option(f"select[data-trait={name}]", value)
 
 
-def wait(page, true: str, arg=None) -> None:
+def wait_for(page, true: str, arg=None) -> None:
     """Until JavaScript is true. Playwright's own wait_for_function evals, which the policy of our pages forbids."""
     end = time.monotonic() + 30
     while not page.evaluate(true, arg):
         assert time.monotonic() < end, f"never came true: {true}"
 
 
-def at(page, place: int) -> None:
+def wait_for_image(page, place: int) -> None:
     """Wait for the picture at `place` (from 1)."""
-    wait(page, f"document.querySelector('.wx-position').textContent === '{place} of 4'")
-    wait(page, f"document.querySelector('.wx-stage canvas').ariaLabel.startsWith('Picture {place} of 4')")
+    wait_for(page, f"document.querySelector('.wx-position').textContent === '{place} of 4'")
+    wait_for(page, f"document.querySelector('.wx-stage canvas').ariaLabel.startsWith('Picture {place} of 4')")
+
+
+# What axe would say of names and contrast, in a few lines. Gives sentences.
+UNNAMED = """() => [...document.querySelectorAll('button, input, select, canvas, [role], [tabindex], dialog')]
+  .filter((e) => !['status', 'presentation'].includes(e.getAttribute('role')))
+  .filter((e) => !(e.ariaLabel || e.labels?.length || e.innerText?.trim()
+    || document.getElementById(e.getAttribute('aria-labelledby'))?.textContent))
+  .map((e) => e.outerHTML.slice(0, 120))"""
+
+
+CONTRAST = """() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const linear = (v) => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const light = (c) => c.slice(0, 3).map((v) => linear(v / 255))
+    .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = parse(getComputedStyle(e).backgroundColor);
+      if (c.length === 3 || c[3] > 0) return c;
+    }
+    return [255, 255, 255];
+  };
+  const low = [];
+  for (const e of document.querySelectorAll('.wsdl-page *')) {
+    const text = [...e.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data.trim()).join('');
+    if (!text || !e.checkVisibility() || e.matches('script, style, option')) continue;
+    const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))];
+    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (ratio < 4.5) low.push(`${text}: ${ratio.toFixed(2)}`);
+  }
+  return low;
+}"""

@@ -1,0 +1,29 @@
+"""Fixtures of the tests of generators."""
+
+import multiprocessing
+
+import numpy as np
+import pytest
+from factories import SIZE
+
+
+@pytest.fixture(scope="module")
+def pictures() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def masks() -> np.ndarray:
+    """A hole on the left, at the top, and nowhere."""
+    masks = np.zeros((3, SIZE, SIZE), np.uint8)
+    masks[0, :, :6], masks[1, :5] = 1, 1
+    return masks
+
+
+@pytest.fixture(scope="module")
+def processes():
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["wsdl.generators.inpainting.train", "wsdl.generators.diffusion.train_p2", "diffusers.training_utils"]
+    )
+    return context

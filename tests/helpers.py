@@ -1,0 +1,44 @@
+"""What tests do over and over: compare folders, run commands, wait, kill a process."""
+
+import multiprocessing
+import time
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from wsdl.__main__ import app
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """The bytes of every file under `folder`, but for the cache of decoded pictures."""
+    files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    return {str(name): path.read_bytes() for name, path in files.items() if ".cache" not in name.parts}
+
+
+def run_command(*words) -> str:
+    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def images_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.png")}
+
+
+def kill_when(process: multiprocessing.Process, reached) -> None:
+    """Start `process` and send SIGKILL as soon as reached() is true."""
+    process.start()
+    deadline = time.monotonic() + 600  # only against waiting for ever: a busy machine may take minutes
+    while process.is_alive() and not reached() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.kill()
+    process.join()
+    assert process.exitcode == -9, "it ended before it could be killed"
+    assert reached()
+
+
+def wait_until(true, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "took too long"
+        time.sleep(0.02)
