@@ -1,181 +1,115 @@
-"""`data bundle`: a finished dataset and its generator become one archive that `unpack` restores to the pixel.
+"""`data bundle` and `data halve`: pack a dataset and its P2 generator into one archive that unpacks to the same pixels.
 
-STYLE.zip  manifest.json · p2/{config.json,model.safetensors,run.json} · manifest.csv · the recipe.json's
-           real, components and fake as in the dataset, but in lossless WebP and without masks:
-           of a partial fake only the painted region is kept, transparent outside its mask
-
-Nothing in the archive is compressed again, and names, times and order are fixed: the same input gives the same bytes.
+Generators are packed with fp16 weights. The fakes of the bundle must be made with those, so that they are reproducible.
 """
 
 import hashlib
-import json
-from collections import defaultdict
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 import pandas as pd
+from safetensors.torch import load_file, save
 
-from wsdl import __version__
-from wsdl.bundle.codec import crop, encode, encode_labels
-from wsdl.bundle.halve import made_with, run_files
-from wsdl.bundle.unpack import FORMAT, GENERATOR, check_name, inside, stored, unpack, weights
+from wsdl.bundle.archive import (
+    LICENCE,
+    MAX_MEMBER,
+    check_plain_name,
+    crop_region,
+    encode_image,
+    encode_label_map,
+    list_contents,
+    member_name,
+    path_inside,
+    write_archive,
+)
+from wsdl.bundle.unpack import P2_MEMBERS, unpack_dataset, unpack_p2
 from wsdl.core.io import WsdlError, atomic, read_json, sha256
 from wsdl.core.parallel import parallel_map
-from wsdl.core.run import MODEL_FILE
+from wsdl.core.run import MODEL_FILE, is_done
 from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.manifest import label_map_path
 from wsdl.data.masks import read_label_map, read_mask
+from wsdl.generators.diffusion.autoencoder import NEEDED
+from wsdl.generators.diffusion.ldm import AUTOENCODER, is_run
 from wsdl.generators.diffusion.weights import load_unet
 from wsdl.generators.write_fakes import check_size
 
-LICENCE = "CC0-1.0"
-MAX_BYTES = 100_000_000  # of all archives together: they lie in git
-FOLDERS = "bundle", "generators"  # of wsdl/assets: archives in either count together
-PACKED = "p2", "repaint-p2"  # paint with the weights in the archive; those of other generators lie elsewhere
+RUN_FILES = ("config.json", MODEL_FILE, "run.json")  # of a run, without its trainer state and samples
+P2_GENERATORS = "p2", "repaint-p2"  # whose fakes the packed P2 weights must have made
 
 
-def pack(style: str, data: Path, generator: Path, out: Path) -> pd.DataFrame:
-    """Pack the dataset `data` and the finished P2 run `generator` into the archive `out`; the `contents` of the result.
+def pack_style(style: str, data: Path, generator: Path, out: Path) -> pd.DataFrame:
+    """Pack the dataset `data` and the finished P2 run `generator` into the archive `out`; returns its contents.
 
-    The archive is unpacked and compared with the dataset, pixel for pixel, before it takes its name. WsdlError for
+    The archive is unpacked and compared with the dataset, pixel for pixel, before it is renamed to `out`. WsdlError for
     a dataset that is damaged, is not CC0 or has partial fakes that differ from their face outside the mask, for fakes
-    by P2 that other weights made, and for more than MAX_BYTES together with the archives that lie beside it.
+    by P2 with other weights, and for more than MAX_BYTES together with the other archives.
     """
     data, generator, out = Path(data), Path(generator), Path(out)
-    check_name(style)
-    files, boxes = pack_style(style, data, generator)
-    about = {"style": style, "command": command(style, data, generator), "dataset": read_json(data / "dataset.json")}
-    with write_archive(out, about, files, boxes) as temporary, TemporaryDirectory() as cache:
-        compare(data, unpack(style, temporary, Path(cache)))
-        fits(weights(style, temporary, Path(cache)), data)
-    return contents(out)
-
-
-def command(style: str, data: Path, generator: Path) -> str:
-    """The command line that packed, with the last part of each path: where they lay says nothing to others."""
+    check_plain_name(style)
+    files, boxes = _pack_dataset(style, data, generator)
     words = f"--style {style} --data {data.resolve().name} --p2 {generator.resolve().name} --out {style}.zip"
-    return f"python -m wsdl data bundle {words}"
+    command = f"python -m wsdl data bundle {words}"  # without paths: they differ between machines
+    about = {"style": style, "command": command, "dataset": read_json(data / "dataset.json")}
+    with write_archive(out, about, files, boxes) as temporary, TemporaryDirectory() as cache:
+        _compare_datasets(data, unpack_dataset(style, temporary, Path(cache)))
+        run = unpack_p2(style, temporary, Path(cache))
+        load_unet(run)
+        check_size(Dataset(data), run)
+    return list_contents(out)
 
 
-@contextmanager
-def write_archive(out: Path, about: dict, files: dict[str, bytes], boxes: dict[str, tuple[int, int]]):
-    """Yield the archive under a temporary name; it becomes `out` if the block, which tries it, succeeds.
-
-    about: what its manifest.json says besides licence, version, boxes and the sha256 of each of `files`.
-    """
-    hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
-    manifest = {"format": FORMAT, "licence": LICENCE, "version": __version__, **about,
-                "boxes": dict(sorted(boxes.items())), "files": hashes}  # fmt: skip
-    members = {"manifest.json": json.dumps(manifest, indent=1).encode()} | {name: files[name] for name in hashes}
-    with atomic(out) as temporary:
-        with ZipFile(temporary, "w") as bundle:
-            for name, data in members.items():
-                member = ZipInfo(name)  # stored, of 1980
-                member.create_system, member.external_attr = 3, 0o644 << 16  # the same on every system
-                bundle.writestr(member, data)
-        check_total(temporary.stat().st_size, out)
-        yield temporary
-
-
-def check_total(size: int, out: Path) -> None:
-    """WsdlError where an archive of `size` bytes at `out` and the others are more than MAX_BYTES together."""
-    home = out.absolute().parent
-    folders = [home.parent / name for name in FOLDERS] if home.name in FOLDERS else [home]
-    others = [other for folder in folders for other in folder.glob("*.zip") if other != out.absolute()]
-    total = size + sum(other.stat().st_size for other in others)
-    if total > MAX_BYTES:
-        raise WsdlError(
-            f"{out}: would have {size:,} bytes, and {total:,} with the archives beside it, more than {MAX_BYTES:,}; "
-            f"take fewer pictures."
-        )
-
-
-def contents(archive: Path) -> pd.DataFrame:
-    """One row: the style, its pictures of each kind, then MB (10^6 bytes) of each part and of the whole archive."""
-    about, count, size = parts_of(archive)
-    row = {"style": about["style"]} | {kind: count[kind] for kind in ("real", "full", "partial")}
-    parts = ("real", "labels", "full", "partial", "p2", "tables", "all")
-    return pd.DataFrame([row | {f"{part}_MB": size[part] for part in parts}])
-
-
-def parts_of(archive: Path) -> tuple[dict, dict[str, int], dict[str, float]]:
-    """What manifest.json says, and the number of files and MB of each part of the archive."""
-    count, size = defaultdict(int), defaultdict(float)
-    with ZipFile(archive) as bundle:
-        about = json.loads(bundle.read("manifest.json"))
-        regions = {stored(path) for path in about["boxes"]}
-        for name in about["files"]:
-            part = "partial" if name in regions else part_of(name)
-            count[part] += 1
-            size[part] += bundle.getinfo(name).file_size / 1e6
-    size["all"] = Path(archive).stat().st_size / 1e6  # with manifest.json and the lists of the zip
-    return about, count, size
-
-
-def part_of(name: str) -> str:
-    """Which part of the archive its file `name` belongs to; a painted region is not told from a full fake."""
-    top = name.split("/")[0]
-    if top in ("p2", "run") or not name.endswith(".webp"):
-        return top if top in ("p2", "run") else "tables"
-    return {"real": "real", "components": "labels", "fake": "full"}[top]
-
-
-# --- the dataset --------------------------------------------------------------------------------------------------
-
-
-def pack_style(style: str, data: Path, generator: Path) -> tuple[dict[str, bytes], dict[str, tuple[int, int]]]:
-    """The files by their name in the archive, and the left and top of each partial fake's region."""
-    dataset = sound(data)
-    files = {GENERATOR + name: content for name, content in run_files(generator).items()}
+def _pack_dataset(style: str, data: Path, generator: Path) -> tuple[dict[str, bytes], dict[str, tuple[int, int]]]:
+    """The content of each member, and the left and top of the region of each partial fake."""
+    dataset = open_packable(data)
+    files = {P2_MEMBERS + name: content for name, content in read_run_fp16(generator).items()}
     recipes = [data / "recipe.json", *data.glob("fake/*/recipe.json")]
     for path in (path for path in recipes if path.exists()):
-        if path.parent.name in PACKED:
-            made_with(path, hashlib.sha256(files[GENERATOR + MODEL_FILE]).hexdigest())
+        if path.parent.name in P2_GENERATORS:
+            check_weights(path, hashlib.sha256(files[P2_MEMBERS + MODEL_FILE]).hexdigest())
         files[path.relative_to(data).as_posix()] = path.read_bytes()
     files["manifest.csv"] = (data / "manifest.csv").read_bytes()
 
     faces = {row.source_id: row for row in dataset.select(kind="real").itertuples()}
     boxes = {}
 
-    def one(row) -> dict[str, bytes]:
-        inside(data, row.path)
-        if row.kind != "partial":
-            return {stored(row.path): encode(read_image(data / row.path)), **pack_labels(data, row)}
-        region, boxes[row.path] = painted(data, row, faces.get(row.source_id))
-        return {stored(row.path): encode(region)}
+    def pack_row(row) -> dict[str, bytes]:
+        path_inside(data, row.path)
+        if row.kind == "partial":
+            region, boxes[row.path] = crop_fake(data, row, faces.get(row.source_id))
+            return {member_name(row.path): encode_image(region)}
+        members = {member_name(row.path): encode_image(read_image(data / row.path))}
+        labels = label_map_path(row)
+        if row.kind == "real" and (data / labels).exists():
+            members[member_name(labels)] = encode_label_map(read_label_map(data / labels))
+        return members
 
-    for some in parallel_map(one, dataset.table.itertuples(), f"packing {style}"):
-        files |= some
+    for members in parallel_map(pack_row, dataset.table.itertuples(), f"packing {style}"):
+        files |= members
     return files, boxes
 
 
-def sound(data: Path) -> Dataset:
-    """The dataset `data`, read whole. WsdlError where it is damaged, or not free for all."""
+def open_packable(data: Path) -> Dataset:
+    """Open the dataset `data`. WsdlError where `data check` finds a fault, or its licence is not LICENCE."""
     dataset = Dataset(data)
     if dataset.info.get("licence") != LICENCE:
         raise WsdlError(
-            f"{data / 'dataset.json'}: has the licence '{dataset.info.get('licence')}', but all in the bundle is "
-            f"{LICENCE}; prepare the faces with --licence {LICENCE} if that is true."
+            f"{data / 'dataset.json'}: has the licence '{dataset.info.get('licence')}', but the bundle is {LICENCE}; "
+            f"prepare the faces with --licence {LICENCE} if that is true."
         )
     if problems := check_dataset(data):
         raise WsdlError(f"{data}: `data check` finds {len(problems)} faults, of which the first is: {problems[0]}")
     return dataset
 
 
-def pack_labels(data: Path, row) -> dict[str, bytes]:
-    name = label_map_path(row)
-    if row.kind != "real" or not (data / name).exists():
-        return {}
-    return {stored(name): encode_labels(read_label_map(data / name))}
+def crop_fake(data: Path, row, face) -> tuple[np.ndarray, tuple[int, int]]:
+    """`crop_region` of the partial fake `row` of the real face `face` (a row or None).
 
-
-def painted(data: Path, row, face) -> tuple[np.ndarray, tuple[int, int]]:
-    """The painted region of a partial fake, see `crop`. WsdlError where the rest of it is not its real face."""
+    WsdlError where there is no face, or the fake differs from it outside the mask.
+    """
     if face is None:
         raise WsdlError(f"{data / row.path}: its real face '{row.source_id}' is not in the dataset; pack both.")
     fake, original, mask = read_image(data / row.path), read_image(data / face.path), read_mask(data / row.mask)
@@ -185,26 +119,75 @@ def painted(data: Path, row, face) -> tuple[np.ndarray, tuple[int, int]]:
             f"copy those back can be packed."
         )
     try:
-        return crop(fake, mask)
+        return crop_region(fake, mask)
     except ValueError as error:
         raise WsdlError(f"{data / row.mask}: {error}; leave this fake out.") from None
 
 
-# --- what was packed is what was there ----------------------------------------------------------------------------
+# --- runs in fp16 -------------------------------------------------------------------------------------------------
 
 
-def compare(data: Path, unpacked: Path) -> None:
-    """WsdlError unless the dataset `unpacked` is `data` again: every pixel, mask, label and row of the manifest."""
-    compare_pictures(data, unpacked, Dataset(data).table)
+def halve_run(run: Path, out: Path) -> None:
+    """Write the finished generator run `run` to `out` with fp16 weights, as the bundle stores it."""
+    for name, data in read_run_fp16(run).items():
+        with atomic(Path(out) / name) as temporary:
+            temporary.write_bytes(data)
+
+
+def read_run_fp16(folder: Path) -> dict[str, bytes]:
+    """The files of a finished run of `train-generator` by name, all weights in fp16; of ldm with its autoencoder."""
+    folder = Path(folder)
+    names = [*(f"{AUTOENCODER}/{name}" for name in NEEDED if is_run(folder)), *RUN_FILES]
+    for name in names:
+        if not (folder / name).exists():
+            raise WsdlError(f"{folder / name}: no such file; give a finished run of `train-generator`.")
+    if not is_done(folder):
+        raise WsdlError(f"{folder}: is not finished; rerun its train-generator command.")
+    return {
+        name: _weights_as_fp16(folder / name) if name.endswith(MODEL_FILE) else (folder / name).read_bytes()
+        for name in names
+    }
+
+
+def _weights_as_fp16(path: Path) -> bytes:
+    """The safetensors at `path` with floating-point tensors in fp16. WsdlError where a value exceeds fp16."""
+    tensors = {name: value.half() if value.is_floating_point() else value for name, value in load_file(path).items()}
+    for name, value in tensors.items():
+        if not value.isfinite().all():
+            raise WsdlError(f"{path}: {name} has values beyond fp16 (65,504) or NaN; train the generator again.")
+    packed = save(tensors)
+    if len(packed) > MAX_MEMBER:
+        raise WsdlError(
+            f"{path}: has {len(packed):,} bytes in fp16, more than {MAX_MEMBER:,}; train a narrower network."
+        )
+    return packed
+
+
+def check_weights(recipe: Path, packed: str) -> None:
+    """WsdlError where the fakes of `recipe` were made with weights other than the packed ones (by fingerprint)."""
+    made = read_json(recipe).get("weights", packed)
+    if made != packed:
+        raise WsdlError(
+            f"{recipe}: these fakes were made with weights of sha256 {made[:12]}..., but the bundle will hold "
+            f"{packed[:12]}...; make them with the run that `data halve` writes."
+        )
+
+
+# --- verification -------------------------------------------------------------------------------------------------
+
+
+def _compare_datasets(data: Path, unpacked: Path) -> None:
+    """WsdlError unless `unpacked` equals `data`: every pixel, mask, label map and row of the manifest."""
+    compare_images(data, unpacked, Dataset(data).table)
     for name in ("manifest.csv", "dataset.json"):
         if sha256(data / name) != sha256(unpacked / name):
-            raise changed(data / name)
+            raise different_bytes(data / name)
 
 
-def compare_pictures(data: Path, unpacked: Path, table: pd.DataFrame) -> None:
-    """WsdlError unless the rows of `table` have the same pixels, masks and labels in both folders."""
+def compare_images(data: Path, unpacked: Path, table: pd.DataFrame) -> None:
+    """WsdlError unless the rows of `table` have the same pixels, masks and label maps in both folders."""
 
-    def differs(row) -> str:
+    def find_difference(row) -> str:
         pairs = [(row.path, read_image)]
         if row.kind == "partial":
             pairs.append((row.mask, read_mask))
@@ -212,18 +195,12 @@ def compare_pictures(data: Path, unpacked: Path, table: pd.DataFrame) -> None:
             pairs.append((label_map_path(row), read_label_map))
         return next((name for name, read in pairs if not np.array_equal(read(data / name), read(unpacked / name))), "")
 
-    if other := [name for name in parallel_map(differs, table.itertuples(), "comparing") if name]:
-        raise WsdlError(f"{data / other[0]}: comes out of the bundle with other pixels; this is a fault of wsdl.")
+    if different := [name for name in parallel_map(find_difference, table.itertuples(), "comparing") if name]:
+        raise WsdlError(f"{data / different[0]}: unpacks to different pixels; this is a bug of wsdl.")
 
 
-def changed(path: Path) -> WsdlError:
+def different_bytes(path: Path) -> WsdlError:
     return WsdlError(
-        f"{path}: comes out of the bundle changed; its pictures were not written by this version of wsdl and Pillow, "
-        f"so prepare and generate them again."
+        f"{path}: unpacks to different bytes; its images were not written by this version of wsdl and Pillow, so "
+        f"prepare and generate them again."
     )
-
-
-def fits(run: Path, data: Path) -> None:
-    """WsdlError unless the packed generator loads and paints pictures of this dataset's size."""
-    load_unet(run)
-    check_size(Dataset(data), run)
