@@ -65,10 +65,10 @@ def p2(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def archive(free, p2, tmp_path_factory) -> Path:
     """`free` and `p2` packed as the style studio."""
-    from wsdl.bundle.pack import pack
+    from wsdl.bundle.pack import pack_style
 
     out = tmp_path_factory.mktemp("archive") / "studio.zip"
-    pack("studio", free, p2, out)
+    pack_style("studio", free, p2, out)
     return out
 
 
@@ -81,11 +81,11 @@ def lama(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def painted(archive, lama, tmp_path_factory) -> Path:
     """The dataset in `archive` with 12 fakes by `lama`."""
-    from wsdl.bundle.copies import copy_to
+    from wsdl.bundle.unpack import copy_dataset
     from wsdl.generators.inpainting.inpainter import generate_inpainted
 
     out = tmp_path_factory.mktemp("painted") / "data"
-    copy_to(out, "studio", archive=archive, cache=out.parent / "cache")
+    copy_dataset(out, "studio", archive=archive, cache=out.parent / "cache")
     generate_inpainted("lama", out, out, lama, 12, 0, batch=4)
     return out
 
@@ -93,10 +93,10 @@ def painted(archive, lama, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def extra_archive(painted, lama, archive, tmp_path_factory) -> Path:
     """The fakes in `painted` and `lama`, packed to come with the style studio."""
-    from wsdl.bundle.pack_extra import pack_extra
+    from wsdl.bundle.generator_archives import pack_generator
 
     out = tmp_path_factory.mktemp("generators") / "studio-lama.zip"
-    pack_extra("studio", painted, "lama", lama, out, archive, painted.parent / "cache")
+    pack_generator("studio", painted, "lama", lama, out, archive, painted.parent / "cache")
     return out
 
 

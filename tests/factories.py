@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from diffusers import UNet2DModel
 
-from wsdl.bundle.halve import halve
+from wsdl.bundle.pack import halve_run
 from wsdl.core.io import seed_for, sha256, write_json
 from wsdl.core.run import MODEL_FILE
 from wsdl.data.dataset import Dataset
@@ -183,7 +183,7 @@ def ldm_run(folder: Path) -> None:
 
 def fp16_run(run: Path) -> Path:
     out = run.with_name(f"{run.name}-fp16")
-    halve(run, out)
+    halve_run(run, out)
     return out
 
 

@@ -19,11 +19,17 @@ from typer.testing import CliRunner
 
 from wsdl.__main__ import app
 from wsdl.bundle import unpack as unpacking
-from wsdl.bundle.codec import compose, crop, decode, decode_labels, encode, encode_labels
-from wsdl.bundle.copies import copy_to
-from wsdl.bundle.halve import halve
-from wsdl.bundle.pack import contents, pack
-from wsdl.bundle.unpack import unpack, weights
+from wsdl.bundle.archive import (
+    crop_region,
+    decode_image,
+    decode_label_map,
+    encode_image,
+    encode_label_map,
+    list_contents,
+    paste_region,
+)
+from wsdl.bundle.pack import halve_run, pack_style
+from wsdl.bundle.unpack import copy_dataset, unpack_dataset, unpack_p2
 from wsdl.core.io import WsdlError, sha256
 from wsdl.core.run import MODEL_FILE
 from wsdl.data.check import check_dataset
@@ -43,7 +49,7 @@ def copy(free, tmp_path) -> Path:
 
 
 def test_what_comes_out_is_what_went_in_to_the_byte(free, archive, tmp_path):
-    found = unpack("studio", archive, tmp_path)
+    found = unpack_dataset("studio", archive, tmp_path)
     assert images_in(found) == images_in(free)  # real, full, partial, masks and label maps, by the same encoder
     assert len(images_in(found)) == 24 + 24 + 8 + 16 + 16
     for name in ("manifest.csv", "dataset.json", "recipe.json"):
@@ -57,7 +63,7 @@ def test_what_comes_out_is_what_went_in_to_the_byte(free, archive, tmp_path):
 def test_the_same_input_packs_to_the_same_bytes(free, p2, archive, tmp_path, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 2e9)  # another day
     moved = shutil.copytree(free, tmp_path / "elsewhere" / free.name)
-    pack("studio", moved, p2, tmp_path / "again.zip")
+    pack_style("studio", moved, p2, tmp_path / "again.zip")
     assert sha256(tmp_path / "again.zip") == sha256(archive)
     assert str(tmp_path).encode() not in (tmp_path / "again.zip").read_bytes()
 
@@ -81,12 +87,12 @@ def test_a_partial_fake_is_kept_as_its_region_alone(archive, free):
         for row in data.select("partial").itertuples():
             mask = read_mask(free / row.mask)
             member = bundle.read(row.path.replace(".png", ".webp"))
-            region = decode(member, row.path, "RGBA")
+            region = decode_image(member, row.path, "RGBA")
             rows, columns = np.nonzero(mask)
             assert region.shape[:2] == (np.ptp(rows) + 1, np.ptp(columns) + 1)
             assert boxes[row.path] == [columns.min(), rows.min()]
             assert not region[region[..., 3] == 0].any()  # nothing of the real face is kept twice
-            assert len(member) < len(encode(read_image(free / row.path)))
+            assert len(member) < len(encode_image(read_image(free / row.path)))
         assert len(boxes) == 16
         assert not [name for name in bundle.namelist() if "masks/" in name]
 
@@ -99,8 +105,8 @@ MASKS = st.integers(1, 12).flatmap(lambda s: arrays(np.uint8, (s, s), elements=s
 def test_any_region_is_cut_and_composed_without_loss(mask, seed, colours):
     face, paint = np.random.default_rng(seed).integers(0, colours, (2, *mask.shape, 3), np.uint8)
     fake = np.where(mask[..., None] == 1, paint, face)
-    region, at = crop(fake, mask)
-    composed, found = compose(face, decode(encode(region), "region", "RGBA"), at)
+    region, at = crop_region(fake, mask)
+    composed, found = paste_region(face, decode_image(encode_image(region), "region", "RGBA"), at)
     assert np.array_equal(composed, fake)
     assert np.array_equal(found, mask)
     assert found.dtype == np.uint8
@@ -113,9 +119,9 @@ def test_one_pixel_and_the_whole_picture(corner):
     mask = np.full((8, 8), corner is None, np.uint8)
     if corner:
         mask[corner] = 1
-    region, at = crop(fake, mask)
+    region, at = crop_region(fake, mask)
     assert region.shape == ((1, 1, 4) if corner else (8, 8, 4))
-    composed, found = compose(face, decode(encode(region), "region", "RGBA"), at)
+    composed, found = paste_region(face, decode_image(encode_image(region), "region", "RGBA"), at)
     assert np.array_equal(composed, np.where(mask[..., None] == 1, fake, face))
     assert np.array_equal(found, mask)
 
@@ -123,29 +129,29 @@ def test_one_pixel_and_the_whole_picture(corner):
 def test_a_region_has_a_size_and_lies_within_its_face():
     face = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(ValueError, match="empty mask"):
-        crop(face, np.zeros((8, 8), np.uint8))
+        crop_region(face, np.zeros((8, 8), np.uint8))
     for at in ((-1, 0), (0, -1), (6, 0), (0, 6)):
         with pytest.raises(ValueError, match=f"3x3 at {at[0]},{at[1]}, beyond its face of 8x8"):
-            compose(face, np.full((3, 3, 4), 255, np.uint8), at)
+            paste_region(face, np.full((3, 3, 4), 255, np.uint8), at)
 
 
 @settings(max_examples=30, deadline=None)
 @given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 18)))
 def test_label_maps_are_kept_exactly(labels):
-    assert np.array_equal(decode_labels(encode_labels(labels), "labels"), labels)
+    assert np.array_equal(decode_label_map(encode_label_map(labels), "labels"), labels)
 
 
 def test_faces_without_label_maps_can_be_packed(copy, p2, tmp_path):
     shutil.rmtree(copy / "components")
-    pack("snapshot", copy, p2, tmp_path / "b.zip")
-    assert images_in(unpack("snapshot", tmp_path / "b.zip", tmp_path / "cache")) == images_in(copy)
+    pack_style("snapshot", copy, p2, tmp_path / "b.zip")
+    assert images_in(unpack_dataset("snapshot", tmp_path / "b.zip", tmp_path / "cache")) == images_in(copy)
 
 
 # --- generators ---------------------------------------------------------------------------------------------------
 
 
 def test_the_weights_are_fp16_and_load_as_they_are(archive, p2, tmp_path):
-    run = weights("studio", archive, tmp_path)
+    run = unpack_p2("studio", archive, tmp_path)
     assert {value.dtype for value in load_file(run / MODEL_FILE).values()} == {torch.float16}
     for name in ("config.json", "run.json"):
         assert (run / name).read_bytes() == (p2 / name).read_bytes()
@@ -164,15 +170,15 @@ def test_the_weights_are_fp16_and_load_as_they_are(archive, p2, tmp_path):
 def test_fakes_made_with_the_halved_weights_are_made_again_from_the_bundle(faces, p2, tmp_path):
     """What the bundle promises: with its faces, its weights and the seeds in its recipes its fakes come out again."""
     data, half = declare_cc0(shutil.copytree(faces, tmp_path / "data")), tmp_path / "half"
-    halve(p2, half)
+    halve_run(p2, half)
     full, partial = {"steps": 1, "batch": 2}, {"T": 2, "jump_length": 1, "resamplings": 1, "batch": 2}
     generate_full(data, half, 2, 0, **full)
     generate_partial(data, data, half, 2, 0, **partial)
-    pack("studio", data, half, tmp_path / "b.zip")
+    pack_style("studio", data, half, tmp_path / "b.zip")
 
     again = tmp_path / "again"
-    copy_to(again, "studio", archive=tmp_path / "b.zip", cache=tmp_path / "cache")
-    run = weights("studio", tmp_path / "b.zip", tmp_path / "cache")
+    copy_dataset(again, "studio", archive=tmp_path / "b.zip", cache=tmp_path / "cache")
+    run = unpack_p2("studio", tmp_path / "b.zip", tmp_path / "cache")
     assert fingerprint(run) == fingerprint(half)  # fp16 already: packed as it is
     made = images_in(again / "fake")
     assert len(made) == 2 + 2 + 2
@@ -186,7 +192,7 @@ def test_fakes_made_with_the_halved_weights_are_made_again_from_the_bundle(faces
         generate_full(again, run, 2, 1, **full)
     other = finished_p2_run(tmp_path / "other", seed=1)
     with pytest.raises(WsdlError, match=r"p2/recipe.json: these fakes were made with weights of sha256 .*data halve"):
-        pack("studio", data, other, tmp_path / "c.zip")
+        pack_style("studio", data, other, tmp_path / "c.zip")
 
 
 # --- commands -----------------------------------------------------------------------------------------------------
@@ -199,7 +205,7 @@ def run(*words) -> str:
 
 
 def test_the_commands(free, p2, archive, tmp_path, monkeypatch):
-    monkeypatch.setattr(unpacking, "ASSETS", tmp_path / "assets")
+    monkeypatch.setattr(unpacking, "STYLE_ARCHIVES", tmp_path / "assets")
     out = tmp_path / "assets" / "studio.zip"
     printed = run("bundle", "--style", "studio", "--data", free, "--p2", p2, "--out", out).splitlines()
     assert sha256(out) == sha256(archive)
@@ -209,11 +215,11 @@ def test_the_commands(free, p2, archive, tmp_path, monkeypatch):
     run("unpack", "studio", "--out", tmp_path / "mine")
     assert images_in(tmp_path / "mine") == images_in(free)
     run("halve", p2, "--out", tmp_path / "half")
-    assert sha256(tmp_path / "half" / MODEL_FILE) == fingerprint(weights("studio"))
+    assert sha256(tmp_path / "half" / MODEL_FILE) == fingerprint(unpack_p2("studio"))
 
 
 def test_contents_add_up(archive):
-    (row,) = contents(archive).to_dict("records")
+    (row,) = list_contents(archive).to_dict("records")
     with ZipFile(archive) as bundle:
         size = {member.filename: member.file_size / 1e6 for member in bundle.infolist()}
 

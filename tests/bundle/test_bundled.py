@@ -5,9 +5,8 @@ import importlib.util
 import numpy as np
 import pytest
 
-from wsdl.bundle import extra
-from wsdl.bundle.copies import copy_to
-from wsdl.bundle.unpack import ASSETS, unpack, weights
+from wsdl.bundle import generator_archives
+from wsdl.bundle.unpack import STYLE_ARCHIVES, copy_dataset, unpack_dataset, unpack_p2
 from wsdl.config import Fakes
 from wsdl.core.io import read_json, seed_for
 from wsdl.data.audit import audit_dataset
@@ -22,7 +21,7 @@ NEAR = 1.0  # mean difference of two pictures in levels: other processors round 
 NOISE = 5.0  # the same with other noise of the camera: one photon more, and all that are drawn after it are others
 
 
-STYLES = sorted(path.stem for path in ASSETS.glob("*.zip"))
+STYLES = sorted(path.stem for path in STYLE_ARCHIVES.glob("*.zip"))
 
 
 @pytest.fixture(scope="module", params=STYLES)
@@ -35,11 +34,11 @@ def gap(one, two) -> float:
 
 
 def test_the_bundle_is_small_enough_to_clone():
-    assert sum(path.stat().st_size for path in ASSETS.parent.rglob("*.zip")) <= 100_000_000
+    assert sum(path.stat().st_size for path in STYLE_ARCHIVES.parent.rglob("*.zip")) <= 100_000_000
 
 
 def test_profile_quick_finds_all_fakes_made(style):
-    folder, wanted = unpack(style), Fakes()
+    folder, wanted = unpack_dataset(style), Fakes()
     full, partial = (read_json(folder / "fake" / name / "recipe.json") for name in ("p2", "repaint-p2"))
     assert (full["seed"], full["steps"], full["batch"]) == (0, wanted.ddim_steps, wanted.batch)
     for key, value in vars(wanted).items():
@@ -49,9 +48,9 @@ def test_profile_quick_finds_all_fakes_made(style):
 
 
 def test_nothing_in_it_is_damaged_or_gives_fakes_away(style):
-    assert check_dataset(unpack(style)) == []
+    assert check_dataset(unpack_dataset(style)) == []
     for kind in ("partial", "full"):
-        table = audit_dataset(unpack(style), kind=kind, seed=0)
+        table = audit_dataset(unpack_dataset(style), kind=kind, seed=0)
         honest = ~table.feature.str.contains("depend on what was painted")
         assert (table.verdict[honest] == "ok").all(), table
 
@@ -60,7 +59,7 @@ def test_nothing_in_it_is_damaged_or_gives_fakes_away(style):
 def test_faces_are_rendered_again_from_their_seeds(style):
     from wsdl.faces.render import render_face
 
-    data = Dataset(unpack(style))
+    data = Dataset(unpack_dataset(style))
     for row in data.select("real")[::300].itertuples():
         pixels, labels = render_face(seed_for(0, "render", style, int(row.source_id)), style)
         assert gap(pixels, read_image(data.folder / row.path)) < NOISE
@@ -68,16 +67,16 @@ def test_faces_are_rendered_again_from_their_seeds(style):
 
 
 def test_full_fakes_come_out_again(style):
-    data, settings = Dataset(unpack(style)), Fakes()
-    again = load_p2(weights(style)).sample(settings.batch, 0, settings.ddim_steps)
+    data, settings = Dataset(unpack_dataset(style)), Fakes()
+    again = load_p2(unpack_p2(style)).sample(settings.batch, 0, settings.ddim_steps)
     rows = data.select("full").sort_values("source_id").head(settings.batch)
     assert gap(again, data.images[rows.index]) < NEAR
 
 
 def test_partial_fakes_come_out_again(style, tmp_path):
-    data, settings = Dataset(unpack(style)), Fakes()
+    data, settings = Dataset(unpack_dataset(style)), Fakes()
     schedule = settings.schedule
-    generate_partial(data.folder, tmp_path, weights(style), 4, 0, batch=settings.batch, **schedule)
+    generate_partial(data.folder, tmp_path, unpack_p2(style), 4, 0, batch=settings.batch, **schedule)
     again = Dataset(tmp_path)
     stored = data.table.set_index("path")
     for row in again.table.itertuples():
@@ -87,7 +86,7 @@ def test_partial_fakes_come_out_again(style, tmp_path):
 
 # --- further generators -------------------------------------------------------------------------------------------
 
-EXTRAS = [(style, generator) for style in STYLES for generator in extra.generators(style)]
+EXTRAS = [(style, generator) for style in STYLES for generator in generator_archives.bundled_generators(style)]
 
 
 @pytest.fixture(scope="module", params=EXTRAS, ids="-".join)
@@ -95,13 +94,13 @@ def added(request, tmp_path_factory):
     """Style, generator, and a copy of the style's dataset to which the generator's fakes were added."""
     style, generator = request.param
     folder = tmp_path_factory.mktemp("added") / "data"
-    copy_to(folder, style)
-    extra.add(folder, style, generator)
+    copy_dataset(folder, style)
+    generator_archives.add_fakes(folder, style, generator)
     return style, generator, folder
 
 
 def test_every_archive_of_a_generator_belongs_to_a_style():
-    assert len(EXTRAS) == len(list(extra.ASSETS.glob("*")))
+    assert len(EXTRAS) == len(list(generator_archives.GENERATOR_ARCHIVES.glob("*")))
 
 
 def test_further_fakes_are_in_the_regions_of_the_bundled_ones(added):
@@ -118,8 +117,8 @@ def test_further_fakes_are_in_the_regions_of_the_bundled_ones(added):
 
 def test_further_fakes_come_out_again(added, tmp_path):
     style, generator, folder = added
-    recipe, data = read_json(folder / extra.recipe_of(generator)), Dataset(folder)
-    painter, schedule = painter_of(recipe, extra.weights(style, generator))
+    recipe, data = read_json(folder / generator_archives.recipe_path(generator)), Dataset(folder)
+    painter, schedule = painter_of(recipe, generator_archives.unpack_generator(style, generator))
     assert painter.fingerprint == recipe["weights"]
     repaint_faces(folder, tmp_path, painter, 8, recipe["seed"], recipe["batch"], schedule)
     again = Dataset(tmp_path).table

@@ -10,7 +10,7 @@ from factories import FEW_STEPS, fp16_run, untrained_run
 from helpers import tree
 from safetensors.torch import load_file
 
-from wsdl.bundle.halve import halve
+from wsdl.bundle.pack import halve_run
 from wsdl.core.io import WsdlError, write_json
 from wsdl.core.run import MODEL_FILE
 from wsdl.data.dataset import Dataset
@@ -59,8 +59,8 @@ def test_a_run_that_lacks_something_is_refused(tmp_path):
         broken = shutil.copytree(run, tmp_path / name.replace("/", "-"))
         (broken / name).unlink()
         with pytest.raises(WsdlError, match=rf"{name}: no such file; give a finished run of `train-generator`\.$"):
-            halve(broken, tmp_path / "out")
+            halve_run(broken, tmp_path / "out")
     write_json(run / "run.json", {"status": "running"})
     with pytest.raises(WsdlError, match="is not finished"):
-        halve(run, tmp_path / "out")
+        halve_run(run, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -9,10 +9,10 @@ from factories_bundle import blacken_fake, change_licence, first_partial_fake, r
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from wsdl.bundle import halve as halving
+from wsdl.bundle import archive as archive_format
 from wsdl.bundle import pack as packing
 from wsdl.bundle import unpack as unpacking
-from wsdl.bundle.pack import pack
+from wsdl.bundle.pack import pack_style
 from wsdl.core.io import WsdlError, sha256, write_json
 from wsdl.core.run import MODEL_FILE
 from wsdl.data.dataset import Dataset
@@ -63,14 +63,14 @@ def another_encoder(folder: Path) -> None:
         (leak, r"differs from its real face in 1 pixels outside its mask"),
         (paint_nothing, r"has an empty mask; leave this fake out"),
         (lose_the_face, r"its real face '\d+' is not in the dataset"),
-        (change_licence, r"has the licence 'unknown', but all in the bundle is CC0-1.0"),
-        (another_encoder, r"manifest.csv: comes out of the bundle changed"),
+        (change_licence, r"has the licence 'unknown', but the bundle is CC0-1.0"),
+        (another_encoder, r"manifest.csv: unpacks to different bytes"),
     ],
 )
 def test_what_could_not_come_out_again_is_refused(copy, p2, tmp_path, fault, sentence):
     fault(copy)
     with pytest.raises(WsdlError, match=sentence):
-        pack("studio", copy, p2, tmp_path / "out" / "b.zip")
+        pack_style("studio", copy, p2, tmp_path / "out" / "b.zip")
     assert not list((tmp_path / "out").glob("*"))  # no archive, and no part of one
 
 
@@ -78,16 +78,16 @@ def test_what_could_not_come_out_again_is_refused(copy, p2, tmp_path, fault, sen
 def test_packing_notices_when_unpacking_is_wrong(free, p2, tmp_path, monkeypatch, name):
     write = getattr(unpacking, name)
     monkeypatch.setattr(unpacking, name, lambda path, pixels: write(path, pixels ^ 1))
-    with pytest.raises(WsdlError, match="comes out of the bundle with other pixels"):
-        pack("studio", free, p2, tmp_path / "b.zip")
+    with pytest.raises(WsdlError, match="unpacks to different pixels"):
+        pack_style("studio", free, p2, tmp_path / "b.zip")
     assert not list(tmp_path.iterdir())
 
 
 def test_an_archive_that_is_too_large_is_refused(free, p2, archive, tmp_path, monkeypatch):
     size = archive.stat().st_size
-    monkeypatch.setattr(packing, "MAX_BYTES", size - 1)
+    monkeypatch.setattr(archive_format, "MAX_BYTES", size - 1)
     with pytest.raises(WsdlError, match=f"would have {size:,} bytes, and {size:,} with .* more than {size - 1:,}"):
-        pack("studio", free, p2, tmp_path / "studio.zip")
+        pack_style("studio", free, p2, tmp_path / "studio.zip")
     assert not list(tmp_path.iterdir())
 
 
@@ -96,24 +96,24 @@ def test_the_limit_holds_for_all_archives_in_the_folder(free, p2, archive, tmp_p
     (tmp_path / "snapshot.zip").write_bytes(bytes(1000))
     (tmp_path / "notes.txt").write_bytes(bytes(5000))  # no archive
     (tmp_path / "studio.zip").write_bytes(b"the one before")  # to be replaced: not counted
-    monkeypatch.setattr(packing, "MAX_BYTES", size + 999)
+    monkeypatch.setattr(archive_format, "MAX_BYTES", size + 999)
     with pytest.raises(WsdlError, match=f"would have {size:,} bytes, and {size + 1000:,} with .*than {size + 999:,}; "):
-        pack("studio", free, p2, tmp_path / "studio.zip")
+        pack_style("studio", free, p2, tmp_path / "studio.zip")
     assert (tmp_path / "studio.zip").read_bytes() == b"the one before"
-    monkeypatch.setattr(packing, "MAX_BYTES", size + 1000)
-    pack("studio", free, p2, tmp_path / "studio.zip")
+    monkeypatch.setattr(archive_format, "MAX_BYTES", size + 1000)
+    pack_style("studio", free, p2, tmp_path / "studio.zip")
     assert sha256(tmp_path / "studio.zip") == sha256(archive)
 
 
 @pytest.mark.parametrize("style", ["../studio", "a/b", ""])
 def test_a_style_is_a_plain_name_before_anything_is_read(tmp_path, style):
     with pytest.raises(WsdlError, match="is not the name of a style"):
-        pack(style, tmp_path / "none", tmp_path / "none", tmp_path / "b.zip")
+        pack_style(style, tmp_path / "none", tmp_path / "none", tmp_path / "b.zip")
 
 
 def test_the_promised_sizes():
-    assert packing.MAX_BYTES == 100_000_000
-    assert halving.MAX_MEMBER == 20_000_000
+    assert archive_format.MAX_BYTES == 100_000_000
+    assert archive_format.MAX_MEMBER == 20_000_000
 
 
 def test_generators_that_cannot_be_packed_are_refused(free, p2, tmp_path, monkeypatch):
@@ -121,7 +121,7 @@ def test_generators_that_cannot_be_packed_are_refused(free, p2, tmp_path, monkey
         run = shutil.copytree(p2, tmp_path / f"run{len(list(tmp_path.iterdir()))}")
         change(run)
         with pytest.raises(WsdlError, match=sentence):
-            pack("studio", free, run, tmp_path / "b.zip")
+            pack_style("studio", free, run, tmp_path / "b.zip")
 
     def too_large_a_number(run: Path) -> None:
         tensors = load_file(run / MODEL_FILE)
@@ -133,8 +133,8 @@ def test_generators_that_cannot_be_packed_are_refused(free, p2, tmp_path, monkey
 
     refused("is not finished", lambda run: write_json(run / "run.json", {"status": "running"}))
     refused("run.json: no such file", lambda run: (run / "run.json").unlink())
-    refused("has numbers beyond fp16", too_large_a_number)
+    refused("has values beyond fp16", too_large_a_number)
     refused("has pictures of 32 px, but .* paints 64 px", other_size)
-    monkeypatch.setattr(halving, "MAX_MEMBER", 1000)
+    monkeypatch.setattr(packing, "MAX_MEMBER", 1000)
     refused("bytes in fp16, more than 1,000", lambda run: None)
     assert not (tmp_path / "b.zip").exists()

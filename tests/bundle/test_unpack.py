@@ -14,8 +14,7 @@ from factories_bundle import rewrite_archive
 from helpers import images_in
 
 from wsdl.bundle import unpack as unpacking
-from wsdl.bundle.copies import copy_to
-from wsdl.bundle.unpack import unpack, weights
+from wsdl.bundle.unpack import copy_dataset, unpack_dataset, unpack_p2
 from wsdl.core.io import WsdlError, sha256
 from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
@@ -30,29 +29,29 @@ def folders(cache: Path) -> list[str]:
 
 
 def test_it_is_unpacked_once_and_each_archive_for_itself(archive, tmp_path, monkeypatch):
-    found = unpack("studio", archive, tmp_path / "c")
-    run = weights("studio", archive, tmp_path / "c")
+    found = unpack_dataset("studio", archive, tmp_path / "c")
+    run = unpack_p2("studio", archive, tmp_path / "c")
     assert found.parent.name == run.parent.name == f"studio-{sha256(archive)[:16]}"
-    monkeypatch.setattr(unpacking, "write_dataset", None)  # a second call has nothing to write
-    assert unpack("studio", archive, tmp_path / "c") == found
-    assert weights("studio", archive, tmp_path / "c") == run
+    monkeypatch.setattr(unpacking, "_write_dataset", None)  # a second call has nothing to write
+    assert unpack_dataset("studio", archive, tmp_path / "c") == found
+    assert unpack_p2("studio", archive, tmp_path / "c") == run
     monkeypatch.undo()
     other = rewrite_archive(archive, tmp_path / "b.zip", manifest=lambda about: about.update(command="another"))
-    assert unpack("studio", other, tmp_path / "c").parent.name == f"studio-{sha256(other)[:16]}"
+    assert unpack_dataset("studio", other, tmp_path / "c").parent.name == f"studio-{sha256(other)[:16]}"
     assert len(list((tmp_path / "c").iterdir())) == 2
 
 
 def test_where_the_cache_is(archive, tmp_path, monkeypatch):
     monkeypatch.setenv("WSDL_CACHE", str(tmp_path / "mine"))
-    assert tmp_path / "mine" in weights("studio", archive).parents
+    assert tmp_path / "mine" in unpack_p2("studio", archive).parents
     monkeypatch.delenv("WSDL_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setattr("sys.platform", "linux")
-    assert tmp_path / "xdg" / "wsdl" in weights("studio", archive).parents
+    assert tmp_path / "xdg" / "wsdl" in unpack_p2("studio", archive).parents
 
 
 def test_an_error_in_the_middle_leaves_nothing(archive, free, tmp_path, monkeypatch):
-    write, written = unpacking.write_picture, []
+    write, written = unpacking.write_image, []
 
     def full_disk(path, pixels):
         if len(written) == 10:
@@ -60,19 +59,19 @@ def test_an_error_in_the_middle_leaves_nothing(archive, free, tmp_path, monkeypa
         written.append(path)
         write(path, pixels)
 
-    monkeypatch.setattr(unpacking, "write_picture", full_disk)
+    monkeypatch.setattr(unpacking, "write_image", full_disk)
     with pytest.raises(WsdlError, match=r"cannot be written .No space left on device"):
-        unpack("studio", archive, tmp_path)
+        unpack_dataset("studio", archive, tmp_path)
     assert len(written) == 10
     assert folders(tmp_path) == []
     monkeypatch.undo()
-    assert images_in(unpack("studio", archive, tmp_path)) == images_in(free)
+    assert images_in(unpack_dataset("studio", archive, tmp_path)) == images_in(free)
 
 
 KILLED = """
 import sys, time
 from wsdl.bundle import unpack as module
-write, written = module.write_picture, []
+write, written = module.write_image, []
 def slow(path, pixels):
     write(path, pixels)
     written.append(path)
@@ -80,8 +79,8 @@ def slow(path, pixels):
         print("ten", flush=True)
     if len(written) >= 10:
         time.sleep(60)
-module.write_picture = slow
-module.unpack("studio", sys.argv[1], sys.argv[2])
+module.write_image = slow
+module.unpack_dataset("studio", sys.argv[1], sys.argv[2])
 """
 
 
@@ -93,32 +92,32 @@ def test_killed_in_the_middle_the_next_call_completes(archive, free, tmp_path):
         child.send_signal(signal.SIGKILL)
     (left,) = tmp_path.glob("*/*")
     assert left.name.startswith(".data.")  # no folder that a reader would take for the dataset
-    found = unpack("studio", archive, tmp_path)
+    found = unpack_dataset("studio", archive, tmp_path)
     assert images_in(found) == images_in(free)
     assert left.exists()  # it might be another process's work of this minute
     shutil.rmtree(found)
     os.utime(left, (0, time.time() - unpacking.STALE - 60))
-    unpack("studio", archive, tmp_path)
+    unpack_dataset("studio", archive, tmp_path)
     assert folders(tmp_path) == ["data"]
 
 
 def test_of_two_at_once_the_later_uses_what_the_earlier_made(archive, free, tmp_path, monkeypatch):
-    write = unpacking.write_dataset
+    write = unpacking._write_dataset
 
     def slow(*words):
         write(*words)
-        monkeypatch.setattr(unpacking, "write_dataset", write)
-        (unpack("studio", archive, tmp_path) / "first").touch()  # another process overtakes this one
+        monkeypatch.setattr(unpacking, "_write_dataset", write)
+        (unpack_dataset("studio", archive, tmp_path) / "first").touch()  # another process overtakes this one
 
-    monkeypatch.setattr(unpacking, "write_dataset", slow)
-    found = unpack("studio", archive, tmp_path)
+    monkeypatch.setattr(unpacking, "_write_dataset", slow)
+    found = unpack_dataset("studio", archive, tmp_path)
     assert (found / "first").exists()
     assert folders(tmp_path) == ["data"]
     assert images_in(found) == images_in(free)
 
 
 def test_a_copy_may_leave_the_fakes_behind(archive, free, tmp_path):
-    copy_to(tmp_path / "mine", "studio", fakes=False, archive=archive, cache=tmp_path / "cache")
+    copy_dataset(tmp_path / "mine", "studio", fakes=False, archive=archive, cache=tmp_path / "cache")
     copied, packed = Dataset(tmp_path / "mine"), Dataset(free).select("real")
     assert copied.table.path.tolist() == packed.path.tolist()
     assert not (tmp_path / "mine" / "fake").exists()
@@ -128,15 +127,15 @@ def test_a_copy_may_leave_the_fakes_behind(archive, free, tmp_path):
 def test_a_copy_may_grow_and_is_not_overwritten(archive, tmp_path):
     out, cache = tmp_path / "out", tmp_path / "cache"
     out.mkdir()
-    copy_to(out, "studio", archive=archive, cache=cache)
+    copy_dataset(out, "studio", archive=archive, cache=cache)
     data = Dataset(out)
     assert data.images.shape == (48, 32, 32, 3)
     extra = data.table.iloc[[0]].assign(path="real/train/extra.png")
     shutil.copy(out / data.table.path[0], out / "real/train/extra.png")
     write_manifest(out, pd.concat([data.table, extra]), data.info)
-    copy_to(out, "studio", archive=archive, cache=cache)
+    copy_dataset(out, "studio", archive=archive, cache=cache)
     assert len(Dataset(out).table) == 49
     write_manifest(out, Dataset(out).table.iloc[:5], data.info)
     with pytest.raises(WsdlError, match="holds something else already; choose another --out"):
-        copy_to(out, "studio", archive=archive, cache=cache)
-    assert len(Dataset(unpack("studio", archive, cache)).table) == 48
+        copy_dataset(out, "studio", archive=archive, cache=cache)
+    assert len(Dataset(unpack_dataset("studio", archive, cache)).table) == 48

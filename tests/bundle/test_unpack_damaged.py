@@ -8,15 +8,16 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import pytest
 from factories_bundle import first_name, rewrite_archive
 
+from wsdl.bundle import archive as archive_format
 from wsdl.bundle import unpack as unpacking
-from wsdl.bundle.unpack import unpack, weights
+from wsdl.bundle.unpack import unpack_dataset, unpack_p2
 from wsdl.core.io import WsdlError
 from wsdl.core.run import MODEL_FILE
 
 ROOT = Path(__file__).parents[2]
 
 
-def refuses(archive: Path | None, cache: Path, sentence: str, call=unpack) -> None:
+def refuses(archive: Path | None, cache: Path, sentence: str, call=unpack_dataset) -> None:
     with pytest.raises(WsdlError, match=sentence) as caught:
         call("studio", archive, cache)
     assert "\n" not in str(caught.value)
@@ -24,21 +25,19 @@ def refuses(archive: Path | None, cache: Path, sentence: str, call=unpack) -> No
 
 
 def test_a_missing_archive_is_said_in_one_sentence(tmp_path):
-    refuses(tmp_path / "nowhere.zip", tmp_path, r"nowhere\.zip: is missing; styles that are there: ")
-    refuses(tmp_path / "nowhere.zip", tmp_path, r"nowhere\.zip: is missing; styles that are there: ", weights)
+    refuses(tmp_path / "nowhere.zip", tmp_path, r"nowhere\.zip: is missing; available styles: ")
+    refuses(tmp_path / "nowhere.zip", tmp_path, r"nowhere\.zip: is missing; available styles: ", unpack_p2)
 
 
 @pytest.mark.parametrize("there", [["snapshot", "watercolour"], []])
 def test_a_style_without_an_archive_names_those_that_are_there(tmp_path, monkeypatch, there):
-    monkeypatch.setattr(unpacking, "ASSETS", tmp_path / "assets")
+    monkeypatch.setattr(unpacking, "STYLE_ARCHIVES", tmp_path / "assets")
     for style in there:
         (tmp_path / "assets").mkdir(exist_ok=True)
         (tmp_path / "assets" / f"{style}.zip").touch()
-    sentence = (
-        rf"studio\.zip: is missing; styles that are there: {', '.join(there) or 'none'}; the source photos needs no"
-    )
+    sentence = rf"studio\.zip: is missing; available styles: {', '.join(there) or 'none'}; the source photos needs no"
     refuses(None, tmp_path / "c", sentence)
-    refuses(None, tmp_path / "c", sentence, weights)
+    refuses(None, tmp_path / "c", sentence, unpack_p2)
 
 
 def test_a_picture_that_was_changed_is_refused(archive, tmp_path):
@@ -53,7 +52,7 @@ def test_a_picture_that_was_changed_is_refused(archive, tmp_path):
     )
 
 
-@pytest.mark.parametrize(("start", "call"), [("fake/p2", unpack), (f"p2/{MODEL_FILE}", weights)])
+@pytest.mark.parametrize(("start", "call"), [("fake/p2", unpack_dataset), (f"p2/{MODEL_FILE}", unpack_p2)])
 def test_one_flipped_bit_is_refused(archive, tmp_path, start, call):
     data = bytearray(archive.read_bytes())
     with ZipFile(archive) as bundle:
@@ -107,12 +106,12 @@ def test_a_file_that_the_manifest_forgot_is_refused(archive, tmp_path):
 def test_another_format_or_style_is_refused(archive, tmp_path):
     newer = rewrite_archive(archive, tmp_path / "b.zip", manifest=lambda about: about.update(format=2))
     refuses(newer, tmp_path / "c", r"b.zip: has format 2, but this wsdl reads format 1")
-    refuses(newer, tmp_path / "c", r"b.zip: has format 2, but this wsdl reads format 1", weights)
+    refuses(newer, tmp_path / "c", r"b.zip: has format 2, but this wsdl reads format 1", unpack_p2)
     none = rewrite_archive(archive, tmp_path / "d.zip", manifest=lambda about: about.pop("format"))
     refuses(none, tmp_path / "c", "names no format")
     other = rewrite_archive(archive, tmp_path / "e.zip", manifest=lambda about: about.update(style="snapshot"))
-    refuses(other, tmp_path / "c", r"e.zip: has the style 'snapshot', not 'studio'; ask for its own\.$")
-    refuses(other, tmp_path / "c", r"e.zip: has the style 'snapshot', not 'studio'; ask for its own\.$", weights)
+    refuses(other, tmp_path / "c", r"e.zip: has the style 'snapshot', not 'studio'; use another archive\.$")
+    refuses(other, tmp_path / "c", r"e.zip: has the style 'snapshot', not 'studio'; use another archive\.$", unpack_p2)
     none = rewrite_archive(archive, tmp_path / "f.zip", manifest=lambda about: about.pop("boxes"))
     refuses(none, tmp_path / "c", "does not describe a dataset")
 
@@ -153,13 +152,13 @@ def test_nothing_is_written_outside_the_folder(archive, tmp_path, where):
         changed = rewrite_archive(
             archive, tmp_path / "b.zip", lambda members, evil=evil: lead_out(members, where, evil)
         )
-        refuses(changed, tmp_path / "c", "is not a name within", weights if where == "weights" else unpack)
+        refuses(changed, tmp_path / "c", "is not a name within", unpack_p2 if where == "weights" else unpack_dataset)
     assert not list(tmp_path.rglob("*evil*"))
 
 
 @pytest.mark.parametrize("style", ["../studio", "/studio", "a/b", "a\\b", "C:studio", "..", ".", "", "studio\n"])
 def test_a_style_is_a_plain_name(archive, tmp_path, style):
-    for call in (unpack, weights):
+    for call in (unpack_dataset, unpack_p2):
         for given in (archive, None):
             with pytest.raises(WsdlError, match="is not the name of a style"):
                 call(style, given, tmp_path / "c")
@@ -175,5 +174,5 @@ def test_links_compressed_and_oversize_members_are_refused(archive, tmp_path, mo
 
     refuses(rewrite_archive(archive, tmp_path / "b.zip", zipinfo=link), tmp_path / "c", r"real/\S+ is a link")
     refuses(rewrite_archive(archive, tmp_path / "b.zip", zipinfo=deflate), tmp_path / "c", "is compressed, or larger")
-    monkeypatch.setattr(unpacking, "MAX_MEMBER", 20_000)
-    refuses(archive, tmp_path / "c", r"p2/model.safetensors is compressed, or larger than 20,000 bytes", weights)
+    monkeypatch.setattr(archive_format, "MAX_MEMBER", 20_000)
+    refuses(archive, tmp_path / "c", r"p2/model.safetensors is compressed, or larger than 20,000 bytes", unpack_p2)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 import wsdl
-from wsdl.bundle.unpack import unpack
+from wsdl.bundle.unpack import unpack_dataset
 from wsdl.core.io import read_json
 from wsdl.data.dataset import Dataset
 from wsdl.detectors.pretrained import (
@@ -36,17 +36,17 @@ def test_a_shipped_detector_scores_what_it_says(name, tmp_path):
     about, said = training_summary(folder), read_json(folder / "metrics.json")["rows"]
     assert name == f"{about['method']}-{about['setup']}-{about['source']}"
     (folder / "metrics.json").unlink()
-    found = evaluate(folder, unpack(about["source"]))["rows"]
+    found = evaluate(folder, unpack_dataset(about["source"]))["rows"]
     assert [row["method"] for row in said] == ["patches", *BASELINES]
     for row, wanted in zip(found, said, strict=True):
         assert row == pytest.approx(wanted, abs=0.01)  # another processor rounds otherwise
     assert stored_metrics(folder)["iou"] == found[0]["iou"]
-    assert read_json(folder / "config.json")["data"] == Dataset(unpack(about["source"])).info["manifest_sha256"]
+    assert read_json(folder / "config.json")["data"] == Dataset(unpack_dataset(about["source"])).info["manifest_sha256"]
 
 
 def test_the_shipped_parser_knows_skin_and_hair_of_faces_it_never_saw():
     for style in STYLES:
-        found = score(unpack(style), "", "test").set_index("part")
+        found = score(unpack_dataset(style), "", "test").set_index("part")
         assert found.f1[["skin", "hair"]].min() > 0.9, style
 
 
@@ -60,7 +60,7 @@ def test_every_shipped_file_is_the_one_that_is_listed():
 
 
 def test_a_detector_of_renders_says_so_of_every_picture():
-    dataset = Dataset(unpack("studio"))
+    dataset = Dataset(unpack_dataset("studio"))
     fake = dataset.select(kind="partial", split="test").index[0]
     found = wsdl.localize(dataset.images[fake])
     assert found.warnings == [RENDERS]  # a face was found, and there is nothing else to say

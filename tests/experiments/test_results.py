@@ -11,7 +11,7 @@ from PIL import Image
 
 from wsdl import plots
 from wsdl.bundle import unpack
-from wsdl.bundle.pack import pack
+from wsdl.bundle.pack import pack_style
 from wsdl.config import GENERATORS, Fakes, Profile
 from wsdl.core.io import WsdlError, write_json
 from wsdl.data.dataset import Dataset
@@ -235,8 +235,8 @@ def test_the_bundle_carries_fakes_of_other_generators_and_a_study_passes_them_ov
     """Their weights are not in the archive, so nothing is asked of them; `Dataset` lists all, lessons 01 to 06 not."""
     free = declare_cc0(shutil.copytree(both, tmp_path / "free"))
     write_json(free / "fake/lama/recipe.json", {"generator": "lama", "weights": "f" * 64})
-    pack("studio", free, p2, tmp_path / "assets/studio.zip")
-    monkeypatch.setattr(unpack, "ASSETS", tmp_path / "assets")
+    pack_style("studio", free, p2, tmp_path / "assets/studio.zip")
+    monkeypatch.setattr(unpack, "STYLE_ARCHIVES", tmp_path / "assets")
     monkeypatch.setenv("WSDL_CACHE", str(tmp_path / "cache"))
     study = Study(tmp_path / "out", Profile(size=32, fakes=Fakes(full=8, partial=16)), "studio")
     assert set(study.fakes().select(kind="partial").generator) == {"repaint-p2"}
@@ -246,4 +246,4 @@ def test_the_bundle_carries_fakes_of_other_generators_and_a_study_passes_them_ov
         np.testing.assert_array_equal(read_image(whole.folder / name), read_image(both / name))
     write_json(free / "fake/repaint-p2/recipe.json", {"generator": "repaint-p2", "weights": "f" * 64})
     with pytest.raises(WsdlError, match="these fakes were made with weights of sha256 ffff"):
-        pack("studio", free, p2, tmp_path / "again.zip")
+        pack_style("studio", free, p2, tmp_path / "again.zip")

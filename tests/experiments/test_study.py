@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from factories import untrained_run
 
-from wsdl.bundle import extra, unpack
+from wsdl.bundle import generator_archives, unpack
 from wsdl.config import Fakes, GradCamTraining, PatchesTraining, Profile
 from wsdl.core.io import WsdlError, read_json, write_json
 from wsdl.data.dataset import Dataset
@@ -22,7 +22,7 @@ BUNDLED = Profile(size=32, fakes=Fakes(full=5, partial=10))
 @pytest.fixture
 def study(archive, tmp_path, monkeypatch):
     """A study on the small archive of the tests in place of the shipped one."""
-    monkeypatch.setattr(unpack, "ASSETS", archive.parent)
+    monkeypatch.setattr(unpack, "STYLE_ARCHIVES", archive.parent)
     monkeypatch.setenv("WSDL_CACHE", str(tmp_path / "cache"))
 
     def begin(profile: Profile = BUNDLED, source: str = "studio", seed: int = 0) -> Study:
@@ -78,7 +78,7 @@ def test_a_profile_of_another_size_is_refused(study):
 @pytest.fixture
 def with_lama(extra_archive, monkeypatch):
     """As if this add-on came with wsdl, and no other."""
-    monkeypatch.setattr(extra, "ASSETS", extra_archive.parent)
+    monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", extra_archive.parent)
 
 
 def test_fakes_that_come_with_wsdl_are_added_when_they_are_asked_for(study, with_lama, painted):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wsdl.bundle import extra
+from wsdl.bundle import generator_archives
 from wsdl.config import EXTRA_GENERATORS, Profile, load_profile
 from wsdl.core.io import WsdlError, write_json
 from wsdl.data.dataset import Dataset
@@ -39,20 +39,22 @@ def test_a_profile_names_those_that_there_are(tmp_path):
 
 
 def test_what_comes_with_the_faces_is_used_and_not_trained(tmp_path, monkeypatch):
-    monkeypatch.setattr(extra, "generators", lambda style: ["lama", "repaint-ldm-clean"])
-    monkeypatch.setattr(extra, "weights", lambda style, name: tmp_path / f"{style}-{name}")
+    monkeypatch.setattr(generator_archives, "bundled_generators", lambda style: ["lama", "repaint-ldm-clean"])
+    monkeypatch.setattr(generator_archives, "unpack_generator", lambda style, name: tmp_path / f"{style}-{name}")
     found = study_generators.generator_runs(study(tmp_path, "studio", further=EXTRA_GENERATORS))
     assert found == {"lama": tmp_path / "studio-lama", "repaint-ldm": tmp_path / "studio-repaint-ldm-clean"}
 
 
 def test_other_fakes_than_the_bundles_want_generators_of_their_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(extra, "generators", lambda style: pytest.fail("asked for what comes with other fakes"))
+    monkeypatch.setattr(
+        generator_archives, "bundled_generators", lambda style: pytest.fail("asked for what comes with other fakes")
+    )
     assert study_generators.generator_runs(study(tmp_path, "studio", p2_weights="mine")) == {}
 
 
 def test_fakes_that_somebody_made_in_a_bundled_study_are_listed_too(dataset, tmp_path, monkeypatch):
     """`fakes_by` lists those it is asked for; a lesson shows whatever is there."""
-    monkeypatch.setattr(extra, "generators", lambda style: [])
+    monkeypatch.setattr(generator_archives, "bundled_generators", lambda style: [])
     mine = study(tmp_path, "studio")
     asked = []
     copy = shutil.copytree(dataset, tmp_path / "copy")

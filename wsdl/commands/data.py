@@ -78,9 +78,9 @@ def bundle(
     out: Annotated[Path, typer.Option(help="Where to write the archive.")],
 ):
     """A dataset and its generator -> one archive, unpacked and compared before it is kept; its contents in MB."""
-    from wsdl.bundle.pack import pack
+    from wsdl.bundle.pack import pack_style
 
-    print(pack(style, data, p2, out).to_string(index=False, float_format="%.2f"))
+    print(pack_style(style, data, p2, out).to_string(index=False, float_format="%.2f"))
 
 
 @data.command("bundle-generator")
@@ -92,9 +92,9 @@ def bundle_generator(
     out: Annotated[Path, typer.Option(help="Where to write the archive: STYLE-GENERATOR.zip.")],
 ):
     """Fakes by a further generator and its weights -> one archive, unpacked and compared; its contents in MB."""
-    from wsdl.bundle.pack_extra import pack_extra
+    from wsdl.bundle.generator_archives import pack_generator
 
-    print(pack_extra(style, data, generator, run, out).to_string(index=False, float_format="%.2f"))
+    print(pack_generator(style, data, generator, run, out).to_string(index=False, float_format="%.2f"))
 
 
 @data.command("unpack")
@@ -104,14 +104,14 @@ def unpack(
     generators: Annotated[str, typer.Option(help="Whose partial fakes to add, e.g. lama,pluralistic.")] = "",
 ):
     """The bundled dataset of one style, as a folder of its own that fakes can be added to."""
-    from wsdl.bundle import extra
-    from wsdl.bundle.copies import copy_to
+    from wsdl.bundle.generator_archives import add_fakes, find_generator_archive
+    from wsdl.bundle.unpack import copy_dataset
 
     for generator in split_names(generators):
-        extra.locate(style, generator)  # refuses one that is not there before anything is written
-    copy_to(out, style)
+        find_generator_archive(style, generator)  # refuses one that is not there before anything is written
+    copy_dataset(out, style)
     for generator in split_names(generators):
-        extra.add(out, style, generator)
+        add_fakes(out, style, generator)
 
 
 @data.command("halve")
@@ -120,9 +120,9 @@ def halve(
     out: Annotated[Path, typer.Option(help="Where to write the run with fp16 weights.")],
 ):
     """A generator's run with fp16 weights, as the bundle keeps it; the fakes for the bundle are made with this one."""
-    from wsdl.bundle.halve import halve as run_halve
+    from wsdl.bundle.pack import halve_run
 
-    run_halve(run, out)
+    halve_run(run, out)
 
 
 Model = Annotated[str, typer.Option(help="A run of train-parser, or a SegFormer face parser; default: the shipped.")]

@@ -45,16 +45,15 @@ class Study:
 
     def _unpack(self) -> None:
         """The bundled faces, with their fakes unless the profile wants other ones than those."""
-        from wsdl.bundle.copies import copy_to
-        from wsdl.bundle.unpack import unpack
+        from wsdl.bundle.unpack import copy_dataset, unpack_dataset
 
-        size = Dataset(unpack(self.source)).size
+        size = Dataset(unpack_dataset(self.source)).size
         if size != self.profile.size:
             raise WsdlError(
                 f"--profile {self.profile.name}: wants pictures of {self.profile.size} px, but the bundled faces have "
                 f"{size}; set size to {size}, or take --source photos."
             )
-        copy_to(self.out / "data", self.source, fakes=self.has_fakes)
+        copy_dataset(self.out / "data", self.source, fakes=self.has_fakes)
 
     @property
     def has_fakes(self) -> bool:
@@ -93,11 +92,11 @@ class Study:
     @property
     def p2_weights(self) -> str:
         """Where the generator's weights are: a run folder, or what the profile names."""
-        from wsdl.bundle.unpack import weights
+        from wsdl.bundle.unpack import unpack_p2
 
         if self.profile.p2_weights or not self.bundled:
             return self.profile.p2_weights or str(self.out / "p2")
-        return str(weights(self.source))
+        return str(unpack_p2(self.source))
 
     @property
     def fakes_seed(self) -> int:
@@ -118,13 +117,13 @@ class Study:
 
         A study whose own fakes are not the bundle's takes none from there. WsdlError names a generator without fakes.
         """
-        from wsdl.bundle import extra
+        from wsdl.bundle.generator_archives import add_fakes, bundled_generators
 
         folder = self.fakes().folder
         missing = set(generators) - set(Dataset(folder).generators)
-        added = missing & set(extra.generators(self.source)) if self.has_fakes else set()
+        added = missing & set(bundled_generators(self.source)) if self.has_fakes else set()
         for generator in sorted(added):
-            extra.add(folder, self.source, generator)
+            add_fakes(folder, self.source, generator)
         if added:
             self._dataset = Dataset(folder, DEFAULT_GENERATORS)  # the manifest is another now
         return Dataset(folder, generators)

@@ -19,11 +19,12 @@ def generator_runs(study: Study) -> dict[str, Path]:
 
     Empty where none come with the faces and the profile names none.
     """
-    from wsdl.bundle import extra
+    from wsdl.bundle.generator_archives import bundled_generators, unpack_generator
 
     if study.has_fakes:
         return {
-            name.removesuffix("-clean"): extra.weights(study.source, name) for name in extra.generators(study.source)
+            name.removesuffix("-clean"): unpack_generator(study.source, name)
+            for name in bundled_generators(study.source)
         }
     return {name: _train_generator(study, name) for name in EXTRA_GENERATORS if name in study.profile.further}
 
@@ -69,12 +70,12 @@ def all_fakes(study: Study) -> Dataset:
 
     Of Repaint-LDM these are the clean ones: `repaint-ldm-clean`. Fakes that somebody made there are listed too.
     """
-    from wsdl.bundle import extra
+    from wsdl.bundle.generator_archives import bundled_generators
     from wsdl.generators.diffusion.ldm import generate_repaint_ldm
     from wsdl.generators.inpainting.inpainter import generate_inpainted
 
     if study.has_fakes:
-        return Dataset(study.fakes_by((*DEFAULT_GENERATORS, *extra.generators(study.source))).folder)
+        return Dataset(study.fakes_by((*DEFAULT_GENERATORS, *bundled_generators(study.source))).folder)
     data, wanted, seed = study.fakes().folder, study.profile.fakes, study.fakes_seed
     for name, run in generator_runs(study).items():
         if name == LDM:

@@ -11,11 +11,10 @@ from helpers import tree
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
-from wsdl.bundle import extra
+from wsdl.bundle import generator_archives
 from wsdl.bundle import unpack as unpacking
-from wsdl.bundle.copies import copy_to
-from wsdl.bundle.extra import add, weights
-from wsdl.bundle.unpack import unpack
+from wsdl.bundle.generator_archives import add_fakes, unpack_generator
+from wsdl.bundle.unpack import copy_dataset, unpack_dataset
 from wsdl.core.io import WsdlError, read_json, write_json
 from wsdl.core.run import MODEL_FILE
 from wsdl.data.check import check_dataset
@@ -30,26 +29,26 @@ RECIPE = "fake/lama/recipe.json"
 @pytest.fixture
 def mine(archive, painted, tmp_path) -> Path:
     """A copy of the bundled dataset."""
-    copy_to(tmp_path / "mine", "studio", archive=archive, cache=painted.parent / "cache")
+    copy_dataset(tmp_path / "mine", "studio", archive=archive, cache=painted.parent / "cache")
     return tmp_path / "mine"
 
 
 def refuses(sentence: str, folder: Path, archive: Path, style="studio", generator="lama") -> None:
     before = tree(folder)
     with pytest.raises(WsdlError, match=sentence) as caught:
-        add(folder, style, generator, archive)
+        add_fakes(folder, style, generator, archive)
     assert "\n" not in str(caught.value)
     assert tree(folder) == before
 
 
 def test_added_fakes_are_those_that_generate_makes_to_the_byte(mine, painted, extra_archive, monkeypatch, capsys):
-    add(mine, "studio", "lama", extra_archive)
+    add_fakes(mine, "studio", "lama", extra_archive)
     assert tree(mine) == tree(painted)  # pictures, masks, recipe, manifest.csv and dataset.json
     assert check_dataset(mine) == []
     assert len(Dataset(mine).select(generator="lama")) == 12
-    monkeypatch.setattr(extra, "write_partial", None)  # a second call has nothing to write
+    monkeypatch.setattr(generator_archives, "write_partial_fake", None)  # a second call has nothing to write
     before = {path: path.stat().st_mtime_ns for path in mine.rglob("*.*") if path.name != "recipe.json"}
-    add(mine, "studio", "lama", extra_archive)
+    add_fakes(mine, "studio", "lama", extra_archive)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert "has the 12 fakes by lama already" in capsys.readouterr().err
 
@@ -57,8 +56,8 @@ def test_added_fakes_are_those_that_generate_makes_to_the_byte(mine, painted, ex
 def test_generate_finds_them_made_and_a_larger_count_only_adds(
     mine, painted, lama, extra_archive, tmp_path, monkeypatch
 ):
-    add(mine, "studio", "lama", extra_archive)
-    run = weights("studio", "lama", extra_archive, tmp_path / "cache")
+    add_fakes(mine, "studio", "lama", extra_archive)
+    run = unpack_generator("studio", "lama", extra_archive, tmp_path / "cache")
     with monkeypatch.context() as patch:
         patch.setattr(inpaint, "load_inpainter", lambda *_: pytest.fail("the network was loaded for nothing"))
         generate_inpainted("lama", mine, mine, run, 12, 0, batch=4)
@@ -67,12 +66,12 @@ def test_generate_finds_them_made_and_a_larger_count_only_adds(
     for folder, used in ((mine, run), (more, lama)):
         generate_inpainted("lama", folder, folder, used, 15, 0, batch=4)
     assert tree(mine) == tree(more)
-    add(mine, "studio", "lama", extra_archive)  # more than these are there
+    add_fakes(mine, "studio", "lama", extra_archive)  # more than these are there
     assert tree(mine) == tree(more)
 
 
 def test_killed_half_way_the_next_call_finishes(mine, painted, extra_archive, monkeypatch):
-    write, written, before = extra.write_partial, [], tree(mine)
+    write, written, before = generator_archives.write_partial_fake, [], tree(mine)
 
     def killed(folder, row, *rest):
         if len(written) == 5:
@@ -80,25 +79,29 @@ def test_killed_half_way_the_next_call_finishes(mine, painted, extra_archive, mo
         written.append(row.path)
         write(folder, row, *rest)
 
-    monkeypatch.setattr(extra, "each", lambda work, items, what: [work(item) for item in items])  # one after another
-    monkeypatch.setattr(extra, "write_partial", killed)
+    monkeypatch.setattr(
+        generator_archives, "parallel_map", lambda work, items, what: [work(item) for item in items]
+    )  # one after another
+    monkeypatch.setattr(generator_archives, "write_partial_fake", killed)
     with pytest.raises(KeyboardInterrupt):
-        add(mine, "studio", "lama", extra_archive)
+        add_fakes(mine, "studio", "lama", extra_archive)
     assert {name: tree(mine)[name] for name in before} == before  # the dataset opens as it was
     assert Dataset(mine).select(generator="lama").empty
     (mine / written[0]).unlink()  # killed between mask and picture
     (mine / written[0]).with_name(".half.png.1.part").write_bytes(b"half")
     again = []
-    monkeypatch.setattr(extra, "write_partial", lambda *words: again.append(words[1].path) or write(*words))
-    add(mine, "studio", "lama", extra_archive)
+    monkeypatch.setattr(
+        generator_archives, "write_partial_fake", lambda *words: again.append(words[1].path) or write(*words)
+    )
+    add_fakes(mine, "studio", "lama", extra_archive)
     assert tree(mine) == tree(painted)
     assert set(again) == set(Dataset(mine).select(generator="lama").path) - set(written[1:])  # nothing twice
 
 
 def test_a_gap_is_filled(mine, painted, extra_archive):
-    add(mine, "studio", "lama", extra_archive)
+    add_fakes(mine, "studio", "lama", extra_archive)
     next((mine / "fake/lama/images").rglob("*.png")).unlink()
-    add(mine, "studio", "lama", extra_archive)
+    add_fakes(mine, "studio", "lama", extra_archive)
     assert tree(mine) == tree(painted)
 
 
@@ -109,38 +112,42 @@ def test_fakes_by_other_weights_and_other_faces_are_not_mixed(mine, painted, ext
     shutil.rmtree(mine / "fake/lama")
     face = data.select(kind="real").path.iloc[0]
     write_manifest(mine, data.table[data.table.path != face], data.info)
-    refuses("has other real faces than those of studio into which lama painted; add its fakes", mine, extra_archive)
+    refuses("its real faces differ from those of studio that lama inpainted; add the fakes", mine, extra_archive)
 
 
 def test_the_weights_are_those_that_made_the_fakes(extra_archive, lama, painted, tmp_path, monkeypatch):
-    run = weights("studio", "lama", extra_archive, tmp_path)
+    run = unpack_generator("studio", "lama", extra_archive, tmp_path)
     assert tree(run) == tree(lama)
     assert inpainter_fingerprint("lama", run) == read_json(painted / RECIPE)["weights"]
     assert load_inpainter("lama", run).size == 32
-    monkeypatch.setattr(extra, "unpack_run", lambda target, archive, *rest: archive.name)
-    monkeypatch.setattr(extra, "ASSETS", tmp_path)
+    monkeypatch.setattr(generator_archives, "unpack_run", lambda target, archive, *rest: archive.name)
+    monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", tmp_path)
     for name in ("studio-repaint-ldm-clean.zip", "studio-lama.zip", "snapshot-lama.zip"):
         (tmp_path / name).touch()
-    assert extra.generators("studio") == ["lama", "repaint-ldm-clean"]
-    assert extra.generators("photos") == []
+    assert generator_archives.bundled_generators("studio") == ["lama", "repaint-ldm-clean"]
+    assert generator_archives.bundled_generators("photos") == []
     for name in ("repaint-ldm", "repaint-ldm-clean"):
-        assert weights("studio", name, cache=tmp_path) == "studio-repaint-ldm-clean.zip"  # one model, two ways to paint
-    with pytest.raises(WsdlError, match=r"studio-repaint-ldm.zip: is missing; further .*: lama, repaint-ldm-clean\.$"):
-        add(tmp_path, "studio", "repaint-ldm")
+        assert (
+            unpack_generator("studio", name, cache=tmp_path) == "studio-repaint-ldm-clean.zip"
+        )  # one model, two ways to paint
+    with pytest.raises(
+        WsdlError, match=r"studio-repaint-ldm.zip: is missing; available .*: lama, repaint-ldm-clean\.$"
+    ):
+        add_fakes(tmp_path, "studio", "repaint-ldm")
 
 
 # --- archives that are damaged, or a stranger's -------------------------------------------------------------------
 
 
 def test_another_style_generator_or_kind_of_archive_is_refused(mine, archive, extra_archive, tmp_path):
-    refuses("has the style 'studio', not 'snapshot'; ask for its own", mine, extra_archive, style="snapshot")
-    refuses("has the generator 'lama', not 'pluralistic'; ask", mine, extra_archive, generator="pluralistic")
-    refuses("has the generator None, not 'lama'; ask for its own", mine, archive)
-    with pytest.raises(WsdlError, match="has the generator 'lama', not None; ask for its own"):
-        unpack("studio", extra_archive, tmp_path / "c")
+    refuses("has the style 'studio', not 'snapshot'; use another archive", mine, extra_archive, style="snapshot")
+    refuses("has the generator 'lama', not 'pluralistic'; use", mine, extra_archive, generator="pluralistic")
+    refuses("has the generator None, not 'lama'; use another archive", mine, archive)
+    with pytest.raises(WsdlError, match="has the generator 'lama', not None; use another archive"):
+        unpack_dataset("studio", extra_archive, tmp_path / "c")
     for words in (("../studio", "lama"), ("studio", "../lama"), ("studio", "")):
         with pytest.raises(WsdlError, match="is not the name of a"):
-            weights(*words, cache=tmp_path / "c")
+            unpack_generator(*words, cache=tmp_path / "c")
     assert not (tmp_path / "c").exists()
 
 
@@ -168,7 +175,7 @@ def test_a_file_that_was_changed_or_lost_is_refused(mine, extra_archive, tmp_pat
     with pytest.raises(
         WsdlError, match=f"c.zip: is damaged .*run/{MODEL_FILE} is not the file that its manifest lists"
     ):
-        weights("studio", "lama", rewrite_archive(extra_archive, tmp_path / "c.zip", spoil), tmp_path / "c")
+        unpack_generator("studio", "lama", rewrite_archive(extra_archive, tmp_path / "c.zip", spoil), tmp_path / "c")
 
 
 @pytest.mark.parametrize("evil", ["fake/lama/../../../evil.png", "real/train/evil.png", "fake/lama/\\evil.png"])
@@ -194,8 +201,8 @@ def test_nothing_is_written_but_fakes_of_this_generator(mine, extra_archive, tmp
 
 
 def test_unpack_adds_the_generators_that_are_named(archive, extra_archive, free, painted, tmp_path, monkeypatch):
-    monkeypatch.setattr(unpacking, "ASSETS", archive.parent)
-    monkeypatch.setattr(extra, "ASSETS", extra_archive.parent)
+    monkeypatch.setattr(unpacking, "STYLE_ARCHIVES", archive.parent)
+    monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", extra_archive.parent)
     monkeypatch.setenv("WSDL_CACHE", str(painted.parent / "cache"))
 
     def run(*words):
@@ -203,7 +210,7 @@ def test_unpack_adds_the_generators_that_are_named(archive, extra_archive, free,
 
     unknown = run("--generators", "lama,watercolour")
     assert isinstance(unknown.exception, WsdlError)
-    sentence = "studio-watercolour.zip: is missing; further generators that come with studio: lama."
+    sentence = "studio-watercolour.zip: is missing; available further generators of studio: lama."
     assert str(unknown.exception).endswith(sentence)
     assert not (tmp_path / "out").exists()
     assert run().exit_code == 0

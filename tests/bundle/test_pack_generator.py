@@ -13,12 +13,11 @@ from helpers import tree
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
-from wsdl.bundle import extra
-from wsdl.bundle import pack as packing
+from wsdl.bundle import archive as archive_format
+from wsdl.bundle import generator_archives
 from wsdl.bundle import unpack as unpacking
-from wsdl.bundle.copies import copy_to
-from wsdl.bundle.extra import add, weights
-from wsdl.bundle.pack_extra import contents, pack_extra
+from wsdl.bundle.generator_archives import add_fakes, list_contents, pack_generator, unpack_generator
+from wsdl.bundle.unpack import copy_dataset
 from wsdl.core.io import WsdlError, sha256, write_json
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
@@ -37,7 +36,7 @@ def pack_lama(archive, lama, painted, tmp_path):
     """pack_lama(data): what `pack_extra` says of it; nothing must be left where it refuses."""
 
     def pack(data: Path, run: Path = lama, out: Path = tmp_path / "out/studio-lama.zip", generator: str = "lama"):
-        return pack_extra("studio", data, generator, run, out, archive, painted.parent / "cache")
+        return pack_generator("studio", data, generator, run, out, archive, painted.parent / "cache")
 
     return pack
 
@@ -101,13 +100,13 @@ def other_origin(folder: Path) -> None:
     [
         (blacken_fake, "`data check` finds 1 faults, of which the first is: .*sha256 differs"),
         (leak, "differs from its real face in 1 pixels outside its mask"),
-        (change_licence, "has the licence 'unknown', but all in the bundle is CC0-1.0"),
+        (change_licence, "has the licence 'unknown', but the bundle is CC0-1.0"),
         (
             fewer_faces,
-            "has other real faces than the bundled studio; make the fakes in what `python -m wsdl ",
+            "its real faces differ from those of the bundled studio; make the fakes in a folder that ",
         ),
         (no_fakes, "has no partial fakes by 'lama'"),
-        (other_origin, "has other real faces than those of studio into which lama painted"),
+        (other_origin, "its real faces differ from those of studio that lama inpainted"),
         (lambda folder: (folder / "fake/lama/recipe.json").unlink(), "recipe.json: no such file"),
     ],
 )
@@ -129,11 +128,11 @@ def test_weights_that_did_not_make_the_fakes_are_refused(painted, pack_lama, tmp
         pack_lama(painted, other)
 
 
-@pytest.mark.parametrize("name", ["write_picture", "write_mask"])
+@pytest.mark.parametrize("name", ["write_image", "write_mask"])
 def test_packing_notices_when_unpacking_is_wrong(painted, pack_lama, tmp_path, monkeypatch, name):
     write = getattr(unpacking, name)
     monkeypatch.setattr(unpacking, name, lambda path, pixels: write(path, pixels ^ 1))
-    with pytest.raises(WsdlError, match="comes out of the bundle with other pixels"):
+    with pytest.raises(WsdlError, match="unpacks to different pixels"):
         pack_lama(painted)
     assert not list((tmp_path / "out").iterdir())
 
@@ -143,39 +142,37 @@ def test_the_limit_holds_for_styles_and_generators_together(painted, pack_lama, 
     for name in ("bundle/studio.zip", "generators/studio-pluralistic.zip", "generators/studio-lama.zip", "other/b.zip"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(bytes(1000))  # the one to be replaced, and strangers, do not count
-    monkeypatch.setattr(packing, "MAX_BYTES", size + 1999)
-    with pytest.raises(
-        WsdlError, match=f"and {size + 2000:,} with the archives beside it, more than {size + 1999:,}; "
-    ):
+    monkeypatch.setattr(archive_format, "MAX_BYTES", size + 1999)
+    with pytest.raises(WsdlError, match=f"and {size + 2000:,} with the other archives, more than {size + 1999:,}; "):
         pack_lama(painted, out=out)
-    monkeypatch.setattr(packing, "MAX_BYTES", size + 2000)
+    monkeypatch.setattr(archive_format, "MAX_BYTES", size + 2000)
     pack_lama(painted, out=out)
     assert sha256(out) == sha256(extra_archive)
     with pytest.raises(WsdlError, match="more than"):
-        packing.check_total(1, tmp_path / "bundle/snapshot.zip")
+        archive_format.check_total_size(1, tmp_path / "bundle/snapshot.zip")
 
 
 def test_latent_diffusion_comes_with_its_autoencoder_and_clean(archive, painted, pack_lama, tmp_path):
     run, data, out = fp16_run(untrained_run("ldm", tmp_path / "ldm")), tmp_path / "faces", tmp_path / "ldm.zip"
-    copy_to(data, "studio", archive=archive, cache=painted.parent / "cache")
+    copy_dataset(data, "studio", archive=archive, cache=painted.parent / "cache")
     for clean in (False, True):
         generate_repaint_ldm(data, data, run, 4, 0, batch=4, clean=clean, **FEW_STEPS)
     with pytest.raises(WsdlError, match=r"repaint-ldm/.* pixels outside its mask; only fakes that copy those back"):
         pack_lama(data, run, out, "repaint-ldm")
     pack_lama(data, run, out, "repaint-ldm-clean")
     for name in ("repaint-ldm", "repaint-ldm-clean"):
-        found = weights("studio", name, out, tmp_path / "cache")
+        found = unpack_generator("studio", name, out, tmp_path / "cache")
         assert tree(found) == tree(run)
         assert load_ldm(found).size == 32
     again = tmp_path / "again"
-    copy_to(again, "studio", archive=archive, cache=painted.parent / "cache")
-    add(again, "studio", "repaint-ldm-clean", out)
+    copy_dataset(again, "studio", archive=archive, cache=painted.parent / "cache")
+    add_fakes(again, "studio", "repaint-ldm-clean", out)
     assert tree(again / "fake/repaint-ldm-clean") == tree(data / "fake/repaint-ldm-clean")
 
 
 def test_by_command(archive, painted, lama, extra_archive, tmp_path, monkeypatch):
-    monkeypatch.setattr(unpacking, "ASSETS", archive.parent)
-    monkeypatch.setattr(extra, "ASSETS", tmp_path)
+    monkeypatch.setattr(unpacking, "STYLE_ARCHIVES", archive.parent)
+    monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", tmp_path)
     monkeypatch.setenv("WSDL_CACHE", str(painted.parent / "cache"))
     words = ["--style", "studio", "--data", painted, "--generator", "lama", "--run", lama, "--out", tmp_path / "b.zip"]
     result = CliRunner().invoke(app, ["data", "bundle-generator", *map(str, words)], catch_exceptions=False)
@@ -184,7 +181,7 @@ def test_by_command(archive, painted, lama, extra_archive, tmp_path, monkeypatch
     assert header == ["style", "generator", "partial", "partial_MB", "run_MB", "tables_MB", "all_MB"]
     assert row[:3] == ["studio", "lama", "12"]
     assert sha256(tmp_path / "b.zip") == sha256(extra_archive)
-    (found,) = contents(extra_archive).to_dict("records")
+    (found,) = list_contents(extra_archive).to_dict("records")
     with ZipFile(extra_archive) as bundle:
         size = {member.filename: member.file_size / 1e6 for member in bundle.infolist()}
     assert found["run_MB"] == pytest.approx(sum(size[name] for name in size if name.startswith("run/")))
