@@ -14,10 +14,10 @@ from wsdl.core.locks import hold_lock, lock_holder, process_signature
 
 GREEDY = """
 import sys, time, pathlib
-from wsdl.core.locks import hold
+from wsdl.core.locks import hold_lock
 lock, inside = map(pathlib.Path, sys.argv[1:])
 for _ in range(10):
-    with hold(lock, wait=True):
+    with hold_lock(lock, wait=True):
         inside.touch(exist_ok=False)
         time.sleep(0.01)
         inside.unlink()

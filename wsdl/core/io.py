@@ -1,4 +1,4 @@
-"""Writing so that nothing is ever half there: a temporary name, then a rename."""
+"""Atomic writing of files (a temporary name, then a rename), JSON, checksums and seeds."""
 
 import hashlib
 import json
@@ -10,15 +10,15 @@ from pathlib import Path
 
 
 class WsdlError(Exception):
-    """Something the reader can mend. The message is one sentence: the file, the value, what would be right."""
+    """An error that the user can fix. The message is one sentence: the file, the value, what would be right."""
 
 
 @contextmanager
 def atomic(path: Path):
-    """Yield a temporary path beside `path`; rename it to `path` only if the block succeeds.
+    """Yield a temporary path next to `path`; rename it to `path` if the block succeeds.
 
-    A kill at any moment leaves the old file or the new one, never a part of it.
-    Raises WsdlError where the disk is full or the folder cannot be written.
+    A kill at any moment leaves the old file or the new one, never a partial file.
+    WsdlError where the disk is full or the folder cannot be written.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -41,7 +41,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def copy_if_missing(file: Path, to: Path) -> None:
-    """Copy `file` to `to`, unless it is there already or there is no `file`."""
+    """Copy `file` to `to`, unless `to` exists or `file` does not."""
     if Path(file).exists() and not Path(to).exists():
         with atomic(to) as temporary:
             shutil.copyfile(file, temporary)
@@ -52,7 +52,7 @@ def write_json(path: Path, value) -> None:
 
 
 def read_json(path: Path):
-    """The JSON in `path`; WsdlError names the file when it is missing or broken."""
+    """The JSON value in `path`. WsdlError where the file is missing or is not valid JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -67,22 +67,22 @@ def sha256(path: Path) -> str:
 
 
 def sha256_of_files(files: Iterable[Path]) -> str:
-    """One sha256 of several files, in their order."""
+    """One sha256 of several files; their order matters."""
     return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
 
 
 def hub_id(name: str | Path) -> str:
-    """`name` of what is no folder here as a hub id. WsdlError where it cannot be one."""
+    """`name`, which is not a local folder, as a hub id. WsdlError where it is not of the form owner/name."""
     if Path(name).is_absolute() or str(name).count("/") != 1:
         raise WsdlError(f"{name}: no such folder, and not a hub id of the form owner/name.")
     return str(name)
 
 
 def seed_for(*words) -> int:
-    """A 63-bit seed that depends on all the words, the same on every machine.
+    """A 63-bit seed that depends on all the words and is the same on every machine.
 
-    Everything random in wsdl is drawn from `seed_for(seed, what, which)`, so that item 17 comes out the same
-    whether or not items 0-16 were made in the same call: work can be resumed without changing a byte.
+    Every random draw in wsdl uses `seed_for(seed, what, which)`, so that item 17 is the same whether or not items 0-16
+    were made in the same call: interrupted work resumes without changing a byte.
     """
     digest = hashlib.sha256("/".join(map(str, words)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

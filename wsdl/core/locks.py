@@ -1,7 +1,7 @@
-"""One process at a time: a lock is a file that says who holds it, made by an atomic create.
+"""Lock files: one process at a time. A lock is created atomically and names the process that holds it.
 
-The lock of a process that has died is taken over. That cannot be known of another machine's process: its lock counts
-until someone deletes the file.
+The lock of a dead process is taken over. Whether a process on another machine is alive cannot be checked, so its lock
+counts until somebody deletes the file.
 """
 
 import os
@@ -13,22 +13,22 @@ from pathlib import Path
 from wsdl.core.io import WsdlError
 from wsdl.core.progress import print_stderr
 
-PAUSE = 0.5  # seconds between looks at a lock
-UNSIGNED = 10  # seconds after which a lock that names nobody is that of a process killed while it signed
+PAUSE = 0.5  # seconds between checks of a lock
+UNSIGNED = 10  # seconds after which an empty lock counts as that of a process killed while writing it
 
 
 @contextmanager
 def hold_lock(path: Path, wait: bool = False):
-    """Hold the lock `path` within the block. Where another process has it: wait, or WsdlError that names it."""
+    """Hold the lock `path` within the block. Where another process holds it: wait for it, or raise WsdlError."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = False
+    announced = False
     while not _take(path):
         if not wait:
-            raise WsdlError(f"{path}: is held by {lock_holder(path)}; wait for it, or delete the file if that is gone.")
-        if not told:
+            raise WsdlError(f"{path}: is held by {lock_holder(path)}; wait for it, or delete the file if it is gone.")
+        if not announced:
             print_stderr(f"{path}: waiting for {lock_holder(path)}.")
-            told = True
+            announced = True
         time.sleep(PAUSE)
     try:
         yield
@@ -37,8 +37,8 @@ def hold_lock(path: Path, wait: bool = False):
 
 
 def _take(path: Path) -> bool:
-    """Make the lock `path` this process's, if nobody alive has it."""
-    for _ in range(2):  # the second time after clearing away a dead one's
+    """Create the lock `path` for this process, unless a living process holds it."""
+    for _ in range(2):  # the second time after removing the lock of a dead process
         with suppress(FileExistsError), open(path, "x", encoding="utf-8") as file:
             file.write(process_signature(os.getpid()))
             return True
@@ -49,7 +49,7 @@ def _take(path: Path) -> bool:
 
 
 def _clear_dead(path: Path) -> None:
-    """Remove the lock of a dead process. Renamed first, so that a lock made since is seen and put back."""
+    """Remove the lock of a dead process. It is renamed first, so that a lock created since is detected and restored."""
     aside = path.with_name(f"{path.name}.{os.getpid()}")
     with suppress(FileNotFoundError):
         os.rename(path, aside)
@@ -60,33 +60,33 @@ def _clear_dead(path: Path) -> None:
 
 
 def lock_holder(path: Path) -> str | None:
-    """Who holds the lock `path`, in words; None where nobody does, or a process that is dead."""
+    """The holder of the lock `path`, as "process PID on HOST"; None where there is none or it is dead."""
     try:
-        said, age = path.read_text(encoding="utf-8").split(), time.time() - path.stat().st_mtime
+        words, age = path.read_text(encoding="utf-8").split(), time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return None
-    if len(said) < 3:
+    if len(words) < 3:
         return "a process that is just starting" if age < UNSIGNED else None
-    host, pid, start = said
+    host, pid, start = words
     if host == socket.gethostname() and (start == "dead" or _process_start(int(pid)) != start):
         return None
     return f"process {pid} on {host}"
 
 
 def process_signature(pid: int) -> str:
-    """Host, number and start of a process: numbers are used again, so a number alone names nobody."""
+    """Host, process id and start time: process ids are reused, so an id alone does not identify a process."""
     return f"{socket.gethostname()} {pid} {_process_start(pid)}"
 
 
 def _process_start(pid: int) -> str:
-    """When a process started, in clock ticks since the machine did; "dead", or "?" where that cannot be told."""
+    """Start time of a process in clock ticks since boot; "dead", or "?" on systems without /proc."""
     if not Path("/proc/self/stat").exists():
         return "?" if os.name != "posix" or _process_exists(pid) else "dead"
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return "dead"
-    fields = stat.rpartition(")")[2].split()  # from the third on: the state, ..., the 22nd is the start
+    fields = stat.rpartition(")")[2].split()  # fields 3 (state) to 22 (start time) and on of proc(5)
     return "dead" if fields[0] in "ZX" else fields[19]
 
 

@@ -1,6 +1,6 @@
-"""A run is a folder: what was asked (config.json), how it went (stats.jsonl, run.json), what came out.
+"""A run folder: config.json (what was asked), stats.jsonl (progress), run.json (status, versions), weights.
 
-Killed at any moment, the same call goes on from the last checkpoint and ends with the same numbers.
+A run that was interrupted at any moment resumes from its last checkpoint and ends with the same numbers.
 """
 
 import json
@@ -15,35 +15,47 @@ from pathlib import Path
 from wsdl.core.io import WsdlError, atomic, read_json, write_json, write_text
 
 MODEL_FILE = "model.safetensors"
-PER_IMAGE_FILE = "pictures.csv"  # in a run: what the detector said of each test picture
+PER_IMAGE_FILE = "pictures.csv"  # in a run: the score and metrics of each test image
 
 LIBRARIES = ("torch", "torchvision", "timm", "diffusers", "numpy")
 
 
 def write_or_check_config(
-    path: Path, recipe: dict, growing: tuple[str, ...] = (), understood: Callable[[dict], dict] = dict
+    path: Path, config: dict, growing: tuple[str, ...] = (), understood: Callable[[dict], dict] = dict
 ) -> None:
-    """Write `recipe` to `path`, or check that what stands there is the same but for the keys in `growing`.
+    """Write `config` to `path`; WsdlError where `path` exists with other values, except in the keys `growing`.
 
-    So that a second command with other settings never mixes its results with the first one's. understood: makes what
-    an earlier version wrote comparable.
+    A second command with other settings then never mixes its results with those of the first. Nested keys are written
+    with dots: "profile.name". understood: converts what an earlier version wrote, so that it can be compared.
     """
-    recipe = json.loads(json.dumps(recipe))
     if Path(path).exists():
-        old = json.loads(json.dumps(understood(read_json(path))))
-        for key in sorted({*old, *recipe} - set(growing)):
-            if old.get(key) != recipe.get(key):
-                raise WsdlError(
-                    f"{path.parent}: was begun with {key} = {old.get(key)!r}, not {recipe.get(key)!r}; "
-                    f"choose another --out, or delete the folder."
-                )
-    write_json(path, recipe)
+        check_same_config(Path(path).parent, understood(read_json(path)), config, growing)
+    write_json(path, json.loads(json.dumps(config)))
+
+
+def check_same_config(folder: Path, old: dict, new: dict, growing: tuple[str, ...] = ()) -> None:
+    """WsdlError names the first setting in which `new` differs from `old`, with which `folder` was begun."""
+    old, new = (_flatten(json.loads(json.dumps(config))) for config in (old, new))
+    for key in sorted({*old, *new} - set(growing)):
+        if old.get(key) != new.get(key):
+            raise WsdlError(
+                f"{folder}: was begun with {key} = {old.get(key)!r}, not {new.get(key)!r}; "
+                f"choose another --out, or delete the folder."
+            )
+
+
+def _flatten(config: dict, before: str = "") -> dict:
+    """{"profile": {"size": 8}} as {"profile.size": 8}."""
+    flat = {}
+    for key, value in config.items():
+        flat |= _flatten(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
+    return flat
 
 
 class Run:
-    """The folder of one training: `Run(folder, config)` begins it or goes on with it.
+    """The folder of one training: `Run(folder, config)` begins or resumes it.
 
-    `growing` names the settings that a later call may raise (how many images to train for).
+    `growing` names the settings that a later call may raise (how many images to train on).
     """
 
     def __init__(self, folder: Path, config: dict, growing: tuple[str, ...] = ("images",)):
@@ -59,11 +71,11 @@ class Run:
         return self.folder / name
 
     def report(self, status: str, **more) -> None:
-        """Write run.json: `status` is running, done, failed or stopped. Only "done" means done."""
+        """Write run.json. `status` is running, done, failed or stopped; only "done" means that the run is complete."""
         write_json(self.path("run.json"), {"status": status, **self.cost(), **run_environment(), **more})
 
     def cost(self) -> dict:
-        """Seconds on the clock and of all cores so far, over all calls that worked on this run."""
+        """Wall-clock and CPU seconds so far, summed over all calls that worked on this run."""
         return {
             "seconds": round(self._before["seconds"] + time.monotonic() - self._start[0], 1),
             "cpu_seconds": round(self._before["cpu_seconds"] + time.process_time() - self._start[1], 1),
@@ -78,7 +90,7 @@ class Run:
         return read_stats(self.folder)
 
     def forget_after(self, images: int) -> None:
-        """Drop what was logged after the checkpoint at `images`: it will be logged again."""
+        """Drop the log lines after the checkpoint at `images`; training will write them again."""
         kept = [json.dumps(line) for line in self.stats() if line["images"] <= images]
         write_text(self.path("stats.jsonl"), "".join(line + "\n" for line in kept))
 
@@ -89,7 +101,7 @@ class Run:
             torch.save(state, temporary)
 
     def load(self, name: str) -> dict | None:
-        """The state saved as `name`, or None where there is none yet. Tensors and plain values only (weights_only)."""
+        """The state saved as `name`, or None if there is none. Tensors and plain values only (weights_only)."""
         import torch
 
         if not self.path(name).exists():
@@ -98,12 +110,12 @@ class Run:
 
 
 def record_outcome(work: Callable) -> Callable:
-    """A decorator of work on a Run, its first argument: what ends it early is written into run.json, and raised."""
+    """Decorate a function whose first argument is a Run: an error or interrupt is written to run.json and raised."""
 
     @wraps(work)
-    def told(run: Run, *words, **more):
+    def recorded(run: Run, *args, **kwargs):
         try:
-            return work(run, *words, **more)
+            return work(run, *args, **kwargs)
         except KeyboardInterrupt:
             run.report("stopped")
             raise
@@ -111,23 +123,24 @@ def record_outcome(work: Callable) -> Callable:
             run.report("failed", error=f"{type(error).__name__}: {error}")
             raise
 
-    return told
+    return recorded
 
 
 def read_stats(folder: Path) -> list[dict]:
-    """The lines of stats.jsonl; a last line cut short by a kill is left out."""
+    """The lines of stats.jsonl, without a last line that a kill cut short."""
     path = Path(folder) / "stats.jsonl"
     lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
     return [json.loads(line) for line in lines]
 
 
 def is_done(folder: Path) -> bool:
+    """Whether the run in `folder` is complete."""
     path = Path(folder) / "run.json"
     return path.exists() and read_json(path)["status"] == "done"
 
 
 def run_environment() -> dict:
-    """Versions, device, precision and git commit: what a number depends on besides the config."""
+    """Versions, device, precision and git commit: what results depend on besides the config."""
     from wsdl import __version__
     from wsdl.core.device import pick_device, pick_precision
 
@@ -135,20 +148,20 @@ def run_environment() -> dict:
     return {
         "versions": {"wsdl": __version__, "python": platform.python_version(), **{n: version(n) for n in LIBRARIES}},
         "device": str(device),
-        "hardware": hardware(device),
+        "hardware": _hardware(device),
         "precision": pick_precision(),
-        "git": git_commit(),
+        "git": _git_commit(),
     }
 
 
 def describe_environment(about: dict) -> str:
-    """`surroundings` as two lines: versions; device, hardware and precision."""
+    """The result of `run_environment` as two lines: versions; device, hardware and precision."""
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     return f"{versions}\ndevice {about['device']} ({about['hardware']}), precision {about['precision']}"
 
 
-def hardware(device) -> str:
-    """The name of the GPU, or of the CPU with the threads in use."""
+def _hardware(device) -> str:
+    """The name of the GPU, or of the CPU with the number of threads in use."""
     import torch
 
     if device.type == "cuda":
@@ -157,8 +170,20 @@ def hardware(device) -> str:
     return f"{cpu.get('cpu_name') or platform.machine()}, threads: {torch.get_num_threads()}"
 
 
-def git_commit() -> str | None:
-    """The commit of the checkout that wsdl runs from; None where it is installed from a package."""
+def repository_root() -> Path | None:
+    """The checkout of the repository that wsdl runs from; None where it is installed from a package."""
+    root = Path(__file__).resolve().parents[2]
+    return root if (root / "notebooks").is_dir() and (root / "pyproject.toml").is_file() else None
+
+
+def short_path(path: Path) -> str:
+    """`path` relative to the repository where it is inside, the same on every machine; else absolute."""
+    path, root = Path(path).resolve(), repository_root()
+    return path.relative_to(root).as_posix() if root and path.is_relative_to(root) else str(path)
+
+
+def _git_commit() -> str | None:
+    """The commit of that checkout, with "-dirty" where files were changed; None where there is none."""
     here = Path(__file__).parent
     found = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=here, capture_output=True, text=True, check=False
