@@ -82,11 +82,11 @@ def lama(tmp_path_factory) -> Path:
 def painted(archive, lama, tmp_path_factory) -> Path:
     """The dataset in `archive` with 12 fakes by `lama`."""
     from wsdl.bundle.unpack import copy_dataset
-    from wsdl.generators.inpainting.inpainter import generate_inpainted
+    from wsdl.generators.write_fakes import generate_partial
 
     out = tmp_path_factory.mktemp("painted") / "data"
     copy_dataset(out, "studio", archive=archive, cache=out.parent / "cache")
-    generate_inpainted("lama", out, out, lama, 12, 0, batch=4)
+    generate_partial("lama", out, out, lama, 12, 0, batch=4)
     return out
 
 

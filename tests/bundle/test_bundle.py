@@ -36,7 +36,7 @@ from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.masks import read_mask
-from wsdl.generators.diffusion.weights import fingerprint, load_unet
+from wsdl.generators.diffusion.weights import load_unet, unet_fingerprint
 from wsdl.generators.write_fakes import generate_full, generate_partial
 
 
@@ -155,7 +155,7 @@ def test_the_weights_are_fp16_and_load_as_they_are(archive, p2, tmp_path):
     assert {value.dtype for value in load_file(run / MODEL_FILE).values()} == {torch.float16}
     for name in ("config.json", "run.json"):
         assert (run / name).read_bytes() == (p2 / name).read_bytes()
-    assert fingerprint(run) == sha256(run / MODEL_FILE) != fingerprint(p2)
+    assert unet_fingerprint(run) == sha256(run / MODEL_FILE) != unet_fingerprint(p2)
     (ours, size), (theirs, _) = load_unet(run), load_unet(p2)
     assert size == 32
     assert {value.dtype for value in ours.parameters()} == {torch.float32}
@@ -173,19 +173,19 @@ def test_fakes_made_with_the_halved_weights_are_made_again_from_the_bundle(faces
     halve_run(p2, half)
     full, partial = {"steps": 1, "batch": 2}, {"T": 2, "jump_length": 1, "resamplings": 1, "batch": 2}
     generate_full(data, half, 2, 0, **full)
-    generate_partial(data, data, half, 2, 0, **partial)
+    generate_partial("repaint-p2", data, data, half, 2, 0, **partial)
     pack_style("studio", data, half, tmp_path / "b.zip")
 
     again = tmp_path / "again"
     copy_dataset(again, "studio", archive=tmp_path / "b.zip", cache=tmp_path / "cache")
     run = unpack_p2("studio", tmp_path / "b.zip", tmp_path / "cache")
-    assert fingerprint(run) == fingerprint(half)  # fp16 already: packed as it is
+    assert unet_fingerprint(run) == unet_fingerprint(half)  # fp16 already: packed as it is
     made = images_in(again / "fake")
     assert len(made) == 2 + 2 + 2
     for path in (again / "fake").rglob("*.png"):
         path.unlink()
     generate_full(again, run, 2, 0, **full)
-    generate_partial(again, again, run, 2, 0, **partial)
+    generate_partial("repaint-p2", again, again, run, 2, 0, **partial)
     assert images_in(again / "fake") == made
 
     with pytest.raises(WsdlError, match=r"choose another --out"):  # the recipes came along: no mixing of seeds
@@ -215,7 +215,7 @@ def test_the_commands(free, p2, archive, tmp_path, monkeypatch):
     run("unpack", "studio", "--out", tmp_path / "mine")
     assert images_in(tmp_path / "mine") == images_in(free)
     run("halve", p2, "--out", tmp_path / "half")
-    assert sha256(tmp_path / "half" / MODEL_FILE) == fingerprint(unpack_p2("studio"))
+    assert sha256(tmp_path / "half" / MODEL_FILE) == unet_fingerprint(unpack_p2("studio"))
 
 
 def test_contents_add_up(archive):

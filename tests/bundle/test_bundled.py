@@ -14,8 +14,8 @@ from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.generators.diffusion.p2 import load_p2
-from wsdl.generators.registry import painter_of
-from wsdl.generators.write_fakes import generate_partial, repaint_faces
+from wsdl.generators.registry import find_generator
+from wsdl.generators.write_fakes import generate_partial, sampling_of
 
 NEAR = 1.0  # mean difference of two pictures in levels: other processors round otherwise, and shown texture is 10
 NOISE = 5.0  # the same with other noise of the camera: one photon more, and all that are drawn after it are others
@@ -76,7 +76,7 @@ def test_full_fakes_come_out_again(style):
 def test_partial_fakes_come_out_again(style, tmp_path):
     data, settings = Dataset(unpack_dataset(style)), Fakes()
     schedule = settings.schedule
-    generate_partial(data.folder, tmp_path, unpack_p2(style), 4, 0, batch=settings.batch, **schedule)
+    generate_partial("repaint-p2", data.folder, tmp_path, unpack_p2(style), 4, 0, batch=settings.batch, **schedule)
     again = Dataset(tmp_path)
     stored = data.table.set_index("path")
     for row in again.table.itertuples():
@@ -118,9 +118,10 @@ def test_further_fakes_are_in_the_regions_of_the_bundled_ones(added):
 def test_further_fakes_come_out_again(added, tmp_path):
     style, generator, folder = added
     recipe, data = read_json(folder / generator_archives.recipe_path(generator)), Dataset(folder)
-    painter, schedule = painter_of(recipe, generator_archives.unpack_generator(style, generator))
-    assert painter.fingerprint == recipe["weights"]
-    repaint_faces(folder, tmp_path, painter, 8, recipe["seed"], recipe["batch"], schedule)
+    used = generator_archives.unpack_generator(style, generator)
+    assert find_generator(generator).fingerprint(used) == recipe["weights"]
+    options = {"batch": recipe["batch"], **sampling_of(recipe)}
+    generate_partial(generator, folder, tmp_path, used, 8, recipe["seed"], **options)
     again = Dataset(tmp_path).table
     assert len(again) == 8
     assert set(again.path) <= set(data.select(generator=generator).path)

@@ -21,7 +21,8 @@ from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.data.manifest import write_manifest
 from wsdl.generators.inpainting import inpainter as inpaint
-from wsdl.generators.inpainting.inpainter import generate_inpainted, inpainter_fingerprint, load_inpainter
+from wsdl.generators.inpainting.inpainter import inpainter_fingerprint, load_inpainter
+from wsdl.generators.write_fakes import generate_partial
 
 RECIPE = "fake/lama/recipe.json"
 
@@ -60,11 +61,11 @@ def test_generate_finds_them_made_and_a_larger_count_only_adds(
     run = unpack_generator("studio", "lama", extra_archive, tmp_path / "cache")
     with monkeypatch.context() as patch:
         patch.setattr(inpaint, "load_inpainter", lambda *_: pytest.fail("the network was loaded for nothing"))
-        generate_inpainted("lama", mine, mine, run, 12, 0, batch=4)
+        generate_partial("lama", mine, mine, run, 12, 0, batch=4)
     assert tree(mine) == tree(painted)
     more = shutil.copytree(painted, tmp_path / "more")
     for folder, used in ((mine, run), (more, lama)):
-        generate_inpainted("lama", folder, folder, used, 15, 0, batch=4)
+        generate_partial("lama", folder, folder, used, 15, 0, batch=4)
     assert tree(mine) == tree(more)
     add_fakes(mine, "studio", "lama", extra_archive)  # more than these are there
     assert tree(mine) == tree(more)

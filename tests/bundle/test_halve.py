@@ -14,12 +14,8 @@ from wsdl.bundle.pack import halve_run
 from wsdl.core.io import WsdlError, write_json
 from wsdl.core.run import MODEL_FILE
 from wsdl.data.dataset import Dataset
-from wsdl.generators.diffusion.ldm import fingerprint, load_ldm
-from wsdl.generators.registry import painter_of
-
-
-def recipe(name: str) -> dict:
-    return {"generator": name} | (FEW_STEPS if "ldm" in name else {})
+from wsdl.generators.diffusion.ldm import ldm_fingerprint, load_ldm
+from wsdl.generators.registry import load_generator
 
 
 @pytest.mark.parametrize("name", ["lama", "pluralistic", "repaint-ldm-clean"])
@@ -36,8 +32,8 @@ def test_a_halved_run_paints_the_same(name, faces, tmp_path):
     masks[:, 8:20, 6:26] = 1
     painted = []
     for weights in (run, small):
-        painter, schedule = painter_of(recipe(name), weights)
-        painted.append(painter.load().inpaint(pictures, masks, [1, 2, 3, 4], **schedule).astype(int))
+        network, schedule = load_generator(name, weights), FEW_STEPS if "ldm" in name else {}
+        painted.append(network.inpaint(pictures, masks, [1, 2, 3, 4], **schedule).astype(int))
     gap = np.abs(painted[0] - painted[1])
     assert gap.max() <= 2
     assert (painted[0] != pictures).any(axis=-1)[masks == 1].mean() > 0.5
@@ -47,7 +43,7 @@ def test_a_halved_run_paints_the_same(name, faces, tmp_path):
 
 def test_both_weights_of_latent_diffusion_are_in_its_fingerprint(tmp_path):
     run = untrained_run("ldm", tmp_path / "run")
-    one, two = fingerprint(run), fingerprint(fp16_run(run))
+    one, two = ldm_fingerprint(run), ldm_fingerprint(fp16_run(run))
     assert one[:32] != two[:32]
     assert one[32:] != two[32:]
     assert load_ldm(fp16_run(run)).size == 32

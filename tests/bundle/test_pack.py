@@ -134,7 +134,7 @@ def test_generators_that_cannot_be_packed_are_refused(free, p2, tmp_path, monkey
     refused("is not finished", lambda run: write_json(run / "run.json", {"status": "running"}))
     refused("run.json: no such file", lambda run: (run / "run.json").unlink())
     refused("has values beyond fp16", too_large_a_number)
-    refused("has pictures of 32 px, but .* paints 64 px", other_size)
+    refused("has images of 32 px, but .* generates 64 px", other_size)
     monkeypatch.setattr(packing, "MAX_MEMBER", 1000)
     refused("bytes in fp16, more than 1,000", lambda run: None)
     assert not (tmp_path / "b.zip").exists()

@@ -23,7 +23,8 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
 from wsdl.data.manifest import write_manifest
 from wsdl.data.masks import read_mask
-from wsdl.generators.diffusion.ldm import generate_repaint_ldm, load_ldm
+from wsdl.generators.diffusion.ldm import load_ldm
+from wsdl.generators.write_fakes import generate_partial
 
 
 @pytest.fixture
@@ -155,8 +156,8 @@ def test_the_limit_holds_for_styles_and_generators_together(painted, pack_lama, 
 def test_latent_diffusion_comes_with_its_autoencoder_and_clean(archive, painted, pack_lama, tmp_path):
     run, data, out = fp16_run(untrained_run("ldm", tmp_path / "ldm")), tmp_path / "faces", tmp_path / "ldm.zip"
     copy_dataset(data, "studio", archive=archive, cache=painted.parent / "cache")
-    for clean in (False, True):
-        generate_repaint_ldm(data, data, run, 4, 0, batch=4, clean=clean, **FEW_STEPS)
+    for name in ("repaint-ldm", "repaint-ldm-clean"):
+        generate_partial(name, data, data, run, 4, 0, batch=4, **FEW_STEPS)
     with pytest.raises(WsdlError, match=r"repaint-ldm/.* pixels outside its mask; only fakes that copy those back"):
         pack_lama(data, run, out, "repaint-ldm")
     pack_lama(data, run, out, "repaint-ldm-clean")

@@ -13,7 +13,7 @@ from wsdl.demo import begin_study
 from wsdl.evaluation.evaluate import BASELINES
 from wsdl.experiments.grid import make_grid, prepare_data
 from wsdl.experiments.study import Study
-from wsdl.generators.inpainting.inpainter import generate_inpainted
+from wsdl.generators.write_fakes import generate_partial
 from wsdl.report.site import site
 
 BUNDLED = Profile(size=32, fakes=Fakes(full=5, partial=10))
@@ -108,7 +108,7 @@ def test_a_study_with_fakes_of_its_own_takes_none_of_the_bundles(study, with_lam
 def test_fakes_that_somebody_made_in_the_study_are_kept(study, with_lama, tmp_path):
     begun = study()
     data = begun.fakes().folder
-    generate_inpainted("lama", data, data, untrained_run("lama", tmp_path / "own", seed=1), 4, 0, batch=4)
+    generate_partial("lama", data, data, untrained_run("lama", tmp_path / "own", seed=1), 4, 0, batch=4)
     assert len(begun.fakes_by(("lama",)).select("partial")) == 4
 
 

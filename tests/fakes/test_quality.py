@@ -16,7 +16,16 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
 from wsdl.data.manifest import write_manifest
 from wsdl.evaluation.forensics import noise_of
-from wsdl.fakes.quality import COLUMNS, Features, frechet, gaussians, inner, judge, sharpness, spectrum
+from wsdl.fakes.quality import (
+    QUALITY_COLUMNS,
+    RandomFeatures,
+    erode_mask,
+    fake_quality,
+    frechet_distance,
+    gaussian_distance,
+    relative_sharpness,
+    residual_spectrum,
+)
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (32, 32, 3), dtype=np.uint8)
@@ -31,25 +40,25 @@ def gaussian(seed: int, d: int = 6) -> tuple[np.ndarray, np.ndarray]:
 def test_the_distance_of_gaussians_is_scipys_and_torchmetrics():
     (m1, c1), (m2, c2) = gaussian(1), gaussian(2)
     by_root = ((m1 - m2) ** 2).sum() + np.trace(c1 + c2 - 2 * sqrtm(c1 @ c2).real)
-    assert gaussians((m1, c1), (m2, c2)) == pytest.approx(by_root, rel=1e-9)
+    assert gaussian_distance((m1, c1), (m2, c2)) == pytest.approx(by_root, rel=1e-9)
     theirs = _compute_fid(*map(torch.from_numpy, (m1, c1, m2, c2)))
-    assert gaussians((m1, c1), (m2, c2)) == pytest.approx(theirs.item(), rel=1e-6)
+    assert gaussian_distance((m1, c1), (m2, c2)) == pytest.approx(theirs.item(), rel=1e-6)
 
 
 def test_the_distance_of_gaussians_that_share_their_axes_is_known():
     """Of N(0, diag a²) and N(m, diag b²) it is |m|² + |a - b|²; of a Gaussian from itself 0."""
     a, b, m = np.array([1.0, 2, 3]), np.array([2.0, 2, 1]), np.array([0.5, -1, 0])
-    found = gaussians((np.zeros(3), np.diag(a**2)), (m, np.diag(b**2)))
+    found = gaussian_distance((np.zeros(3), np.diag(a**2)), (m, np.diag(b**2)))
     assert found == pytest.approx((m**2).sum() + ((a - b) ** 2).sum())
-    assert gaussians(gaussian(3), gaussian(3)) == pytest.approx(0, abs=1e-9)
+    assert gaussian_distance(gaussian(3), gaussian(3)) == pytest.approx(0, abs=1e-9)
 
 
 def test_samples_come_near_the_distance_of_their_gaussians():
     a, b = RNG.normal(0, 2, (20_000, 3)), RNG.normal(1, 1, (20_000, 3))
-    assert frechet(a, b) == pytest.approx(3 * (1 + 1), rel=0.05)
-    assert frechet(b, b) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(a, b) == pytest.approx(3 * (1 + 1), rel=0.05)
+    assert frechet_distance(b, b) == pytest.approx(0, abs=1e-9)
     with pytest.raises(ValueError, match="at least two rows"):
-        frechet(a[:1], b)
+        frechet_distance(a[:1], b)
 
 
 def test_sharpness_is_the_ratio_of_fine_detail_inside_the_region_alone():
@@ -58,21 +67,23 @@ def test_sharpness_is_the_ratio_of_fine_detail_inside_the_region_alone():
     picture = np.full((32, 32, 3), 100.0)
     picture[::2] += 10  # lines: the Laplacian is 20 everywhere inside
     lines, weaker = picture.astype(np.uint8), (100 + (picture - 100) / 2).astype(np.uint8)
-    assert sharpness(lines, lines, inside) == 1
-    assert sharpness(weaker, lines, inside) == pytest.approx(0.5)
-    assert sharpness(np.where(inside[..., None], lines, NOISE), lines, inner(inside)) == 1
-    assert sharpness(np.full_like(lines, 100), lines, inside) == pytest.approx(1 / 20)  # one grey level at least
+    assert relative_sharpness(lines, lines, inside) == 1
+    assert relative_sharpness(weaker, lines, inside) == pytest.approx(0.5)
+    assert relative_sharpness(np.where(inside[..., None], lines, NOISE), lines, erode_mask(inside)) == 1
+    assert relative_sharpness(np.full_like(lines, 100), lines, inside) == pytest.approx(
+        1 / 20
+    )  # one grey level at least
 
 
 def test_a_thin_mask_is_kept_whole():
     thin = np.zeros((16, 16), np.uint8)
     thin[4:7] = 1
-    assert inner(thin).sum() == thin.sum()
-    assert inner(np.ones((16, 16), np.uint8)).sum() == 12 * 12
+    assert erode_mask(thin).sum() == thin.sum()
+    assert erode_mask(np.ones((16, 16), np.uint8)).sum() == 12 * 12
 
 
 def test_features_see_what_is_inside_the_mask_and_nothing_outside():
-    network, mask = Features(), np.zeros((1, 32, 32), bool)
+    network, mask = RandomFeatures(), np.zeros((1, 32, 32), bool)
     mask[:, :, :8] = True
     changed = NOISE.copy()
     changed[:, 24:] = 0
@@ -80,16 +91,16 @@ def test_features_see_what_is_inside_the_mask_and_nothing_outside():
     np.testing.assert_array_equal(first, second)
     assert first.shape == (1, 112)
     assert np.abs(network.inside(NOISE[None], ~mask) - first).max() > 0.01
-    np.testing.assert_array_equal(Features().inside(NOISE[None], mask), first)  # the same network every time
+    np.testing.assert_array_equal(RandomFeatures().inside(NOISE[None], mask), first)  # the same network every time
 
 
 def test_the_spectrum_of_a_pattern_has_its_peak_where_the_pattern_repeats():
     picture, mask = np.full((1, 32, 32, 3), 100, np.uint8), np.ones((1, 32, 32), np.uint8)
     picture[:, :, ::4] += 6  # a line every 4 pixels: 8 times across
-    power = spectrum(picture, mask)
+    power = residual_spectrum(picture, mask)
     peaks = {tuple(at) for at in np.argwhere(power > 0.3 * power.max())}
     assert {(16, 16 - 8), (16, 16 + 8)} <= peaks
-    taken = noise_of(picture[0].astype(np.float32).mean(axis=2))[inner(mask[0])]
+    taken = noise_of(picture[0].astype(np.float32).mean(axis=2))[erode_mask(mask[0])]
     assert power.sum() / 32**2 == pytest.approx((taken**2).mean(), rel=1e-5)  # Parseval
 
 
@@ -112,7 +123,7 @@ def judged(dataset, tmp_path_factory):
 
 
 def test_perfect_paint_is_as_sharp_as_real_and_as_near_as_real_to_real(judged):
-    rows = judge(judged).set_index("generator")
+    rows = fake_quality(judged).set_index("generator")
     perfect, smooth, loud = (rows.loc[name] for name in ("perfect", "smooth", "repaint-p2"))
     assert (perfect.sharpness, perfect.sharpness_low, perfect.sharpness_high) == (1, 1, 1)
     assert perfect.distance == perfect.floor
@@ -126,15 +137,15 @@ def test_perfect_paint_is_as_sharp_as_real_and_as_near_as_real_to_real(judged):
 
 def test_the_command_prints_a_row_a_generator(judged):
     lines = run_command("data", "judge", judged).splitlines()
-    assert lines[0] == ",".join(COLUMNS)
+    assert lines[0] == ",".join(QUALITY_COLUMNS)
     assert [line.split(",")[0] for line in lines[1:]] == ["perfect", "repaint-p2", "smooth"]
 
 
 def test_there_must_be_fakes_and_their_faces(faces, dataset, tmp_path):
     with pytest.raises(WsdlError, match="no partial fakes to judge"):
-        judge(faces)
+        fake_quality(faces)
     folder = shutil.copytree(dataset, tmp_path / "data")
     table = Dataset(folder).table
     write_manifest(folder, table[table.kind != "real"], Dataset(folder).info)
     with pytest.raises(WsdlError, match="has no real face"):
-        judge(folder)
+        fake_quality(folder)

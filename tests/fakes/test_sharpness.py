@@ -15,8 +15,8 @@ from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
 from wsdl.data.manifest import write_manifest
-from wsdl.fakes.quality import inner, judge, sharpness
-from wsdl.fakes.sharpness import grain, match, match_dataset
+from wsdl.fakes.quality import erode_mask, fake_quality, relative_sharpness
+from wsdl.fakes.sharpness import _grain, match_sharpness, match_sharpness_dataset
 
 RNG = np.random.default_rng(0)
 SIDE = 48
@@ -40,7 +40,9 @@ MASK = mask_of(12, 12, 24, 20)
 def test_smooth_paint_gets_grain_and_rough_paint_is_blurred_until_both_are_alike(paint):
     real = noisy(4)
     fake = np.where(MASK[..., None] == 1, noisy(paint), real)
-    before, after = (sharpness(x, real, inner(MASK)) for x in (fake, match(fake, real, MASK, RNG)))
+    before, after = (
+        relative_sharpness(x, real, erode_mask(MASK)) for x in (fake, match_sharpness(fake, real, MASK, RNG))
+    )
     assert abs(before - 1) > 0.2
     assert after == pytest.approx(1, abs=0.03)
 
@@ -50,7 +52,7 @@ def test_smooth_paint_gets_grain_and_rough_paint_is_blurred_until_both_are_alike
 def test_nothing_outside_the_mask_changes(top, left, height, width, sigma):
     mask, real = mask_of(top, left, height, width), noisy(3)
     fake = np.where(mask[..., None] == 1, noisy(sigma), real)
-    found = match(fake, real, mask, np.random.default_rng(0))
+    found = match_sharpness(fake, real, mask, np.random.default_rng(0))
     assert found.dtype == np.uint8
     assert np.array_equal(found[mask == 0], fake[mask == 0])
 
@@ -58,7 +60,7 @@ def test_nothing_outside_the_mask_changes(top, left, height, width, sigma):
 def test_the_colours_of_the_paint_stay():
     real = noisy(4)
     fake = np.where(MASK[..., None] == 1, (SLOPE * 0.5).astype(np.uint8), real)
-    found = match(fake, real, MASK, RNG)
+    found = match_sharpness(fake, real, MASK, RNG)
     gap = gaussian_filter(found.astype(float) - fake, (3, 3, 0))[20:28, 20:26]
     assert np.abs(gap).max() < 2
 
@@ -66,11 +68,11 @@ def test_the_colours_of_the_paint_stay():
 def test_grain_is_the_noise_of_the_picture_and_not_what_it_shows():
     """Its strength is that of the noise, and it is nowhere near where it came from: an edge would come along."""
     picture = noisy(4)
-    found = grain(picture, RNG)
+    found = _grain(picture, RNG)
     plain = picture - SLOPE
     assert found.std() == pytest.approx(plain.std(), rel=0.2)
     assert abs(np.corrcoef(found.ravel(), plain.ravel())[0, 1]) < 0.1
-    assert grain(SLOPE.astype(np.uint8), RNG).std() < 0.4
+    assert _grain(SLOPE.astype(np.uint8), RNG).std() < 0.4
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +84,10 @@ def matched(dataset, tmp_path_factory):
 
 def test_a_dataset_is_matched_and_is_a_dataset(dataset, matched):
     assert check_dataset(matched) == []
-    assert judge(dataset).sharpness[0] > 1.2  # the stand-in's chequerboard
-    assert judge(matched).sharpness[0] == pytest.approx(1, abs=0.15)  # whole grey levels, in regions of one colour
+    assert fake_quality(dataset).sharpness[0] > 1.2  # the stand-in's chequerboard
+    assert fake_quality(matched).sharpness[0] == pytest.approx(
+        1, abs=0.15
+    )  # whole grey levels, in regions of one colour
     before, after = Dataset(dataset), Dataset(matched)
     assert list(before.table.path) == list(after.table.path)
     others = before.table[before.table.kind != "partial"]
@@ -106,7 +110,7 @@ def test_it_goes_on_where_it_was_stopped_and_the_same_seed_gives_the_same_bytes(
     assert kept.stat().st_mtime_ns == old
     assert (half / "manifest.csv").read_bytes() == (matched / "manifest.csv").read_bytes()
     with pytest.raises(WsdlError, match="begun with seed = 0, not 1"):
-        match_dataset(dataset, half, seed=1)
+        match_sharpness_dataset(dataset, half, seed=1)
 
 
 def test_fakes_may_be_added_and_one_that_is_another_now_is_matched_again(dataset, matched, tmp_path):
@@ -118,7 +122,7 @@ def test_fakes_may_be_added_and_one_that_is_another_now_is_matched_again(dataset
     table.loc[table.path == first, "sha256"] = sha256(data / first)
     write_manifest(data, table[table.path != second], info)
     before = {path: (out / path).stat().st_mtime_ns for path in Dataset(out).table.path}
-    match_dataset(data, out)
+    match_sharpness_dataset(data, out)
     assert check_dataset(out) == []  # nothing is left of the one that is gone
     assert set(Dataset(out).generators) == {"lama", "repaint-p2"}
     after = {path: (out / path).stat().st_mtime_ns for path in before if (out / path).exists()}
@@ -132,7 +136,7 @@ def test_other_faces_are_refused_and_nothing_is_deleted(dataset, matched, tmp_pa
     gone = data.select(kind="real").source_id.iloc[0]
     write_manifest(fewer, data.table[data.table.source_id != gone], data.info)
     with pytest.raises(WsdlError, match="was begun with matched = "):
-        match_dataset(fewer, out)
+        match_sharpness_dataset(fewer, out)
     assert check_dataset(out) == []
 
 
@@ -141,11 +145,11 @@ def test_another_seed_moves_the_grain(dataset):
     row = data.select(kind="partial").iloc[0]
     fake, real = read_image(dataset / row.path), data.images[data.source_index(data.table.loc[[row.name]])[0]]
     smooth = np.where(data.masks[row.name][..., None] == 1, gaussian_filter(fake, (2, 2, 0)), fake)
-    one, two, again = (match(smooth, real, data.masks[row.name], np.random.default_rng(s)) for s in (0, 1, 0))
+    one, two, again = (match_sharpness(smooth, real, data.masks[row.name], np.random.default_rng(s)) for s in (0, 1, 0))
     assert np.array_equal(one, again)
     assert not np.array_equal(one, two)
 
 
 def test_there_must_be_fakes(faces, tmp_path):
     with pytest.raises(WsdlError, match="no partial fakes to match"):
-        match_dataset(faces, tmp_path / "out")
+        match_sharpness_dataset(faces, tmp_path / "out")

@@ -12,7 +12,7 @@ from wsdl.core.io import WsdlError
 from wsdl.core.run import MODEL_FILE, is_done, read_stats
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
-from wsdl.generators.diffusion.autoencoder import MEASURED, Autoencoder, Codec, load_autoencoder, psnr
+from wsdl.generators.diffusion.autoencoder import LATENT_STATISTICS_FILE, Autoencoder, Codec, load_autoencoder, psnr
 from wsdl.generators.diffusion.train_autoencoder import measure, train_autoencoder, training_batch
 
 TINY = {"widths": (8, 16, 16), "batch": 8, "rate": 3e-3, "ema_decay": 0.9, "seed": 0}
@@ -137,7 +137,7 @@ def test_errors_are_one_sentence(run, faces, tmp_path):
     assert not (tmp_path / "deep").exists()
     with pytest.raises(WsdlError, match="holds no trained autoencoder; finish"):
         load_autoencoder(tmp_path)
-    for name in ("config.json", MEASURED):
+    for name in ("config.json", LATENT_STATISTICS_FILE):
         (tmp_path / name).write_bytes((run / name).read_bytes())
     (tmp_path / MODEL_FILE).write_bytes(b"cut short")
     with pytest.raises(WsdlError, match=r"model\.safetensors: does not fit the autoencoder"):
@@ -155,5 +155,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(processes, faces, tmp_path
         train_autoencoder(faces, folder, **SHORT)
     assert is_done(killed)
     assert (killed / MODEL_FILE).read_bytes() == (whole / MODEL_FILE).read_bytes()
-    assert json.loads((killed / MEASURED).read_text()) == json.loads((whole / MEASURED).read_text())
+    assert json.loads((killed / LATENT_STATISTICS_FILE).read_text()) == json.loads(
+        (whole / LATENT_STATISTICS_FILE).read_text()
+    )
     assert (killed / "stats.jsonl").read_text() == (whole / "stats.jsonl").read_text()

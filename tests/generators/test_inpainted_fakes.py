@@ -15,7 +15,7 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.masks import read_mask
 from wsdl.generators.inpainting import inpainter as module
-from wsdl.generators.inpainting.inpainter import NETWORKS, generate_inpainted
+from wsdl.generators.inpainting.inpainter import NETWORKS
 from wsdl.generators.write_fakes import generate_partial
 
 COUNT = 20
@@ -32,9 +32,9 @@ def made(faces, weights, tmp_path_factory) -> Path:
     """A dataset with 20 fakes each by repaint-p2, LaMa and Pluralistic."""
     out = shutil.copytree(faces, tmp_path_factory.mktemp("made") / "data")
     p2 = p2_run(out.parent / "p2", size=32)
-    generate_partial(out, out, p2, COUNT, 0, batch=8, T=2, jump_length=1, resamplings=1)
+    generate_partial("repaint-p2", out, out, p2, COUNT, 0, batch=8, T=2, jump_length=1, resamplings=1)
     for name in NETWORKS:
-        generate_inpainted(name, out, out, weights[name], COUNT, 0, batch=8)
+        generate_partial(name, out, out, weights[name], COUNT, 0, batch=8)
     return out
 
 
@@ -65,9 +65,9 @@ def test_a_larger_count_and_a_gap_end_in_the_same_bytes(faces, made, weights, tm
     grown = shutil.copytree(faces, tmp_path / "grown")
     shutil.copytree(made / "fake/repaint-p2", grown / "fake/repaint-p2")
     for name in NETWORKS:
-        generate_inpainted(name, grown, grown, weights[name], 5, 0, batch=8)
+        generate_partial(name, grown, grown, weights[name], 5, 0, batch=8)
         next((grown / "fake" / name / "images").rglob("*.png")).unlink()
-        generate_inpainted(name, grown, grown, weights[name], COUNT, 0, batch=8)
+        generate_partial(name, grown, grown, weights[name], COUNT, 0, batch=8)
         assert tree(grown / "fake" / name) == tree(made / "fake" / name)
     assert tree(grown / "fake") == tree(made / "fake")
 
@@ -75,7 +75,7 @@ def test_a_larger_count_and_a_gap_end_in_the_same_bytes(faces, made, weights, tm
 def test_nothing_is_done_twice_and_the_dataset_says_how_it_was_made(made, weights, tmp_path, monkeypatch):
     again = shutil.copytree(made, tmp_path / "again")
     monkeypatch.setattr(module, "load_inpainter", lambda *_: pytest.fail("the network was loaded for nothing"))
-    generate_inpainted("lama", again, again, weights["lama"], COUNT, 0, batch=8)
+    generate_partial("lama", again, again, weights["lama"], COUNT, 0, batch=8)
     assert tree(again) == tree(made)
     commands = [entry["command"] for entry in read_json(made / "dataset.json")["made_by"]]
     assert commands[1:] == [
@@ -87,15 +87,15 @@ def test_the_recipe_keeps_other_weights_and_seeds_out(made, weights, tmp_path):
     other = inpainter_run(tmp_path / "other", "lama", size=32, seed=1)
     before = tree(made)
     with pytest.raises(WsdlError, match="fake/lama: was begun with weights = "):
-        generate_inpainted("lama", made, made, other, COUNT, 0, batch=8)
+        generate_partial("lama", made, made, other, COUNT, 0, batch=8)
     with pytest.raises(WsdlError, match=r"fake/lama: was begun with seed = 0, not 1;"):
-        generate_inpainted("lama", made, made, weights["lama"], COUNT, 1, batch=8)
+        generate_partial("lama", made, made, weights["lama"], COUNT, 1, batch=8)
     assert tree(made) == before
 
 
 def test_another_seed_gives_pluralistic_other_fillings(faces, made, weights, tmp_path):
     """The regions are drawn anew too, but skin and hair do not grow: their masks are the same."""
-    generate_inpainted("pluralistic", faces, tmp_path / "other", weights["pluralistic"], 40, 1, batch=8)
+    generate_partial("pluralistic", faces, tmp_path / "other", weights["pluralistic"], 40, 1, batch=8)
     shared = set(Dataset(tmp_path / "other").table.path) & set(Dataset(made).table.path)
     shared = [path for path in shared if "-skin" in path or "-hair" in path]
     assert shared
@@ -107,23 +107,23 @@ def test_another_seed_gives_pluralistic_other_fillings(faces, made, weights, tmp
 
 def test_what_does_not_fit_is_refused_before_anything_is_written(faces, weights, tmp_path):
     small = inpainter_run(tmp_path / "small", "lama", size=16)
-    message = r"^\S*data: has pictures of 32 px, but \S*small paints 16 px; prepare the data with --size 16, or .*\.$"
+    message = r"^\S*data: has images of 32 px, but \S*small generates 16 px; prepare the data with --size 16, or .*\.$"
     with pytest.raises(WsdlError, match=message):
-        generate_inpainted("lama", faces, tmp_path / "out", small, 4, 0)
+        generate_partial("lama", faces, tmp_path / "out", small, 4, 0)
     with pytest.raises(WsdlError, match="is a run of lama, not of pluralistic"):
-        generate_inpainted("pluralistic", faces, tmp_path / "out", weights["lama"], 4, 0)
+        generate_partial("pluralistic", faces, tmp_path / "out", weights["lama"], 4, 0)
     assert not (tmp_path / "out").exists()
     bare = shutil.copytree(faces, tmp_path / "bare")
     shutil.rmtree(bare / "components")
     with pytest.raises(WsdlError, match="no component mask to say where to paint"):
-        generate_inpainted("lama", bare, bare, weights["lama"], 4, 0)
+        generate_partial("lama", bare, bare, weights["lama"], 4, 0)
 
 
 def test_a_full_size_lama_paints_faces_of_any_size(faces, tmp_path):
     import torch
 
     torch.jit.script(Fills()).save(tmp_path / "big-lama.pt")
-    generate_inpainted("lama", faces, tmp_path / "out", tmp_path / "big-lama.pt", 3, 0, batch=4)
+    generate_partial("lama", faces, tmp_path / "out", tmp_path / "big-lama.pt", 3, 0, batch=4)
     for row in Dataset(tmp_path / "out").table.itertuples():
         inside = read_mask(tmp_path / "out" / row.mask) == 1
         assert (read_image(tmp_path / "out" / row.path)[inside] == 51).all()
@@ -140,6 +140,6 @@ def test_by_command(name, faces, tmp_path):
     assert read_json(tmp_path / "run" / "config.json")["seed"] == 3
     options = ("--data", faces, "--weights", tmp_path / "run", "--count", 3, "--seed", 0, "--batch", 4)
     said = run("generate", name, *options, "--out", tmp_path / "out")
-    assert f"{name}: 3 pictures to make, 1 network call each; in batches of 4 that is 1 call, about" in said
-    assert " s a picture." in said
+    assert f"{name}: 3 images to make, 1 network call each; in batches of 4 that is 1 call, about" in said
+    assert " s per image." in said
     assert Dataset(tmp_path / "out").table.generator.tolist() == [name] * 3

@@ -10,23 +10,23 @@ from wsdl.core.io import WsdlError, write_json
 from wsdl.core.run import MODEL_FILE
 from wsdl.generators.diffusion.p2 import load_p2
 from wsdl.generators.inpainting.discriminator import (
-    LATER,
-    Critic,
-    cells,
-    critic_loss,
-    mean_in,
-    pleasing_loss,
-    pleasing_weight,
+    ADVERSARIAL_SWITCH,
+    Discriminator,
+    adversarial_loss,
+    adversarial_weight,
+    discriminator_loss,
+    hole_patches,
+    masked_mean,
 )
 from wsdl.generators.inpainting.inpainter import (
     NETWORKS,
     Inpainter,
     inpainter_fingerprint,
-    inpainter_size,
+    inpainter_image_size,
     load_inpainter,
 )
-from wsdl.generators.inpainting.metrics import scores
-from wsdl.generators.inpainting.pluralistic import CODE, FREE, KL_WEIGHT, Pluralistic, kl, kl_loss
+from wsdl.generators.inpainting.metrics import inpainting_scores
+from wsdl.generators.inpainting.pluralistic import CODE_SIZE, FREE_NATS, KL_WEIGHT, Pluralistic, kl_loss, normal_kl
 
 
 def some(n: int = 3, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +98,7 @@ def test_a_full_size_lama_is_torchscript_and_takes_any_size(tmp_path):
     path = tmp_path / "big-lama.pt"
     torch.jit.script(Fills()).save(path)
     lama = load_inpainter("lama", path)
-    assert lama.size is inpainter_size("lama", path) is None
+    assert lama.size is inpainter_image_size("lama", path) is None
     pictures, masks = some(size=27)
     painted = lama.inpaint(pictures, masks, [0] * 3)
     assert np.array_equal(painted[masks == 0], pictures[masks == 0])
@@ -121,7 +121,7 @@ def test_weights_that_cannot_be_used_are_refused_in_one_sentence(tmp_path):
     ):
         load_inpainter("pluralistic", tmp_path / "none")
     with pytest.raises(WsdlError, match=r"none: holds .* or a TorchScript file such as big-lama\.pt\.$"):
-        inpainter_size("lama", tmp_path / "none")
+        inpainter_image_size("lama", tmp_path / "none")
     write_json(pluralistic / "config.json", {"method": "patches", "generator": "pluralistic"})
     with pytest.raises(WsdlError, match=r"^\S*pluralistic: is no generator, not of pluralistic; give a run of"):
         load_inpainter("pluralistic", pluralistic)
@@ -138,20 +138,20 @@ def test_weights_that_cannot_be_used_are_refused_in_one_sentence(tmp_path):
 
 def normals(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     source = torch.Generator().manual_seed(seed)
-    return torch.randn(5, CODE, generator=source), 0.5 * torch.randn(5, CODE, generator=source)
+    return torch.randn(5, CODE_SIZE, generator=source), 0.5 * torch.randn(5, CODE_SIZE, generator=source)
 
 
 def test_kl_is_that_of_torch_distributions():
     one, other = normals(0), normals(1)
     theirs = [torch.distributions.Normal(mean, log.exp()) for mean, log in (one, other)]
-    torch.testing.assert_close(kl(one, other), torch.distributions.kl_divergence(*theirs), rtol=1e-4, atol=1e-5)
-    assert kl(one, one).abs().max() < 1e-6
+    torch.testing.assert_close(normal_kl(one, other), torch.distributions.kl_divergence(*theirs), rtol=1e-4, atol=1e-5)
+    assert normal_kl(one, one).abs().max() < 1e-6
 
 
 def test_below_the_free_bits_nothing_pulls_the_posterior_to_the_prior():
     mean, log = (part.clone().requires_grad_() for part in normals(0))
     near = kl_loss((mean, log), (mean.detach() + 0.01, log.detach()))
-    assert near.item() == pytest.approx(FREE * CODE)
+    assert near.item() == pytest.approx(FREE_NATS * CODE_SIZE)
     assert not any(slope.any() for slope in torch.autograd.grad(near, (mean, log)))
     far = kl_loss((mean, log), (mean.detach() + 3, log.detach()))
     assert torch.autograd.grad(far, mean)[0].abs().min() > 0
@@ -164,7 +164,7 @@ def test_fillings_differ_as_the_truth_does_unless_the_posterior_collapses(guarde
     Without free bits and with a heavy KL the code says nothing, and all fillings are the same: what the guard is for.
     """
     torch.manual_seed(0)
-    weight, free = (KL_WEIGHT, FREE) if guarded else (3.0, 0.0)
+    weight, free = (KL_WEIGHT, FREE_NATS) if guarded else (3.0, 0.0)
     network = Pluralistic(64, 1)
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     hole = torch.zeros(8, 1, 16, 16)
@@ -172,8 +172,8 @@ def test_fillings_differ_as_the_truth_does_unless_the_posterior_collapses(guarde
     known = torch.zeros(8, 3, 16, 16)
     for _ in range(150):
         truth = known + hole * torch.where(torch.rand(8, 1, 1, 1) < 0.5, -0.8, 0.8)
-        painted, posterior, prior = network(known, hole, torch.randn(8, CODE), truth)
-        error = mean_in((painted - truth).abs()[:4], hole[:4])
+        painted, posterior, prior = network(known, hole, torch.randn(8, CODE_SIZE), truth)
+        error = masked_mean((painted - truth).abs()[:4], hole[:4])
         optimizer.zero_grad()
         (error + weight * kl_loss(posterior, prior, free)).backward()
         optimizer.step()
@@ -189,26 +189,30 @@ def test_fillings_differ_as_the_truth_does_unless_the_posterior_collapses(guarde
 def test_cells_are_those_that_hold_some_of_the_hole():
     hole = torch.zeros(1, 1, 32, 32)
     hole[0, 0, 7, 8:25] = 1
-    assert cells(hole)[0, 0].tolist() == [[0, 1, 1, 1], [0] * 4, [0] * 4, [0] * 4]
-    assert Critic()(torch.zeros(1, 3, 32, 32)).shape == cells(hole).shape
+    assert hole_patches(hole)[0, 0].tolist() == [[0, 1, 1, 1], [0] * 4, [0] * 4, [0] * 4]
+    assert Discriminator()(torch.zeros(1, 3, 32, 32)).shape == hole_patches(hole).shape
 
 
 def test_critic_loss_by_hand():
     real, fake = torch.tensor([[[[2.0, 0.5]]]]), torch.tensor([[[[-3.0, 0.25]]]])
     painted = torch.tensor([[[[0.0, 1.0]]]])
-    assert critic_loss(real, fake, painted) == (0 + 0.5) / 2 + 1.25  # known cells of a fake are neither real nor fake
-    assert pleasing_loss(fake, painted) == -0.25
-    assert mean_in(fake, torch.zeros_like(painted)) == 0
+    assert (
+        discriminator_loss(real, fake, painted) == (0 + 0.5) / 2 + 1.25
+    )  # known cells of a fake are neither real nor fake
+    assert adversarial_loss(fake, painted) == -0.25
+    assert masked_mean(fake, torch.zeros_like(painted)) == 0
 
 
 def test_the_error_leads_and_the_critic_comes_later():
-    assert pleasing_weight(0) == pleasing_weight(LATER - 1) < pleasing_weight(LATER) < 1
+    assert (
+        adversarial_weight(0) == adversarial_weight(ADVERSARIAL_SWITCH - 1) < adversarial_weight(ADVERSARIAL_SWITCH) < 1
+    )
 
 
 def test_a_critic_cannot_shout():
     """Spectral normalisation: no layer makes its input larger than its largest singular value of 1 allows."""
     torch.manual_seed(0)
-    critic = Critic()
+    critic = Discriminator()
     for layer in critic.layers[::2]:
         with torch.no_grad():
             layer.parametrizations.weight.original.mul_(100)
@@ -230,8 +234,8 @@ def test_scores_know_a_blur_a_copy_and_a_second_answer():
     holes = np.zeros((2, SIZE, SIZE), np.uint8)
     holes[:, 3:13, 3:13] = 1
     blurred = gaussian_filter(pictures, (0, 2, 2, 0))
-    copied = scores(Answers([pictures, pictures]), pictures, holes)
+    copied = inpainting_scores(Answers([pictures, pictures]), pictures, holes)
     assert copied == {"error": 0, "sharpness": 1, "variety": 0}
-    found = scores(Answers([blurred, pictures]), pictures, holes)
+    found = inpainting_scores(Answers([blurred, pictures]), pictures, holes)
     assert found["sharpness"] < 0.3
     assert found["error"] == found["variety"] > 20

@@ -18,9 +18,9 @@ from wsdl.core.io import WsdlError, read_json, write_json
 from wsdl.core.run import MODEL_FILE, is_done
 from wsdl.data.dataset import Dataset
 from wsdl.generators.diffusion.autoencoder import Autoencoder, Codec
-from wsdl.generators.diffusion.ldm import RepaintLDM, cells, fingerprint, load_ldm, picture_size
+from wsdl.generators.diffusion.ldm import RepaintLDM, latent_masks, ldm_fingerprint, ldm_image_size, load_ldm
 from wsdl.generators.diffusion.p2 import P2
-from wsdl.generators.diffusion.schedule import LATENTS, PIXELS
+from wsdl.generators.diffusion.schedule import LATENT_SCHEDULE, PIXEL_SCHEDULE
 from wsdl.generators.diffusion.train_autoencoder import train_autoencoder
 from wsdl.generators.diffusion.train_ldm import encode_both_ways, train_ldm, training_batch
 from wsdl.generators.diffusion.unet import FullUNet, SmallUNet
@@ -64,7 +64,7 @@ def small_net() -> SmallUNet:
 @pytest.mark.parametrize("net", [lambda: FullUNet(tiny_unet()), small_net])
 def test_with_an_autoencoder_that_changes_nothing_it_is_repaint_on_pixels(net, pictures, masks):
     pixels = P2(net(), SIZE)
-    raw, clean = (RepaintLDM(net(), same_codec(), SIZE, clean, PIXELS) for clean in (False, True))
+    raw, clean = (RepaintLDM(net(), same_codec(), SIZE, clean, PIXEL_SCHEDULE) for clean in (False, True))
     seeds = [1, 2, 3]
     expected = pixels.inpaint(pictures, masks, seeds, **REPAINT_STEPS)
     assert np.array_equal(clean.inpaint(pictures, masks, seeds, **REPAINT_STEPS), expected)
@@ -101,10 +101,10 @@ def test_the_seed_decides_and_neighbours_do_not(pictures, masks):
 def test_a_cell_is_painted_if_any_of_its_pixels_is(seed, factor):
     masks = (np.random.default_rng(seed).random((2, 8, 8)) < 0.1).astype(np.uint8)
     expected = masks.reshape(2, 8 // factor, factor, 8 // factor, factor).max(axis=(2, 4))
-    assert np.array_equal(cells(masks, factor)[:, 0].numpy(), expected)
+    assert np.array_equal(latent_masks(masks, factor)[:, 0].numpy(), expected)
 
 
-@pytest.mark.parametrize(("noising", "level"), [(LATENTS, 3.0), (PIXELS, 1.0)])
+@pytest.mark.parametrize(("noising", "level"), [(LATENT_SCHEDULE, 3.0), (PIXEL_SCHEDULE, 1.0)])
 def test_latents_are_not_clipped_as_pixels_are(noising, level):
     class Knows(torch.nn.Module):
         predicts, patch = "x0", 1
@@ -162,11 +162,11 @@ def test_a_killed_training_ends_as_an_undisturbed_one(processes, faces, autoenco
     loaded = load_ldm(killed)
     assert (loaded.size, loaded.shape, loaded.clean) == (32, (4, 8, 8), False)
     assert np.array_equal(loaded.sample(2, 0, steps=3), trained.sample(2, 0, steps=3))
-    assert picture_size(killed) == 32
-    assert fingerprint(killed) == fingerprint(whole)
+    assert ldm_image_size(killed) == 32
+    assert ldm_fingerprint(killed) == ldm_fingerprint(whole)
     other = whole / "autoencoder" / MODEL_FILE
     other.write_bytes(other.read_bytes()[:-1] + b"?")
-    assert fingerprint(killed) != fingerprint(whole)
+    assert ldm_fingerprint(killed) != ldm_fingerprint(whole)
 
 
 def test_training_refuses_what_does_not_fit(faces, autoencoder, tmp_path):

@@ -32,7 +32,7 @@ def weights(faces, tmp_path_factory) -> Path:
 def made(faces, weights, tmp_path_factory) -> Path:
     """A dataset with 10 fakes each by repaint-p2, Repaint-LDM, and Repaint-LDM with the known pixels pasted back."""
     out = shutil.copytree(faces, tmp_path_factory.mktemp("made") / "data")
-    generate_partial(out, out, p2_run(out.parent / "p2", size=32), COUNT, 0, batch=5, **STEPS)
+    generate_partial("repaint-p2", out, out, p2_run(out.parent / "p2", size=32), COUNT, 0, batch=5, **STEPS)
     words = ["generate", "repaint-ldm", "--data", out, "--weights", weights, "--count", COUNT, "--batch", 5]
     words += ["--T", 2, "--jump-length", 1, "--resamplings", 1]
     for more in ([], ["--clean"]):

@@ -10,7 +10,7 @@ from diffusers.pipelines.deprecated.latent_diffusion_uncond import LDMPipeline
 from factories import REPAINT_STEPS, SIZE, tiny_unet
 
 from wsdl.core.io import WsdlError, read_json, seed_for, write_json
-from wsdl.generators.diffusion.ldm import fingerprint, load_ldm, picture_size
+from wsdl.generators.diffusion.ldm import ldm_fingerprint, ldm_image_size, load_ldm
 
 COMPVIS = {"beta_start": 0.0015, "beta_end": 0.0195, "beta_schedule": "scaled_linear", "clip_sample": False}
 
@@ -38,7 +38,7 @@ def save_full(folder, channels: int = 3, **scale):
 
 def test_a_full_size_model_samples_as_diffusers_pipeline(tmp_path):
     model = load_ldm(save_full(tmp_path, scaling_factor=0.5))
-    assert model.size == picture_size(tmp_path) == SIZE
+    assert model.size == ldm_image_size(tmp_path) == SIZE
     assert model.noising == COMPVIS
     pipeline = LDMPipeline(
         VQModel.from_pretrained(tmp_path / "vqvae"),
@@ -76,6 +76,6 @@ def test_models_that_cannot_be_used_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(WsdlError, match=r"^\S*whole: no latent diffusion model could be loaded from it \([^\n]*\)\.$"):
         load_ldm(whole)
     shutil.rmtree(whole / "vqvae")
-    for ask in (load_ldm, picture_size, fingerprint):
+    for ask in (load_ldm, ldm_image_size, ldm_fingerprint):
         with pytest.raises(WsdlError, match=r"whole: holds no trained vqvae; give"):
             ask(whole)

@@ -12,7 +12,7 @@ from wsdl.generators.diffusion import schedule
 from wsdl.generators.diffusion.p2 import P2, load_p2, shift
 from wsdl.generators.diffusion.train_p2 import training_batch
 from wsdl.generators.diffusion.unet import FullUNet, SmallUNet
-from wsdl.generators.diffusion.weights import fingerprint, picture_size
+from wsdl.generators.diffusion.weights import unet_fingerprint, unet_image_size
 
 # --- networks and weights ---------------------------------------------------------------------------------------
 
@@ -41,7 +41,7 @@ def test_full_size_weights_load_by_path(tmp_path, kind):
     unet = tiny_unet(out_channels=6)
     unet.save_pretrained(tmp_path / ("unet" if kind == "pipeline" else ""), safe_serialization=kind != "bin")
     p2 = load_p2(tmp_path)
-    assert p2.size == picture_size(tmp_path) == SIZE
+    assert p2.size == unet_image_size(tmp_path) == SIZE
     assert np.array_equal(p2.sample(2, seed=1, steps=3), P2(FullUNet(unet), SIZE).sample(2, seed=1, steps=3))
 
 
@@ -56,12 +56,12 @@ def test_a_run_loads_with_its_weights(tmp_path):
 
 def test_fingerprint_tells_weights_apart_but_not_places(tmp_path):
     one, other = (p2_run(tmp_path / f"run{seed}", seed=seed) for seed in (0, 1))
-    assert fingerprint(one) == fingerprint(p2_run(tmp_path / "copy", seed=0)) != fingerprint(other)
+    assert unet_fingerprint(one) == unet_fingerprint(p2_run(tmp_path / "copy", seed=0)) != unet_fingerprint(other)
     for name in ("a", "b"):
         tiny_unet().save_pretrained(tmp_path / name)
     tiny_unet(6).save_pretrained(tmp_path / "six")
-    assert fingerprint(tmp_path / "a") == fingerprint(tmp_path / "b") != fingerprint(tmp_path / "six")
-    assert fingerprint("google/ddpm-ema-celebahq-256") == "google/ddpm-ema-celebahq-256"
+    assert unet_fingerprint(tmp_path / "a") == unet_fingerprint(tmp_path / "b") != unet_fingerprint(tmp_path / "six")
+    assert unet_fingerprint("google/ddpm-ema-celebahq-256") == "google/ddpm-ema-celebahq-256"
 
 
 def test_weights_that_cannot_be_used_are_refused_in_one_sentence(tmp_path):

@@ -9,7 +9,7 @@ from factories import REPAINT_STEPS, SIZE, tiny_unet
 
 from wsdl.core.device import to_unit
 from wsdl.generators.diffusion.p2 import P2
-from wsdl.generators.diffusion.repaint import calls, repaint
+from wsdl.generators.diffusion.repaint import repaint, repaint_calls
 from wsdl.generators.diffusion.unet import FullUNet
 
 
@@ -19,7 +19,7 @@ def p2() -> P2:
 
 
 def test_the_paper_needs_2410_calls():
-    assert calls(250, 10, 10) == 2410
+    assert repaint_calls(250, 10, 10) == 2410
 
 
 @pytest.mark.parametrize("settings", [REPAINT_STEPS, {"T": 10, "jump_length": 10, "resamplings": 5}])
@@ -32,7 +32,7 @@ def test_calls_counts_what_repaint_does(p2, pictures, masks, settings):
 
     known, holes = to_unit(pictures[:1]), torch.tensor(masks[:1, None]).float()
     repaint(noise, known, holes, [0], **settings, on_step=lambda t, x: seen.append(t))
-    assert len(made) == calls(**settings)
+    assert len(made) == repaint_calls(**settings)
     assert seen == made
 
 

@@ -17,8 +17,7 @@ from wsdl.core.run import MODEL_FILE, is_done, read_stats
 from wsdl.data.dataset import Dataset
 from wsdl.generators.diffusion.p2 import P2
 from wsdl.generators.diffusion.train_p2 import train_p2
-from wsdl.generators.diffusion.weights import fingerprint, load_unet
-from wsdl.generators.inpainting.inpainter import generate_inpainted
+from wsdl.generators.diffusion.weights import load_unet, unet_fingerprint
 from wsdl.generators.inpainting.train import train_inpainter
 from wsdl.generators.write_fakes import generate_full, generate_partial
 
@@ -53,7 +52,7 @@ def test_killed_generators_end_as_undisturbed_ones(processes, faces, tmp_path):
     killed, whole = (shutil.copytree(faces, tmp_path / name) for name in ("killed", "whole"))
     full = {"args": (killed, weights, 30, 0), "kwargs": {"steps": 8, "batch": 4}}
     partial = {
-        "args": (killed, killed, weights, 18, 0),
+        "args": ("repaint-p2", killed, killed, weights, 18, 0),
         "kwargs": {"batch": 4, "T": 10, "jump_length": 2, "resamplings": 2},
     }
     for generate, call, folder in ((generate_full, full, "p2"), (generate_partial, partial, "repaint-p2")):
@@ -86,12 +85,12 @@ def test_a_killed_inpainter_ends_as_an_undisturbed_one(processes, faces, tmp_pat
 def test_killed_inpainting_ends_as_undisturbed_inpainting(processes, faces, tmp_path):
     weights = inpainter_run(tmp_path / "pluralistic", "pluralistic", size=32)
     killed, whole = (shutil.copytree(faces, tmp_path / name) for name in ("killed", "whole"))
-    rest = (weights, 60, 0, 2)
-    process = processes.Process(target=generate_inpainted, args=("pluralistic", killed, killed, *rest))
+    rest, batch = (weights, 60, 0), {"batch": 2}
+    process = processes.Process(target=generate_partial, args=("pluralistic", killed, killed, *rest), kwargs=batch)
     kill_when(process, lambda: pictures_in(killed / "fake") >= 4)
     assert len(Dataset(killed).select(generator="pluralistic")) == 0  # opens, as it was
     for data in (killed, whole):
-        generate_inpainted("pluralistic", data, data, *rest)
+        generate_partial("pluralistic", data, data, *rest, **batch)
     assert tree(killed) == tree(whole)
 
 
@@ -102,7 +101,7 @@ def test_a_training_begins_from_the_weights_it_is_given(faces, tmp_path):
     train_p2(faces, tmp_path / "new", **still)
     assert same_weights(tmp_path / "on", start)  # a rate of nothing leaves them as they were
     assert not same_weights(tmp_path / "new", start)
-    assert read_json(tmp_path / "on" / "config.json")["start"] == fingerprint(start)
+    assert read_json(tmp_path / "on" / "config.json")["start"] == unet_fingerprint(start)
 
 
 def test_weights_of_another_shape_are_refused_as_a_start(faces, tmp_path):

@@ -20,7 +20,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from wsdl.core.io import WsdlError, read_json
 from wsdl.data.dataset import Dataset
-from wsdl.generators.diffusion.stable_diffusion import fingerprint, generate_stable, load_stable
+from wsdl.generators.diffusion.stable_diffusion import load_stable, stable_fingerprint
+from wsdl.generators.write_fakes import generate_partial
 
 SIDE = 32  # of the tiny model's pictures
 STEPS = {"steps": 2, "prompt": "a face", "guidance": 3.0}
@@ -122,20 +123,20 @@ def test_pictures_of_another_size_come_back_at_theirs(tiny):
 
 
 def test_fakes_are_written_resumed_and_tell_what_made_them(tiny, lora, dataset, tmp_path):
-    words = {"lora": lora, "clean": True, "batch": 2, **STEPS}
-    generate_stable(dataset, tmp_path / "a", tiny, 3, 0, **words)
+    words = {"lora": lora, "batch": 2, **STEPS}
+    generate_partial("sd-inpaint-clean", dataset, tmp_path / "a", tiny, 3, 0, **words)
     made = Dataset(tmp_path / "a")
     assert set(made.table.generator) == {"sd-inpaint-clean"}
     recipe = read_json(tmp_path / "a/fake/sd-inpaint-clean/recipe.json")
-    assert recipe["weights"] == fingerprint(tiny, lora) != fingerprint(tiny)
+    assert recipe["weights"] == stable_fingerprint(tiny, lora) != stable_fingerprint(tiny)
     assert (recipe["prompt"], recipe["steps"], recipe["guidance"]) == ("a face", 2, 3.0)
     victim = tmp_path / "a" / made.table.path[1]
     content = victim.read_bytes()
     victim.unlink()
-    generate_stable(dataset, tmp_path / "a", tiny, 3, 0, **words)
+    generate_partial("sd-inpaint-clean", dataset, tmp_path / "a", tiny, 3, 0, **words)
     assert victim.read_bytes() == content
     with pytest.raises(WsdlError, match="was begun with prompt = 'a face', not 'a nose'"):
-        generate_stable(dataset, tmp_path / "a", tiny, 3, 0, **{**words, "prompt": "a nose"})
+        generate_partial("sd-inpaint-clean", dataset, tmp_path / "a", tiny, 3, 0, **{**words, "prompt": "a nose"})
 
 
 def test_the_command_paints(tiny, dataset, tmp_path):
@@ -151,7 +152,7 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(tiny, lora, tmp_path, mo
     with pytest.raises(WsdlError, match=r"^\S*empty: no Stable Diffusion could be loaded from it \([^\n]*\)\.$"):
         load_stable(tmp_path / "empty")
     with pytest.raises(WsdlError, match=r"empty: holds no \.safetensors; weights in other formats can run code"):
-        fingerprint(tmp_path / "empty")
+        stable_fingerprint(tmp_path / "empty")
     save_file({"unet.nothing.lora_A.weight": torch.zeros(4, 16), "unet.nothing.lora_B.weight": torch.zeros(16, 4)},
               tmp_path / "other.safetensors")  # fmt: skip
     with pytest.raises(WsdlError, match=r"other\.safetensors: is no LoRA for this model \([^\n]*\)\.$"):

@@ -12,9 +12,9 @@ from wsdl.core.run import Run, is_done, read_stats
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.generators.inpainting import train as module
-from wsdl.generators.inpainting.discriminator import Critic
+from wsdl.generators.inpainting.discriminator import Discriminator
 from wsdl.generators.inpainting.inpainter import NETWORKS, load_inpainter
-from wsdl.generators.inpainting.pluralistic import CODE, colour_error, reconstructed
+from wsdl.generators.inpainting.pluralistic import CODE_SIZE, colour_error, posterior_count
 from wsdl.generators.inpainting.train import Faces, Game, read_faces, train_inpainter, training_batch
 from wsdl.training.loop import fit
 from wsdl.training.rival import Rival
@@ -96,7 +96,7 @@ def test_only_faces_of_the_train_split_are_seen(faces, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_painter_learns_from_error_and_critic_and_the_critic_only_in_its_turn(name, faces):
     torch.manual_seed(0)
-    network, critic = NETWORKS[name](64, 1), Critic()
+    network, critic = NETWORKS[name](64, 1), Discriminator()
     game, everything = Game(name, read_faces(Dataset(faces), "train"), critic, 4, 0), slice(None)
     critic.requires_grad_(False)
     game.painter_loss(network, 0, everything).backward()
@@ -110,11 +110,11 @@ def test_the_painter_learns_from_error_and_critic_and_the_critic_only_in_its_tur
     assert all(weight.grad is None for weight in network.parameters())
 
 
-@pytest.mark.parametrize("weight", ["GUESSED", "COLOUR"])
+@pytest.mark.parametrize("weight", ["PRIOR_ERROR_WEIGHT", "COLOUR_WEIGHT"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_fillings_by_the_priors_codes_hear_of_their_error(name, weight, faces, monkeypatch):
     torch.manual_seed(0)
-    network, critic, losses = NETWORKS[name](64, 1), Critic(), []
+    network, critic, losses = NETWORKS[name](64, 1), Discriminator(), []
     for value in (0.0, 0.3):
         monkeypatch.setattr(module, weight, value)
         game = Game(name, read_faces(Dataset(faces), "train"), critic, 4, 0)
@@ -134,12 +134,12 @@ def test_colour_error_forgives_detail_but_not_colour():
 def test_half_of_pluralistics_batch_is_painted_from_the_truths_code():
     torch.manual_seed(0)
     network, known, hole = NETWORKS["pluralistic"](64, 1).eval(), torch.zeros(5, 3, 16, 16), torch.ones(5, 1, 16, 16)
-    noise = torch.randn(5, CODE)
+    noise = torch.randn(5, CODE_SIZE)
     with torch.no_grad():
         black, _, _ = network(known, hole, noise, truth=known - 1)
         white, _, _ = network(known, hole, noise, truth=known + 1)
         guessed, posterior, _ = network(known, hole, noise)
-    assert reconstructed(5) == 3
+    assert posterior_count(5) == 3
     assert posterior is None
     assert all((black[i] != white[i]).any() for i in range(3))
     assert torch.equal(black[3:], white[3:])

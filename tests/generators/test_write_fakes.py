@@ -14,6 +14,7 @@ from wsdl.data.images import read_image
 from wsdl.data.manifest import write_manifest
 from wsdl.data.masks import component_mask, read_mask, visible_components
 from wsdl.generators import write_fakes as module
+from wsdl.generators.diffusion import p2
 from wsdl.generators.write_fakes import generate_full, generate_partial
 
 FULL = {"steps": 2, "batch": 4}
@@ -40,7 +41,7 @@ def made(few, weights, tmp_path_factory) -> Path:
     """A dataset with 12 full fakes, and more partial ones than its 6 faces have components."""
     out = shutil.copytree(few, tmp_path_factory.mktemp("made") / "data")
     generate_full(out, weights, 12, 0, **FULL)
-    generate_partial(out, out, weights, 38, 0, **PARTIAL)
+    generate_partial("repaint-p2", out, out, weights, 38, 0, **PARTIAL)
     return out
 
 
@@ -101,7 +102,7 @@ def test_the_whole_dataset_opens_and_says_how_it_was_made(made):
 
 
 def test_fakes_can_go_to_a_folder_of_their_own(faces, weights, tmp_path):
-    generate_partial(faces, tmp_path / "partial", weights, 3, 0, **PARTIAL)
+    generate_partial("repaint-p2", faces, tmp_path / "partial", weights, 3, 0, **PARTIAL)
     generate_full(tmp_path / "full", weights, 3, 0, **FULL)
     for name, kind in (("partial", "partial"), ("full", "full")):
         dataset = Dataset(tmp_path / name)
@@ -111,9 +112,9 @@ def test_fakes_can_go_to_a_folder_of_their_own(faces, weights, tmp_path):
 
 
 def test_the_cost_is_said_before(data, weights, capfd):
-    generate_partial(data, data, weights, 10, 0, **PARTIAL)
+    generate_partial("repaint-p2", data, data, weights, 10, 0, **PARTIAL)
     said = capfd.readouterr().err
-    assert "repaint-p2: 10 pictures to make, 6 network calls each; in batches of 8 that is 12 calls, about" in said
+    assert "repaint-p2: 10 images to make, 6 network calls each; in batches of 8 that is 12 calls, about" in said
 
 
 # --- again, and more --------------------------------------------------------------------------------------------
@@ -123,30 +124,30 @@ def test_a_larger_count_adds_and_ends_in_the_same_bytes(few, made, weights, tmp_
     grown = shutil.copytree(few, tmp_path / "grown")
     for full, partial in ((5, 3), (12, 38)):
         generate_full(grown, weights, full, 0, **FULL)
-        generate_partial(grown, grown, weights, partial, 0, **PARTIAL)
+        generate_partial("repaint-p2", grown, grown, weights, partial, 0, **PARTIAL)
         assert (len(Dataset(grown).select("full")), len(Dataset(grown).select("partial"))) == (full, partial)
     assert tree(grown) == tree(made)
 
 
 def test_nothing_is_done_twice(made, weights, tmp_path, monkeypatch):
     again = shutil.copytree(made, tmp_path / "again")
-    monkeypatch.setattr(module, "load_p2", lambda weights: pytest.fail("the network was loaded for nothing"))
+    monkeypatch.setattr(p2, "load_p2", lambda weights: pytest.fail("the network was loaded for nothing"))
     for count in (12, 5):
         generate_full(again, weights, count, 0, **FULL)
-        generate_partial(again, again, weights, count, 0, **PARTIAL)
+        generate_partial("repaint-p2", again, again, weights, count, 0, **PARTIAL)
     assert tree(again) == tree(made)
 
 
 def test_batches_are_always_whole(data, weights, monkeypatch):
     """Processors may differ in the last bit between batch sizes, so a batch never shrinks with the count."""
-    sizes, inpaint = [], module.P2.inpaint
+    sizes, inpaint = [], p2.P2.inpaint
 
     def watched(self, images, *args, **more):
         sizes.append(len(images))
         return inpaint(self, images, *args, **more)
 
-    monkeypatch.setattr(module.P2, "inpaint", watched)
-    generate_partial(data, data, weights, 9, 0, **PARTIAL)
+    monkeypatch.setattr(p2.P2, "inpaint", watched)
+    generate_partial("repaint-p2", data, data, weights, 9, 0, **PARTIAL)
     assert sizes == [8, 8]
     assert len(list((data / "fake").rglob("images/*/*.png"))) == 9
 
@@ -155,13 +156,13 @@ def test_only_batches_with_a_gap_are_sampled_again(made, weights, tmp_path, monk
     again = shutil.copytree(made, tmp_path / "again")
     (again / "fake/p2/train/000005.png").unlink()
     (again / "fake/p2/train/.000005.png.1.part").write_bytes(b"half a picture")
-    sampled, sample = [], module.P2.sample
+    sampled, sample = [], p2.P2.sample
 
     def watched(self, n, seed, steps, first, on_step):
         sampled.append((first, n))
         return sample(self, n, seed, steps, first, on_step)
 
-    monkeypatch.setattr(module.P2, "sample", watched)
+    monkeypatch.setattr(p2.P2, "sample", watched)
     generate_full(again, weights, 12, 0, **FULL)
     assert sampled == [(4, 4)]
     assert tree(again) == tree(made)
@@ -201,18 +202,18 @@ def test_other_settings_are_refused_and_change_nothing(made, weights, tmp_path):
     with pytest.raises(WsdlError, match="was begun with weights = "):
         generate_full(again, other, 20, 0, **FULL)
     with pytest.raises(WsdlError, match=r"fake/repaint-p2: was begun with T = 4, not 5;"):
-        generate_partial(again, again, weights, 20, 0, **PARTIAL | {"T": 5})
+        generate_partial("repaint-p2", again, again, weights, 20, 0, **PARTIAL | {"T": 5})
     assert tree(again) == tree(made)
     assert read_json(again / "fake/p2/recipe.json")["seed"] == 0
 
 
 def test_weights_for_another_size_are_refused_before_anything_is_written(data, tmp_path):
     small, before = p2_run(tmp_path / "small", size=16), tree(data)
-    message = r"^\S*data: has pictures of 32 px, but \S*small paints 16 px; prepare the data with --size 16, or .*\.$"
+    message = r"^\S*data: has images of 32 px, but \S*small generates 16 px; prepare the data with --size 16, or .*\.$"
     with pytest.raises(WsdlError, match=message):
         generate_full(data, small, 4, 0, **FULL)
     with pytest.raises(WsdlError, match=message):
-        generate_partial(data, tmp_path / "new", small, 4, 0, **PARTIAL)
+        generate_partial("repaint-p2", data, tmp_path / "new", small, 4, 0, **PARTIAL)
     assert tree(data) == before
     assert not (tmp_path / "new").exists()
 
@@ -220,7 +221,7 @@ def test_weights_for_another_size_are_refused_before_anything_is_written(data, t
 def test_faces_without_component_masks_are_refused(data, weights):
     shutil.rmtree(data / "components")
     with pytest.raises(WsdlError, match="no component mask"):
-        generate_partial(data, data, weights, 4, 0, **PARTIAL)
+        generate_partial("repaint-p2", data, data, weights, 4, 0, **PARTIAL)
 
 
 def test_fakes_never_join_a_dataset_that_splits_the_faces_otherwise(data, weights, made_up, tmp_path):
@@ -228,7 +229,7 @@ def test_fakes_never_join_a_dataset_that_splits_the_faces_otherwise(data, weight
 
     prepare_dataset(*made_up, tmp_path / "other", size=32, seed=1, source="made-up")
     with pytest.raises(WsdlError, match="must share one split"):
-        generate_partial(data, tmp_path / "other", weights, 4, 0, **PARTIAL)
+        generate_partial("repaint-p2", data, tmp_path / "other", weights, 4, 0, **PARTIAL)
 
 
 def test_components_of_the_drawn_faces_are_used_up(made):

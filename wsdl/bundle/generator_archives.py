@@ -46,8 +46,8 @@ from wsdl.core.run import write_or_check_config
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.manifest import check_splits, hash_faces, keep_generators, read_manifest, write_manifest
-from wsdl.generators.registry import painter_of
-from wsdl.generators.write_fakes import check_fit, enlist, is_there, sweep
+from wsdl.generators.registry import find_generator, load_generator
+from wsdl.generators.write_fakes import check_image_size, delete_partial_files, fake_exists, list_fakes
 
 GENERATOR_ARCHIVES = Path(__file__).parent.parent / "assets" / "generators"
 RUN_MEMBERS = "run/"  # prefix of the members of the generator's run
@@ -99,21 +99,21 @@ def add_fakes(folder: Path, style: str, generator: str, archive: Path | None = N
         )
     check_splits(pd.concat([faces, rows]), archive)
     write_or_check_config(folder / recipe_path(generator), recipe)
-    sweep(folder, generator)
+    delete_partial_files(folder, generator)
     listed = set(dataset.select(generator=generator).path)
-    if all(row.path in listed and is_there(folder, row) for row in rows.itertuples()):
+    if all(row.path in listed and fake_exists(folder, row) for row in rows.itertuples()):
         return print_stderr(f"{folder}: has the {len(rows)} fakes by {generator} already.")
     face_of = dict(zip(faces.source_id, faces.path, strict=True))
 
     def write_row(row) -> str:
         """Write one fake, if it is missing; returns the sha256 of its image."""
-        if not is_there(folder, row):
+        if not fake_exists(folder, row):
             face = read_image(folder / face_of[row.source_id]) if row.source_id in face_of else None
             write_partial_fake(folder, row, face, about["boxes"].get(row.path), files)
         return sha256(folder / row.path)
 
     hashes = parallel_map(write_row, rows.itertuples(), f"adding {generator}")
-    enlist(dataset, generator, recipe["seed"], rows.assign(sha256=hashes).to_dict("records"))
+    list_fakes(dataset, generator, recipe["seed"], rows.assign(sha256=hashes).to_dict("records"))
 
 
 def recipe_path(generator: str) -> str:
@@ -181,8 +181,7 @@ def pack_generator(
         add_fakes(unpacked, style, generator, temporary)
         _compare_fakes(data, unpacked, rows)
         unpacked_run = unpack_generator(style, generator, temporary, Path(scratch))
-        painter, _ = painter_of(read_json(unpacked / recipe_path(generator)), unpacked_run)
-        painter.load()  # WsdlError if it does not load
+        load_generator(generator, unpacked_run)  # WsdlError if it does not load
     return list_contents(out)
 
 
@@ -192,9 +191,8 @@ def _pack_run(dataset: Dataset, generator: str, run: Path) -> dict[str, bytes]:
     with TemporaryDirectory() as scratch:
         halved = Path(scratch) / run.resolve().name
         halve_run(run, halved)
-        painter, _ = painter_of(read_json(recipe), halved)
-        check_weights(recipe, painter.fingerprint)
-        check_fit(dataset, painter)
+        check_weights(recipe, find_generator(generator).fingerprint(halved))
+        check_image_size(dataset, generator, halved)
         return {RUN_MEMBERS + name: content for name, content in read_run_fp16(halved).items()}
 
 

@@ -32,10 +32,10 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.manifest import label_map_path
 from wsdl.data.masks import read_label_map, read_mask
-from wsdl.generators.diffusion.autoencoder import NEEDED
-from wsdl.generators.diffusion.ldm import AUTOENCODER, is_run
+from wsdl.generators.diffusion.autoencoder import AUTOENCODER_FILES
+from wsdl.generators.diffusion.ldm import AUTOENCODER_FOLDER, is_ldm_run
 from wsdl.generators.diffusion.weights import load_unet
-from wsdl.generators.write_fakes import check_size
+from wsdl.generators.write_fakes import check_image_size
 
 RUN_FILES = ("config.json", MODEL_FILE, "run.json")  # of a run, without its trainer state and samples
 P2_GENERATORS = "p2", "repaint-p2"  # whose fakes the packed P2 weights must have made
@@ -58,7 +58,7 @@ def pack_style(style: str, data: Path, generator: Path, out: Path) -> pd.DataFra
         _compare_datasets(data, unpack_dataset(style, temporary, Path(cache)))
         run = unpack_p2(style, temporary, Path(cache))
         load_unet(run)
-        check_size(Dataset(data), run)
+        check_image_size(Dataset(data), "p2", run)
     return list_contents(out)
 
 
@@ -137,7 +137,7 @@ def halve_run(run: Path, out: Path) -> None:
 def read_run_fp16(folder: Path) -> dict[str, bytes]:
     """The files of a finished run of `train-generator` by name, all weights in fp16; of ldm with its autoencoder."""
     folder = Path(folder)
-    names = [*(f"{AUTOENCODER}/{name}" for name in NEEDED if is_run(folder)), *RUN_FILES]
+    names = [*(f"{AUTOENCODER_FOLDER}/{name}" for name in AUTOENCODER_FILES if is_ldm_run(folder)), *RUN_FILES]
     for name in names:
         if not (folder / name).exists():
             raise WsdlError(f"{folder / name}: no such file; give a finished run of `train-generator`.")

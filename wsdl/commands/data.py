@@ -57,7 +57,7 @@ def audit(
 @data.command()
 def judge(folder: Folder):
     """Are its partial fakes too easy? Sharpness of the paint, and its distance from real regions: a row a generator."""
-    from wsdl.fakes.quality import judge as run_judge
+    from wsdl.fakes.quality import fake_quality as run_judge
 
     print(run_judge(folder).to_csv(index=False, float_format="%.4g"), end="")
 
@@ -65,9 +65,9 @@ def judge(folder: Folder):
 @data.command()
 def match(folder: Folder, out: Out, seed: Seed = 0):
     """A copy whose paint is as sharp as what it replaced: what a detector finds there is not mere smoothness."""
-    from wsdl.fakes.sharpness import match_dataset
+    from wsdl.fakes.sharpness import match_sharpness_dataset
 
-    match_dataset(folder, out, seed)
+    match_sharpness_dataset(folder, out, seed)
 
 
 @data.command("bundle")

@@ -46,7 +46,16 @@ def generate_repaint_p2(
     from wsdl.generators.write_fakes import generate_partial
 
     generate_partial(
-        data, out or data, weights, count, seed, batch=batch, T=t, jump_length=jump_length, resamplings=resamplings
+        "repaint-p2",
+        data,
+        out or data,
+        weights,
+        count,
+        seed,
+        batch=batch,
+        T=t,
+        jump_length=jump_length,
+        resamplings=resamplings,
     )
 
 
@@ -64,10 +73,11 @@ def generate_repaint_ldm(
     batch: Annotated[int, typer.Option(help="Pictures repainted together.")] = 32,
 ):
     """Partial fakes by RePaint among latents; the decoder alters the whole picture. The same regions as repaint-p2."""
-    from wsdl.generators.diffusion.ldm import generate_repaint_ldm as run_generate
+    from wsdl.generators.write_fakes import generate_partial
 
     schedule = {"T": t, "jump_length": jump_length, "resamplings": resamplings}
-    run_generate(data, out or data, weights, count, seed, batch=batch, clean=clean, **schedule)
+    name = "repaint-ldm-clean" if clean else "repaint-ldm"
+    generate_partial(name, data, out or data, weights, count, seed, batch=batch, **schedule)
 
 
 def generate_inpainted_fakes(
@@ -79,9 +89,9 @@ def generate_inpainted_fakes(
     seed: Seed = 0,
     batch: Annotated[int, typer.Option(help="Pictures repainted together.")] = 32,
 ):
-    from wsdl.generators.inpainting.inpainter import generate_inpainted
+    from wsdl.generators.write_fakes import generate_partial
 
-    generate_inpainted(context.info_name, data, out or data, weights, count, seed, batch)
+    generate_partial(context.info_name, data, out or data, weights, count, seed, batch=batch)
 
 
 for name, what in WHAT.items():
@@ -103,9 +113,10 @@ def generate_sd_inpaint(
     batch: Annotated[int, typer.Option(help="Pictures repainted together.")] = 4,
 ):
     """Partial fakes by Stable Diffusion, with a LoRA if you like: a GPU's work. The same regions as repaint-p2."""
-    from wsdl.generators.diffusion.stable_diffusion import generate_stable
+    from wsdl.generators.write_fakes import generate_partial
 
-    generate_stable(
-        data, out or data, weights, count, seed,
-        batch=batch, clean=clean, lora=lora, prompt=prompt, steps=steps, guidance=guidance,
+    name = "sd-inpaint-clean" if clean else "sd-inpaint"
+    generate_partial(
+        name, data, out or data, weights, count, seed,
+        batch=batch, lora=lora, prompt=prompt, steps=steps, guidance=guidance,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from wsdl.detectors import build_detector
 from wsdl.detectors.base import Batch
 from wsdl.experiments.study import Study
 from wsdl.generators.diffusion.p2 import P2, p2_loss
-from wsdl.generators.diffusion.repaint import calls
+from wsdl.generators.diffusion.repaint import repaint_calls
 from wsdl.generators.diffusion.unet import SmallUNet
 
 LESSON_SECONDS = 20  # a lesson whose data and detectors exist: mostly start-up and figures
@@ -49,12 +49,12 @@ def lessons_left(study: Study) -> int:
 
 def generator_stages(study: Study) -> list[Stage]:
     settings, fakes, size = study.profile.generator, study.profile.fakes, study.profile.size
-    repaint_calls = calls(**fakes.schedule)
-    work = fakes.full * fakes.ddim_steps + fakes.partial * repaint_calls
+    partial_calls = repaint_calls(**fakes.schedule)
+    work = fakes.full * fakes.ddim_steps + fakes.partial * partial_calls
     made = [len(list((study.out / "data" / "fake" / path).rglob("*.png"))) for path in ("p2", "repaint-p2/images")]
-    left = max(0, fakes.full - made[0]) * fakes.ddim_steps + max(0, fakes.partial - made[1]) * repaint_calls
+    left = max(0, fakes.full - made[0]) * fakes.ddim_steps + max(0, fakes.partial - made[1]) * partial_calls
     describe = (
-        f"{fakes.full} full ({fakes.ddim_steps} network calls each), {fakes.partial} partial ({repaint_calls} "
+        f"{fakes.full} full ({fakes.ddim_steps} network calls each), {fakes.partial} partial ({partial_calls} "
         f"each): {work:,} calls"
     )
     if not study.own_generator:

@@ -142,6 +142,7 @@ class Study:
             batch=settings.batch,
         )
         generate_partial(
+            "repaint-p2",
             faces.folder,
             faces.folder,
             self.p2_weights,

@@ -31,12 +31,14 @@ def generator_runs(study: Study) -> dict[str, Path]:
 
 def study_generator(study: Study, name: str):
     """One further generator of `study`, loaded. WsdlError where there is none."""
+    from wsdl.generators.registry import load_generator
+
     there = generator_runs(study)
     if name not in there:
         raise WsdlError(
             f'no {name} comes with the faces of {study.source}; let the profile train it: "further": ["{name}"].'
         )
-    return load_inpainting(name, there[name])
+    return load_generator(name, there[name])
 
 
 def _train_generator(study: Study, name: str) -> Path:
@@ -57,31 +59,18 @@ def _train_generator(study: Study, name: str) -> Path:
     return out
 
 
-def load_inpainting(name: str, run: Path):
-    """A further generator with `inpaint(images, masks, seeds)`; Repaint-LDM raw, as in the paper (its `clean`)."""
-    from wsdl.generators.diffusion.ldm import load_ldm
-    from wsdl.generators.inpainting.inpainter import load_inpainter
-
-    return load_ldm(run) if name == LDM else load_inpainter(name, run)
-
-
 def all_fakes(study: Study) -> Dataset:
     """The dataset with the partial fakes of P2 and of every further generator, in the same masks; makes those missing.
 
     Of Repaint-LDM these are the clean ones: `repaint-ldm-clean`. Fakes that somebody made there are listed too.
     """
     from wsdl.bundle.generator_archives import bundled_generators
-    from wsdl.generators.diffusion.ldm import generate_repaint_ldm
-    from wsdl.generators.inpainting.inpainter import generate_inpainted
+    from wsdl.generators.write_fakes import generate_partial
 
     if study.has_fakes:
         return Dataset(study.fakes_by((*DEFAULT_GENERATORS, *bundled_generators(study.source))).folder)
     data, wanted, seed = study.fakes().folder, study.profile.fakes, study.fakes_seed
     for name, run in generator_runs(study).items():
-        if name == LDM:
-            generate_repaint_ldm(
-                data, data, run, wanted.partial, seed, batch=wanted.batch, clean=True, **wanted.schedule
-            )
-        else:
-            generate_inpainted(name, data, data, run, wanted.partial, seed, wanted.batch)
+        clean, sampling = (f"{name}-clean", wanted.schedule) if name == LDM else (name, {})
+        generate_partial(clean, data, data, run, wanted.partial, seed, batch=wanted.batch, **sampling)
     return Dataset(data)

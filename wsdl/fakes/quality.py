@@ -19,13 +19,13 @@ from wsdl.data.dataset import Dataset
 from wsdl.evaluation.forensics import noise_of
 from wsdl.evaluation.metrics import bootstrap
 
-BORDER = 2  # pixels inside the edge of a mask that are not looked at: there real and paint meet
-WIDTHS = 8, 16, 32  # channels of the network
-BATCH = 64
-COLUMNS = ("generator", "n", "sharpness", "sharpness_low", "sharpness_high", "distance", "floor", "flat")
+_BORDER = 2  # pixels inside the edge of a mask that are not looked at: there real and paint meet
+_WIDTHS = 8, 16, 32  # channels of the network
+_BATCH = 64
+QUALITY_COLUMNS = ("generator", "n", "sharpness", "sharpness_low", "sharpness_high", "distance", "floor", "flat")
 
 
-def judge(data: Path) -> pd.DataFrame:
+def fake_quality(data: Path) -> pd.DataFrame:
     """A row a generator of partial fakes in `data`, all splits: COLUMNS.
 
     sharpness: paint over real, the geometric mean over fakes, with its 95 % interval over source faces; 1 is as sharp.
@@ -39,19 +39,19 @@ def judge(data: Path) -> pd.DataFrame:
     if fakes.empty:
         raise WsdlError(f"{data}: has no partial fakes to judge; make some with `python -m wsdl generate`.")
     groups = fakes.groupby("generator", sort=True)
-    return pd.DataFrame([row_of(name, dataset, rows) for name, rows in groups], columns=COLUMNS)
+    return pd.DataFrame([_quality_row(name, dataset, rows) for name, rows in groups], columns=QUALITY_COLUMNS)
 
 
-def row_of(generator: str, dataset: Dataset, fakes: pd.DataFrame) -> dict:
-    network, ratios, kept = Features().to(pick_device()), [], {"paint": [], "real": [], "flat": []}
-    origins = dataset.source_index(fakes)
+def _quality_row(generator: str, dataset: Dataset, fakes: pd.DataFrame) -> dict:
+    network, ratios, kept = RandomFeatures().to(pick_device()), [], {"paint": [], "real": [], "flat": []}
+    origins = dataset.faces_of(fakes)
     progress = progress_bar(len(fakes), f"judging {generator}")
-    for start in range(0, len(fakes), BATCH):
-        index, origin = fakes.index[start : start + BATCH].to_numpy(), origins[start : start + BATCH]
+    for start in range(0, len(fakes), _BATCH):
+        index, origin = fakes.index[start : start + _BATCH].to_numpy(), origins[start : start + _BATCH]
         pictures = {"paint": dataset.images[index], "real": dataset.images[origin]}
-        masks = np.stack([inner(mask) for mask in dataset.masks[index]])
-        ratios += [sharpness(*pair) for pair in zip(pictures["paint"], pictures["real"], masks, strict=True)]
-        pictures["flat"] = flat(pictures["real"])
+        masks = np.stack([erode_mask(mask) for mask in dataset.masks[index]])
+        ratios += [relative_sharpness(*pair) for pair in zip(pictures["paint"], pictures["real"], masks, strict=True)]
+        pictures["flat"] = _blur_images(pictures["real"])
         for name, some in pictures.items():
             kept[name].append(network.inside(some, masks))
         progress.update(len(index))
@@ -63,20 +63,20 @@ def row_of(generator: str, dataset: Dataset, fakes: pd.DataFrame) -> dict:
     return {
         "generator": generator,
         "n": len(fakes),
-        **dict(zip(COLUMNS[2:5], np.exp([logs.mean(), low, high]), strict=True)),
-        "distance": frechet(features["paint"][half], others),
-        "floor": frechet(features["real"][half], others),
-        "flat": frechet(features["flat"][half], others),
+        **dict(zip(QUALITY_COLUMNS[2:5], np.exp([logs.mean(), low, high]), strict=True)),
+        "distance": frechet_distance(features["paint"][half], others),
+        "floor": frechet_distance(features["real"][half], others),
+        "flat": frechet_distance(features["flat"][half], others),
     }
 
 
-def inner(mask: np.ndarray) -> np.ndarray:
+def erode_mask(mask: np.ndarray) -> np.ndarray:
     """The mask [H, W] without its border, as bool; the whole mask where nothing would be left."""
-    smaller = binary_erosion(mask, iterations=BORDER)
+    smaller = binary_erosion(mask, iterations=_BORDER)
     return smaller if smaller.any() else np.asarray(mask, bool)
 
 
-def sharpness(paint: np.ndarray, real: np.ndarray, inside: np.ndarray) -> float:
+def relative_sharpness(paint: np.ndarray, real: np.ndarray, inside: np.ndarray) -> float:
     """Strength of the fine detail inside a region, of `paint` over `real` (uint8 [H, W, 3]); inside: bool [H, W].
 
     Fine detail is the Laplacian of the mean of the colours; its strength the root of its mean square, of which one grey
@@ -88,14 +88,14 @@ def sharpness(paint: np.ndarray, real: np.ndarray, inside: np.ndarray) -> float:
     return float(max(1.0, strengths[0]) / max(1.0, strengths[1]))
 
 
-def flat(pictures: np.ndarray) -> np.ndarray:
+def _blur_images(pictures: np.ndarray) -> np.ndarray:
     """uint8 [n, H, W, 3] blurred by 3 pixels."""
     from wsdl.data.corruptions import gaussian_blur
 
     return np.stack([gaussian_blur(picture, 3, None) for picture in pictures])
 
 
-class Features(torch.nn.Module):
+class RandomFeatures(torch.nn.Module):
     """Three convolutions with fixed random weights: enough to tell textures apart (as the texture network of
     Ustyuzhaninov et al. 2017), it needs no download, and is the same on every machine."""
 
@@ -103,7 +103,7 @@ class Features(torch.nn.Module):
         super().__init__()
         layers, last = [], 3
         generator = torch.Generator().manual_seed(0)
-        for k, width in enumerate(WIDTHS):
+        for k, width in enumerate(_WIDTHS):
             layer = torch.nn.Conv2d(last, width, 5 if k == 0 else 3, stride=1 if k == 0 else 2, padding=1 + (k == 0))
             weight = torch.randn(layer.weight.shape, generator=generator)
             layer.weight.data = weight / weight.flatten(1).norm(dim=1)[:, None, None, None]
@@ -129,7 +129,7 @@ class Features(torch.nn.Module):
         return torch.cat(found, dim=1).double().cpu().numpy()
 
 
-def spectrum(pictures: np.ndarray, masks: np.ndarray) -> np.ndarray:
+def residual_spectrum(pictures: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Mean power spectrum of what denoising takes from the inside of each mask: float64 [S, S], frequency 0 in the
     middle, in grey levels squared a pixel of the region. pictures uint8 [n, S, S, 3], masks [n, S, S], 1 = inside.
 
@@ -137,12 +137,12 @@ def spectrum(pictures: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """
     total = np.zeros(masks.shape[1:])
     for picture, mask in zip(pictures, masks, strict=True):
-        residual = noise_of(picture.astype(np.float32).mean(axis=2)) * inner(mask)
-        total += np.abs(np.fft.fftshift(np.fft.fft2(residual))) ** 2 / inner(mask).sum()
+        residual = noise_of(picture.astype(np.float32).mean(axis=2)) * erode_mask(mask)
+        total += np.abs(np.fft.fftshift(np.fft.fft2(residual))) ** 2 / erode_mask(mask).sum()
     return total / len(masks)
 
 
-def frechet(a: np.ndarray, b: np.ndarray) -> float:
+def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Squared Fréchet distance of two clouds of features [n, d], [m, d] taken for Gaussians (Heusel et al. 2017).
 
     Features are first divided by their spread in `b`, so that all count alike. ValueError for fewer than two rows.
@@ -150,10 +150,12 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
     if min(len(a), len(b)) < 2:
         raise ValueError("a distance needs at least two rows of features on each side")
     scale = b.std(axis=0) + 1e-6
-    return gaussians(*((x.mean(axis=0), np.atleast_2d(np.cov(x, rowvar=False))) for x in (a / scale, b / scale)))
+    return gaussian_distance(
+        *((x.mean(axis=0), np.atleast_2d(np.cov(x, rowvar=False))) for x in (a / scale, b / scale))
+    )
 
 
-def gaussians(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> float:
+def gaussian_distance(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> float:
     """Squared Fréchet distance of two Gaussians, each a mean [d] and a covariance [d, d]."""
     (m1, c1), (m2, c2) = first, second
     roots = np.sqrt(np.linalg.eigvals(c1 @ c2).real.clip(min=0))  # their sum is the trace of the root of c1 c2

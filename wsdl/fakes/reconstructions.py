@@ -17,8 +17,8 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.images import write_image
 from wsdl.data.manifest import hash_faces, label_map_path, write_manifest
 
-BATCH = 16  # faces that travel together
-SPLITS = "train", "valid"  # as with other full fakes, none for testing
+_BATCH = 16  # faces that travel together
+_SPLITS = "train", "valid"  # as with other full fakes, none for testing
 
 
 def write_round_trips(dataset: Dataset, out: Path, name: str, travel: Callable, recipe: dict) -> Dataset:
@@ -32,12 +32,12 @@ def write_round_trips(dataset: Dataset, out: Path, name: str, travel: Callable, 
     for row in real.itertuples():
         for path in (row.path, label_map_path(row)):
             copy_if_missing(dataset.folder / path, out / path)
-    trips = real[real.split.isin(SPLITS)].assign(kind="full", generator=name, area=1.0)
+    trips = real[real.split.isin(_SPLITS)].assign(kind="full", generator=name, area=1.0)
     trips["path"] = [f"fake/{name}/{row.split}/{Path(row.path).name}" for row in trips.itertuples()]
     absent = trips[[not (out / path).exists() for path in trips.path]]
     progress = progress_bar(len(absent), "there and back")
-    for start in range(0, len(absent), BATCH):
-        some = absent.iloc[start : start + BATCH]
+    for start in range(0, len(absent), _BATCH):
+        some = absent.iloc[start : start + _BATCH]
         back = travel(np.asarray(dataset.images[some.index.to_numpy()]), list(some.source_id))
         for path, picture in zip(some.path, back, strict=True):
             write_image(out / path, picture)

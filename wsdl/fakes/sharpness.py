@@ -18,44 +18,44 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.images import write_image
 from wsdl.data.manifest import hash_faces, label_map_path, write_manifest
 from wsdl.evaluation.forensics import noise_of
-from wsdl.fakes.quality import inner, sharpness
+from wsdl.fakes.quality import erode_mask, relative_sharpness
 
-BLUR = 1.5  # pixels: what is too sharp is mixed with itself blurred like this
-MOST_GRAIN = 32.0  # times the noise of the picture
-HALVINGS = 12  # of the interval in which the right amount lies
+_BLUR_SIGMA = 1.5  # pixels: what is too sharp is mixed with itself blurred like this
+_MAX_GRAIN = 32.0  # times the noise of the picture
+_BISECTIONS = 12  # of the interval in which the right amount lies
 
 
-def match(fake: np.ndarray, real: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """`fake` with paint as sharp (`wsdl.fakes.quality.sharpness`) as `real` is in the same region: uint8 [H, W, 3].
+def match_sharpness(fake: np.ndarray, real: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Bring the inpainted region of `fake` to the sharpness of the same region of `real`: uint8 [H, W, 3].
 
     fake, real: uint8 [H, W, 3]; mask [H, W], 1 = paint. Outside the mask nothing changes. Grain is what denoising takes
     away from the real picture, moved elsewhere: the noise of the same camera, with nothing of what was in that place.
     """
-    inside, smooth = inner(mask), sharpness(fake, real, inner(mask)) < 1
-    change, most = (grain(real, rng), MOST_GRAIN) if smooth else (blurring(fake), 1.0)
+    inside, smooth = erode_mask(mask), relative_sharpness(fake, real, erode_mask(mask)) < 1
+    change, most = (_grain(real, rng), _MAX_GRAIN) if smooth else (_blur_difference(fake), 1.0)
 
     def changed(amount: float) -> np.ndarray:
         return np.where(mask[..., None] == 1, (fake + amount * change).round().clip(0, 255), fake).astype(np.uint8)
 
     low, high = 0.0, most
-    for _ in range(HALVINGS):
+    for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        enough = (sharpness(changed(middle), real, inside) >= 1) == smooth
+        enough = (relative_sharpness(changed(middle), real, inside) >= 1) == smooth
         low, high = (low, middle) if enough else (middle, high)
     return changed(high)
 
 
-def grain(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _grain(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The noise of `picture` uint8 [H, W, 3], moved by at least a quarter of its sides: float [H, W, 3]."""
     noise = np.dstack([noise_of(colour) for colour in picture.astype(np.float32).transpose(2, 0, 1)])
     return np.roll(noise, [rng.integers(side // 4, side - side // 4) for side in noise.shape[:2]], axis=(0, 1))
 
 
-def blurring(picture: np.ndarray) -> np.ndarray:
-    return gaussian_filter(picture.astype(np.float64), (BLUR, BLUR, 0)) - picture
+def _blur_difference(picture: np.ndarray) -> np.ndarray:
+    return gaussian_filter(picture.astype(np.float64), (_BLUR_SIGMA, _BLUR_SIGMA, 0)) - picture
 
 
-def match_dataset(data: Path, out: Path, seed: int = 0) -> Dataset:
+def match_sharpness_dataset(data: Path, out: Path, seed: int = 0) -> Dataset:
     """Write `data` to `out` with every partial fake matched; all else is copied as it is.
 
     Run again, it makes only what is missing, or was made of a fake that is another now: more fakes may be added.
@@ -65,9 +65,9 @@ def match_dataset(data: Path, out: Path, seed: int = 0) -> Dataset:
     fakes = dataset.select(kind="partial")
     if fakes.empty:
         raise WsdlError(f"{data}: has no partial fakes to match; make some with `python -m wsdl generate`.")
-    faces = dict(zip(fakes.index, dataset.source_index(fakes), strict=True))
+    faces = dict(zip(fakes.index, dataset.faces_of(fakes), strict=True))
     write_or_check_config(out / "recipe.json", {"matched": hash_faces(dataset.select(kind="real")), "seed": seed})
-    forget_others(out, dict(zip(dataset.table.path, dataset.table.sha256, strict=True)))
+    _delete_outdated(out, dict(zip(dataset.table.path, dataset.table.sha256, strict=True)))
     images, masks = dataset.images, dataset.masks
 
     def one(row) -> str:
@@ -78,7 +78,9 @@ def match_dataset(data: Path, out: Path, seed: int = 0) -> Dataset:
         elif not (out / row.path).exists():
             copy_if_missing(dataset.folder / row.mask, out / row.mask)
             rng = np.random.default_rng(seed_for(seed, "match", row.path))
-            write_image(out / row.path, match(images[row.Index], images[faces[row.Index]], masks[row.Index], rng))
+            write_image(
+                out / row.path, match_sharpness(images[row.Index], images[faces[row.Index]], masks[row.Index], rng)
+            )
         return sha256(out / row.path)
 
     table = dataset.table.assign(sha256=parallel_map(one, dataset.table.itertuples(), "matching sharpness"))
@@ -89,7 +91,7 @@ def match_dataset(data: Path, out: Path, seed: int = 0) -> Dataset:
     return Dataset(out)
 
 
-def forget_others(out: Path, made_of: dict[str, str]) -> None:
+def _delete_outdated(out: Path, made_of: dict[str, str]) -> None:
     """Delete what `out` has of files that are others now, and note of which it is made: path -> sha256."""
     note = out / "made_of.json"
     old = read_json(note) if note.exists() else {}

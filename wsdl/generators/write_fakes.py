@@ -1,13 +1,12 @@
-"""Writing fakes into a dataset folder: planned by seed, made in fixed batches, killed and resumed at any moment.
+"""Write fakes into a dataset folder: planned from the seed, made in fixed batches, resumable at any moment.
 
-Which fake is number i depends on the seed alone, so a larger count adds to what is there. Batches are always whole,
-so that a picture is the same to the last bit whatever the count. The manifest is written once, at the end: until
-then the dataset opens as it was before.
+Fake number i depends on the seed alone, so a larger count adds to what exists. Batches are never cut short, so an
+image is the same to the last bit whatever the count. The manifest is written once, at the end: until then the
+dataset opens as it was before.
 """
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -24,163 +23,144 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
 from wsdl.data.manifest import MANIFEST_COLUMNS, check_splits, hash_faces, write_manifest
 from wsdl.data.masks import random_region, read_mask, write_mask
-from wsdl.generators.diffusion.p2 import P2, load_p2
-from wsdl.generators.diffusion.repaint import calls
-from wsdl.generators.diffusion.weights import fingerprint, picture_size
 from wsdl.generators.fake_plan import Fake, full_plan, partial_plan
+from wsdl.generators.registry import GENERATORS, find_generator
 
-REGIONS = "repaint-p2"  # in the seed of every generator's regions: all of them paint into the same masks
-
-
-@dataclass(frozen=True)
-class Painter:
-    """What a call paints with. Its network is loaded only if there is something to make."""
-
-    generator: str  # the name of its folder and in the manifest
-    weights: str | Path
-    fingerprint: str  # tells these weights from others
-    size: int | None  # side of its pictures in pixels; None: any
-    load: Callable  # load() -> P2 or Inpainter
-    calls: int  # of its network, a picture
-
-
-def p2_painter(generator: str, weights: str | Path, calls: int) -> Painter:
-    return Painter(generator, weights, fingerprint(weights), picture_size(weights), lambda: load_p2(weights), calls)
+# In the seed of the inpainted regions, for every generator: all of them inpaint the same masks.
+_REGION_WORD = "repaint-p2"
+_RECIPE_KEYS = "generator", "weights", "faces", "seed", "batch"  # the other keys of a recipe are sampling settings
 
 
 def generate_full(
     out: Path,
     weights: str | Path,  # a run of `train-generator p2`, a diffusers folder, or a hub id
-    count: int,  # pictures, in all
+    count: int,  # images in total
     seed: int,
     *,
-    steps: int = 50,  # network calls a picture (DDIM)
-    batch: int = 32,  # pictures sampled together
+    steps: int = 50,  # network calls per image (DDIM)
+    batch: int = 32,  # images sampled together
 ) -> None:
-    """Write full fakes into the dataset `out`, or begin one: out/fake/p2/SPLIT/ID.png (paper, section 3).
+    """Write full fakes by P2 to OUT/fake/p2/SPLIT/ID.png; `out` becomes a dataset if it is none (paper, section 3).
 
-    As in the paper one in ten is for validation and none for testing. Run again, it makes only what is missing.
+    As in the paper one in ten is for validation and none for testing. A second call makes only what is missing.
     """
-    out, painter = Path(out), p2_painter("p2", weights, steps)
-    begin(out, {"name": "p2", "size": painter.size, "licence": "unknown", "made_by": []})
-    recipe = {"generator": "p2", "weights": painter.fingerprint, "seed": seed, "steps": steps, "batch": batch}
+    out, p2 = Path(out), GENERATORS["p2"]
+    recipe = {"generator": "p2", "weights": p2.fingerprint(weights), "seed": seed, "steps": steps, "batch": batch}
+    _begin_dataset(out, {"name": "p2", "size": p2.image_size(weights), "licence": "unknown", "made_by": []})
+    check_image_size(Dataset(out), "p2", weights)
 
-    def paint(p2: P2, chunk: int, fakes: list[Fake], on_step: Callable):
-        return p2.sample(batch, seed, steps, first=chunk * batch, on_step=on_step), [None] * batch
+    def make(network, chunk: int, fakes: list[Fake], on_step: Callable):
+        return network.sample(batch, seed, steps, first=chunk * batch, on_step=on_step), [None] * batch
 
-    write_fakes(out, painter, count, recipe, full_plan(), paint)
+    write_fakes(out, recipe, count, full_plan(), make, lambda: p2.load(weights), p2.calls(steps=steps))
 
 
 def generate_partial(
-    data: Path,  # the dataset whose real faces are repainted; needs component masks
+    generator: str,  # a name in `wsdl.generators.registry.GENERATORS`
+    data: Path,  # the dataset whose real faces are inpainted; needs component masks
     out: Path,  # where the fakes go: the same dataset, or another
     weights: str | Path,
-    count: int,  # pictures, in all
+    count: int,  # images in total
     seed: int,
     *,
-    batch: int = 32,  # pictures repainted together
-    T: int,  # RePaint: noise levels  # noqa: N803 (the paper's letter)
-    jump_length: int,  # levels to go back
-    resamplings: int,  # runs of each stretch
+    batch: int = 32,  # images inpainted together
+    lora: str | Path = "",  # sd-inpaint only
+    **sampling,  # further arguments of its `inpaint`, such as RePaint's T, jump_length and resamplings
 ) -> None:
-    """Write partial fakes by RePaint: out/fake/repaint-p2/{images,masks}/SPLIT/SOURCE-COMPONENT.png."""
-    schedule = {"T": T, "jump_length": jump_length, "resamplings": resamplings}
-    repaint_faces(data, out, p2_painter("repaint-p2", weights, calls(**schedule)), count, seed, batch, schedule)
+    """Write partial fakes to OUT/fake/GENERATOR/{images,masks}/SPLIT/SOURCE-COMPONENT.png.
 
-
-def repaint_faces(
-    data: Path,  # the dataset whose real faces are repainted; needs component masks
-    out: Path,  # where the fakes go: the same dataset, or another
-    painter: Painter,
-    count: int,  # pictures, in all
-    seed: int,
-    batch: int,  # pictures repainted together
-    schedule: dict,  # further arguments of its `inpaint`
-) -> None:
-    """Write partial fakes by any painter: out/fake/GENERATOR/{images,masks}/SPLIT/SOURCE-COMPONENT.png.
-
-    Every face of every split has one region repainted, then every face another one, and so on (paper, section 3);
-    a face that has no further region starts over, and its names get -2, -3 ... at the end. Which regions these are
-    depends on the seed and not on the painter: as in the paper, all generators paint into the same masks.
+    Every face of every split has one region inpainted, then every face another one, and so on (paper, section 3);
+    a face without a further region starts over, and its names get -2, -3 ... at the end. The regions depend on the
+    seed and not on the generator: as in the paper, all generators inpaint the same masks.
     """
-    data, out, generator = Path(data), Path(out), painter.generator
+    data, out, entry = Path(data), Path(out), find_generator(generator)
+    options = {"lora": lora} if lora else {}
+    fingerprint = entry.fingerprint(weights, **options)
     dataset = Dataset(data)
-    check_fit(dataset, painter)
-    begin(out, {**dataset.info, "made_by": []})
+    check_image_size(dataset, generator, weights)
+    _begin_dataset(out, {**dataset.info, "made_by": []})
+    check_image_size(Dataset(out), generator, weights)
     faces = dataset.select(kind="real")
     check_splits(pd.concat([Dataset(out).table, faces]), out)
     labels = lru_cache(4096)(dataset.labels)  # at most 256 MB at 256 px
-    recipe = {"generator": generator, "weights": painter.fingerprint, "faces": hash_faces(faces), "seed": seed,
-              **schedule, "batch": batch}  # fmt: skip
+    recipe = {"generator": generator, "weights": fingerprint, "faces": hash_faces(faces), "seed": seed, **sampling,
+              "batch": batch}  # fmt: skip
 
     def mask_of(fake: Fake) -> np.ndarray:
-        rng = np.random.default_rng(seed_for(seed, REGIONS, fake.source_id, fake.component, fake.use, "region"))
+        rng = np.random.default_rng(seed_for(seed, _REGION_WORD, fake.source_id, fake.component, fake.use, "region"))
         return random_region(labels(fake.face), fake.component, rng)
 
-    def paint(network, chunk: int, fakes: list[Fake], on_step: Callable):
+    def make(network, chunk: int, fakes: list[Fake], on_step: Callable):
         masks = np.stack([mask_of(fake) for fake in fakes])
-        pictures = np.stack([read_image(data / fake.face.path) for fake in fakes])
-        name = generator.removesuffix("-clean")  # the same paint, whether the known pixels are pasted back or not
-        seeds = [seed_for(seed, name, fake.source_id, fake.component, fake.use) for fake in fakes]
-        return network.inpaint(pictures, masks, seeds, on_step=on_step, **schedule), masks
+        images = np.stack([read_image(data / fake.face.path) for fake in fakes])
+        word = generator.removesuffix("-clean")  # a clean variant inpaints the same pixels
+        seeds = [seed_for(seed, word, fake.source_id, fake.component, fake.use) for fake in fakes]
+        return network.inpaint(images, masks, seeds, on_step=on_step, **sampling), masks
 
-    write_fakes(out, painter, count, recipe, partial_plan(faces, labels, seed, generator), paint)
+    plan = partial_plan(faces, labels, seed, generator)
+    write_fakes(out, recipe, count, plan, make, lambda: entry.load(weights, **options), entry.calls(**sampling))
+
+
+def sampling_of(recipe: dict) -> dict:
+    """The sampling settings in the recipe.json of partial fakes: what `generate_partial` takes as **sampling."""
+    return {key: value for key, value in recipe.items() if key not in _RECIPE_KEYS}
 
 
 def write_fakes(
     out: Path,
-    painter: Painter,
+    recipe: dict,  # what decides the images: a later call must have the same
     count: int,
-    recipe: dict,  # what decides the pictures: a later call must have the same
     plan: Iterator[Fake],
-    paint: Callable,  # paint(network, chunk, fakes, on_step) -> pictures and masks (or Nones) of one whole batch
+    make: Callable,  # make(network, chunk, fakes, on_step) -> images and masks (or Nones) of one batch
+    load: Callable,  # load() -> the network; called only if a fake is missing
+    calls: int,  # network calls per image
 ) -> None:
-    """Make the first `count` fakes of `plan`, as far as they are missing, then list them in the manifest."""
-    generator, batch = painter.generator, recipe["batch"]
+    """Make those of the first `count` fakes of `plan` that are missing, then list all of them in the manifest."""
+    generator, batch = recipe["generator"], recipe["batch"]
     dataset = Dataset(out)
-    check_fit(dataset, painter)
     write_or_check_config(out / "fake" / generator / "recipe.json", recipe)
-    sweep(out, generator)
+    delete_partial_files(out, generator)
     listed = dataset.select(generator=generator)
-    if len(listed) >= count and all(is_there(out, fake) for fake in listed.itertuples()):
+    if len(listed) >= count and all(fake_exists(out, fake) for fake in listed.itertuples()):
         return print_stderr(f"{out}: has {len(listed)} fakes by {generator} already.")
 
-    fakes = list(islice(plan, -(-count // batch) * batch))  # whole batches
-    absent = [i for i in range(count) if not is_there(out, fakes[i])]
-    chunks = sorted({i // batch for i in absent})
-    if absent:
+    fakes = list(islice(plan, -(-count // batch) * batch))  # full batches
+    missing = [i for i in range(count) if not fake_exists(out, fakes[i])]
+    chunks = sorted({i // batch for i in missing})
+    if missing:
         retain_freed_memory()
-        network = painter.load()
-        announce(network, painter, len(absent), len(chunks), batch, dataset.size)
-        progress = progress_bar(len(chunks) * painter.calls, generator, unit="call")
+        network = load()
+        _print_cost(network, generator, len(missing), len(chunks), batch, dataset.size, calls)
+        progress = progress_bar(len(chunks) * calls, generator, unit="call")
         for k in chunks:
-            made = paint(network, k, fakes[k * batch : (k + 1) * batch], lambda t, x: progress.update())
-            for i, picture, mask in zip(range(k * batch, count), *made, strict=False):
-                write_fake(out, fakes[i], picture, mask)
+            made = make(network, k, fakes[k * batch : (k + 1) * batch], lambda t, x: progress.update())
+            for i, image, mask in zip(range(k * batch, count), *made, strict=False):
+                _write_fake(out, fakes[i], image, mask)
         progress.close()
-    enlist(dataset, generator, recipe["seed"], [row_of(out, generator, fake) for fake in fakes[:count]])
+    list_fakes(dataset, generator, recipe["seed"], [_fake_row(out, generator, fake) for fake in fakes[:count]])
 
 
-def sweep(out: Path, generator: str) -> None:
+def delete_partial_files(out: Path, generator: str) -> None:
     """Delete the half-written files that a killed call left."""
     for leftover in (*out.glob(".*.part"), *(out / "fake" / generator).rglob(".*.part")):
         leftover.unlink()
 
 
-def is_there(out: Path, fake) -> bool:
+def fake_exists(out: Path, fake) -> bool:
+    """Whether the files of `fake`, a `Fake` or a row of the manifest, are in `out`."""
     return (out / fake.path).exists() and (out / fake.mask).exists()  # a full fake's mask is "": the folder itself
 
 
-def write_fake(out: Path, fake: Fake, picture: np.ndarray, mask: np.ndarray | None) -> None:
-    if is_there(out, fake):
+def _write_fake(out: Path, fake: Fake, image: np.ndarray, mask: np.ndarray | None) -> None:
+    if fake_exists(out, fake):
         return
     if mask is not None:
         write_mask(out / fake.mask, mask)
-    write_image(out / fake.path, picture)
+    write_image(out / fake.path, image)
 
 
-def row_of(out: Path, generator: str, fake: Fake) -> dict:
-    """The row of the manifest of a fake that was written."""
+def _fake_row(out: Path, generator: str, fake: Fake) -> dict:
+    """The manifest row of a fake that was written."""
     area = float(read_mask(out / fake.mask).mean()) if fake.mask else 1.0
     values = {"path": fake.path, "mask": fake.mask, "kind": "partial" if fake.mask else "full",
               "generator": generator, "component": fake.component, "area": area, "source_id": fake.source_id,
@@ -188,50 +168,47 @@ def row_of(out: Path, generator: str, fake: Fake) -> dict:
     return {column: values[column] for column in MANIFEST_COLUMNS}
 
 
-def announce(network, painter: Painter, pictures: int, chunks: int, batch: int, size: int) -> None:
-    """Say what the work costs before it starts, from the time of two network calls."""
+def _print_cost(network, generator: str, images: int, chunks: int, batch: int, size: int, calls: int) -> None:
+    """Print the predicted time before work starts, from two timed network calls."""
     seconds = []
-    for _ in range(2):  # the first one also warms up
+    for _ in range(2):  # the first call also warms up
         start = time.perf_counter()
         network.rehearse(batch, size)
         seconds.append(time.perf_counter() - start)
-    calls, each = chunks * painter.calls, painter.calls * min(seconds) / batch
-    minutes = calls * min(seconds) / 60
+    total, per_image = chunks * calls, calls * min(seconds) / batch
+    minutes = total * min(seconds) / 60
     about = f"{minutes:.0f} minutes" if minutes >= 2 else "two minutes or less"
-    print_stderr(f"{painter.generator}: {pictures:,} pictures to make, {number(painter.calls, 'network call')} "
-        f"each; in batches of {batch} that is {number(calls, 'call')}, about {about} of network time on "
-        f"{pick_device()}, {each:.3g} s a picture.")  # fmt: skip
+    print_stderr(
+        f"{generator}: {images:,} images to make, {_count_noun(calls, 'network call')} each; in batches of {batch} "
+        f"that is {_count_noun(total, 'call')}, about {about} of network time on {pick_device()}, {per_image:.3g} s "
+        f"per image."
+    )
 
 
-def number(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
+def _count_noun(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-def check_fit(dataset: Dataset, painter: Painter) -> None:
-    if painter.size:
-        check_size(dataset, painter.weights, painter.size)
-
-
-def check_size(dataset: Dataset, weights: str | Path, paints: int | None = None) -> None:
-    """WsdlError where `weights` paint pictures of another size; `paints`: which, if not P2's own."""
-    paints = paints or picture_size(weights)
-    if dataset.size != paints:
+def check_image_size(dataset: Dataset, generator: str, weights: str | Path) -> None:
+    """WsdlError where `generator` with these weights makes images of another size than those of `dataset`."""
+    size = find_generator(generator).image_size(weights)
+    if size and dataset.size != size:
         raise WsdlError(
-            f"{dataset.folder}: has pictures of {dataset.size} px, but {weights} paints {paints} px; "
-            f"prepare the data with --size {paints}, or train a generator on these faces."
+            f"{dataset.folder}: has images of {dataset.size} px, but {weights} generates {size} px; "
+            f"prepare the data with --size {size}, or train a generator on these faces."
         )
 
 
-def begin(out: Path, info: dict) -> None:
-    """Make `out` a dataset (without pictures so far) if it is not one yet."""
+def _begin_dataset(out: Path, info: dict) -> None:
+    """Make `out` a dataset without images if it is not one yet."""
     if not any((out / name).exists() for name in ("manifest.csv", "real", "fake")):
         write_manifest(out, pd.DataFrame(columns=MANIFEST_COLUMNS), info)
 
 
-def enlist(dataset: Dataset, generator: str, seed: int, rows: list[dict]) -> None:
-    """Put `rows` into the manifest, in place of old rows of the same pictures and of pictures that are gone."""
+def list_fakes(dataset: Dataset, generator: str, seed: int, rows: list[dict]) -> None:
+    """Add `rows` to the manifest; they replace rows of the same images and of images that no longer exist."""
     made, old = pd.DataFrame(rows), dataset.table
-    gone = [row.generator == generator and not is_there(dataset.folder, row) for row in old.itertuples()]
+    gone = [row.generator == generator and not fake_exists(dataset.folder, row) for row in old.itertuples()]
     table = pd.concat([old[~old.path.isin(made.path) & ~np.array(gone, bool)], made])
     total = int((table.generator == generator).sum())
     entry = {"command": f"python -m wsdl generate {generator} --count {total} --seed {seed}", "generator": generator,

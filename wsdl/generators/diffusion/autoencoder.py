@@ -17,12 +17,16 @@ from wsdl.core.device import pick_device, to_uint8, to_unit
 from wsdl.core.io import WsdlError, read_json
 from wsdl.core.run import MODEL_FILE
 
-WIDTHS = (24, 48, 96)  # channels at full, half and quarter resolution: 1.4 M parameters, 2.9 MB as fp16
-LATENTS = 4  # channels of a latent
-GROUPS = 8  # channels are normalised in so many groups
-MEASURED = "latents.json"  # in a run: mean and scale of its latents
-NEEDED = ("config.json", MEASURED, MODEL_FILE)  # to load it; MODEL last, so that a half-made copy is not taken for one
-CHUNK = 16  # pictures encoded or decoded together
+AUTOENCODER_WIDTHS = (24, 48, 96)  # channels at full, half and quarter resolution: 1.4 M parameters, 2.9 MB as fp16
+LATENT_CHANNELS = 4  # channels of a latent
+_GROUPS = 8  # channels are normalised in so many groups
+LATENT_STATISTICS_FILE = "latents.json"  # in a run: mean and scale of its latents
+AUTOENCODER_FILES = (
+    "config.json",
+    LATENT_STATISTICS_FILE,
+    MODEL_FILE,
+)  # to load it; MODEL last, so that a half-made copy is not taken for one
+_CHUNK = 16  # pictures encoded or decoded together
 
 
 class Autoencoder(nn.Module):
@@ -32,14 +36,14 @@ class Autoencoder(nn.Module):
     drift off to any scale (Kingma and Welling 2014; latent diffusion: Rombach et al. 2022).
     """
 
-    def __init__(self, widths: tuple[int, ...] = WIDTHS, latents: int = LATENTS):
+    def __init__(self, widths: tuple[int, ...] = AUTOENCODER_WIDTHS, latents: int = LATENT_CHANNELS):
         super().__init__()
         self.vae = AutoencoderKL(
             down_block_types=["DownEncoderBlock2D"] * len(widths),
             up_block_types=["UpDecoderBlock2D"] * len(widths),
             block_out_channels=widths,
             latent_channels=latents,
-            norm_num_groups=GROUPS,
+            norm_num_groups=_GROUPS,
             mid_block_add_attention=False,
         )
 
@@ -65,18 +69,18 @@ class Codec:
     @torch.no_grad()
     def encode(self, images: np.ndarray) -> torch.Tensor:
         """uint8 [n, S, S, 3] -> float32 [n, C, S/f, S/f], the most likely latents."""
-        parts = [self.vae.encode(to_unit(images[i : i + CHUNK])) for i in range(0, len(images), CHUNK)]
+        parts = [self.vae.encode(to_unit(images[i : i + _CHUNK])) for i in range(0, len(images), _CHUNK)]
         latents = [part.latents if hasattr(part, "latents") else part.latent_dist.mean for part in parts]
         return (torch.cat(latents) - self.mean) / self.scale
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> np.ndarray:
         """float32 [n, C, s, s] -> uint8 [n, f s, f s, 3]."""
-        parts = (latents * self.scale + self.mean).split(CHUNK)
+        parts = (latents * self.scale + self.mean).split(_CHUNK)
         return np.concatenate([to_uint8(self.vae.decode(part).sample) for part in parts])
 
 
-def factor_of(widths: tuple[int, ...]) -> int:
+def downscale_factor(widths: tuple[int, ...]) -> int:
     """How many pixels a latent cell is wide: each level but the first halves the picture."""
     return 2 ** (len(widths) - 1)
 
@@ -90,13 +94,13 @@ def psnr(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 def load_autoencoder(run: str | Path) -> Codec:
     """The codec in a finished run of `train-generator autoencoder`, or WsdlError."""
     run = Path(run)
-    if not (run / MEASURED).exists() or not (run / MODEL_FILE).exists():
+    if not (run / LATENT_STATISTICS_FILE).exists() or not (run / MODEL_FILE).exists():
         raise WsdlError(f"{run}: holds no trained autoencoder; finish `train-generator autoencoder` first.")
-    config, measured = read_json(run / "config.json"), read_json(run / MEASURED)
+    config, measured = read_json(run / "config.json"), read_json(run / LATENT_STATISTICS_FILE)
     try:
         model = Autoencoder(tuple(config["widths"]), config["latents"])
         model.load_state_dict(load_file(run / MODEL_FILE))
-        return Codec(model.vae, factor_of(config["widths"]), measured["mean"], measured["scale"])
+        return Codec(model.vae, downscale_factor(config["widths"]), measured["mean"], measured["scale"])
     except (RuntimeError, OSError, KeyError, SafetensorError):
         raise WsdlError(
             f"{run / MODEL_FILE}: does not fit the autoencoder that config.json describes; train it again."

@@ -16,13 +16,11 @@ from wsdl.core.run import MODEL_FILE
 from wsdl.generators.diffusion import ldm_full
 from wsdl.generators.diffusion.autoencoder import Codec, load_autoencoder
 from wsdl.generators.diffusion.p2 import Denoiser
-from wsdl.generators.diffusion.repaint import calls, repaint
-from wsdl.generators.diffusion.schedule import LATENTS
+from wsdl.generators.diffusion.repaint import repaint
+from wsdl.generators.diffusion.schedule import LATENT_SCHEDULE
 from wsdl.generators.diffusion.unet import SmallUNet
-from wsdl.generators.write_fakes import Painter, repaint_faces
 
-RAW, CLEAN = "repaint-ldm", "repaint-ldm-clean"  # as it comes out of the decoder, and with the known pixels pasted back
-AUTOENCODER = "autoencoder"  # in a run: the autoencoder it was trained on
+AUTOENCODER_FOLDER = "autoencoder"  # in a run: the autoencoder it was trained on
 
 
 class RepaintLDM(Denoiser):
@@ -32,9 +30,11 @@ class RepaintLDM(Denoiser):
     but carries the decoder's fingerprint. Clean, the pixels outside the mask are copied back.
     """
 
-    name = RAW
+    name = "repaint-ldm"
 
-    def __init__(self, model: torch.nn.Module, codec: Codec, size: int, clean: bool = False, noising: dict = LATENTS):
+    def __init__(
+        self, model: torch.nn.Module, codec: Codec, size: int, clean: bool = False, noising: dict = LATENT_SCHEDULE
+    ):
         """model: denoises the latents of `codec`; size: of pictures; noising: the schedule it was trained with."""
         channels, side = codec.mean.shape[1], size // codec.factor
         super().__init__(model, (channels, side, side), noising)
@@ -51,23 +51,23 @@ class RepaintLDM(Denoiser):
         The encoder saw what was in the hole, and a known cell next to it knows a little of that, as in the paper.
         """
         known = self.codec.encode(images)
-        holes = cells(masks, self.codec.factor).to(known.device)
+        holes = latent_masks(masks, self.codec.factor).to(known.device)
         painted = self.codec.decode(repaint(self.noise, known, holes, seeds, noising=self.noising, **schedule))
         return np.where(masks[..., None] == 1, painted, images) if self.clean else painted
 
 
-def cells(masks: np.ndarray, factor: int) -> torch.Tensor:
+def latent_masks(masks: np.ndarray, factor: int) -> torch.Tensor:
     """Masks uint8 [n, S, S] on the latent grid: float32 [n, 1, S/f, S/f], 1 where any pixel of the cell is painted."""
     return max_pool2d(torch.as_tensor(masks)[:, None].float(), factor)
 
 
 def load_ldm(weights: str | Path, clean: bool = False) -> RepaintLDM:
     """A generator from a run of `train-generator ldm`, or a full-size one in diffusers' layout by path or hub id."""
-    if not is_run(weights):
-        model, codec, size, noising = ldm_full.load(weights)
+    if not is_ldm_run(weights):
+        model, codec, size, noising = ldm_full.load_full_ldm(weights)
         return RepaintLDM(model, codec, size, clean, noising)
     run = Path(weights)
-    config, codec = read_json(run / "config.json"), load_autoencoder(run / AUTOENCODER)
+    config, codec = read_json(run / "config.json"), load_autoencoder(run / AUTOENCODER_FOLDER)
     model = latent_unet(config["size"], codec, tuple(config["widths"]), config["patch"])
     try:
         model.load_state_dict(load_file(run / MODEL_FILE))
@@ -86,41 +86,22 @@ def latent_unet(size: int, codec: Codec, widths: tuple[int, ...], patch: int) ->
     return SmallUNet(size // codec.factor, widths, patch, planes=codec.mean.shape[1])
 
 
-def generate_repaint_ldm(
-    data: Path,
-    out: Path,
-    weights: str | Path,
-    count: int,
-    seed: int,
-    *,
-    batch: int = 32,
-    clean: bool = False,
-    **schedule,
-):
-    """Write partial fakes by Repaint-LDM (see `repaint_faces`): faces, regions and masks are those of repaint-p2.
-
-    clean: paste the known pixels back, into a folder of its own; schedule: T, jump_length, resamplings.
-    """
-    repaint_faces(data, out, ldm_painter(weights, clean, **schedule), count, seed, batch, schedule)
-
-
-def ldm_painter(weights: str | Path, clean: bool, **schedule) -> Painter:
-    name, load = CLEAN if clean else RAW, lambda: load_ldm(weights, clean)
-    return Painter(name, weights, fingerprint(weights), picture_size(weights), load, calls(**schedule))
-
-
-def picture_size(weights: str | Path) -> int:
+def ldm_image_size(weights: str | Path) -> int:
     """Side in pixels of what these weights paint, read from their configs alone."""
-    return read_json(Path(weights) / "config.json")["size"] if is_run(weights) else ldm_full.picture_size(weights)
+    return (
+        read_json(Path(weights) / "config.json")["size"]
+        if is_ldm_run(weights)
+        else ldm_full.full_ldm_image_size(weights)
+    )
 
 
-def fingerprint(weights: str | Path) -> str:
+def ldm_fingerprint(weights: str | Path) -> str:
     """What tells these weights from others, the autoencoder's included: a sha256, or the hub id itself."""
-    if not is_run(weights):
-        return ldm_full.fingerprint(weights)
-    return sha256(Path(weights) / MODEL_FILE)[:32] + sha256(Path(weights) / AUTOENCODER / MODEL_FILE)[:32]
+    if not is_ldm_run(weights):
+        return ldm_full.full_ldm_fingerprint(weights)
+    return sha256(Path(weights) / MODEL_FILE)[:32] + sha256(Path(weights) / AUTOENCODER_FOLDER / MODEL_FILE)[:32]
 
 
-def is_run(weights: str | Path) -> bool:
+def is_ldm_run(weights: str | Path) -> bool:
     """Whether `weights` is a run folder of `train-generator ldm` that has come to its first checkpoint."""
-    return (Path(weights) / MODEL_FILE).exists() and (Path(weights) / AUTOENCODER).is_dir()
+    return (Path(weights) / MODEL_FILE).exists() and (Path(weights) / AUTOENCODER_FOLDER).is_dir()

@@ -10,7 +10,14 @@ from diffusers import DDIMScheduler
 from wsdl.core.device import autocast, pick_device, to_uint8, to_unit
 from wsdl.core.io import seed_for
 from wsdl.generators.diffusion.repaint import repaint
-from wsdl.generators.diffusion.schedule import PIXELS, add_noise, alphas_bar, noise_from_x0, noise_like, p2_weight
+from wsdl.generators.diffusion.schedule import (
+    PIXEL_SCHEDULE,
+    add_noise,
+    alphas_bar,
+    noise_from_x0,
+    noise_like,
+    p2_weight,
+)
 from wsdl.generators.diffusion.weights import load_unet
 
 
@@ -79,7 +86,7 @@ class P2(Denoiser):
     clean = True  # pixels outside the mask are copied back exactly
 
     def __init__(self, model: torch.nn.Module, size: int):
-        super().__init__(model, (3, size, size), PIXELS)
+        super().__init__(model, (3, size, size), PIXEL_SCHEDULE)
         self.size = size
 
     def sample(self, n: int, seed: int, steps: int = 50, first: int = 0, on_step: Callable | None = None) -> np.ndarray:

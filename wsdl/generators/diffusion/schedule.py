@@ -7,8 +7,8 @@ import torch
 
 # The schedule as diffusers' schedulers take it. Pixels end at 1, so a guess of x0 may be clipped there; latents of unit
 # variance have no such end.
-PIXELS = {"beta_start": 1e-4, "beta_end": 0.02, "clip_sample": True}
-LATENTS = {**PIXELS, "clip_sample": False}
+PIXEL_SCHEDULE = {"beta_start": 1e-4, "beta_end": 0.02, "clip_sample": True}
+LATENT_SCHEDULE = {**PIXEL_SCHEDULE, "clip_sample": False}
 
 
 def alphas_bar(steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> torch.Tensor:

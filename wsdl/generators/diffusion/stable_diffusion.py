@@ -14,13 +14,11 @@ from PIL import Image
 from wsdl.core.device import pick_device
 from wsdl.core.io import WsdlError, hub_id, sha256_of_files
 from wsdl.data.images import resize_image
-from wsdl.generators.diffusion.ldm_full import BROKEN
+from wsdl.generators.diffusion.ldm_full import LOADING_ERRORS
 from wsdl.generators.diffusion.weights import first_line
-from wsdl.generators.write_fakes import Painter, repaint_faces
 
-RAW, CLEAN = "sd-inpaint", "sd-inpaint-clean"
 PROMPT = "a photo of a face"
-NEAREST = Image.Resampling.NEAREST
+_NEAREST = Image.Resampling.NEAREST
 
 
 class StableInpaint:
@@ -54,8 +52,8 @@ class StableInpaint:
 
         painted = self.pipeline(
             prompt=[prompt] * len(images),
-            image=[brought_to(self.side, Image.fromarray(image)) for image in images],
-            mask_image=[Image.fromarray(255 * mask).resize((self.side, self.side), NEAREST) for mask in masks],
+            image=[_resize_square(self.side, Image.fromarray(image)) for image in images],
+            mask_image=[Image.fromarray(255 * mask).resize((self.side, self.side), _NEAREST) for mask in masks],
             height=self.side,
             width=self.side,
             num_inference_steps=steps,
@@ -63,7 +61,7 @@ class StableInpaint:
             generator=[torch.Generator().manual_seed(seed) for seed in seeds],
             callback_on_step_end=told,
         ).images
-        back = np.stack([np.asarray(brought_to(images.shape[1], picture)) for picture in painted])
+        back = np.stack([np.asarray(_resize_square(images.shape[1], picture)) for picture in painted])
         return np.where(masks[..., None] == 1, back, images) if self.clean else back
 
     def rehearse(self, batch: int, size: int) -> None:
@@ -72,7 +70,7 @@ class StableInpaint:
         self.inpaint(grey, np.ones(grey.shape[:3], np.uint8), [0] * batch, steps=1)
 
 
-def brought_to(side: int, picture: Image.Image) -> Image.Image:
+def _resize_square(side: int, picture: Image.Image) -> Image.Image:
     """A square picture at another size: made smaller as all data is, or larger."""
     if picture.width >= side:
         return resize_image(picture, side)
@@ -85,26 +83,26 @@ def load_stable(weights: str | Path, clean: bool = False, lora: str | Path = "")
     WsdlError where a library, the model or the LoRA is missing or does not fit.
     """
     pipeline = inpainting_pipeline()
-    where = check(weights)
+    where = _locate_stable(weights)
     kind = torch.bfloat16 if pick_device().type == "cuda" else torch.float32
     try:
         # The checker of published models would blacken what it takes for nudity: a dataset of black holes.
         loaded = pipeline.from_pretrained(
             where, torch_dtype=kind, use_safetensors=True, safety_checker=None, requires_safety_checker=False
         )
-    except BROKEN as error:
+    except LOADING_ERRORS as error:
         raise WsdlError(f"{weights}: no Stable Diffusion could be loaded from it ({first_line(error)}).") from None
     if lora:
-        add_lora(loaded, check(lora))
+        _add_lora(loaded, _locate_stable(lora))
     return StableInpaint(loaded, clean)
 
 
-def add_lora(pipeline, lora: str) -> None:
+def _add_lora(pipeline, lora: str) -> None:
     try:
         pipeline.load_lora_weights(lora, use_safetensors=True)
     except ImportError:
-        raise missing("peft") from None
-    except BROKEN as error:
+        raise _missing_library("peft") from None
+    except LOADING_ERRORS as error:
         raise WsdlError(f"{lora}: is no LoRA for this model ({first_line(error)}).") from None
     if not pipeline.get_active_adapters():
         raise WsdlError(f"{lora}: is no LoRA for this model (it changes none of its layers).")
@@ -116,25 +114,26 @@ def inpainting_pipeline():
         import transformers  # noqa: F401 (reads the text; diffusers leaves a stand-in for the pipeline without it)
         from diffusers import StableDiffusionInpaintPipeline
     except ImportError:
-        raise missing("transformers") from None
+        raise _missing_library("transformers") from None
     return StableDiffusionInpaintPipeline
 
 
-def missing(library: str) -> WsdlError:
+def _missing_library(library: str) -> WsdlError:
     return WsdlError(f"sd-inpaint: needs {library}; `pip install 'wsdl[stable]'`.")
 
 
-def check(weights: str | Path) -> str:
+def _locate_stable(weights: str | Path) -> str:
     """`weights` as diffusers wants it. WsdlError where it can be neither a folder or file nor a hub id."""
     return str(weights) if Path(weights).exists() else hub_id(weights)
 
 
-def fingerprint(weights: str | Path, lora: str | Path = "") -> str:
-    """What tells these weights from others: of each a sha256, or the hub id itself."""
-    return "+".join(digest(check(each)) for each in (weights, lora) if str(each))
+def stable_fingerprint(weights: str | Path, lora: str | Path = "") -> str:
+    """The sha256 or hub id of the weights, and of the LoRA after a "+". WsdlError where a library is missing."""
+    inpainting_pipeline()
+    return "+".join(_stable_digest(_locate_stable(each)) for each in (weights, lora) if str(each))
 
 
-def digest(where: str) -> str:
+def _stable_digest(where: str) -> str:
     path = Path(where)
     if not path.exists():
         return where
@@ -142,27 +141,3 @@ def digest(where: str) -> str:
     if not files:
         raise WsdlError(f"{where}: holds no .safetensors; weights in other formats can run code and are not read.")
     return sha256_of_files(files)
-
-
-def generate_stable(
-    data: Path,
-    out: Path,
-    weights: str | Path,
-    count: int,
-    seed: int,
-    *,
-    batch: int = 4,
-    clean: bool = False,
-    lora: str | Path = "",
-    prompt: str = PROMPT,
-    steps: int = 50,
-    guidance: float = 7.5,
-) -> None:
-    """Write partial fakes by Stable Diffusion (see `repaint_faces`): faces, regions and masks as of repaint-p2."""
-    inpainting_pipeline()  # before anything is written
-    painter = Painter(
-        CLEAN if clean else RAW, weights, fingerprint(weights, lora), None,
-        lambda: load_stable(weights, clean, lora), steps,
-    )  # fmt: skip
-    schedule = {"prompt": prompt, "steps": steps, "guidance": guidance}
-    repaint_faces(data, out, painter, count, seed, batch, schedule)

@@ -13,7 +13,15 @@ from wsdl.data.contact_sheet import contact_sheet
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import write_image
 from wsdl.data.manifest import hash_faces
-from wsdl.generators.diffusion.autoencoder import LATENTS, MEASURED, WIDTHS, Autoencoder, Codec, factor_of, psnr
+from wsdl.generators.diffusion.autoencoder import (
+    AUTOENCODER_WIDTHS,
+    LATENT_CHANNELS,
+    LATENT_STATISTICS_FILE,
+    Autoencoder,
+    Codec,
+    downscale_factor,
+    psnr,
+)
 from wsdl.training.loop import fit
 
 CROP = 64  # pixels: a piece of a face costs a quarter of it at 128 px, so four times as many steps fit into a minute
@@ -26,8 +34,8 @@ def train_autoencoder(
     out: Path,
     *,
     images: int = 40_000,  # pieces of pictures to see, in all
-    widths: tuple[int, ...] = WIDTHS,  # channels at each level
-    latents: int = LATENTS,  # channels of a latent
+    widths: tuple[int, ...] = AUTOENCODER_WIDTHS,  # channels at each level
+    latents: int = LATENT_CHANNELS,  # channels of a latent
     batch: int = 8,
     rate: float = 5e-4,
     kl: float = 1e-3,  # weight of the KL of a latent's number against the L1 error of a pixel's number
@@ -43,7 +51,7 @@ def train_autoencoder(
     chosen by the L1 error on whole real faces of the validation split; stats.jsonl also has their PSNR.
     """
     dataset = Dataset(data)
-    factor = factor_of(widths)
+    factor = downscale_factor(widths)
     if dataset.size % factor:
         raise WsdlError(
             f"{data}: has pictures of {dataset.size} px, but an autoencoder of {len(widths)} levels needs a multiple "
@@ -88,7 +96,7 @@ def train_autoencoder(
         what="training the autoencoder",
     )
     mean, scale = measure(model, faces)
-    write_json(run.path(MEASURED), {"mean": mean, "scale": scale})
+    write_json(run.path(LATENT_STATISTICS_FILE), {"mean": mean, "scale": scale})
     run.report("done")
     print_stderr(f"{out}: trained on {images} pieces of pictures; round trips in {run.path('samples')}.")
     return Codec(model.vae, factor, mean, scale)

@@ -11,8 +11,8 @@ from wsdl.core.progress import progress_bar
 from wsdl.core.run import MODEL_FILE, Run
 from wsdl.data.dataset import Dataset
 from wsdl.data.manifest import hash_faces
-from wsdl.generators.diffusion.autoencoder import NEEDED, Codec, load_autoencoder
-from wsdl.generators.diffusion.ldm import AUTOENCODER, RepaintLDM, latent_unet
+from wsdl.generators.diffusion.autoencoder import AUTOENCODER_FILES, Codec, load_autoencoder
+from wsdl.generators.diffusion.ldm import AUTOENCODER_FOLDER, RepaintLDM, latent_unet
 from wsdl.generators.diffusion.train_p2 import SAMPLES, choose, denoise, steps_and_noise
 
 ENCODED = 64  # pictures between two movements of the progress bar
@@ -46,7 +46,7 @@ def train_ldm(
     torch.manual_seed(seed)
     model = latent_unet(dataset.size, codec, tuple(widths), patch)  # before the run begins: it refuses sizes
     run = Run(out, config)
-    keep_copy(Path(autoencoder), run.path(AUTOENCODER))
+    keep_copy(Path(autoencoder), run.path(AUTOENCODER_FOLDER))
     latents = encode_both_ways(codec, dataset.images[rows.index])
 
     denoise(
@@ -67,7 +67,7 @@ def train_ldm(
 
 def keep_copy(autoencoder: Path, folder: Path) -> None:
     """Copy what loading an autoencoder needs, so that a run is complete in itself."""
-    for name in NEEDED:
+    for name in AUTOENCODER_FILES:
         with atomic(folder / name) as temporary:
             shutil.copyfile(autoencoder / name, temporary)
 

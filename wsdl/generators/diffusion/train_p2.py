@@ -16,7 +16,7 @@ from wsdl.data.images import write_image
 from wsdl.data.manifest import hash_faces
 from wsdl.generators.diffusion.p2 import P2, p2_loss
 from wsdl.generators.diffusion.unet import SmallUNet
-from wsdl.generators.diffusion.weights import fingerprint, is_run, load_run
+from wsdl.generators.diffusion.weights import is_p2_run, load_p2_run, unet_fingerprint
 from wsdl.training.loop import fit
 
 SAMPLES = 16  # pictures drawn at each check, always from the same noise
@@ -71,14 +71,14 @@ def train_p2(
 
 def begin_from(model: SmallUNet, start: Path, config: dict) -> str:
     """Load the weights of the P2 run `start`; returns their fingerprint. WsdlError where its shape is another."""
-    if not is_run(start):
+    if not is_p2_run(start):
         raise WsdlError(f"{start}: holds no trained weights; give a finished run of `train-generator p2`.")
     other = read_json(start / "config.json")
     for name in ("size", "channels", "patch"):
         if other[name] != config[name]:
             raise WsdlError(f"{start}: has {name} {other[name]}, but this run has {config[name]}; they must be equal.")
-    model.load_state_dict(load_run(start).state_dict())
-    return fingerprint(start)
+    model.load_state_dict(load_p2_run(start).state_dict())
+    return unet_fingerprint(start)
 
 
 def denoise(run: Run, model: SmallUNet, training: Callable, sample: Callable, gamma: float, **amounts) -> None:

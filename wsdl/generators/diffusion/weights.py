@@ -18,15 +18,15 @@ def load_unet(weights: str | Path) -> tuple[torch.nn.Module, int]:
     Hub ids (such as google/ddpm-ema-celebahq-256) are downloaded by diffusers and need a connection. Weights in
     .safetensors are preferred; older hub models only have a .bin, which diffusers reads as plain tensors.
     """
-    if is_run(weights):
-        return load_run(Path(weights)), picture_size(weights)
+    if is_p2_run(weights):
+        return load_p2_run(Path(weights)), unet_image_size(weights)
     try:
-        return FullUNet(UNet2DModel.from_pretrained(where_unet(weights))), picture_size(weights)
+        return FullUNet(UNet2DModel.from_pretrained(_locate_unet(weights))), unet_image_size(weights)
     except (OSError, ValueError, RuntimeError) as error:
-        raise no_unet(weights, error) from None
+        raise _no_unet(weights, error) from None
 
 
-def load_run(folder: Path) -> SmallUNet:
+def load_p2_run(folder: Path) -> SmallUNet:
     config = read_json(folder / "config.json")
     model = SmallUNet(config["size"], tuple(config["channels"]), config["patch"])
     try:
@@ -39,23 +39,23 @@ def load_run(folder: Path) -> SmallUNet:
     return model
 
 
-def picture_size(weights: str | Path) -> int:
+def unet_image_size(weights: str | Path) -> int:
     """Side in pixels of what these weights paint, read from their config alone."""
-    if is_run(weights):
+    if is_p2_run(weights):
         return read_json(Path(weights) / "config.json")["size"]
     try:
-        return UNet2DModel.load_config(where_unet(weights))["sample_size"]
+        return UNet2DModel.load_config(_locate_unet(weights))["sample_size"]
     except (OSError, ValueError, KeyError) as error:
-        raise no_unet(weights, error) from None
+        raise _no_unet(weights, error) from None
 
 
-def is_run(weights: str | Path) -> bool:
+def is_p2_run(weights: str | Path) -> bool:
     """Whether `weights` is a run folder of `train-generator p2` that has come to its first checkpoint."""
     folder = Path(weights)
     return (folder / MODEL_FILE).exists() and "channels" in read_json(folder / "config.json")
 
 
-def where_unet(weights: str | Path) -> str:
+def _locate_unet(weights: str | Path) -> str:
     """The folder or hub id that diffusers loads the U-Net from. WsdlError where it can be neither."""
     folder = Path(weights)
     if folder.is_dir():
@@ -81,7 +81,7 @@ def weight_files(folder: Path) -> list[Path]:
     return sorted(path for kind in ("*.safetensors", "*.bin") for path in folder.glob(kind))
 
 
-def no_unet(weights: str | Path, error: Exception) -> WsdlError:
+def _no_unet(weights: str | Path, error: Exception) -> WsdlError:
     return WsdlError(f"{weights}: no U-Net could be loaded from it ({first_line(error)}).")
 
 
@@ -89,11 +89,11 @@ def first_line(error: Exception) -> str:
     return next((line.strip().rstrip(".:") for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def fingerprint(weights: str | Path) -> str:
+def unet_fingerprint(weights: str | Path) -> str:
     """What tells these weights from others: the sha256 of their files, or the hub id itself."""
-    if is_run(weights):
+    if is_p2_run(weights):
         return sha256(Path(weights) / MODEL_FILE)
-    where = where_unet(weights)
+    where = _locate_unet(weights)
     if not Path(where).is_dir():
         return where
     return sha256_of_files(weight_files(Path(where)))

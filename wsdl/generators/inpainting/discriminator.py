@@ -13,12 +13,15 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-PLEASING = 0.1, 0.3  # weight of the critic's opinion beside the mean error of pictures in [-1, 1]: first, and later
-LATER = 20_000  # pictures seen when the second weight begins
-CELL = 8  # pixels of the picture to a cell of the critic's map
+ADVERSARIAL_WEIGHTS = (
+    0.1,
+    0.3,
+)  # weight of the critic's opinion beside the mean error of pictures in [-1, 1]: first, and later
+ADVERSARIAL_SWITCH = 20_000  # pictures seen when the second weight begins
+PATCH_STRIDE = 8  # pixels of the picture to a cell of the critic's map
 
 
-class Critic(nn.Module):
+class Discriminator(nn.Module):
     """Pictures [n, 3, S, S] in [-1, 1] -> a map [n, 1, S/8, S/8], high where it looks real.
 
     Spectral normalisation holds each layer's largest gain at 1, so that the critic cannot win by shouting.
@@ -35,27 +38,27 @@ class Critic(nn.Module):
         return self.layers(pictures)
 
 
-def pleasing_weight(seen: int) -> float:
+def adversarial_weight(seen: int) -> float:
     """The weight of `pleasing_loss` after `seen` pictures."""
-    return PLEASING[seen >= LATER]
+    return ADVERSARIAL_WEIGHTS[seen >= ADVERSARIAL_SWITCH]
 
 
-def cells(holes: torch.Tensor) -> torch.Tensor:
+def hole_patches(holes: torch.Tensor) -> torch.Tensor:
     """Holes [n, 1, S, S] -> the cells [n, 1, S/8, S/8] that hold any of the hole: 1, else 0."""
-    return F.max_pool2d(holes, CELL)
+    return F.max_pool2d(holes, PATCH_STRIDE)
 
 
-def mean_in(values: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+def masked_mean(values: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
     """The mean of `values` over the cells or pixels where `where` (broadcast) is 1."""
     where = where.expand_as(values)
     return (values * where).sum() / where.sum().clamp(min=1)
 
 
-def critic_loss(real: torch.Tensor, fake: torch.Tensor, painted: torch.Tensor) -> torch.Tensor:
+def discriminator_loss(real: torch.Tensor, fake: torch.Tensor, painted: torch.Tensor) -> torch.Tensor:
     """Hinge: real cells should be above 1, painted cells below -1. Maps and `painted` [n, 1, s, s]."""
-    return F.relu(1 - real.float()).mean() + mean_in(F.relu(1 + fake.float()), painted)
+    return F.relu(1 - real.float()).mean() + masked_mean(F.relu(1 + fake.float()), painted)
 
 
-def pleasing_loss(fake: torch.Tensor, painted: torch.Tensor) -> torch.Tensor:
+def adversarial_loss(fake: torch.Tensor, painted: torch.Tensor) -> torch.Tensor:
     """What the painter wants: that its cells look real."""
-    return -mean_in(fake.float(), painted)
+    return -masked_mean(fake.float(), painted)

@@ -10,7 +10,7 @@ COMPONENT_SHARE = 0.75  # of the holes; the others are strokes, so that no shape
 SMALLEST, LARGEST = 0.03, 0.4  # of the picture, for strokes
 
 
-def hole(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def random_hole_mask(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One random hole for a face of label map `labels` [S, S]: uint8 [S, S], 1 = paint, neither empty nor everything.
 
     A face that shows no component gets strokes.
@@ -18,22 +18,22 @@ def hole(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     shown = visible_components(labels)
     if shown and rng.random() < COMPONENT_SHARE:
         return random_region(labels, shown[rng.integers(len(shown))], rng)
-    return strokes(labels.shape[0], rng)
+    return stroke_mask(labels.shape[0], rng)
 
 
-def strokes(size: int, rng: np.random.Generator) -> np.ndarray:
+def stroke_mask(size: int, rng: np.random.Generator) -> np.ndarray:
     """Brush strokes, until a random part of the picture is covered: uint8 [size, size], 1 = paint."""
     wanted = rng.uniform(SMALLEST, LARGEST)
     picture = np.zeros((size, size), np.uint8)
     while picture.mean() < wanted:
-        grown = stroke(picture, rng)
+        grown = _add_stroke(picture, rng)
         if grown.mean() > LARGEST and picture.any():  # one too many
             break
         picture = grown
     return picture
 
 
-def stroke(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _add_stroke(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """`picture` with one more stroke: a path of a few straight pieces, each turning a little, with round joints."""
     size = len(picture)
     width = max(2, round(size * rng.uniform(0.04, 0.12)))
@@ -51,6 +51,6 @@ def stroke(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(image)
 
 
-def holes(labels: np.ndarray, *words) -> np.ndarray:
+def hole_masks(labels: np.ndarray, *words) -> np.ndarray:
     """A hole for each of `labels` [n, S, S]: uint8 [n, S, S]; hole i depends on the words, i and its labels alone."""
-    return np.stack([hole(one, np.random.default_rng(seed_for(*words, i))) for i, one in enumerate(labels)])
+    return np.stack([random_hole_mask(one, np.random.default_rng(seed_for(*words, i))) for i, one in enumerate(labels)])

@@ -14,10 +14,8 @@ from wsdl.core.run import MODEL_FILE
 from wsdl.generators.diffusion.weights import first_line, trained_as
 from wsdl.generators.inpainting.lama import BigLaMa, LaMa
 from wsdl.generators.inpainting.pluralistic import Pluralistic
-from wsdl.generators.write_fakes import Painter, repaint_faces
 
 NETWORKS = {"lama": LaMa, "pluralistic": Pluralistic}
-CALLS = 1  # of the network, a picture
 
 
 class Inpainter:
@@ -56,9 +54,9 @@ def load_inpainter(name: str, weights: str | Path) -> Inpainter:
 
     TorchScript can run code: open only files from people you trust.
     """
-    if is_script(name, weights):
+    if _is_script(name, weights):
         return Inpainter(name, BigLaMa(Path(weights)), None)
-    config = inpainter_config(name, weights)
+    config = _inpainter_config(name, weights)
     network = NETWORKS[name](config["width"], config["blocks"])
     try:
         network.load_state_dict(load_file(Path(weights) / MODEL_FILE))
@@ -70,22 +68,22 @@ def load_inpainter(name: str, weights: str | Path) -> Inpainter:
     return Inpainter(name, network, config["size"])
 
 
-def inpainter_size(name: str, weights: str | Path) -> int | None:
+def inpainter_image_size(name: str, weights: str | Path) -> int | None:
     """Side in pixels of what these weights paint; None: any."""
-    return None if is_script(name, weights) else inpainter_config(name, weights)["size"]
+    return None if _is_script(name, weights) else _inpainter_config(name, weights)["size"]
 
 
 def inpainter_fingerprint(name: str, weights: str | Path) -> str:
     """The sha256 of the weights."""
-    inpainter_size(name, weights)  # refuses what is no such generator
-    return sha256(Path(weights) if is_script(name, weights) else Path(weights) / MODEL_FILE)
+    inpainter_image_size(name, weights)  # refuses what is no such generator
+    return sha256(Path(weights) if _is_script(name, weights) else Path(weights) / MODEL_FILE)
 
 
-def is_script(name: str, weights: str | Path) -> bool:
+def _is_script(name: str, weights: str | Path) -> bool:
     return name == "lama" and Path(weights).is_file()
 
 
-def inpainter_config(name: str, weights: str | Path) -> dict:
+def _inpainter_config(name: str, weights: str | Path) -> dict:
     """config.json of a run of `train-generator NAME`; WsdlError where `weights` is something else."""
     folder = Path(weights)
     if not (folder / "config.json").is_file() or not (folder / MODEL_FILE).is_file():
@@ -98,13 +96,3 @@ def inpainter_config(name: str, weights: str | Path) -> dict:
             f"`train-generator {name}`."
         )
     return read_json(folder / "config.json")
-
-
-def inpaint_painter(name: str, weights: str | Path) -> Painter:
-    size, digest = inpainter_size(name, weights), inpainter_fingerprint(name, weights)
-    return Painter(name, weights, digest, size, lambda: load_inpainter(name, weights), CALLS)
-
-
-def generate_inpainted(name: str, data: Path, out: Path, weights: str | Path, count: int, seed: int, batch: int = 32):
-    """Write partial fakes by `name` (see `repaint_faces`): faces, regions and masks are those of repaint-p2."""
-    repaint_faces(data, out, inpaint_painter(name, weights), count, seed, batch, {})

@@ -6,7 +6,7 @@ from scipy.ndimage import binary_erosion, laplace
 from wsdl.core.io import seed_for
 
 
-def scores(painter, pictures: np.ndarray, holes: np.ndarray, batch: int = 16) -> dict:
+def inpainting_scores(painter, pictures: np.ndarray, holes: np.ndarray, batch: int = 16) -> dict:
     """`painter` on uint8 pictures [n, S, S, 3] and holes [n, S, S], in two fillings each.
 
     error      mean absolute difference from the truth in the holes, in grey levels; of several answers at most one
@@ -14,16 +14,16 @@ def scores(painter, pictures: np.ndarray, holes: np.ndarray, batch: int = 16) ->
     sharpness  fine detail in the holes, filled over true: 1 as sharp as the photograph, 0 flat
     variety    mean absolute difference between the two fillings in the holes, in grey levels: 0 for LaMa
     """
-    fillings = [fill(painter, pictures, holes, batch, which) for which in range(2)]
+    fillings = [_inpaint_batches(painter, pictures, holes, batch, which) for which in range(2)]
     inside = holes == 1
     return {
-        "error": round(difference(fillings[0], pictures, inside), 3),
-        "sharpness": round(detail(fillings[0], holes) / max(detail(pictures, holes), 1e-9), 4),
-        "variety": round(difference(*fillings, inside), 3),
+        "error": round(_mean_difference(fillings[0], pictures, inside), 3),
+        "sharpness": round(_fine_detail(fillings[0], holes) / max(_fine_detail(pictures, holes), 1e-9), 4),
+        "variety": round(_mean_difference(*fillings, inside), 3),
     }
 
 
-def fill(painter, pictures: np.ndarray, holes: np.ndarray, batch: int, which: int) -> np.ndarray:
+def _inpaint_batches(painter, pictures: np.ndarray, holes: np.ndarray, batch: int, which: int) -> np.ndarray:
     parts = []
     for first in range(0, len(pictures), batch):
         part = slice(first, min(first + batch, len(pictures)))
@@ -32,12 +32,12 @@ def fill(painter, pictures: np.ndarray, holes: np.ndarray, batch: int, which: in
     return np.concatenate(parts)
 
 
-def difference(one: np.ndarray, other: np.ndarray, inside: np.ndarray) -> float:
+def _mean_difference(one: np.ndarray, other: np.ndarray, inside: np.ndarray) -> float:
     """Mean absolute difference over the pixels of `inside` [n, S, S], in grey levels."""
     return float(np.abs(one[inside].astype(float) - other[inside]).mean())
 
 
-def detail(pictures: np.ndarray, holes: np.ndarray) -> float:
+def _fine_detail(pictures: np.ndarray, holes: np.ndarray) -> float:
     """Mean size of the Laplacian of brightness inside the holes, their edges left out."""
     values = []
     for picture, hole in zip(pictures, holes, strict=True):

@@ -16,27 +16,27 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.images import write_image
 from wsdl.data.manifest import hash_faces
 from wsdl.generators.inpainting.discriminator import (
-    LATER,
-    PLEASING,
-    Critic,
-    cells,
-    critic_loss,
-    mean_in,
-    pleasing_loss,
-    pleasing_weight,
+    ADVERSARIAL_SWITCH,
+    ADVERSARIAL_WEIGHTS,
+    Discriminator,
+    adversarial_loss,
+    adversarial_weight,
+    discriminator_loss,
+    hole_patches,
+    masked_mean,
 )
 from wsdl.generators.inpainting.encoder_decoder import STEP
-from wsdl.generators.inpainting.hole_masks import holes
+from wsdl.generators.inpainting.hole_masks import hole_masks
 from wsdl.generators.inpainting.inpainter import NETWORKS, Inpainter
-from wsdl.generators.inpainting.metrics import scores
+from wsdl.generators.inpainting.metrics import inpainting_scores
 from wsdl.generators.inpainting.pluralistic import (
-    CODE,
-    COLOUR,
-    GUESSED,
+    CODE_SIZE,
+    COLOUR_WEIGHT,
     KL_WEIGHT,
+    PRIOR_ERROR_WEIGHT,
     colour_error,
     kl_loss,
-    reconstructed,
+    posterior_count,
 )
 from wsdl.training.loop import fit
 from wsdl.training.rival import Rival
@@ -78,13 +78,13 @@ def train_inpainter(
     if dataset.size % STEP:
         raise WsdlError(f"size: is {dataset.size} px, but {name} needs a multiple of {STEP}.")
     torch.manual_seed(seed)
-    network, critic = NETWORKS[name](width, **({"blocks": blocks} if blocks else {})), Critic()
+    network, critic = NETWORKS[name](width, **({"blocks": blocks} if blocks else {})), Discriminator()
     config = {"generator": name, "faces": hash_faces(dataset.select(kind="real", split="train")), "size": dataset.size,
               "width": width, "blocks": len(network.blocks), "images": images, "batch": batch, "rate": rate,
-              "critic_rate": critic_rate, "pleasing": [*PLEASING, LATER], "ema_decay": ema_decay,
-              "seed": seed}  # fmt: skip
+              "critic_rate": critic_rate, "pleasing": [*ADVERSARIAL_WEIGHTS, ADVERSARIAL_SWITCH], "ema_decay":
+              ema_decay, "seed": seed}  # fmt: skip
     if name == "pluralistic":
-        config |= {"kl_weight": KL_WEIGHT, "guessed": GUESSED, "colour": COLOUR}
+        config |= {"kl_weight": KL_WEIGHT, "guessed": PRIOR_ERROR_WEIGHT, "colour": COLOUR_WEIGHT}
     run = Run(out, config)
     game = Game(name, training, critic, batch, seed)
 
@@ -92,8 +92,8 @@ def train_inpainter(
         painter = Inpainter(name, net, dataset.size)
         write_image(run.path(f"samples/{seen:08d}.png"), sheet(painter, validation, seed))
         chosen = slice(min(JUDGED, len(validation.images)))
-        shown, where = validation.images[chosen], holes(validation.labels[chosen], seed, "judged")
-        return scores(painter, shown, where, batch)
+        shown, where = validation.images[chosen], hole_masks(validation.labels[chosen], seed, "judged")
+        return inpainting_scores(painter, shown, where, batch)
 
     fit(
         run,
@@ -117,7 +117,7 @@ def train_inpainter(
 class Game:
     """The two sides of the training: what the painter loses, and what the critic loses on the same batch."""
 
-    def __init__(self, name: str, faces: Faces, critic: Critic, batch: int, seed: int):
+    def __init__(self, name: str, faces: Faces, critic: Discriminator, batch: int, seed: int):
         self.name, self.faces, self.critic, self.batch, self.seed = name, faces, critic, batch, seed
         self.shown = None  # the last batch of this process: truth, what was painted, cells with some of the hole
 
@@ -129,26 +129,30 @@ class Game:
         known = truth * (1 - hole)
         if self.name == "pluralistic":
             source = torch.Generator().manual_seed(seed_for(self.seed, "code", step))
-            noise = torch.randn(self.batch, CODE, generator=source)[share].to(truth.device)
+            noise = torch.randn(self.batch, CODE_SIZE, generator=source)[share].to(truth.device)
             painted, posterior, prior = network(known, hole, noise, truth)
-            told = reconstructed(len(truth))  # of the others one cannot expect the truth, but something like it
+            told = posterior_count(len(truth))  # of the others one cannot expect the truth, but something like it
             extra = KL_WEIGHT * kl_loss(posterior, prior)
         else:
             painted, told, extra = network(known, hole), len(truth), 0.0
         whole = known + painted.float() * hole
-        self.shown = truth, whole.detach(), cells(hole)
+        self.shown = truth, whole.detach(), hole_patches(hole)
         apart = whole - truth
-        error = mean_in(apart[:told].abs(), hole[:told])
+        error = masked_mean(apart[:told].abs(), hole[:told])
         if told < len(truth):
             guessed, where = apart[told:], hole[told:]
-            error = error + GUESSED * mean_in(guessed.abs(), where) + COLOUR * colour_error(guessed, where)
-        pleasing = pleasing_weight(step * self.batch) * pleasing_loss(self.critic(whole), self.shown[2])
+            error = (
+                error
+                + PRIOR_ERROR_WEIGHT * masked_mean(guessed.abs(), where)
+                + COLOUR_WEIGHT * colour_error(guessed, where)
+            )
+        pleasing = adversarial_weight(step * self.batch) * adversarial_loss(self.critic(whole), self.shown[2])
         return error + pleasing + extra
 
     def critic_loss(self, critic, step: int, share: slice) -> torch.Tensor:
         truth, whole, painted = self.shown
         real, fake = critic(torch.cat([truth, whole])).chunk(2)
-        return critic_loss(real, fake, painted)
+        return discriminator_loss(real, fake, painted)
 
 
 def read_faces(dataset: Dataset, split: str) -> Faces:
@@ -164,7 +168,7 @@ def training_batch(faces: Faces, batch: int, seed: int, step: int) -> tuple[np.n
     """Batch `step`: uint8 pictures [n, S, S, 3] and holes [n, S, S], a function of seed and step alone."""
     rng = np.random.default_rng(seed_for(seed, "inpainting batch", step))
     chosen = rng.integers(len(faces.images), size=batch)
-    pictures, where = faces.images[chosen], holes(faces.labels[chosen], seed, "hole", step)
+    pictures, where = faces.images[chosen], hole_masks(faces.labels[chosen], seed, "hole", step)
     mirror = rng.random(batch) < 0.5
     pictures[mirror], where[mirror] = pictures[mirror, :, ::-1], where[mirror, :, ::-1]
     return pictures, where
@@ -173,7 +177,7 @@ def training_batch(faces: Faces, batch: int, seed: int, step: int) -> tuple[np.n
 def sheet(painter: Inpainter, faces: Faces, seed: int) -> np.ndarray:
     """Rows: the faces with their holes, painted (Pluralistic: three times), and as they were."""
     pictures = faces.images[:SHOWN]
-    where = holes(faces.labels[:SHOWN], seed, "sheet")
+    where = hole_masks(faces.labels[:SHOWN], seed, "sheet")
     rows = [np.where(where[..., None] == 1, 127, pictures).astype(np.uint8)]
     for filling in range(FILLINGS[painter.name]):
         seeds = [seed_for(seed, "sheet", filling, i) for i in range(len(pictures))]
