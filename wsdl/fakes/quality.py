@@ -44,7 +44,7 @@ def fake_quality(data: Path) -> pd.DataFrame:
 
 def _quality_row(generator: str, dataset: Dataset, fakes: pd.DataFrame) -> dict:
     network, ratios, kept = RandomFeatures().to(pick_device()), [], {"paint": [], "real": [], "flat": []}
-    origins = dataset.faces_of(fakes)
+    origins = dataset.source_index(fakes)
     progress = progress_bar(len(fakes), f"judging {generator}")
     for start in range(0, len(fakes), _BATCH):
         index, origin = fakes.index[start : start + _BATCH].to_numpy(), origins[start : start + _BATCH]

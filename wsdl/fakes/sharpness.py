@@ -65,7 +65,7 @@ def match_sharpness_dataset(data: Path, out: Path, seed: int = 0) -> Dataset:
     fakes = dataset.select(kind="partial")
     if fakes.empty:
         raise WsdlError(f"{data}: has no partial fakes to match; make some with `python -m wsdl generate`.")
-    faces = dict(zip(fakes.index, dataset.faces_of(fakes), strict=True))
+    faces = dict(zip(fakes.index, dataset.source_index(fakes), strict=True))
     write_or_check_config(out / "recipe.json", {"matched": hash_faces(dataset.select(kind="real")), "seed": seed})
     _delete_outdated(out, dict(zip(dataset.table.path, dataset.table.sha256, strict=True)))
     images, masks = dataset.images, dataset.masks
