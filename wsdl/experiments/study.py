@@ -39,7 +39,7 @@ class Study:
                 self._unpack()
             else:
                 images, masks = self._pictures()
-                prepare(images, masks, self.out / "data", self.profile.size, self.data_seed, self.source)
+                prepare_dataset(images, masks, self.out / "data", self.profile.size, self.data_seed, self.source)
         return Dataset(self.out / "data")
 
     def _unpack(self) -> None:
