@@ -33,6 +33,7 @@ class Study:
 
     def faces(self) -> Dataset:
         """The dataset with its real faces, unpacked or prepared if need be. A bundled one has its fakes already."""
+        from wsdl.data.prepare import prepare_dataset
 
         if not (self.out / "data" / "manifest.csv").exists():
             if self.bundled:
