@@ -30,6 +30,15 @@ SETUPS = {
     "c": Setup("c", "partial", has_reals=False, has_masks=True, description="masks, partial fakes, no reals"),
 }
 
+
+def find_setup(name: str) -> Setup:
+    """The setup called `name`. WsdlError if there is none."""
+    if name not in SETUPS:
+        choices = ", ".join(f"{setup.name} ({setup.description})" for setup in SETUPS.values())
+        raise WsdlError(f"--setup: is '{name}', but must be one of {choices}.")
+    return SETUPS[name]
+
+
 # Generators of partial fakes; all inpaint the same regions. Of Repaint-LDM the variant whose known pixels are pasted
 # back: a detector would recognise the traces of the decoder in the whole image without looking at the inpainted region.
 DEFAULT_GENERATORS = ("repaint-p2",)  # used where no others are named
@@ -108,7 +117,7 @@ class Training:
 
     def amounts(self, setup: str) -> tuple[int, int, float]:
         """Images to train on, batch size and learning rate in one setup."""
-        if SETUPS[setup].has_masks:
+        if find_setup(setup).has_masks:
             return self.images_c, self.batch_c, self.rate_c
         return self.images, self.batch, self.rate
 

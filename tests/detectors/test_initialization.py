@@ -46,7 +46,7 @@ def test_the_weights_of_ffd_fill_the_map_too(tmp_path):
     }
     assert "block1.rep.0.c.weight" in theirs
     torch.save({"net": theirs, "optim": {"state": {}}}, tmp_path / "000001.tar")
-    model = Attention("b", SIDE)
+    model = Attention(SIDE)
     start.load_initial_weights(model, tmp_path / "000001.tar")
     assert torch.equal(model.map.conv1.weight, given["map.c.c.weight"])
     assert torch.equal(model.map.pointwise.weight, given["map.c.pointwise.weight"])
@@ -54,7 +54,7 @@ def test_the_weights_of_ffd_fill_the_map_too(tmp_path):
 
 
 def test_weights_that_do_not_fit_are_one_sentence(tmp_path):
-    model = GradCam("c", SIDE)
+    model = GradCam(SIDE, has_masks=True)
     save_file(published(**{"conv1.weight": torch.zeros(3, 3)}), tmp_path / "other.safetensors")
     with pytest.raises(WsdlError, match=r"does not fit, 1 of \d+ tensors .* \(first: conv1.weight\); give weights of"):
         start.load_initial_weights(model, tmp_path / "other.safetensors")

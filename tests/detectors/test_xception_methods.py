@@ -27,13 +27,13 @@ PICTURES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
 @pytest.fixture(scope="module")
 def grad_cam():
     torch.manual_seed(0)
-    return settled(GradCam("b", SIDE))
+    return settled(GradCam(SIDE))
 
 
 @pytest.fixture(scope="module")
 def attention():
     torch.manual_seed(0)
-    return settled(Attention("b", SIDE))
+    return settled(Attention(SIDE))
 
 
 def settled(model):
@@ -96,7 +96,7 @@ def test_the_cam_needs_no_gradient_below_block11(grad_cam):
 
 
 def test_cells_that_are_alike_are_scored_by_the_logit(grad_cam):
-    model = GradCam("b", SIDE).eval()
+    model = GradCam(SIDE).eval()
     model.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(728, 2, bias=False))
     model.trunk = nn.Sequential(nn.Conv2d(3, 728, 1))
     x = torch.ones(1, 3, 4, 4) * torch.rand(1, 3, 1, 1)
@@ -106,7 +106,7 @@ def test_cells_that_are_alike_are_scored_by_the_logit(grad_cam):
 
 
 def test_a_class_without_evidence_gives_a_map_of_zeros_and_no_nan(grad_cam):
-    model = GradCam("b", SIDE)
+    model = GradCam(SIDE)
     nn.init.zeros_(model.head.fc.weight)
     maps = model.predict(PICTURES).maps
     assert np.array_equal(maps, np.zeros((3, 4, 4), np.float32))
@@ -137,20 +137,20 @@ def test_squash_does_not_know_the_other_cells():
 def test_the_paper_divides_grad_cam_of_image_labels_and_nothing_else(grad_cam, attention):
     maps = np.full((1, 4, 4), 0.2, np.float32)
     assert np.array_equal(grad_cam.paper_maps(maps), np.ones_like(maps))
-    for other in (GradCam("c", SIDE), attention, Patches("b", SIDE)):
+    for other in (GradCam(SIDE, has_masks=True), attention, Patches(SIDE)):
         assert np.array_equal(other.paper_maps(maps), maps)
 
 
 def test_cut_networks_have_no_later_layers():
-    for model, last in ((GradCam("c", SIDE), "block11"), (Attention("c", SIDE), "block7"), (Patches("c", SIDE), None)):
+    for model, last in ((GradCam(SIDE, has_masks=True), "block11"), (Attention(SIDE, has_masks=True), "block7"), (Patches(SIDE, has_masks=True), None)):
         later = LAYERS[LAYERS.index(last) + 1 :] if last else ()
         names = {part for name, _ in model.named_modules() for part in name.split(".")[1:2]}
         assert not names & set(later)
     whole = sum(p.numel() for p in xception().parameters())
-    assert sum(p.numel() for p in GradCam("a", SIDE).parameters()) == whole
-    assert sum(p.numel() for p in GradCam("c", SIDE).parameters()) == trunk(11) + 2 * 728 + 2
-    assert sum(p.numel() for p in Attention("a", SIDE).parameters()) == whole + 9 * 728 + 728
-    assert sum(p.numel() for p in Attention("c", SIDE).parameters()) == trunk(7) + 9 * 728 + 728
+    assert sum(p.numel() for p in GradCam(SIDE).parameters()) == whole
+    assert sum(p.numel() for p in GradCam(SIDE, has_masks=True).parameters()) == trunk(11) + 2 * 728 + 2
+    assert sum(p.numel() for p in Attention(SIDE).parameters()) == whole + 9 * 728 + 728
+    assert sum(p.numel() for p in Attention(SIDE, has_masks=True).parameters()) == trunk(7) + 9 * 728 + 728
 
 
 def trunk(block: int) -> int:
@@ -240,5 +240,5 @@ def test_a_trained_detector_is_loaded_as_it_was_cut(dataset, tmp_path, method):
     config = read_json(tmp_path / "run" / "config.json")
     assert (config["method"], config["setup"], config["start"]) == (method, "c", "scratch")
     model = load_detector(tmp_path / "run")
-    assert model.setup == "c"
+    assert model.has_masks
     assert model.predict(Dataset(dataset).images[:2]).maps.shape == (2, 3, 3)

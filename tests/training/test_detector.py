@@ -145,13 +145,13 @@ def test_unknown_setup_method_and_missing_fakes_are_one_sentence(dataset, faces,
 
 
 def test_patches_is_the_truncated_xception():
-    model = Patches("b", 299)
+    model = Patches(299)
     assert sum(p.numel() for p in model.parameters()) == 191_330  # PAPER.md
     assert model.logits(torch.zeros(1, 3, 299, 299)).shape == (1, 2, 37, 37)
 
 
 def test_a_patch_sees_43_pixels_and_no_more():
-    model = Patches("b", 299).double().eval()
+    model = Patches(299).double().eval()
     x = torch.randn(1, 3, 299, 299, dtype=torch.double, requires_grad=True)
     with torch.no_grad():  # positive weights, so that no influence cancels out
         for layer in model.modules():
@@ -180,7 +180,7 @@ def test_mask_loss_is_least_where_each_patch_says_which_part_is_painted():
 
 
 def test_prediction_is_one_map_and_one_score_a_picture():
-    model = Patches("b", 64)
+    model = Patches(64)
     images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
     prediction = model.predict(images, batch=2)
     assert prediction.maps.shape[0] == 5
@@ -193,7 +193,7 @@ def test_prediction_is_one_map_and_one_score_a_picture():
 
 def test_loss_of_a_part_of_a_batch_matches_the_batch():
     torch.manual_seed(0)
-    model = Patches("b", 48).eval()
+    model = Patches(48).eval()
     images = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
     labels = torch.tensor([0, 1, 0, 1])
     whole = model(Batch(images, labels))

@@ -1,8 +1,8 @@
-"""Attention (Dang et al. 2020, as in the paper, section 3): the network draws a map and must look through it.
+"""Attention (Dang et al. 2020; section 3 of the paper): the map is an attention layer inside the classifier.
 
-In the middle of Xception, after block7, one convolution draws the map; the features are multiplied by it before they go
-on. What the map hides the classifier cannot use, so image labels alone teach it where to open. In setup C the map
-learns the mask, and what comes after it is not there.
+After block7 of Xception one convolution predicts a map, and the features are multiplied by it. The classifier cannot
+use what the map suppresses, so image labels alone train the map. In setup C the map is trained on the mask and the
+layers behind it are left out.
 """
 
 import torch
@@ -16,12 +16,12 @@ from wsdl.detectors.xception import stretch, xception
 class Attention(Detector):
     """Input S x S -> map about S/16 x S/16 (19 x 19 at 299, 8 x 8 at 128)."""
 
-    def __init__(self, setup: str, input_size: int = 299):
-        super().__init__(setup, input_size)
+    def __init__(self, input_size: int = 299, has_masks: bool = False):
+        super().__init__(input_size, has_masks)
         network = xception()
         self.before = stretch(network, "conv1", "block7")
         self.map = SeparableConv2d(728, 1, kernel_size=3, padding=1)
-        if setup != "c":
+        if not has_masks:
             self.after = stretch(network, "block8", "fc")
 
     def attend(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -30,36 +30,36 @@ class Attention(Detector):
         return features, self.map(features)
 
     def classify(self, features: torch.Tensor, map_logits: torch.Tensor) -> torch.Tensor:
-        """Logits [n, 2] of what the map lets through; class 1 = fake."""
+        """Image logits [n, 2] from the features weighted by the map; class 1 = fake."""
         return self.after(features * map_logits.sigmoid())
 
     def loss(self, batch: Batch) -> torch.Tensor:
         x = self.prepare(batch.images)
         features, map_logits = self.attend(x)
-        if self.setup == "c":
+        if self.has_masks:
             return self.loss_masks(map_logits.float(), batch.masks.to(x.device))
         logits = self.classify(features, map_logits).float()
         return self.loss_labels(logits, map_logits.float(), batch.labels.to(x.device))
 
     @staticmethod
     def loss_labels(logits, map_logits, labels: torch.Tensor, weight: float = 1.0) -> torch.Tensor:
-        """Setups A and B: the picture is told its label [n], and so is the strongest cell, `weight` (lambda) times.
+        """Setups A and B: the label [n] is the target of the image and, times `weight` (lambda), of the map's maximum.
 
-        A real picture has no fake cell and a fake has one at least; nothing says how many.
+        A real image has no fake patch and a fake has at least one; the number of fake patches is not supervised.
         """
-        strongest = map_logits.flatten(1).amax(dim=1)
-        return F.cross_entropy(logits, labels) + weight * F.binary_cross_entropy_with_logits(strongest, labels.float())
+        maximum = map_logits.flatten(1).amax(dim=1)
+        return F.cross_entropy(logits, labels) + weight * F.binary_cross_entropy_with_logits(maximum, labels.float())
 
     @staticmethod
     def loss_masks(map_logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """Setup C: a cell is told which part of it is painted in masks [n, H, W]."""
-        part = F.interpolate(masks[:, None].float(), map_logits.shape[-2:], mode="area")  # [n, 1, h, w] in [0, 1]
-        return F.binary_cross_entropy_with_logits(map_logits, part)
+        """Setup C: the target of a patch is the fraction of its cell that is inpainted in masks [n, H, W]."""
+        fraction = F.interpolate(masks[:, None].float(), map_logits.shape[-2:], mode="area")  # [n, 1, h, w] in [0, 1]
+        return F.binary_cross_entropy_with_logits(map_logits, fraction)
 
     def predict_batch(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Maps [n, h, w] and scores [n]: P(fake) of the picture, in setup C the mean of the map."""
+        """Maps [n, h, w] and scores [n]: P(fake) of the image, in setup C the mean of the map."""
         features, map_logits = self.attend(x)
         maps = map_logits[:, 0].float().sigmoid()
-        if self.setup == "c":
+        if self.has_masks:
             return maps, maps.mean(dim=(1, 2))
         return maps, self.classify(features, map_logits).float().softmax(dim=1)[:, 1]

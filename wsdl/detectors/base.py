@@ -1,4 +1,4 @@
-"""What every detector shares: batches, predictions, and the way a picture becomes a tensor."""
+"""The base class of all detectors: preprocessing, the training loss and prediction in batches."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from wsdl.detectors.prediction import Prediction
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures with what training may know of them. In setups A and B `masks` is None: there is nothing to leak."""
+    """Images and their annotation. In setups A and B `masks` is None, so no loss can use a mask."""
 
     images: torch.Tensor  # uint8 [n, H, W, 3]
     labels: torch.Tensor  # int64 [n], 1 = fake
@@ -21,17 +21,17 @@ class Batch:
 
 
 class Detector(nn.Module):
-    """A method defines `logits`, `loss_labels`, `loss_masks`, and `predict_batch`; its file shows the idea.
+    """A method defines `logits`, `loss_labels`, `loss_masks` and `predict_batch`.
 
-    The setup is known from the start: in setup C a method leaves out what masks do not need.
+    has_masks: trains on masks (setup C) instead of image labels; some methods then need fewer layers.
     """
 
-    def __init__(self, setup: str, input_size: int):
+    def __init__(self, input_size: int, has_masks: bool):
         super().__init__()
-        self.setup, self.input_size = setup, input_size
+        self.input_size, self.has_masks = input_size, has_masks
 
     def prepare(self, images) -> torch.Tensor:
-        """uint8 [n, H, W, 3] -> float32 [n, 3, S, S] in [-1, 1], resized bilinearly to the network's input size."""
+        """uint8 [n, H, W, 3] -> float32 [n, 3, S, S] in [-1, 1], resized bilinearly to the input size S."""
         x = to_unit(images, next(self.parameters()).device)
         if x.shape[-1] == self.input_size:
             return x
@@ -39,13 +39,13 @@ class Detector(nn.Module):
         return F.interpolate(x, shape, mode="bilinear", antialias=True).contiguous(memory_format=torch.channels_last)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """The training loss of a batch: calling the module is `loss`, so that several GPUs can share it."""
+        """The training loss. Calling the module computes `loss`, as distributed data-parallel training requires."""
         return self.loss(batch)
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Scalar loss: setups a and b know labels, setup c knows masks."""
+        """Scalar training loss: from masks in setup C, from image labels otherwise."""
         logits = self.logits(self.prepare(batch.images)).float()
-        if self.setup == "c":
+        if self.has_masks:
             return self.loss_masks(logits, batch.masks.to(logits.device))
         return self.loss_labels(logits, batch.labels.to(logits.device))
 
@@ -59,5 +59,5 @@ class Detector(nn.Module):
         return Prediction(maps, scores)
 
     def paper_maps(self, maps: np.ndarray) -> np.ndarray:
-        """Maps [n, h, w] of `predict` as the paper scores them: the same, but for a method that says otherwise."""
+        """Maps [n, h, w] of `predict` as protocol `dolos` scores them; unchanged unless a method overrides this."""
         return maps

@@ -1,4 +1,4 @@
-"""Where a detector starts from: scratch, ImageNet's weights where they are at hand, or a file. Fetches nothing."""
+"""Initial weights of a detector: random, ImageNet from timm's cache, or a file. Nothing is downloaded."""
 
 import pickle
 from pathlib import Path
@@ -16,31 +16,31 @@ _DOWNLOAD = """python -c "import timm; timm.create_model('legacy_xception', pret
 
 
 def find_initial_weights(start: str) -> tuple[Path | None, str]:
-    """Where the weights named by `start` lie (None: start from scratch), and what config.json calls them.
+    """The file of the weights named by `start` (None: random initialisation), and their name in config.json.
 
-    `start` is scratch, xavier (see `xavier`), imagenet (timm's cache; from scratch where they are not there), or a file
-    of weights.
+    start: scratch, xavier (see `init_xavier`), imagenet (from timm's cache; scratch if it is not there), or a file.
+    WsdlError where it is none of these.
     """
     if start in ("scratch", "xavier"):
         return None, start
     if start == "imagenet":
         path = imagenet_cache()
-        print_stderr(
-            f"starts from ImageNet: {path}"
-            if path
-            else f"starts from scratch: no ImageNet weights here; get: {_DOWNLOAD}"
-        )
-        return path, "imagenet" if path else "scratch"
+        if path is None:
+            print_stderr(f"starting from scratch: no ImageNet weights found; to download them: {_DOWNLOAD}")
+            return None, "scratch"
+        print_stderr(f"starting from ImageNet weights: {path}")
+        return path, "imagenet"
     if not Path(start).is_file():
         raise WsdlError(f"{start}: no such file; start must be scratch, xavier, imagenet, or a file of weights.")
     return Path(start), f"{Path(start).name} {sha256(start)[:12]}"
 
 
 def init_xavier(model: nn.Module) -> None:
-    """How the paper's Patches starts in setups A and B: Xavier's weights times 0.02.
+    """Initialise as the paper's Patches in setups A and B: Xavier weights times 0.02.
 
-    What follows is normalised, so their size changes no output; but beside such small weights a step of Adam is huge,
-    and the first thousands of steps are spent on growing. Right for the paper's 3,200,000 pictures, not for minutes.
+    Every convolution is followed by normalisation, so the scale changes no output. But a step of Adam is large
+    relative to such small weights, and the first thousands of steps mostly make them grow. Suitable for the paper's
+    3,200,000 images, not for a training of minutes.
     """
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
@@ -48,25 +48,27 @@ def init_xavier(model: nn.Module) -> None:
 
 
 def imagenet_cache() -> Path | None:
-    """Where timm keeps its weights of legacy_xception, if it has them already."""
+    """The file of legacy_xception in timm's cache, if it was downloaded before."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(timm.get_pretrained_cfg("legacy_xception").url).name
     return path if path.exists() else None
 
 
 def load_initial_weights(model: nn.Module, path: Path) -> None:
-    """Fill the stretches of Xception in `model`, and its attention map where there is one, from the file at `path`.
+    """Load the Xception layers of `model`, and its attention map if both have one, from the file at `path`.
 
-    The last layer stays as it is: it told other classes apart. WsdlError where a tensor is missing or does not fit.
+    The last layer keeps its random weights: it separates other classes. WsdlError where a tensor is missing or has
+    another shape.
     """
     given = _read_weights(path)
     for part in model.children():
         if isinstance(part, nn.Sequential):
-            _fill(part, given, path)
+            _load_part(part, given, path)
     if "map.conv1.weight" in given and hasattr(model, "map"):
-        _fill(model.map, {name.removeprefix("map."): t for name, t in given.items() if name.startswith("map.")}, path)
+        of_map = {name.removeprefix("map."): tensor for name, tensor in given.items() if name.startswith("map.")}
+        _load_part(model.map, of_map, path)
 
 
-def _fill(part: nn.Module, given: dict, path: Path) -> None:
+def _load_part(part: nn.Module, given: dict, path: Path) -> None:
     own = {name: t for name, t in part.state_dict().items() if name.split(".")[0] != "fc" and t.ndim}  # no counters
     wrong = [name for name, t in own.items() if name not in given or given[name].shape[: t.ndim] != t.shape]
     if wrong:
@@ -78,21 +80,21 @@ def _fill(part: nn.Module, given: dict, path: Path) -> None:
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors in a safetensors or torch file, under timm's names. WsdlError where it holds anything else."""
+    """The tensors of a safetensors or torch file, under timm's names. WsdlError for any other file."""
     try:
         given = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise WsdlError(f"{path}: is not a file of weights ({str(error).splitlines()[0]}).") from None
-    given = given.get("net", given)  # FFD stores its optimizer beside the network
-    return {_rename_keys(name): _pointwise(name, t) for name, t in given.items() if torch.is_tensor(t)}
+    given = given.get("net", given)  # FFD also stores its optimizer
+    return {_timm_name(name): _as_convolution(name, t) for name, t in given.items() if torch.is_tensor(t)}
 
 
-def _rename_keys(name: str) -> str:
-    """FFD's names for the same layers, in timm's words; timm's own stay."""
+def _timm_name(name: str) -> str:
+    """The name in timm of a tensor of FFD; timm's own names stay."""
     name = name.removeprefix("module.").replace(".c.weight", ".conv1.weight").replace("skip_bn.", "skipbn.")
     return name.replace("map.c.", "map.")
 
 
-def _pointwise(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    """Old files keep 1 x 1 convolutions as matrices."""
+def _as_convolution(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """A pointwise weight as [out, in, 1, 1]: old files store it as a matrix."""
     return tensor[:, :, None, None] if "pointwise" in name and tensor.ndim == 2 else tensor

@@ -1,7 +1,7 @@
-"""Patches (Chai et al. 2020, as in the paper, section 3): a small receptive field judges every patch by itself.
+"""Patches (Chai et al. 2020; section 3 of the paper): a truncated network classifies every patch on its own.
 
-The network is Xception cut after block2: each of its outputs sees 43 px of the input and nothing else, so what it
-learns must be visible in a patch. The map is the grid of patch probabilities, the score their mean.
+The network is Xception up to block2. Each output has a receptive field of 43 px, so a decision can only use evidence
+inside its patch. The map is the grid of patch probabilities, the image score their mean.
 """
 
 import torch
@@ -15,8 +15,8 @@ from wsdl.detectors.xception import stretch, xception
 class Patches(Detector):
     """191,330 parameters; input S x S -> map about S/8 x S/8 (37 x 37 at 299)."""
 
-    def __init__(self, setup: str, input_size: int = 299):
-        super().__init__(setup, input_size)
+    def __init__(self, input_size: int = 299, has_masks: bool = False):
+        super().__init__(input_size, has_masks)
         self.features = stretch(xception(), "conv1", "block2")
         self.head = nn.Conv2d(256, 2, kernel_size=1)
 
@@ -26,19 +26,19 @@ class Patches(Detector):
 
     @staticmethod
     def loss_labels(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Setups A and B: every patch is told the label of its picture [n], true or not."""
+        """Setups A and B: the target of every patch is the label [n] of its image, right or wrong."""
         n, _, h, w = logits.shape
         return F.cross_entropy(logits, labels.view(n, 1, 1).expand(n, h, w))
 
     @staticmethod
     def loss_masks(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """Setup C: a patch is told which part of its cell is painted in masks [n, H, W].
+        """Setup C: the target of a patch is the fraction of its cell that is inpainted in masks [n, H, W].
 
-        The paper does not say how a mask becomes cells. The part keeps the border where it is when the map is enlarged;
-        a yes or no (more than half?) moves it to the next cell. Lesson 05 measures what that is worth.
+        The paper does not define the target. A fraction keeps the border in place when the map is upsampled; a
+        majority vote shifts it to the edge of a cell. Lesson 05 measures the difference.
         """
-        part = F.interpolate(masks[:, None].float(), logits.shape[-2:], mode="area")  # [n, 1, h, w] in [0, 1]
-        return F.cross_entropy(logits, torch.cat([1 - part, part], dim=1))
+        fraction = F.interpolate(masks[:, None].float(), logits.shape[-2:], mode="area")  # [n, 1, h, w] in [0, 1]
+        return F.cross_entropy(logits, torch.cat([1 - fraction, fraction], dim=1))
 
     def predict_batch(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Patch probabilities [n, h, w] and their means [n]."""

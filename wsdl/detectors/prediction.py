@@ -1,4 +1,4 @@
-"""What a detector returns."""
+"""The return value of every detector and baseline."""
 
 from dataclasses import dataclass
 

@@ -1,56 +1,58 @@
-"""Detectors that come with wsdl, by name, and what a detector was trained on."""
+"""Pretrained detectors of the package, by name, and the training data of a detector."""
 
 from pathlib import Path
 
 from wsdl.core.io import WsdlError, read_json
+from wsdl.core.run import MODEL_FILE
 
 PRETRAINED_FOLDER = Path(__file__).parent.parent / "assets" / "detectors"
 DEFAULT_DETECTOR = "patches-c-studio"
-WEIGHTS = "model.safetensors"
-SCORES = ("iou", "iou_low", "iou_high", "pbca", "pbca_low", "pbca_high", "ap", "ap_low", "ap_high", "n")
+_SCORES = ("iou", "iou_low", "iou_high", "pbca", "pbca_low", "pbca_high", "ap", "ap_low", "ap_high", "n")
 
 
 def pretrained_names() -> list[str]:
-    """The names of the detectors that are there."""
-    return sorted(path.parent.name for path in PRETRAINED_FOLDER.glob(f"*/{WEIGHTS}"))
+    """The names of the pretrained detectors of this installation."""
+    return sorted(path.parent.name for path in PRETRAINED_FOLDER.glob(f"*/{MODEL_FILE}"))
 
 
 def find_detector(detector: str | Path) -> Path:
-    """The run folder of a detector: a shipped one by name, or a run of `train` by path."""
+    """The run folder of a pretrained detector (by name) or of a run of `train` (by path). WsdlError if there is none."""
     names = pretrained_names()
     if str(detector) in names:
         return PRETRAINED_FOLDER / detector
     folder = Path(detector)
     if not (folder / "config.json").is_file():
         raise WsdlError(f"{detector}: no such detector; {describe_choices(names)}.")
-    if "method" not in read_json(folder / "config.json") or not (folder / WEIGHTS).is_file():
-        raise WsdlError(f"{detector}: is no run of `train` with a {WEIGHTS}; {describe_choices(names)}.")
+    if "method" not in read_json(folder / "config.json") or not (folder / MODEL_FILE).is_file():
+        raise WsdlError(f"{detector}: is no run of `train` with a {MODEL_FILE}; {describe_choices(names)}.")
     return folder
 
 
 def describe_choices(names: list[str]) -> str:
-    known = f"shipped are {', '.join(names)}" if names else "this copy of wsdl has none of its own"
-    return f"{known}, and any run folder of `python -m wsdl train` will do"
+    """The detectors to choose from, as the second half of a message."""
+    known = f"pretrained are {', '.join(names)}" if names else "this installation has no pretrained detector"
+    return f"{known}; any run folder of `python -m wsdl train` works too"
 
 
 def training_summary(folder: Path) -> dict:
-    """What a detector learned from: method, setup, source, generator, images seen and seed (None: not written down)."""
+    """Method, setup, source, generator, number of images and seed of a training; None where config.json lacks it."""
     config = read_json(folder / "config.json")
     return {name: config.get(name) for name in ("method", "setup", "source", "generator", "images", "seed")}
 
 
 def stored_metrics(folder: Path) -> dict | None:
-    """How good a detector was on its own test set: IoU, PBCA and AP with intervals, n fakes. None: not evaluated."""
+    """IoU, PBCA and AP with intervals, and n fakes, on the detector's own test set; None where it was not evaluated."""
     if not (folder / "metrics.json").is_file():
         return None
     row = read_json(folder / "metrics.json")["rows"][0]  # the detector's own; baselines follow
-    return {name: row.get(name) for name in SCORES}
+    return {name: row.get(name) for name in _SCORES}
 
 
 def pretrained_table() -> list[dict]:
-    """One row for each shipped detector: its name, what it was trained on, its scores."""
+    """One row per pretrained detector: name, training data, scores."""
     rows = []
     for name in pretrained_names():
-        scores = stored_metrics(PRETRAINED_FOLDER / name) or dict.fromkeys(SCORES)
-        rows.append({"detector": name, **training_summary(PRETRAINED_FOLDER / name), **scores})
+        folder = PRETRAINED_FOLDER / name
+        scores = stored_metrics(folder) or dict.fromkeys(_SCORES)
+        rows.append({"detector": name, **training_summary(folder), **scores})
     return rows

@@ -1,6 +1,6 @@
-"""Xception, the network of all methods of the paper, in stretches: what lies outside a stretch is neither kept nor run.
+"""Xception, the backbone of all methods of the paper, cut into consecutive layers.
 
-timm's `features_only` runs the whole network whatever `out_indices` says, so the network itself is cut.
+timm's `features_only` runs the whole network whatever `out_indices` is, so the network itself is cut.
 """
 
 from collections import OrderedDict
@@ -15,9 +15,9 @@ LAYERS = ("conv1", "bn1", "act1", "conv2", "bn2", "act2", *(f"block{i}" for i in
 def xception() -> nn.Module:
     """timm's legacy_xception with two classes, untrained: 20.8 M parameters, stride 16 up to block11.
 
-    timm counts all channels into the start of a depthwise convolution, which sees one: what comes out is near zero,
-    and the running variances of batch normalisation, which start at 1, are wrong for the first hundred steps. Here
-    signals keep their size.
+    timm's initialisation computes fan-in over all channels, but a depthwise filter sees one. Activations then shrink
+    towards zero, and the running variances of batch normalisation (initially 1) are wrong for the first hundred steps.
+    Here the depthwise filters are initialised again, with the right fan-in.
     """
     network = timm.create_model("legacy_xception", pretrained=False, num_classes=2)
     for layer in network.modules():

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from safetensors import SafetensorError
 
 from wsdl.config import BUNDLED_SOURCES
-from wsdl.core.io import WsdlError, read_json
+from wsdl.core.io import read_json
+from wsdl.core.run import MODEL_FILE
 from wsdl.detectors import load_detector
-from wsdl.detectors.pretrained import DEFAULT_DETECTOR, WEIGHTS, find_detector, stored_metrics, training_summary
+from wsdl.detectors.pretrained import DEFAULT_DETECTOR, find_detector, stored_metrics, training_summary
 from wsdl.evaluation.metrics import THRESHOLD, binary
 from wsdl.inference.face_crop import Frame, face, to_picture, whole
 from wsdl.inference.image_input import Picture, from_memory, open_any
@@ -80,18 +80,14 @@ def localize(
 def load_localizer(detector: str | Path = DEFAULT_DETECTOR, parser: str | Path = "") -> "Localizer":
     """A Localizer, kept for the next call as long as its weights stay the same."""
     folder = find_detector(detector)
-    return _load(str(detector), folder, (folder / WEIGHTS).stat().st_mtime_ns, str(parser))
+    return _load(str(detector), folder, (folder / MODEL_FILE).stat().st_mtime_ns, str(parser))
 
 
 @lru_cache(maxsize=2)
 def _load(name: str, folder: Path, _: int, parser: str) -> "Localizer":
-    try:
-        network = load_detector(folder)
-    except (RuntimeError, OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(":. ") or type(error).__name__
-        raise WsdlError(f"{folder / WEIGHTS}: does not fit its config.json ({reason}); train it again.") from None
+    network = load_detector(folder)
     config = read_json(folder / "config.json")
-    finder = load_parser(parser) if parser or (SHIPPED / WEIGHTS).is_file() else None
+    finder = load_parser(parser) if parser or (SHIPPED / MODEL_FILE).is_file() else None
     return Localizer(name, network, finder, config.get("size") or network.input_size, folder)
 
 
