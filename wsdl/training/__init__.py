@@ -1,1 +1,1 @@
-"""Training loop, and what each setup may see."""
+"""The training loop, and the examples that each setup trains on."""

@@ -1,44 +1,88 @@
-"""The training loop that generators and detectors share: counted in images, resumable, on any device.
+"""The training loop of all networks: counted in images, resumable after a kill, on any device.
 
-Every step draws from its own seed, so a resumed run sees what an undisturbed one would have seen.
+Every step draws its batch from its own seed, so a resumed run equals an uninterrupted one.
 """
 
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
 
 from wsdl.core.device import pick_device, pick_precision, retain_freed_memory
-from wsdl.core.io import atomic
 from wsdl.core.progress import progress_bar
-from wsdl.core.run import MODEL_FILE, Run, record_outcome
-from wsdl.training.rival import Rival
+from wsdl.core.run import Run, record_outcome
+from wsdl.core.weights import load_model, save_model
 
-STATE = "trainer.pt"
+_TRAINER_FILE = "trainer.pt"  # model, optimizer, EMA and adversary at the last checkpoint
+
+
+class Adversary:
+    """A second network for `fit(adversary=...)`, with its own Adam, that trains in turn with the model (GAN).
+
+    After each step of the model it takes one step on `loss(network, step, share)`, a scalar that may use the last
+    output of the model. Its weights are frozen while the model trains. It is part of the checkpoint, but not of
+    model.safetensors.
+    """
+
+    def __init__(self, network: torch.nn.Module, loss: Callable, rate: float):
+        self.network, self.loss, self.rate = network, loss, rate
+        self.total, self.steps = 0.0, 0
+
+    def begin(self, accelerator: Accelerator) -> None:
+        self.network.to(accelerator.device, memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self.rate)
+
+    def prepare(self, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        self.prepared = accelerator.prepare(self.network, self.optimizer)
+        self.network.requires_grad_(False)
+
+    def step(self, step: int, share: slice) -> None:
+        network, optimizer = self.prepared
+        self.network.requires_grad_(True)
+        with self.accelerator.autocast():
+            value = self.loss(network, step, share)
+        self.accelerator.backward(value)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        self.network.requires_grad_(False)
+        self.total, self.steps = self.total + value.detach(), self.steps + 1
+
+    def mean_loss(self) -> float:
+        """The mean loss since the last call."""
+        mean = round(float(self.total) / self.steps, 6)
+        self.total, self.steps = 0.0, 0
+        return mean
+
+    def state_dict(self) -> dict:
+        return {"model": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.network.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
 
 
 @record_outcome
 def fit(
     run: Run,
     model: torch.nn.Module,
-    loss: Callable,  # loss(model, step, share) -> scalar; share: the slice of the batch that this process takes
-    check: Callable,  # check(model, images) -> numbers for stats.jsonl; "validation" among them picks the best
+    loss: Callable,  # loss(model, step, share) -> scalar; share: slice of the batch for this process
+    check: Callable,  # check(model, images) -> numbers for stats.jsonl; "validation" among them selects the best model
     *,
-    images: int,  # train until so many pictures were seen
-    batch: int,  # pictures a step, over all processes
-    rate: float,  # Adam's learning rate, constant
-    check_every: int,  # pictures between checks; each check also saves a checkpoint
-    clip: float | None = None,  # largest norm of the gradient
-    ema_decay: float | None = None,  # keep and check an exponential moving average of the weights
-    rival: Rival | None = None,  # an opponent that trains in turn with the model
-    what: str = "training",
+    images: int,  # number of training images, repetitions included
+    batch: int,  # images per step, over all processes
+    rate: float,  # learning rate of Adam, constant
+    check_every: int,  # images between checks; each check also saves a checkpoint
+    clip: float | None = None,  # maximum norm of the gradient
+    ema_decay: float | None = None,  # of an exponential moving average of the weights, which is checked and saved
+    adversary: Adversary | None = None,
+    what: str = "training",  # name of the progress bar
 ) -> torch.nn.Module:
-    """Train `model` (paper, section 4: Adam, default betas, no weight decay, constant rate).
+    """Train `model` (section 4 of the paper: Adam with default betas, no weight decay, constant learning rate).
 
-    Returns the model as it is in model.safetensors: the best checkpoint by "validation" (lower is better), or the
-    last one where check() gives none.
+    Returns the model of model.safetensors: the checkpoint of the lowest "validation", or the last checkpoint where
+    check() returns none.
     """
     accelerator = Accelerator(
         cpu=pick_device().type == "cpu", mixed_precision="bf16" if pick_precision() == "bf16" else "no"
@@ -46,17 +90,17 @@ def fit(
     retain_freed_memory()
     model = model.to(accelerator.device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
-    ema = moving_average(model, ema_decay) if ema_decay else None
-    if rival:
-        rival.begin(accelerator)
-    step, best = restore(run, model, optimizer, ema, rival)
+    ema = _make_ema(model, ema_decay) if ema_decay else None
+    if adversary:
+        adversary.begin(accelerator)
+    step, best = _restore(run, model, optimizer, ema, adversary)
     wrapped, optimizer = accelerator.prepare(model, optimizer)
-    if rival:
-        rival.prepare(accelerator)
+    if adversary:
+        adversary.prepare(accelerator)
     share = slice(accelerator.process_index, None, accelerator.num_processes)
 
     progress = progress_bar(images, what, initial=step * batch)
-    total, since = 0.0, 0
+    total, steps = 0.0, 0  # since the last check
     while step * batch < images:
         wrapped.train()
         with accelerator.autocast():
@@ -68,75 +112,68 @@ def fit(
         optimizer.zero_grad(set_to_none=True)
         if ema:
             ema.step(model.parameters())
-        if rival:
-            rival.step(step, share)
-        step, total, since = step + 1, total + value.detach(), since + 1
+        if adversary:
+            adversary.step(step, share)
+        step, total, steps = step + 1, total + value.detach(), steps + 1
         progress.update(batch)
 
         due = step * batch // check_every > (step - 1) * batch // check_every
         if (due or step * batch >= images) and accelerator.is_main_process:
-            numbers = {"images": step * batch, "loss": round(float(total) / since, 6)}
-            total, since = 0.0, 0
-            numbers |= rival.numbers() if rival else {}
-            with averaged(model, ema):
+            numbers = {"images": step * batch, "loss": round(float(total) / steps, 6)}
+            total, steps = 0.0, 0
+            if adversary:
+                numbers["rival"] = adversary.mean_loss()  # the name in files of all versions
+            with _ema_weights(model, ema):
                 model.eval()
                 numbers |= check(model, step * batch)
-                best = keep_best(run, model, numbers, best)
+                best = _save_if_best(run, model, numbers, best)
             run.log(**numbers)
-            run.save(STATE, state_of(model, optimizer, ema, step, best, rival))
+            run.save(_TRAINER_FILE, _trainer_state(model, optimizer, ema, adversary) | {"step": step, "best": best})
             run.report("running")
             progress.set_postfix({k: v for k, v in numbers.items() if k != "images"})
         accelerator.wait_for_everyone()
     progress.close()
-    model.load_state_dict(load_file(run.path(MODEL_FILE)))
-    return model
+    return load_model(model, run.folder)
 
 
-def moving_average(model, decay: float):
+def _make_ema(model: torch.nn.Module, decay: float):
     from diffusers.training_utils import EMAModel
 
     return EMAModel(model.parameters(), decay=decay)
 
 
-class averaged:  # noqa: N801 (reads as a verb in a with statement)
-    """Within the block the model holds the averaged weights, if there are any."""
-
-    def __init__(self, model, ema):
-        self.model, self.ema = model, ema
-
-    def __enter__(self):
-        if self.ema:
-            self.ema.store(self.model.parameters())
-            self.ema.copy_to(self.model.parameters())
-
-    def __exit__(self, *_):
-        if self.ema:
-            self.ema.restore(self.model.parameters())
+@contextmanager
+def _ema_weights(model: torch.nn.Module, ema):
+    """Within the block `model` holds the averaged weights, if there is an average."""
+    if ema is None:
+        yield
+        return
+    ema.store(model.parameters())
+    ema.copy_to(model.parameters())
+    try:
+        yield
+    finally:
+        ema.restore(model.parameters())
 
 
-def keep_best(run: Run, model, numbers: dict, best: float | None) -> float | None:
-    """Write model.safetensors if it is the best so far, or if nothing judges it."""
+def _save_if_best(run: Run, model, numbers: dict, best: float | None) -> float | None:
+    """Write model.safetensors unless "validation" is no better than `best`; returns the new best."""
     value = numbers.get("validation")
     if value is not None and best is not None and value >= best:
         return best
-    save_weights(model, run.path(MODEL_FILE))
+    save_model(model, run.folder)
     return value
 
 
-def save_weights(model, path: Path) -> None:
-    with atomic(path) as temporary:
-        save_file({name: value.contiguous() for name, value in model.state_dict().items()}, temporary)
+def _trainer_state(model, optimizer, ema, adversary: Adversary | None) -> dict:
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    optional = {"ema": ema, "rival": adversary}
+    return state | {name: part.state_dict() for name, part in optional.items() if part}
 
 
-def state_of(model, optimizer, ema, step: int, best: float | None, rival: Rival | None) -> dict:
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "best": best}
-    others = {"ema": ema, "rival": rival}
-    return state | {name: other.state_dict() for name, other in others.items() if other}
-
-
-def restore(run: Run, model, optimizer, ema, rival: Rival | None) -> tuple[int, float | None]:
-    """Load the last checkpoint of `run`, if there is one: the step it was made at and the best validation so far."""
-    state = run.load(STATE)
+def _restore(run: Run, model, optimizer, ema, adversary: Adversary | None) -> tuple[int, float | None]:
+    """Load the last checkpoint of `run`, if any: its step and the best validation value so far."""
+    state = run.load(_TRAINER_FILE)
     if state is None:
         run.forget_after(0)
         return 0, None
@@ -145,7 +182,7 @@ def restore(run: Run, model, optimizer, ema, rival: Rival | None) -> tuple[int, 
     if ema:
         ema.load_state_dict(state["ema"])
         ema.to(next(model.parameters()).device)
-    if rival:
-        rival.load_state_dict(state["rival"])
+    if adversary:
+        adversary.load_state_dict(state["rival"])
     run.forget_after(state["step"] * run.config["batch"])
     return state["step"], state["best"]
