@@ -10,7 +10,7 @@ from diffusers import UNet2DModel
 
 from wsdl.bundle.pack import halve_run
 from wsdl.core.io import seed_for, sha256, write_json
-from wsdl.core.run import MODEL_FILE
+from wsdl.core.weights import save_model
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
 from wsdl.data.manifest import write_manifest
@@ -20,7 +20,6 @@ from wsdl.generators.diffusion.autoencoder import Autoencoder
 from wsdl.generators.diffusion.ldm import latent_unet, load_autoencoder
 from wsdl.generators.diffusion.unet import SmallUNet
 from wsdl.generators.inpainting.inpainter import NETWORKS
-from wsdl.training.loop import save_weights
 
 FACES, FAKES = 24, 24
 SIZE = 16  # px: the images of networks with random weights
@@ -142,7 +141,7 @@ def p2_run(folder, size: int = SIZE, seed: int = 0):
     torch.manual_seed(seed)
     folder.mkdir(parents=True)
     write_json(folder / "config.json", {"size": size, "channels": [16], "patch": 4})
-    save_weights(SmallUNet(size, (16,), 4), folder / MODEL_FILE)
+    save_model(SmallUNet(size, (16,), 4), folder)
     return folder
 
 
@@ -158,7 +157,7 @@ def inpainter_run(folder: Path, name: str, size: int = SIZE, seed: int = 0) -> P
     torch.manual_seed(seed)
     folder.mkdir(parents=True)
     write_json(folder / "config.json", {"generator": name, "size": size, "width": 64, "blocks": 1})
-    save_weights(NETWORKS[name](64, 1), folder / MODEL_FILE)
+    save_model(NETWORKS[name](64, 1), folder)
     return folder
 
 
@@ -174,10 +173,10 @@ def ldm_run(folder: Path) -> None:
     torch.manual_seed(0)
     part = folder / "autoencoder"
     part.mkdir(parents=True)
-    save_weights(Autoencoder((8, 8), 4), part / MODEL_FILE)
+    save_model(Autoencoder((8, 8), 4), part)
     write_json(part / "config.json", {"generator": "autoencoder", "size": 32, "widths": [8, 8], "latents": 4})
     write_json(part / "latents.json", {"mean": [0.1, 0.0, 0.0, 0.0], "scale": 0.8})
-    save_weights(latent_unet(32, load_autoencoder(part), (16, 32), 1), folder / MODEL_FILE)
+    save_model(latent_unet(32, load_autoencoder(part), (16, 32), 1), folder)
     write_json(folder / "config.json", {"generator": "ldm", "size": 32, "widths": [16, 32], "patch": 1})
 
 

@@ -72,9 +72,9 @@ def test_imagenet_is_used_where_it_is_at_hand_and_never_fetched(dataset, tmp_pat
     tiny = Training(input_size=48, images=8, images_c=8, batch=4, batch_c=4, check_every=8, start="imagenet")
     train("grad-cam", "c", dataset, tmp_path / "without", seed=0, settings=tiny)
     assert read_json(tmp_path / "without" / "config.json")["start"] == "scratch"
-    assert "starts from scratch: no ImageNet weights here; get: python -c" in capsys.readouterr().err
+    assert "starting from scratch: no ImageNet weights found" in capsys.readouterr().err
     (tmp_path / "cache" / "checkpoints").mkdir(parents=True)
     torch.save(published(), tmp_path / "cache" / "checkpoints" / "xception-43020ad28.pth")
     train("grad-cam", "c", dataset, tmp_path / "with", seed=0, settings=tiny)
     assert read_json(tmp_path / "with" / "config.json")["start"] == "imagenet"
-    assert "starts from ImageNet: " in capsys.readouterr().err
+    assert "starting from ImageNet weights: " in capsys.readouterr().err

@@ -142,7 +142,11 @@ def test_the_paper_divides_grad_cam_of_image_labels_and_nothing_else(grad_cam, a
 
 
 def test_cut_networks_have_no_later_layers():
-    for model, last in ((GradCam(SIDE, has_masks=True), "block11"), (Attention(SIDE, has_masks=True), "block7"), (Patches(SIDE, has_masks=True), None)):
+    for model, last in (
+        (GradCam(SIDE, has_masks=True), "block11"),
+        (Attention(SIDE, has_masks=True), "block7"),
+        (Patches(SIDE, has_masks=True), None),
+    ):
         later = LAYERS[LAYERS.index(last) + 1 :] if last else ()
         names = {part for name, _ in model.named_modules() for part in name.split(".")[1:2]}
         assert not names & set(later)

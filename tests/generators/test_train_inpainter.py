@@ -16,8 +16,7 @@ from wsdl.generators.inpainting.discriminator import Discriminator
 from wsdl.generators.inpainting.inpainter import NETWORKS, load_inpainter
 from wsdl.generators.inpainting.pluralistic import CODE_SIZE, colour_error, posterior_count
 from wsdl.generators.inpainting.train import Faces, Game, read_faces, train_inpainter, training_batch
-from wsdl.training.loop import fit
-from wsdl.training.rival import Rival
+from wsdl.training.loop import Adversary, fit
 
 TRAINING = {"images": 24, "width": 64, "blocks": 1, "batch": 4, "check_every": 8, "seed": 0}
 
@@ -146,7 +145,7 @@ def test_half_of_pluralistics_batch_is_painted_from_the_truths_code():
     torch.testing.assert_close(black[3:], guessed[3:])
 
 
-def test_a_rival_of_fit_takes_turns_and_is_resumed(tmp_path):
+def test_an_adversary_takes_turns_and_is_resumed(tmp_path):
     """A painter x and a rival y that both see what the other does: x -> y, y -> away from x."""
 
     def play(folder, images: int):
@@ -154,9 +153,9 @@ def test_a_rival_of_fit_takes_turns_and_is_resumed(tmp_path):
         x, y = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
         ones = torch.ones(1, 1)
         run = Run(folder, {"images": images, "batch": 1})
-        rival = Rival(y, lambda net, step, share: -(net(ones) - x(ones).detach()).abs().sum(), 0.1)
+        adversary = Adversary(y, lambda net, step, share: -(net(ones) - x(ones).detach()).abs().sum(), 0.1)
         fit(run, x, lambda net, step, share: (net(ones) - y(ones)).square().sum(), lambda net, seen: {},
-            images=images, batch=1, rate=0.05, check_every=3, rival=rival)  # fmt: skip
+            images=images, batch=1, rate=0.05, check_every=3, adversary=adversary)  # fmt: skip
         return x.weight.item(), y.weight.item()
 
     whole = play(tmp_path / "whole", 9)

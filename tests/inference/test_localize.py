@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 import wsdl
 from wsdl.__main__ import app
 from wsdl.core.io import WsdlError, write_json
+from wsdl.core.weights import save_model
 from wsdl.data.dataset import Dataset
 from wsdl.detectors import load_detector
 from wsdl.evaluation.metrics import upsample
 from wsdl.inference.localize import load_localizer
 from wsdl.parsing.network import FaceUNet
-from wsdl.training.loop import save_weights
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.usefixtures("no_parser")
@@ -207,7 +207,7 @@ def half_a_run(folder: Path, home: Path) -> Path:
 def test_a_localizer_is_kept_until_its_weights_change(run_folder, tmp_path):
     parser = tmp_path / "parser"
     write_json(parser / "config.json", {"parser": "untrained", "widths": [8, 16], "size": 32})
-    save_weights(FaceUNet((8, 16)), parser / "model.safetensors")
+    save_model(FaceUNet((8, 16)), parser)
     copy = Path(shutil.copytree(run_folder, tmp_path / "run"))
     first = load_localizer(copy, parser)
     assert first.parser.size == 32

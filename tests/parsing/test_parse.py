@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from wsdl.__main__ import app
 from wsdl.core.io import WsdlError, write_json
-from wsdl.core.run import MODEL_FILE
+from wsdl.core.weights import save_model
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import resize_image
 from wsdl.data.masks import read_label_map
@@ -21,7 +21,6 @@ from wsdl.data.prepare import prepare_dataset
 from wsdl.parsing.align import EYES, NoFaceError, align, eye_centres, similarity
 from wsdl.parsing.network import FaceUNet
 from wsdl.parsing.parse import parse
-from wsdl.training.loop import save_weights
 
 
 @pytest.fixture
@@ -65,7 +64,7 @@ def test_parse_gives_every_picture_a_mask_of_its_size_and_stem(portraits, traine
     assert gone.exists()
     assert all(path.stat().st_mtime_ns == when for path, when in before.items() if path != gone)
     retrained = shutil.copytree(trained, tmp_path / "retrained")
-    save_weights(FaceUNet(PARSER["widths"]), retrained / MODEL_FILE)
+    save_model(FaceUNet(PARSER["widths"]), retrained)
     with pytest.raises(WsdlError, match="was begun with parser"):
         parse(folder, out, retrained)
 

@@ -13,13 +13,13 @@ from sklearn.metrics import f1_score
 
 from wsdl.core.io import WsdlError
 from wsdl.core.run import MODEL_FILE, is_done, read_stats
+from wsdl.core.weights import save_model
 from wsdl.data.dataset import Dataset
 from wsdl.data.prepare import prepare_dataset
 from wsdl.parsing import models, score, train
 from wsdl.parsing.models import largest, load_parser
 from wsdl.parsing.network import FaceUNet
 from wsdl.parsing.train import train_parser
-from wsdl.training.loop import save_weights
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_parsers_that_cannot_be_found_are_refused_in_one_sentence(tmp_path, monk
     with pytest.raises(WsdlError, match=r"^owner/name: .*`pip install transformers`\.$"):
         load_parser("owner/name")
     broken = shutil.copytree(trained, tmp_path / "broken")
-    save_weights(FaceUNet((8, 16)), broken / MODEL_FILE)
+    save_model(FaceUNet((8, 16)), broken)
     with pytest.raises(WsdlError, match=r"model\.safetensors: does not fit the network"):
         load_parser(broken)
 

@@ -75,7 +75,7 @@ def test_each_setup_trains_at_its_own_rate_from_its_own_number_of_pictures(datas
 
 def test_training_keeps_the_memory_of_freed_tensors(dataset, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("wsdl.training.loop.keep_memory", lambda: asked.append(True))
+    monkeypatch.setattr("wsdl.training.loop.retain_freed_memory", lambda: asked.append(True))
     train("patches", "a", dataset, tmp_path / "run", seed=0, settings=replace(TINY, images=8))
     assert asked
 
@@ -136,7 +136,7 @@ def test_a_mirrored_picture_keeps_its_mask(dataset):
 
 
 def test_unknown_setup_method_and_missing_fakes_are_one_sentence(dataset, faces, tmp_path):
-    with pytest.raises(WsdlError, match="--setup: is 'd', but must be a "):
+    with pytest.raises(WsdlError, match="--setup: is 'd', but must be one of a "):
         setup_examples(Dataset(dataset), "d", "train")
     with pytest.raises(WsdlError, match="0 fake pictures in train for setup b; make fakes"):
         setup_examples(Dataset(faces), "b", "train")

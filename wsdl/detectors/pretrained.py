@@ -16,7 +16,7 @@ def pretrained_names() -> list[str]:
 
 
 def find_detector(detector: str | Path) -> Path:
-    """The run folder of a pretrained detector (by name) or of a run of `train` (by path). WsdlError if there is none."""
+    """The run folder of a pretrained detector (by name) or of a training (by path). WsdlError if there is none."""
     names = pretrained_names()
     if str(detector) in names:
         return PRETRAINED_FOLDER / detector

@@ -10,7 +10,7 @@ from wsdl.config import Training, find_setup
 from wsdl.core.device import autocast
 from wsdl.core.io import WsdlError, seed_for
 from wsdl.core.run import Run
-from wsdl.data.corruptions import corrupt_some
+from wsdl.data.corruptions import corrupt_fraction
 from wsdl.data.dataset import Dataset
 from wsdl.detectors import build_detector
 from wsdl.detectors.base import Batch
@@ -66,7 +66,7 @@ def draw_batch(data: Examples, size: int, seed: int, step: int, augment: float =
     batch = data.batch(rng.permutation(chosen), rng.random(size) < 0.5)
     if not augment:
         return batch
-    return replace(batch, images=torch.from_numpy(corrupt_some(batch.images.numpy(), augment, rng)))
+    return replace(batch, images=torch.from_numpy(corrupt_fraction(batch.images.numpy(), augment, rng)))
 
 
 def train(

@@ -38,8 +38,7 @@ from wsdl.generators.inpainting.pluralistic import (
     kl_loss,
     posterior_count,
 )
-from wsdl.training.loop import fit
-from wsdl.training.rival import Rival
+from wsdl.training.loop import Adversary, fit
 
 SHOWN = 8  # faces on a sheet, of the validation split: the network has never seen them
 JUDGED = 64  # faces in the numbers of each check
@@ -106,7 +105,7 @@ def train_inpainter(
         check_every=check_every,
         clip=1.0,
         ema_decay=ema_decay,
-        rival=Rival(critic, game.critic_loss, critic_rate),
+        adversary=Adversary(critic, game.critic_loss, critic_rate),
         what=f"training {name}",
     )
     run.report("done")
