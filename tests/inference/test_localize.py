@@ -175,7 +175,7 @@ def test_detectors_are_found_by_name_and_listed(pictures, run_folder, tmp_path, 
     monkeypatch.setattr("wsdl.detectors.pretrained.PRETRAINED_FOLDER", assets)
     listed = call("--list")
     assert (listed.exit_code, listed.stdout) == (0, "")
-    assert "this copy of wsdl has none of its own" in listed.stderr
+    assert "this installation has no pretrained detector" in listed.stderr
     with pytest.raises(WsdlError, match="patches-c-studio: no such detector; this copy of wsdl has none"):
         wsdl.localize(pictures / "x.jpg")
 

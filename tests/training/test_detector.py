@@ -138,7 +138,7 @@ def test_a_mirrored_picture_keeps_its_mask(dataset):
 def test_unknown_setup_method_and_missing_fakes_are_one_sentence(dataset, faces, tmp_path):
     with pytest.raises(WsdlError, match="--setup: is 'd', but must be one of a "):
         setup_examples(Dataset(dataset), "d", "train")
-    with pytest.raises(WsdlError, match="0 fake pictures in train for setup b; make fakes"):
+    with pytest.raises(WsdlError, match="0 fake images in train for setup b; make fakes"):
         setup_examples(Dataset(faces), "b", "train")
     with pytest.raises(WsdlError, match="--method: is 'magic'"):
         train("magic", "a", dataset, tmp_path / "run", seed=0, settings=TINY)
