@@ -158,7 +158,7 @@ def test_without_shipped_detectors_it_says_so_and_takes_run_folders(run_folder, 
     monkeypatch.setattr("wsdl.detectors.pretrained.PRETRAINED_FOLDER", tmp_path)
     up = wsdl.upload()
     assert up.panel.shown["none"].startswith(
-        "There is no detector yet: this copy of wsdl has none of its own, and any run"
+        "There is no detector yet: this installation has no pretrained detector; any run"
     )
     assert "there is no detector to judge it" in send(up, encoded(Image.fromarray(FACE)), "me.png")["problem"]
     shown = tell(up, "add", str(run_folder))
