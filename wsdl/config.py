@@ -46,6 +46,7 @@ GENERATORS = *DEFAULT_GENERATORS, "repaint-ldm-clean", "lama", "pluralistic"
 EXTRA_GENERATORS = "repaint-ldm", "lama", "pluralistic"  # those that a study can train besides P2
 
 METHODS = "patches", "grad-cam", "attention"
+DEFAULT_DETECTOR = "patches-c-studio"  # of `localize`: a folder of wsdl/assets/detectors
 
 
 def method_order(method: str) -> int:

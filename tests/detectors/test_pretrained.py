@@ -7,10 +7,10 @@ import pytest
 
 import wsdl
 from wsdl.bundle.unpack import unpack_dataset
+from wsdl.config import DEFAULT_DETECTOR
 from wsdl.core.io import read_json
 from wsdl.data.dataset import Dataset
 from wsdl.detectors.pretrained import (
-    DEFAULT_DETECTOR,
     PRETRAINED_FOLDER,
     pretrained_names,
     stored_metrics,

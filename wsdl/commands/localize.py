@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
+from wsdl.config import DEFAULT_DETECTOR
 from wsdl.core.io import WsdlError, atomic
-from wsdl.detectors.pretrained import DEFAULT_DETECTOR
 
 
 def localize(

@@ -6,7 +6,6 @@ from wsdl.core.io import WsdlError, read_json
 from wsdl.core.run import MODEL_FILE
 
 PRETRAINED_FOLDER = Path(__file__).parent.parent / "assets" / "detectors"
-DEFAULT_DETECTOR = "patches-c-studio"
 _SCORES = ("iou", "iou_low", "iou_high", "pbca", "pbca_low", "pbca_high", "ap", "ap_low", "ap_high", "n")
 
 

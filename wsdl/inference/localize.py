@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wsdl.config import BUNDLED_SOURCES
+from wsdl.config import BUNDLED_SOURCES, DEFAULT_DETECTOR
 from wsdl.core.io import read_json
 from wsdl.core.run import MODEL_FILE
 from wsdl.detectors import load_detector
-from wsdl.detectors.pretrained import DEFAULT_DETECTOR, find_detector, stored_metrics, training_summary
+from wsdl.detectors.pretrained import find_detector, stored_metrics, training_summary
 from wsdl.evaluation.metrics import THRESHOLD, binary
 from wsdl.inference.face_crop import Frame, face, to_picture, whole
 from wsdl.inference.image_input import Picture, from_memory, open_any
