@@ -24,7 +24,7 @@ from factories import (
 
 from wsdl.core.io import write_json
 from wsdl.data.prepare import prepare_dataset
-from wsdl.faces.made_up import draw_faces
+from wsdl.faces.drawn_faces import draw_faces
 
 
 @pytest.fixture(scope="session")

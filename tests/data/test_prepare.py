@@ -46,9 +46,9 @@ def test_killed_in_the_middle_it_resumes_to_the_same_bytes(made_up, faces, tmp_p
     out = tmp_path / "killed"
     slowly = (
         "import sys, time, wsdl.data.prepare as p\n"
-        "write = p.write_picture\n"
-        "p.write_picture = lambda *a: (time.sleep(0.2), write(*a))\n"
-        "p.prepare(*sys.argv[1:4], size=32, seed=0, source='made-up')\n"
+        "write = p.write_image\n"
+        "p.write_image = lambda *a: (time.sleep(0.2), write(*a))\n"
+        "p.prepare_dataset(*sys.argv[1:4], size=32, seed=0, source='made-up')\n"
     )
     process = subprocess.Popen([sys.executable, "-c", slowly, *map(str, made_up), str(out)])
     deadline = time.monotonic() + 60

@@ -6,7 +6,7 @@ import pytest
 from wsdl.core.io import WsdlError
 from wsdl.data.images import list_image_files, read_image
 from wsdl.data.masks import COMPONENTS, component_mask, read_label_map, visible_components
-from wsdl.faces.made_up import draw_face, draw_faces
+from wsdl.faces.drawn_faces import draw_face, draw_faces
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ CHILD = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from wsdl.data.images import write_picture
-from wsdl.faces.batch import name
+from wsdl.data.images import write_image
+from wsdl.faces.batch import face_file
 out, crashes = Path(sys.argv[1]), Path(sys.argv[1]) / "crashes.txt"
 print("ready", flush=True)
 for line in sys.stdin:
@@ -30,8 +30,8 @@ for line in sys.stdin:
         crashes.write_text(" ".join(left))
         os.abort()
     print("a remark of some library")
-    write_picture(out / "masks" / name(int(line)), np.full((8, 8), 1, np.uint8))
-    write_picture(out / "images" / name(int(line)), np.full((8, 8, 3), int(line), np.uint8))
+    write_image(out / "masks" / face_file(int(line)), np.full((8, 8), 1, np.uint8))
+    write_image(out / "images" / face_file(int(line)), np.full((8, 8, 3), int(line), np.uint8))
     print(f"done {line.strip()}", flush=True)
 """
 
@@ -39,10 +39,10 @@ for line in sys.stdin:
 @pytest.fixture(scope="module")
 def people():
     """The rig, and people who look straight ahead with open eyes and no hair over them."""
-    from wsdl.faces.rig import rig
+    from wsdl.faces.rig import load_rig
     from wsdl.faces.sample import sample_identity
 
-    head, found = rig(), []
+    head, found = load_rig(), []
     for seed in range(FACES):
         person = sample_identity(seed, ("studio", "snapshot")[seed % 2], head.model.local_change_labels)
         person.pose.yaw = person.pose.pitch = person.pose.roll = 0.0
@@ -55,9 +55,9 @@ def people():
 
 @pytest.fixture(scope="module")
 def shots(people):
-    from wsdl.faces.render import photograph
+    from wsdl.faces.render import render_identity
 
-    return [photograph(people[0], person, SIDE, SAMPLES) for person in people[1]]
+    return [render_identity(people[0], person, SIDE, SAMPLES) for person in people[1]]
 
 
 @pytest.fixture
@@ -124,10 +124,10 @@ def test_glasses_take_the_skin_behind_them_but_not_the_eyes(people):
     from dataclasses import replace
 
     from wsdl.faces.identity import Glasses
-    from wsdl.faces.render import photograph
+    from wsdl.faces.render import render_identity
 
     pair = Glasses(0.025, 0.02, 2.5, 0.001, np.array([0.01, 0.01, 0.01]), 0.003)
-    labels = photograph(people[0], replace(people[1][0], glasses=pair), SIDE, SAMPLES)[1]
+    labels = render_identity(people[0], replace(people[1][0], glasses=pair), SIDE, SAMPLES)[1]
     assert (labels == 3).sum() > 60
     assert (labels == 4).any()
     assert (labels == 5).any()

@@ -16,7 +16,7 @@ def python(code: str) -> subprocess.CompletedProcess:
 
 
 def test_faces_import_without_the_extra():
-    assert python("import wsdl.faces, wsdl.faces.made_up, wsdl.faces.batch, wsdl.faces.sample").returncode == 0
+    assert python("import wsdl.faces, wsdl.faces.drawn_faces, wsdl.faces.batch, wsdl.faces.sample").returncode == 0
 
 
 def test_rendering_without_the_extra_says_what_to_install(tmp_path):

@@ -65,7 +65,7 @@ class Study:
     def _pictures(self) -> tuple[Path, Path | None]:
         if self.source == "photos":
             return Path(self.images), Path(self.masks) if self.masks else None
-        from wsdl.faces.made_up import draw_faces
+        from wsdl.faces.drawn_faces import draw_faces
 
         return draw_faces(self.out / "made-up", self.profile.faces, seed=self.data_seed)
 

@@ -1,1 +1,1 @@
-"""Faces that need no download: `made_up` draws them, `batch` renders them (extra wsdl[render])."""
+"""Faces that need no download: drawn ones (`drawn_faces`) and rendered ones (`batch`, extra wsdl[render])."""

@@ -1,4 +1,4 @@
-"""A canvas for drawn faces: soft-edged shapes over each other, labels beside them, and a camera at the end."""
+"""A canvas for drawn faces: soft-edged shapes drawn over each other with a label map, and a simulated camera."""
 
 from copy import copy
 
@@ -7,11 +7,11 @@ from scipy.ndimage import gaussian_filter, zoom
 
 from wsdl.data.masks import CLASSES
 
-ORIGIN = 0.506, 0.482  # the point between the eyes, in parts of the frame (CelebA-HQ)
+ORIGIN = 0.506, 0.482  # the point between the eyes, as fractions of the frame (CelebA-HQ)
 
 
 class Canvas:
-    """Pixels, labels, and coordinates in parts of the frame with the origin between the eyes (y points down)."""
+    """Pixels, labels, and coordinates as fractions of the frame with the origin between the eyes (y points down)."""
 
     def __init__(self, side: int, rng: np.random.Generator):
         v, u = (np.mgrid[:side, :side].astype(np.float32) + 0.5) / side
@@ -24,7 +24,7 @@ class Canvas:
         self.labels = np.zeros((side, side), np.uint8)
 
     def window(self, x: float, y: float, wide: float, tall: float) -> "Canvas":
-        """The part around (x, y), `wide` and `tall` to each side: drawing there draws here, but faster."""
+        """A view of the part around (x, y), `wide` and `tall` to each side: drawing on it is faster."""
         part = copy(self)
         rows, columns = (
             slice(max(0, int((middle - reach) * self.side)), int((middle + reach) * self.side))
@@ -38,9 +38,9 @@ class Canvas:
         """Opacity [S, S] of the region distance < 0, with an edge of `width` (at least two pixels)."""
         return np.clip(0.5 - distance / max(width, 2 / self.side), 0, 1)
 
-    def paint(self, opacity: np.ndarray, paint, label: str = "") -> None:
-        """Lay `paint` (a colour, or [S, S, 3]) over the picture; give the pixels more than half covered a label."""
-        self.rgb += opacity.astype(np.float32)[..., None] * (np.asarray(paint, np.float32) - self.rgb)
+    def draw(self, opacity: np.ndarray, colour, label: str = "") -> None:
+        """Blend `colour` ([3] or [S, S, 3]) over the image; pixels more than half covered get the label."""
+        self.rgb += opacity.astype(np.float32)[..., None] * (np.asarray(colour, np.float32) - self.rgb)
         if label:
             self.labels[opacity > 0.5] = CLASSES.index(label)
 
@@ -53,12 +53,12 @@ class Canvas:
         return np.exp(-(((self.x - x) / rx) ** 2) - ((self.y - y) / ry) ** 2)
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, power: float = 2) -> np.ndarray:
-        """About the distance to an ellipse (power 2) or a rounded box (power 4): negative inside."""
+        """Approximate distance to an ellipse (power 2) or a rounded box (power 4): negative inside."""
         inside = (np.abs((self.x - x) / rx) ** power + np.abs((self.y - y) / ry) ** power) ** (1 / power)
         return (inside - 1) * min(rx, ry)
 
     def blotches(self, rng: np.random.Generator, cells: int) -> np.ndarray:
-        """Smooth noise [S, S] with about `cells` blobs a side, mean 0, deviation about 1."""
+        """Smooth noise [S, S] with about `cells` blobs per side, mean 0, deviation about 1."""
         return zoom(
             rng.normal(size=(cells, cells)).astype(np.float32),
             self.side / cells,
@@ -67,8 +67,8 @@ class Canvas:
             mode="nearest",
         )
 
-    def photograph(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """What a camera makes of it: lens blur, reduction by two, noise that grows with brightness, 8 bits."""
+    def to_image(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Simulate a camera (lens blur, reduction by two, noise, 8 bits): pixels [S/2, S/2, 3] and label map."""
         sharp = gaussian_filter(self.rgb, (*[rng.uniform(0.5, 1.0)] * 2, 0))
         half = sharp.reshape(self.side // 2, 2, self.side // 2, 2, 3).mean(axis=(1, 3))
         noise = gaussian_filter(rng.normal(size=half.shape), (0.4, 0.4, 0))

@@ -1,4 +1,4 @@
-"""Small geometry on NumPy arrays: vertices [V, 3] in metres, triangles [F, 3] of vertex numbers, and smooth noise."""
+"""Geometry on NumPy arrays: vertices [V, 3] in metres, triangles [F, 3] of vertex numbers, and smooth noise."""
 
 import numpy as np
 from PIL import Image
@@ -6,28 +6,28 @@ from scipy.ndimage import gaussian_filter
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """`vectors` [..., 3] at length 1."""
+    """`vectors` [..., 3] scaled to length 1."""
     return vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-12)
 
 
-def ramp(x, start: float, end: float):
-    """0 below `start`, 1 above `end`, smooth between."""
+def smoothstep(x, start: float, end: float):
+    """0 below `start`, 1 above `end`, smooth (3t^2 - 2t^3) in between."""
     t = np.clip((x - start) / (end - start), 0, 1)
     return t * t * (3 - 2 * t)
 
 
-def triangles(faces: np.ndarray) -> np.ndarray:
-    """Faces of four corners as twice as many triangles; triangles stay."""
+def split_quads(faces: np.ndarray) -> np.ndarray:
+    """Split quads [F, 4] into triangles [2F, 3]; triangles are returned unchanged."""
     return np.concatenate([faces[:, [0, 1, 2]], faces[:, [0, 2, 3]]]) if faces.shape[1] == 4 else faces
 
 
-def compact(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Only the vertices that `faces` use, and the faces renumbered."""
+def drop_unused_vertices(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The vertices that `faces` use, and the faces renumbered."""
     used, faces = np.unique(faces, return_inverse=True)
     return vertices[used], faces.reshape(-1, 3)
 
 
-def normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Unit normals [V, 3]: the area-weighted mean of the triangles around each vertex."""
     across = np.cross(
         vertices[faces[:, 1]] - vertices[faces[:, 0]],
@@ -39,8 +39,8 @@ def normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return unit(total)
 
 
-def cut(vertices: np.ndarray, faces: np.ndarray, field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a mesh where `field` [V] is negative; triangles on the border are cut through."""
+def clip_mesh(vertices: np.ndarray, faces: np.ndarray, field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a mesh where `field` [V] is negative; triangles on the border are cut."""
     negative = field[faces] < 0
     inside = faces[negative.all(1)]
     turned = []  # border triangles, turned so that they begin with a negative corner and end with a positive one
@@ -70,7 +70,7 @@ def cut(vertices: np.ndarray, faces: np.ndarray, field: np.ndarray) -> tuple[np.
     return np.concatenate([vertices, *added]), np.concatenate(faces)
 
 
-def noise(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> np.ndarray:
+def noise_texture(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> np.ndarray:
     """Smooth noise of `shape` with blobs of about `scale` pixels, mean about 0, deviation 1."""
     step = max(1, int(scale / 2))  # coarse noise is made small and enlarged
     small = rng.standard_normal((shape[0] // step + 2, shape[1] // step + 2)).astype(np.float32)

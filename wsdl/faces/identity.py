@@ -1,10 +1,10 @@
-"""All that defines one rendered face. Lengths are in metres, angles in degrees, colours linear RGB reflectances 0-1."""
+"""Parameters of one rendered face. Lengths are in metres, angles in degrees, colours linear RGB reflectances 0-1."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from wsdl.faces.geometry import ramp
+from wsdl.faces.geometry import smoothstep
 
 
 @dataclass
@@ -17,7 +17,7 @@ class Skin:
     blotch: float  # unevenness, about 1
     makeup: float  # 0-1
     lip: np.ndarray | None  # colour of lipstick
-    redlips: float  # how much redder than the skin bare lips are, about 1
+    redlips: float  # redness of lips without makeup, about 1
     gloss: float  # roughness of the surface, 0-1
 
 
@@ -28,8 +28,8 @@ class Hair:
     part: float  # x of the parting
     bangs: bool
     recede: float  # 0-1
-    line: float  # how much higher than usual the hair begins
-    jag: float  # phase of the uneven hair line
+    line: float  # height of the hair line above the usual, metres
+    jag: float  # phase of the irregular hair line
     length: float  # 0-1 within the kind
     wave: float  # 0-1
     comb: str  # short hair: side, forward, back or up
@@ -49,8 +49,8 @@ class Beard:
 class Eyes:
     iris: np.ndarray  # colour
     white: np.ndarray  # colour
-    gaze: tuple[float, float]  # aside and up
-    pupil: float  # radius, parts of the iris
+    gaze: tuple[float, float]  # horizontal and vertical
+    pupil: float  # radius, fraction of the iris
     lash: float  # length, 0-1
 
 
@@ -78,8 +78,8 @@ class Pose:
     yaw: float
     pitch: float
     roll: float
-    turn: float  # of the shoulders against the head
-    lean: float  # of the shoulders against the head
+    turn: float  # of the shoulders relative to the head
+    lean: float  # of the shoulders relative to the head
 
 
 @dataclass
@@ -99,11 +99,11 @@ class Light:
 class Camera:
     distance: float
     blur: float  # of the lens, pixels
-    read_noise: float  # deviation, parts of white
-    full_well: float  # electrons of white: fewer means more noise
+    read_noise: float  # standard deviation, fraction of white
+    full_well: float  # electrons at white: fewer means more noise
     sharpening: float
     white_balance: np.ndarray
-    exposure: float  # stops from the usual
+    exposure: float  # stops relative to automatic exposure
     gamma: float
     contrast: float
 
@@ -116,8 +116,10 @@ class Background:
 
 @dataclass
 class Identity:
-    """One photograph. shape, local, actions are anny's phenotypes, local changes and facial actions; `seed` drives
-    what is too fine to be named: pores, strands, noise."""
+    """One person in one photograph. shape, local, actions are anny's phenotypes, local changes and facial actions.
+
+    seed draws fine detail: pores, strands, noise.
+    """
 
     seed: int
     style: str  # studio or snapshot
@@ -137,5 +139,5 @@ class Identity:
 
 
 def paleness(hair: np.ndarray) -> float:
-    """How much hair of a colour is like grey and white hair, whose strands are hard to render without grain: 0-1."""
-    return float(ramp(hair.mean(), 0.1, 0.4))
+    """Paleness of a hair colour, 0-1: strands of pale hair are hard to render without noise."""
+    return float(smoothstep(hair.mean(), 0.1, 0.4))

@@ -1,15 +1,15 @@
-"""From arrays to mitsuba: meshes, ribbons for hair, materials, colours and bitmaps."""
+"""Convert arrays to mitsuba objects: meshes, ribbons for hair, materials, colours and bitmaps."""
 
 import numpy as np
 
 from wsdl.faces.extra import mi
 from wsdl.faces.geometry import unit
 
-PAINTED = {"type": "mesh_attribute", "name": "vertex_color"}  # as a colour: the colours that `mesh` was given
+VERTEX_COLOURS = {"type": "mesh_attribute", "name": "vertex_color"}  # as a colour: the vertex colours given to `mesh`
 
 
 def rgb(colour) -> dict:
-    """A reflectance, from three numbers 0-1 (linear)."""
+    """A reflectance from three linear values 0-1."""
     return {"type": "rgb", "value": [float(value) for value in np.clip(colour, 0, 1)]}
 
 
@@ -19,13 +19,13 @@ def bitmap(pixels: np.ndarray) -> dict:
 
 
 def material(colour: dict, roughness=0.4, specular: float = 0.5, **more):
-    """A surface seen from both sides: paint under a clear layer (Disney's principled model)."""
+    """A two-sided surface of the principled (Disney) model."""
     surface = {"type": "principled", "base_color": colour, "roughness": roughness, "specular": specular, **more}
     return mi.load_dict({"type": "twosided", "surface": surface})
 
 
-def matt(colour: dict):
-    """A surface without any shine, seen from both sides."""
+def matte(colour: dict):
+    """A two-sided diffuse surface."""
     return mi.load_dict({"type": "twosided", "surface": {"type": "diffuse", "reflectance": colour}})
 
 
@@ -54,10 +54,10 @@ def mesh(name: str, vertices, faces, normals, surface, uv=None, colours=None):
 
 
 def ribbons(name: str, strands: np.ndarray, radius, camera: np.ndarray, surface, colours):
-    """Strands [N, K, 3] as ribbons that face the `camera` [3], with normals that bend like a tube's.
+    """Strands [N, K, 3] as ribbons that face the `camera` [3], with normals like those of a tube.
 
-    radius in metres and colours are per strand and point, or broadcast to that. (Mitsuba's own curve shapes crash the
-    scalar renderer now and then; these do not.)
+    radius in metres and colours are per strand and point, or broadcast to that. (Mitsuba's own curve shapes sometimes
+    crash the scalar renderer; ribbons do not.)
     """
     count, points = strands.shape[:2]
     along = unit(np.gradient(strands, axis=1))
