@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# Makes everything in wsdl/assets from seeds: renders, generators, fakes, then the face parser and the detectors that
-# learn from them. A day on 2 cores; stopped at any moment, the same command goes on. Nobody who uses wsdl needs this:
-# it says how its weights and pictures were made.
-#   bash ci/bundle.sh [FOLDER]      FOLDER: where everything in between is kept (out/bundle)
+# Makes everything in wsdl/assets from seeds: renders, generators, fakes, then the face parser and the detectors trained
+# on them. About a day on 2 cores; if interrupted, rerun the same command to resume. Users of wsdl do not need this; it
+# documents how the bundled images and weights were made.
+#   bash ci/bundle.sh [FOLDER]      FOLDER: for intermediate results (out/bundle)
 source "$(dirname "$0")/setup.sh"
 "$python" -m pip install --quiet --editable '.[render]'
 work=${1:-out/bundle}
 wsdl() { "$python" -m wsdl "$@"; }
 
-# FACES are shipped; a STREAM of others is all that the generator sees, as often as to make PICTURES.
-make_style() { # STYLE FACES STREAM PICTURES [START: a generator whose weights to begin from]
-    local style=$1 faces=$2 stream=$3 pictures=$4 start=${5:+--start $5} here=$work/$1
+# FACES are bundled; the generator is trained on IMAGES images drawn from STREAM other faces.
+make_style() { # STYLE FACES STREAM IMAGES [START: a generator run whose weights to start from]
+    local style=$1 faces=$2 stream=$3 images=$4 start=${5:+--start $5} here=$work/$1
     wsdl faces render --style "$style" --count "$faces" --seed 0 --out "$here/faces"
     wsdl faces render --style "$style" --count "$stream" --seed 1 --out "$here/stream"
     for part in faces stream; do
         wsdl data prepare --source "$style" --licence CC0-1.0 --size 128 \
             --images "$here/$part/images" --masks "$here/$part/masks" --out "$here/$part-data"
     done
-    # shellcheck disable=SC2086  # two words or none
-    wsdl train-generator p2 --data "$here/stream-data" --images "$pictures" $start --out "$here/p2-fp32"
+    # shellcheck disable=SC2086  # start is two words or none
+    wsdl train-generator p2 --data "$here/stream-data" --images "$images" $start --out "$here/p2-fp32"
     wsdl data halve "$here/p2-fp32" --out "$here/p2"
     wsdl generate p2 --weights "$here/p2" --count 160 --batch 8 --out "$here/faces-data"
     wsdl generate repaint-p2 --weights "$here/p2" --count 700 --data "$here/faces-data" \
@@ -29,8 +29,8 @@ make_style() { # STYLE FACES STREAM PICTURES [START: a generator whose weights t
 make_style studio 700 1500 56000
 make_style snapshot 500 800 40000 "$work/studio/p2"
 
-# Further generators learn from the first faces of that stream and paint into a copy of the bundled faces: the archive of
-# the style stays as it is. Half an hour each on one core with bf16.
+# Further generators are trained on the first faces of that stream and inpaint a copy of the bundled dataset; the archive
+# of the style does not change. Half an hour each on one core with bf16.
 make_generators() { # STYLE
     local style=$1 here=$work/$1 data=$work/$1/painted seen=$work/$1/seen-data generator
     wsdl faces render --style "$style" --count 700 --seed 1 --out "$here/seen"
@@ -57,7 +57,7 @@ make_generators() { # STYLE
 
 make_generators studio
 
-ship() { # RUN NAME: what using a run needs, without its trainer state
+ship() { # RUN NAME: copy the files of a run that using it needs, without the trainer state
     mkdir -p "wsdl/assets/$2"
     for file in config.json run.json metrics.json model.safetensors; do
         if [ -f "$1/$file" ]; then install -m 644 "$1/$file" "wsdl/assets/$2/$file"; fi
