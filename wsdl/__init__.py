@@ -13,7 +13,7 @@ _NAMES = {
     "explore": "wsdl.explorer",
     "localize": "wsdl.inference.localize",
     "open_study": "wsdl.experiments.study",
-    "upload": "wsdl.explorer.own",
+    "upload": "wsdl.explorer.upload",
     "Profile": "wsdl.config",
     "load_profile": "wsdl.config",
     "WsdlError": "wsdl.core.io",

@@ -17,7 +17,7 @@ from wsdl.detectors.pretrained import (
     training_summary,
 )
 from wsdl.evaluation.evaluate import BASELINES, evaluate
-from wsdl.inference.localize import RENDERS
+from wsdl.inference.localize import RENDERS_WARNING
 from wsdl.parsing.models import SHIPPED
 from wsdl.parsing.score import score
 
@@ -63,5 +63,5 @@ def test_a_detector_of_renders_says_so_of_every_picture():
     dataset = Dataset(unpack_dataset("studio"))
     fake = dataset.select(kind="partial", split="test").index[0]
     found = wsdl.localize(dataset.images[fake])
-    assert found.warnings == [RENDERS]  # a face was found, and there is nothing else to say
+    assert found.warnings == [RENDERS_WARNING]  # a face was found, and there is nothing else to say
     assert found.trained_on["source"] == "studio"

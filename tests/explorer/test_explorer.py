@@ -21,7 +21,7 @@ import wsdl
 from wsdl import notebooks
 from wsdl.core.io import WsdlError
 from wsdl.evaluation.metrics import binary, upsample
-from wsdl.explorer import assets, encode, explore
+from wsdl.explorer import encode, explore, static_files
 
 
 def test_explore_is_a_name_of_the_package_that_loads_on_use():
@@ -36,22 +36,22 @@ FINE = MAPS["setup C"]
 WRONG = {
     "one picture without its set": ({"images": IMAGES[0]}, "images must be uint8 [n, H, W, 3], but are uint8 of shape"),
     "float pictures": ({"images": IMAGES / 255}, "images must be uint8 [n, H, W, 3], but are float64"),
-    "pictures of two sizes": ({"images": [IMAGES[0], IMAGES[1][:9]]}, "images cannot be made one array"),
-    "no picture": ({"images": IMAGES[:0]}, "images holds no picture"),
-    "no map": ({"maps": {}}, "maps holds no map"),
-    "a map without a name": ({"maps": {"": FINE}}, "maps holds no map, or one without a name"),
+    "pictures of two sizes": ({"images": [IMAGES[0], IMAGES[1][:9]]}, "images cannot be converted to one array"),
+    "no picture": ({"images": IMAGES[:0]}, "images is empty"),
+    "no map": ({"maps": {}}, "maps is empty"),
+    "a map without a name": ({"maps": {"": FINE}}, "maps is empty or has a map without a name"),
     "too few maps": ({"maps": {"A": FINE[:3]}}, "map 'A' must be float [n, h, w] with n = 4"),
     "a flat map": ({"maps": FINE[0]}, "map 'map' must be float [n, h, w]"),
-    "logits": ({"maps": {"A": FINE * 9 - 3}}, "map 'A' runs from -3 to 6, but a map lies in [0, 1]"),
-    "NaN": ({"maps": {"A": np.where(FINE > 0.9, np.nan, FINE)}}, "map 'A' holds NaN or infinity"),
-    "files as masks": ({"masks": MASKS * 255}, "masks must hold only 0 (real) and 1 (fake), but run from 0 to 255"),
-    "NaN in masks": ({"masks": np.full(MASKS.shape, np.nan)}, "masks must hold only 0 (real) and 1 (fake)"),
-    "masks of another size": ({"masks": MASKS[:, :8]}, "masks must be [n, H, W] like the pictures, (4, 32, 32)"),
+    "logits": ({"maps": {"A": FINE * 9 - 3}}, "map 'A' has values from -3 to 6, but they must be in [0, 1]"),
+    "NaN": ({"maps": {"A": np.where(FINE > 0.9, np.nan, FINE)}}, "map 'A' contains NaN or infinity"),
+    "files as masks": ({"masks": MASKS * 255}, "masks must contain only 0 (real) and 1 (fake), but have values from 0 to 255"),
+    "NaN in masks": ({"masks": np.full(MASKS.shape, np.nan)}, "masks must contain only 0 (real) and 1 (fake)"),
+    "masks of another size": ({"masks": MASKS[:, :8]}, "masks must be [n, H, W] like the images, (4, 32, 32)"),
     "too few scores": ({"scores": [1, 2]}, "scores of 'setup C' must be 4 finite numbers"),
     "scores that are NaN": ({"scores": {"10": [0, 1, 2, np.nan]}}, "scores of '10' must be 4 finite numbers"),
     "scores of nothing": ({"scores": {"D": [1] * 4}}, "scores names 'D', which is not a map; the maps are setup C, 10"),
-    "too many labels": ({"labels": "real"}, "labels must be 4 texts, one for each picture, but there are 1"),
-    "a threshold in percent": ({"threshold": 50}, "threshold is 50.0, but lies between 0 and 1"),
+    "too many labels": ({"labels": "real"}, "labels must be 4 texts, one for each image, but there are 1"),
+    "a threshold in percent": ({"threshold": 50}, "threshold is 50.0, but must be between 0 and 1"),
 }
 
 
@@ -80,11 +80,11 @@ def test_choices_are_traits_that_refuse_nonsense():
     assert seen == [("threshold", 0.3), ("selected", 2)]
     assert {"threshold", "selected", "map", "opacity"} <= set(explorer.keys)  # synced with the browser
     for name, value, words in (
-        ("selected", 4, "selected is 4, but the pictures are numbered 0 to 3."),
-        ("map", "B", "map is 'B', but is one of setup C, 10."),
-        ("colours", "jet", "colours is 'jet', but is one of magma, inferno, viridis, cividis."),
-        ("mode", "split", "mode is 'split', but is one of overlay, wipe, side, maps."),
-        ("opacity", -1, "opacity is -1.0, but lies between 0 and 1."),
+        ("selected", 4, "selected is 4, but must be from 0 to 3."),
+        ("map", "B", "map is 'B', but must be one of setup C, 10."),
+        ("colours", "jet", "colours is 'jet', but must be one of magma, inferno, viridis, cividis."),
+        ("mode", "split", "mode is 'split', but must be one of overlay, wipe, side, maps."),
+        ("opacity", -1, "opacity is -1.0, but must be between 0 and 1."),
     ):
         with pytest.raises(WsdlError) as caught:
             setattr(explorer, name, value)
@@ -94,7 +94,7 @@ def test_choices_are_traits_that_refuse_nonsense():
 
 def test_orders_are_those_that_the_data_allow():
     bare = explore(IMAGES, FINE)
-    with pytest.raises(WsdlError, match="order is 'iou-up', but is one of given"):
+    with pytest.raises(WsdlError, match="order is 'iou-up', but must be one of given"):
         bare.order = "iou-up"
     small_explorer().order = "iou-up"
 
@@ -104,7 +104,7 @@ def test_a_notebook_without_widgets_shows_a_still_picture():
     assert "application/vnd.jupyter.widget-view+json" in data
     assert Image.open(BytesIO(b64decode(data["image/jpeg"]))).width > 500
     assert len(data["image/jpeg"]) < 150_000
-    assert data["text/plain"] == "<Explorer of 4 pictures under setup C, 10>"  # the same in every run: git keeps it
+    assert data["text/plain"] == "<Explorer of 4 images with maps setup C, 10>"  # the same in every run: git keeps it
 
 
 def test_a_page_of_a_notebook_shows_a_widget_as_its_picture_and_keeps_no_state(tmp_path):
@@ -128,38 +128,38 @@ def test_levels_cut_exactly_where_the_metrics_cut():
     close = np.float32(np.arange(201) / 200)
     values = np.concatenate([close, np.nextafter(close, np.float32(0)), np.nextafter(close, np.float32(1))])
     map_ = np.clip(np.concatenate([values, np.random.default_rng(0).random(1397, np.float32)]), 0, 1).reshape(40, 50)
-    found = encode.levels(map_)
+    found = encode.map_levels(map_)
     for k in range(201):
         assert np.array_equal(found > k, binary(map_, k / 200)), k
-    assert np.abs(encode.value_of(found) - map_).max() <= 0.5 / 200 + 1e-6
+    assert np.abs(encode.level_value(found) - map_).max() <= 0.5 / 200 + 1e-6
 
 
 def test_packing_loses_nothing():
     rng = np.random.default_rng(0)
     for plane in (rng.integers(0, 256, (9, 13)), rng.integers(0, 2, (13, 9)), np.full((1, 1), 200), np.zeros((5, 1))):
         plane = plane.astype(np.uint8)
-        assert np.array_equal(encode.unpacked(encode.packed(plane), plane.shape), plane)
-    smooth = encode.levels(upsample(rng.random((16, 16)), (128, 128)))
-    assert len(encode.packed(smooth)) < smooth.size / 2
+        assert np.array_equal(encode.unpack_plane(encode.pack_plane(plane), plane.shape), plane)
+    smooth = encode.map_levels(upsample(rng.random((16, 16)), (128, 128)))
+    assert len(encode.pack_plane(smooth)) < smooth.size / 2
 
 
 def test_the_colours_are_those_of_matplotlib():
-    for name, table in encode.palettes().items():
+    for name, table in encode.colour_tables().items():
         middle = (np.arange(1, 201) - 0.5) / 200
         wanted = colormaps[name]([0, *middle], bytes=True)[:, :3]
         assert np.array_equal(np.frombuffer(table, np.uint8).reshape(-1, 3), wanted)
 
 
 def test_modules_become_one_scope_without_a_clash():
-    bundle = assets.script("widget.js")
+    bundle = static_files.bundle_script("widget.js")
     assert not re.search(r"^import ", bundle, re.M)
     assert re.findall(r"^export (\w+)", bundle, re.M) == ["default"]
     names = re.findall(r"^(?:async )?(?:const|let|class|function)\s+(\w+)", bundle, re.M)
     assert len(names) == len(set(names))
-    modules = (f"{name}.js" for name in assets.NAMES)
-    assert {path.name for path in assets.STATIC.glob("*.js")} == {*modules, "widget.js", "page.js", "own.js"}
+    modules = (f"{name}.js" for name in static_files.MODULES)
+    assert {path.name for path in static_files.STATIC.glob("*.js")} == {*modules, "widget.js", "page.js", "upload.js"}
     assert "</script" not in bundle.lower()
-    assert all(len(path.read_text().splitlines()) <= 250 for path in assets.STATIC.iterdir())
+    assert all(len(path.read_text().splitlines()) <= 250 for path in static_files.STATIC.iterdir())
 
 
 def test_a_page_holds_everything_and_escapes_names(tmp_path):
@@ -207,11 +207,11 @@ def test_view_shows_the_choice():
     still = explorer.view()
     assert isinstance(still, Image.Image)
     wanted = np.array(colormaps["magma"](0.25, bytes=True)[:3]) * 0.5 + 50
-    assert np.abs(np.array(still.getpixel((20 + 448 + 20 + 224, 32 + 224))) - wanted).max() <= 1
-    assert still.getpixel((20 + 224, 32 + 224)) == (100, 100, 100)
+    assert np.abs(np.array(still.getpixel((24 + 448 + 12 + 224, 31 + 224))) - wanted).max() <= 1
+    assert still.getpixel((24 + 224, 31 + 224)) == (100, 100, 100)
     explorer.threshold = 0.2  # everything is above: the outline runs along the edge
-    assert np.asarray(explorer.view())[32:480, 488:936].max() > 240
-    assert np.asarray(still)[32:480, 488:936].max() < 120
+    assert np.asarray(explorer.view())[31:479, 484:932].max() > 240
+    assert np.asarray(still)[31:479, 484:932].max() < 120
 
 
 def test_view_follows_every_choice():

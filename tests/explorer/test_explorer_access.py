@@ -5,7 +5,7 @@ import pytest
 from browser import CONTRAST, UNNAMED, open_page
 from factories_explorer import explorer_arrays, small_explorer
 
-from wsdl.explorer import assets
+from wsdl.explorer import static_files
 
 GROUND = "getComputedStyle(document.querySelector('.wsdl-explorer')).backgroundColor"
 DARK, LIGHT = "rgb(21, 23, 26)", "rgb(255, 255, 255)"
@@ -18,7 +18,7 @@ def test_everything_has_a_name(page):
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
     assert len(ids) == len(set(ids))
     pictures = page.eval_on_selector_all(".wx-stage canvas", "all => all.map((c) => c.ariaLabel)")
-    assert pictures[0].startswith("Picture 1 of 4 under the map setup C. IoU 0.")
+    assert pictures[0].startswith("Image 1 of 4 under the map setup C. IoU 0.")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -59,7 +59,7 @@ def test_tab_reaches_everything_in_reading_order_with_a_visible_focus(page):
         page.keyboard.press("Tab")
         seen.append(page.evaluate(where))
     assert [name for name, *_ in seen] == [
-        "Previous", "Next", "Keyboard", "Pictures", "threshold", "picture", "map", "overlay", "wipe", "side", "maps",
+        "Previous", "Next", "Keyboard", "Images", "threshold", "image", "map", "overlay", "wipe", "side", "maps",
         "opacity", "colours", "grey", "truth", "order"]  # fmt: skip
     assert all(style == "solid" and width >= 2 for _, style, width in seen)
 
@@ -73,7 +73,7 @@ def test_the_keyboard_alone_does_it_all(page):
     assert not page.is_checked("[data-trait=grey]")
     page.focus(".wx-thumb[aria-selected=true]")
     page.keyboard.press("ArrowRight")
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "picture 2 of 4, b, partial fake, hair"
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "image 2 of 4, b, partial fake, hair"
     page.keyboard.press("Home")
     page.focus("[data-mode=overlay]")
     page.keyboard.press("Space")
@@ -113,7 +113,7 @@ NOTEBOOK = """(source) => {
   const deep = (value) => typeof value === 'string' ? bytes(value) : Array.isArray(value) ? value.map(deep)
     : Object.fromEntries(Object.entries(value).map(([key, one]) => [key, deep(one)]));
   const data = text._data;
-  for (const key of ['pictures', 'masks', 'palettes']) data[key] = deep(data[key]);
+  for (const key of ['images', 'masks', 'palettes']) data[key] = deep(data[key]);
   data.maps = data.maps.map(([name, all]) => [name, deep(all)]);
   const listeners = {};
   window.model = {
@@ -134,7 +134,7 @@ def test_as_a_widget_it_keeps_its_keys_talks_to_the_kernel_and_cleans_up(chrome,
     explorer = small_explorer()
     with open_page(chrome, explorer, tmp_path / "page.html", bypass_csp=True) as page:
         facts = page.text_content(".wsdl-inlined script")
-        page.evaluate(NOTEBOOK, {"facts": facts, "script": assets.script("widget.js")})
+        page.evaluate(NOTEBOOK, {"facts": facts, "script": static_files.bundle_script("widget.js")})
         page.wait_for_selector("#cell [data-ready]")
         page.click(".wx-stage canvas")  # gives the explorer the focus
         page.keyboard.press("ArrowRight")

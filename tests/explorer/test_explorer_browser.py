@@ -45,11 +45,11 @@ def test_the_blend_is_right_at_a_known_pixel(page, colours, grey):
     slide(page, "threshold", 1)  # no outline in the way
     picture = GIVEN["images"][0, 0, 0].astype(float)
     under = np.full(3, picture @ [0.299, 0.587, 0.114]) if grey else picture
-    palette = np.frombuffer(encode.palettes()[colours], np.uint8).reshape(-1, 3)
+    palette = np.frombuffer(encode.colour_tables()[colours], np.uint8).reshape(-1, 3)
     for opacity in (0, 0.35, 1):
         slide(page, "opacity", opacity)
         for x, y in ((25, 3), (30, 30)):
-            over = palette[encode.levels(FULL["setup C"][0])[y, x]]
+            over = palette[encode.map_levels(FULL["setup C"][0])[y, x]]
             wanted = opacity * over + (1 - opacity) * under
             assert np.abs(pixel(page, x * ZOOM + 8, y * ZOOM + 8) - wanted).max() <= 1.5
 
@@ -59,7 +59,7 @@ def test_a_faint_map_stays_faint(chrome, tmp_path):
     with open_page(chrome, small_explorer(maps=faint, scores=None), tmp_path / "page.html") as page:
         slide(page, "opacity", 1)
         page.set_checked("[data-trait=truth]", False)
-        assert pixels(page).max() <= np.frombuffer(encode.palettes()["magma"], np.uint8)[: 3 * 22].max()
+        assert pixels(page).max() <= np.frombuffer(encode.colour_tables()["magma"], np.uint8)[: 3 * 22].max()
 
 
 def test_the_threshold_moves_the_outline(page):

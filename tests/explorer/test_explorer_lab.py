@@ -35,10 +35,10 @@ from factories_explorer import small_explorer
 shown = small_explorer()
 shown
 ---
-own = wsdl.upload([{run!r}])
-own
+panel = wsdl.upload([{run!r}])
+panel
 ---
-print("threshold", shown.threshold, "judged", [result.image.size for result in own.results.values()])"""
+print("threshold", shown.threshold, "sizes", [result.image.size for result in panel.results.values()])"""
 
 # JupyterLab styles lists and buttons in outputs: ours must win.
 LOOKS = """() => {
@@ -48,7 +48,7 @@ LOOKS = """() => {
     style('.wx-help dl').overflow];
 }"""
 # How the Lab's sheet and both widgets are coloured: paper, and ink by brightness.
-THEME = """() => ['.jp-Notebook', '.wsdl-explorer:not(.wx-own)', '.wx-own'].map((name) => {
+THEME = """() => ['.jp-Notebook', '.wsdl-explorer:not(.wx-upload)', '.wx-upload'].map((name) => {
   const { backgroundColor, color } = getComputedStyle(document.querySelector(name));
   return [backgroundColor, color.match(/\\d+/)[0] > 128 ? 'pale ink' : 'dark ink'];
 })"""
@@ -112,7 +112,7 @@ def test_run_all_slide_and_upload(notebook, dataset):
     page.click(".lm-MenuBar-itemLabel >> text=Run")
     page.click(".lm-Menu-item[data-command='runmenu:run-all']")
     page.wait_for_selector(".wsdl-explorer[data-ready]")
-    page.wait_for_selector(".wx-own[data-turn='1']")
+    page.wait_for_selector(".wx-upload[data-turn='1']")
     assert page.evaluate(LOOKS) == ["grid", "none", "400", "none", "8px", "8px", "visible"]
 
     before = pixels(page)
@@ -123,7 +123,7 @@ def test_run_all_slide_and_upload(notebook, dataset):
     data = Dataset(dataset)
     picture = data.folder / data.select(kind="partial").path.iloc[0]
     page.set_input_files("input[type=file]", picture)
-    page.wait_for_selector(".wx-own[data-turn='2'] .wx-rows li")
+    page.wait_for_selector(".wx-upload[data-turn='2'] .wx-rows li")
     explorer = page.locator(".wsdl-explorer[data-ready]").nth(1)
     explorer.wait_for()
     assert picture.name in explorer.inner_text()
@@ -131,7 +131,7 @@ def test_run_all_slide_and_upload(notebook, dataset):
     last = page.locator(".jp-CodeCell").nth(2)  # Python knows of all this
     last.locator(".cm-content").click()
     page.keyboard.press("Shift+Enter")
-    last.get_by_text("threshold 0.8 judged [(32, 32)]").wait_for()
+    last.get_by_text("threshold 0.8 sizes [(32, 32)]").wait_for()
 
     page.click(".lm-MenuBar-itemLabel >> text=Settings")  # the system is light: only the Lab turns dark
     page.hover(".lm-Menu-item >> text=Theme")

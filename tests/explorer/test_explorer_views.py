@@ -28,13 +28,13 @@ def test_wipe_shows_the_picture_on_the_left(page):
 def test_side_by_side_shares_one_cursor(page):
     page.click("[data-mode=side]")
     wait_for(page, "document.querySelectorAll('.wx-value')[1]?.textContent")
-    assert page.locator("figcaption .wx-title").all_inner_texts() == ["picture", "setup C", "true mask"]
+    assert page.locator("figcaption .wx-title").all_inner_texts() == ["image", "setup C", "true mask"]
     assert pixel(page, 100, 100, panel=0) == GIVEN["images"][0, 0, 0].tolist()
     canvas = page.locator(".wx-frame canvas").first
     box = canvas.bounding_box()
     page.mouse.move(box["x"] + box["width"] * 10.5 / SIZE, box["y"] + box["height"] * 5.5 / SIZE)
-    value = f"{encode.value_of(encode.levels(FULL['setup C'][0])[5, 10]):.2f}"
-    assert page.inner_text("[data-role=readout]") == f"x 10, y 5 · setup C {value} · painted"
+    value = f"{encode.level_value(encode.map_levels(FULL['setup C'][0])[5, 10]):.2f}"
+    assert page.inner_text("[data-role=readout]") == f"x 10, y 5 · setup C {value} · inpainted"
     places = page.eval_on_selector_all(".wx-cursor", "all => all.map(c => [c.hidden, c.style.left, c.style.top])")
     assert places == [[False, f"{100 * 10.5 / SIZE:g}%", f"{100 * 5.5 / SIZE:g}%"]] * 3
     page.keyboard.press("Shift+ArrowDown")
@@ -45,14 +45,14 @@ def test_all_maps_have_a_panel_and_their_iou(page):
     page.click("[data-mode=maps]")
     wait_for(page, "document.querySelectorAll('.wx-value')[2]?.textContent")
     texts = page.locator("figcaption").all_inner_texts()
-    assert [text.split()[0] for text in texts] == ["picture", "setup", "10"]
+    assert [text.split()[0] for text in texts] == ["image", "setup", "10"]
     for text, name in zip(texts[1:], FULL, strict=True):
         assert text.endswith(f"IoU {iou(binary(FULL[name][0]), GIVEN['masks'][0]):.3f}")
 
 
 def test_sorting(page):
-    painted = (0, 1, 3)  # the real one comes last, its IoU says nothing of how well paint was found
-    worst = sorted(painted, key=lambda i: iou(binary(FULL["setup C"][i]), GIVEN["masks"][i]))
+    fakes = (0, 1, 3)  # the real one comes last: its IoU does not measure localisation
+    worst = sorted(fakes, key=lambda i: iou(binary(FULL["setup C"][i]), GIVEN["masks"][i]))
     wanted = {"score-down": [0, 3, 1, 2], "score-up": [2, 1, 3, 0], "component": [1, 3, 0, 2], "given": [0, 1, 2, 3],
               "iou-down": [*worst[::-1], 2], "iou-up": [*worst, 2]}  # fmt: skip
     for order, sequence in wanted.items():
@@ -71,7 +71,7 @@ def test_sorting(page):
 
 def test_the_colour_bar_is_true_and_has_ticks(page):
     slide(page, "opacity", 1)
-    for name, palette in encode.palettes().items():
+    for name, palette in encode.colour_tables().items():
         choose(page, "colours", name)
         read = "bar => [...bar.getContext('2d').getImageData(0, 0, bar.width, 1).data].filter((_, i) => i % 4 < 3)"
         bar = page.eval_on_selector(".wx-bar", read)

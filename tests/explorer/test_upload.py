@@ -12,7 +12,7 @@ from PIL import Image
 
 import wsdl
 from wsdl.core.io import WsdlError, write_json
-from wsdl.explorer import own
+from wsdl.explorer import upload
 
 pytestmark = pytest.mark.usefixtures("no_parser")
 FACE = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
@@ -61,24 +61,24 @@ def test_a_picture_that_comes_in_parts_is_judged_as_by_localize(up, run_folder, 
     path.write_bytes(encoded(Image.fromarray(FACE), "JPEG", quality=30))
     shown = send(up, path.read_bytes(), "me.jpg")
     wanted = wsdl.localize(path, run_folder)
-    assert shown["found"] == [{"name": run_folder.name, **own.row(wanted)}]
+    assert shown["results"] == [{"name": run_folder.name, **upload._result_texts(wanted)}]
     assert shown["warnings"] == wanted.warnings
     assert len(wanted.warnings) >= 2
     assert (shown["problem"], shown["name"], up.children) == ("", "me.jpg", (up.panel, up.explorer))
     result = up.results[run_folder.name]
-    assert (result.facts(), result.map.tolist()) == (wanted.facts(), wanted.map.tolist())
-    assert np.array_equal(up.explorer.pictures.images[0], np.asarray(wanted.image))
+    assert (result.to_dict(), result.map.tolist()) == (wanted.to_dict(), wanted.map.tolist())
+    assert np.array_equal(up.explorer.inputs.images[0], np.asarray(wanted.image))
     assert np.array_equal(up.explorer.current_map(), wanted.map)
-    assert up.explorer.pictures.scores == {run_folder.name: [wanted.score]}
+    assert up.explorer.inputs.scores == {run_folder.name: [wanted.score]}
 
 
 UNUSUAL = {
     "one pixel": (encoded(Image.new("RGB", (1, 1))), (1, 1), "enlarged"),
     "CMYK": (encoded(Image.new("CMYK", (40, 30)), "JPEG"), (30, 40), "CMYK"),
     "16 bits": (encoded(Image.fromarray(np.full((30, 40), 60_000, np.uint16))), (30, 40), "more than 8 bits"),
-    "turned": (turned(), (90, 70), "squeezed into a square"),
-    "a thread": (encoded(Image.new("RGB", (3000, 2))), (1, own.SIDE), "squeezed into a square"),
-    "a large one": (encoded(Image.new("RGB", (2048, 1024))), (256, own.SIDE), "squeezed into a square"),
+    "turned": (turned(), (90, 70), "resized to a square"),
+    "a thread": (encoded(Image.new("RGB", (3000, 2))), (1, upload.SIDE), "resized to a square"),
+    "a large one": (encoded(Image.new("RGB", (2048, 1024))), (256, upload.SIDE), "resized to a square"),
 }
 
 
@@ -88,15 +88,15 @@ def test_unusual_pictures_are_shown_upright_with_a_warning(up, what):
     shown = send(up, data, "p", part=10**6)
     assert shown["problem"] == ""
     assert warning in " ".join(shown["warnings"])
-    assert up.explorer.pictures.images.shape == (1, *shape, 3)
+    assert up.explorer.inputs.images.shape == (1, *shape, 3)
     assert up.explorer.view().width > 400
 
 
 BAD = {
-    "text.jpg": (b"not a picture", "text.jpg: is not a picture of a kind known here"),
-    "short.png": (encoded(Image.fromarray(FACE))[:5000], "short.png: is damaged or cut short"),
-    "bomb.png": (bomb(), "bomb.png: has too many pixels; 89 million are the most"),
-    "empty.png": (b"", "empty.png: is not a picture of a kind known here"),
+    "text.jpg": (b"not a picture", "text.jpg: is not an image in a supported format"),
+    "short.png": (encoded(Image.fromarray(FACE))[:5000], "short.png: is damaged or truncated"),
+    "bomb.png": (bomb(), "bomb.png: has too many pixels; the limit is 89 million"),
+    "empty.png": (b"", "empty.png: is not an image in a supported format"),
 }
 
 
@@ -107,7 +107,7 @@ def test_a_bad_file_is_one_sentence_and_takes_the_last_picture_away(up, name, ca
     assert BAD[name][1] in shown["problem"]
     assert shown["problem"].endswith(".")
     assert "\n" not in shown["problem"]
-    assert (shown["found"], up.results, up.explorer, up.children) == ([], {}, None, (up.panel,))
+    assert (shown["results"], up.results, up.explorer, up.children) == ([], {}, None, (up.panel,))
     again = send(up, BAD[name][0], name)
     assert again["turn"] == shown["turn"] + 1  # the browser hears that it was answered
     assert capsys.readouterr().err == ""
@@ -115,13 +115,13 @@ def test_a_bad_file_is_one_sentence_and_takes_the_last_picture_away(up, name, ca
 
 
 def test_what_nobody_thought_of_is_a_sentence_too(up, monkeypatch):
-    monkeypatch.setattr(own, "open_any", lambda *_: 1 / 0)
-    assert send(up, b"x", "x.png")["problem"] == "x.png: could not be judged (ZeroDivisionError: division by zero)."
+    monkeypatch.setattr(upload, "open_image", lambda *_: 1 / 0)
+    assert send(up, b"x", "x.png")["problem"] == "x.png: could not be analysed (ZeroDivisionError: division by zero)."
 
 
 def test_a_file_of_hundreds_of_megabytes_is_refused_before_it_comes(up):
     up.panel._handle_custom_msg({"do": "part", "name": "film.tif", "at": 0, "size": 300_000_000}, [b""])
-    wanted = "film.tif: has 300 MB; 100 MB are the most, so make it smaller."
+    wanted = "film.tif: has 300 MB; the limit is 100 MB, so make it smaller."
     assert up.panel.shown["problem"] == wanted
 
 
@@ -139,30 +139,30 @@ def test_detectors_are_chosen_and_added(up, run_folder, tmp_path):
     shown = tell(up, "add", str(second))
     first, last = run_folder.name, str(second)  # of two alike the second has its path
     assert shown["detectors"] == [{"name": first, "chosen": True}, {"name": last, "chosen": True}]
-    assert [one["name"] for one in shown["found"]] == list(up.explorer.pictures.maps) == [first, last]
-    assert shown["found"][0]["about"].endswith("fakes by repaint-p2 · never measured")
-    assert shown["found"][1]["about"].endswith("· IoU 25.0 % (20.0 to 30.0) on its own test set")
+    assert [one["name"] for one in shown["results"]] == list(up.explorer.inputs.maps) == [first, last]
+    assert shown["results"][0]["about"].endswith("fakes by repaint-p2 · not evaluated")
+    assert shown["results"][1]["about"].endswith("· IoU 25.0 % (20.0 to 30.0) on its own test set")
     assert (up.explorer.threshold, up.explorer.mode) == (0.3, "side")
     up.explorer.map = last
-    assert [one["name"] for one in tell(up, "choose", first)["found"]] == [last]
+    assert [one["name"] for one in tell(up, "choose", first)["results"]] == [last]
     assert up.explorer.map == last
     none = tell(up, "choose", last)
-    assert none["problem"] == "me.png: no detector is chosen to judge it; choose at least one."
+    assert none["problem"] == "me.png: no detector is chosen; choose at least one."
     assert up.children == (up.panel,)
     assert tell(up, "choose", first)["problem"] == ""
     assert "nowhere: no such detector" in tell(up, "add", "nowhere")["problem"]
-    assert up.panel.shown["found"]  # what was found stays
+    assert up.panel.shown["results"]  # what was found stays
 
 
 def test_without_shipped_detectors_it_says_so_and_takes_run_folders(run_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("wsdl.detectors.pretrained.PRETRAINED_FOLDER", tmp_path)
     up = wsdl.upload()
     assert up.panel.shown["none"].startswith(
-        "There is no detector yet: this installation has no pretrained detector; any run"
+        "No detector is available: this installation has no pretrained detector; any run"
     )
-    assert "there is no detector to judge it" in send(up, encoded(Image.fromarray(FACE)), "me.png")["problem"]
+    assert "no detector is available" in send(up, encoded(Image.fromarray(FACE)), "me.png")["problem"]
     shown = tell(up, "add", str(run_folder))
-    assert (shown["none"], shown["problem"], shown["name"], len(shown["found"])) == ("", "", "me.png", 1)
+    assert (shown["none"], shown["problem"], shown["name"], len(shown["results"])) == ("", "", "me.png", 1)
     shutil.copytree(run_folder, tmp_path / "patches-c-studio")
     assert list(wsdl.upload().detectors) == ["patches-c-studio"]
 
@@ -171,15 +171,15 @@ def test_from_python_a_path_or_an_array_and_an_error_is_raised(run_folder, tmp_p
     assert list(wsdl.upload(run_folder).detectors) == [run_folder.name]
     up = wsdl.upload({"mine": run_folder})
     Image.fromarray(FACE).save(tmp_path / "me.png")
-    assert list(up.judge(tmp_path / "me.png")) == ["mine"]
-    assert up.explorer.pictures.names == ["me.png"]
-    assert up.judge(FACE)["mine"].score == pytest.approx(wsdl.localize(FACE, run_folder).score)
+    assert list(up.localize(tmp_path / "me.png")) == ["mine"]
+    assert up.explorer.inputs.names == ["me.png"]
+    assert up.localize(FACE)["mine"].score == pytest.approx(wsdl.localize(FACE, run_folder).score)
     assert "image/jpeg" in up._repr_mimebundle_()
     with pytest.raises(WsdlError, match="no such file"):
-        up.judge(tmp_path / "none.png")
+        up.localize(tmp_path / "none.png")
     assert up.children == (up.panel,)
-    with pytest.raises(WsdlError, match="picture: is not a picture"):
-        up.judge(b"text")
+    with pytest.raises(WsdlError, match="image: is not an image"):
+        up.localize(b"text")
     with pytest.raises(WsdlError, match="nobody: no such detector"):
         wsdl.upload(["nobody"])
 

@@ -5,15 +5,15 @@ import json
 import pytest
 from browser import CONTRAST, UNNAMED
 
-from wsdl.explorer import assets
+from wsdl.explorer import static_files
 
 SHOWN = {
     "detectors": [{"name": "patches-c-studio", "chosen": True}, {"name": "patches-a-studio", "chosen": False}],
-    "none": "", "problem": "", "name": "", "found": [], "warnings": [], "limit": 9_000_000, "turn": 1,
+    "none": "", "problem": "", "name": "", "results": [], "warnings": [], "limit": 9_000_000, "turn": 1,
 }  # fmt: skip
 FOUND = {
     **SHOWN, "turn": 2, "name": "me <b>.jpg", "warnings": ["It is a JPEG of quality 30 or so."],
-    "found": [{"name": "patches-c-studio", "score": "0.412", "painted": "8.1%", 
+    "results": [{"name": "patches-c-studio", "score": "0.412", "fraction": "8.1%", 
                "about": "setup c · trained on studio · IoU 77.0 %"}],
 }  # fmt: skip
 PAGE = """<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>panel</title>
@@ -24,19 +24,19 @@ window.answer = (next) => {{ shown = next; changed(); }};
 window.model = {{ get: () => shown, on: (_, f) => (changed = f), off: () => (changed = null),
   send: (content, _, buffers) => {{ sent.push(content); parts.push(...buffers.map((b) => b.byteLength)); }} }};
 {script}
-window.close_it = own.render({{ model, el: document.querySelector('main') }});
+window.close_it = panel.render({{ model, el: document.querySelector('main') }});
 </script></body></html>"""
 
 
 @pytest.fixture
 def page(chrome, tmp_path):
-    script = assets.script("own.js", ("dom",)).replace("export default", "const own =")
+    script = static_files.bundle_script("upload.js", ("dom",)).replace("export default", "const panel =")
     path = tmp_path / "panel.html"
-    path.write_text(PAGE.format(style=assets.style(), shown=json.dumps(SHOWN), script=script))
+    path.write_text(PAGE.format(style=static_files.bundle_style(), shown=json.dumps(SHOWN), script=script))
     errors, page = [], chrome.new_page(viewport={"width": 1280, "height": 800})
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(path.as_uri())
-    page.wait_for_selector(".wx-own")
+    page.wait_for_selector(".wx-upload")
     yield page
     page.close()
     assert errors == []
@@ -60,7 +60,7 @@ def test_a_dropped_file_is_sent_in_parts_that_jupyter_takes_and_not_opened_by_th
     assert page.evaluate("parts") == [PART, PART, size - 2 * PART]
     assert page.evaluate("sent") == [{"do": "part", "name": "me.png", "at": i * PART, "size": size} for i in range(3)]
     assert page.inner_text("[role=status]") == "Judging me.png …"
-    assert page.get_attribute(".wx-own", "aria-busy") == "true"
+    assert page.get_attribute(".wx-upload", "aria-busy") == "true"
 
 
 @pytest.mark.parametrize("size", [9_000_001, 0])
@@ -79,9 +79,9 @@ def test_of_two_files_dropped_at_once_only_the_last_is_sent(page):
 def test_what_is_no_readable_file_is_a_sentence(page):
     nothing = "new DragEvent('drop', { dataTransfer: new DataTransfer() })"
     page.evaluate(f"document.querySelector('.wx-drop').dispatchEvent({nothing})")
-    assert page.inner_text("[role=alert]") == "No file came; drop the file of one picture."
+    assert page.inner_text("[role=alert]") == "No file was dropped; drop the file of one image."
     page.evaluate(f"() => {{ File.prototype.slice = () => {{ throw Error() }}; ({DROP})([5, 'folder']) }}")
-    page.get_by_text("folder: cannot be read; drop the file of one picture.").wait_for()
+    page.get_by_text("folder: cannot be read; drop the file of one image.").wait_for()
     assert page.evaluate("sent") == []
 
 
@@ -97,14 +97,14 @@ def test_what_python_says_is_shown_and_escaped(page):
     page.evaluate("found => answer(found)", FOUND)
     assert page.inner_text("[role=status]") == "me <b>.jpg, as detectors see it"
     assert page.locator(".wx-rows li").count() == 1
-    assert "score 0.412 · 8.1% painted" in page.inner_text(".wx-rows")
+    assert "score 0.412 · 8.1% inpainted" in page.inner_text(".wx-rows")
     assert page.inner_text(".wx-warnings") == FOUND["warnings"][0]
     page.evaluate(
         "found => answer({ ...found, found: [], warnings: [], problem: 'x.jpg: is damaged.', turn: 3 })", FOUND
     )
     assert page.inner_text("[role=alert]") == "x.jpg: is damaged."
     assert page.locator(".wx-rows, .wx-warnings").count() == 0
-    assert page.get_attribute(".wx-own", "data-turn") == "3"
+    assert page.get_attribute(".wx-upload", "data-turn") == "3"
 
 
 def test_detectors_are_chosen_and_added_by_keyboard_alone(page):

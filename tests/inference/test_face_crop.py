@@ -13,8 +13,8 @@ from scipy.ndimage import map_coordinates
 from wsdl.data.images import resize_image
 from wsdl.detectors.prediction import Prediction
 from wsdl.evaluation.metrics import iou, upsample
-from wsdl.inference.face_crop import Frame, face, to_picture, to_square, whole, windows
-from wsdl.inference.image_input import Picture
+from wsdl.inference.face_crop import FaceCrop, crop_face, map_to_image, resize_to_square, crop_whole, square_windows
+from wsdl.inference.image_input import InputImage
 from wsdl.inference.localize import Localizer
 from wsdl.parsing.align import EYES, NoFaceError, Similarity
 
@@ -53,24 +53,24 @@ def test_a_painted_square_is_found_where_it_was_painted(x, y, apart, tilt, dx, d
     truth = np.zeros((400, 600), np.uint8)
     truth[y + dy : y + dy + 50, x + dx : x + dx + 50] = 1
     pixels[truth == 1, 1] = 255
-    result = Localizer("green", GreenIsFake(), Finder(), SIZE)(Picture(Image.fromarray(pixels)))
-    assert not any("whole picture" in warning for warning in result.warnings)
-    assert result.map.shape == result.judged.shape == (400, 600)
-    found = (result.map > 0.5) & result.judged
-    assert iou(found, truth * result.judged) > 0.8
-    middle_found, middle_true = (np.argwhere(where).mean(axis=0) for where in (found, truth * result.judged))
+    result = Localizer("green", GreenIsFake(), Finder(), SIZE)(InputImage(Image.fromarray(pixels)))
+    assert not any("whole image" in warning for warning in result.warnings)
+    assert result.map.shape == result.analysed.shape == (400, 600)
+    found = (result.map > 0.5) & result.analysed
+    assert iou(found, truth * result.analysed) > 0.8
+    middle_found, middle_true = (np.argwhere(where).mean(axis=0) for where in (found, truth * result.analysed))
     np.testing.assert_allclose(middle_found, middle_true, atol=1.5)
-    assert result.painted == pytest.approx(found.sum() / result.judged.sum())
-    assert (result.map[~result.judged] == 0).all()
+    assert result.fake_fraction == pytest.approx(found.sum() / result.analysed.sum())
+    assert (result.map[~result.analysed] == 0).all()
 
 
 def test_a_face_at_the_end_of_a_wide_picture_is_found():
     pixels = scene(900, 300, np.array([780.0, 140.0]), 70, 0)
-    frame = face(Image.fromarray(pixels), Finder(), SIZE)
-    expected = frame.back(EYES * SIZE).mean(axis=0)
+    frame = crop_face(Image.fromarray(pixels), Finder(), SIZE)
+    expected = frame.to_image(EYES * SIZE).mean(axis=0)
     np.testing.assert_allclose(expected, [780, 140], atol=3)
     with pytest.raises(NoFaceError):
-        face(Image.fromarray(pixels[:, :300]), Finder(), SIZE)
+        crop_face(Image.fromarray(pixels[:, :300]), Finder(), SIZE)
 
 
 def test_a_face_framed_as_in_training_is_not_resampled():
@@ -82,11 +82,11 @@ def test_a_face_framed_as_in_training_is_not_resampled():
     pixels = oracle_image(labels)
     pixels[..., 1:] = noise[..., 1:]
     image = Image.fromarray(np.pad(pixels, ((0, 0), (40, 60), (0, 0))))
-    frame = face(image, Finder(), SIZE)
+    frame = crop_face(image, Finder(), SIZE)
     assert np.array_equal(frame.square, resize_image(image.crop((50, 0, 50 + side, side)), SIZE))
     np.testing.assert_allclose(frame.corners, [[50, 0], [50 + side, 0], [50 + side, side], [50, side]])
     map_ = np.random.default_rng(1).random((15, 15), np.float32)
-    placed, judged = to_picture(map_, frame)
+    placed, judged = map_to_image(map_, frame)
     assert judged.sum() == side * side
     assert judged[:, 50 : 50 + side].all()
     assert np.abs(placed[:, 50 : 50 + side] - upsample(map_, (side, side))).max() < 0.05
@@ -95,17 +95,17 @@ def test_a_face_framed_as_in_training_is_not_resampled():
 @pytest.mark.parametrize("size", [128, 200, 257, 1000])
 def test_square_pictures_become_what_data_prepare_makes(size):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8))
-    assert np.array_equal(to_square(image, SIZE), resize_image(image, SIZE))
+    assert np.array_equal(resize_to_square(image, SIZE), resize_image(image, SIZE))
 
 
 @settings(max_examples=20, deadline=None)
 @given(width=st.integers(1, 700), height=st.integers(1, 700))
 def test_whole_pictures_of_any_size(width, height):
     image = Image.new("RGB", (width, height), "red")
-    frame = whole(image, 64)
+    frame = crop_whole(image, 64)
     assert frame.square.shape == (min(64, max(width, height)),) * 2 + (3,)
     assert (frame.square == (255, 0, 0)).all()
-    map_, judged = to_picture(np.full((8, 8), 0.25, np.float32), frame)
+    map_, judged = map_to_image(np.full((8, 8), 0.25, np.float32), frame)
     assert map_.shape == judged.shape == (height, width)
     assert judged.all()
     np.testing.assert_allclose(map_, 0.25, atol=1e-6)
@@ -113,11 +113,11 @@ def test_whole_pictures_of_any_size(width, height):
 
 def test_a_map_lies_in_a_large_picture_as_if_all_of_it_had_been_drawn():
     turn = np.array([[1.5, -0.4], [0.4, 1.5]])  # a face partly beyond the upper left edge
-    frame = Frame(np.zeros((64, 64, 3), np.uint8), Similarity(turn, np.array([-10.0, -14.0])), (300, 200))
+    frame = FaceCrop(np.zeros((64, 64, 3), np.uint8), Similarity(turn, np.array([-10.0, -14.0])), (300, 200))
     map_ = np.random.default_rng(0).random((64, 64)).astype(np.float32)
-    found, judged = to_picture(map_, frame)
+    found, judged = map_to_image(map_, frame)
     y, x = np.mgrid[:200, :300] + 0.5
-    u, v = np.linalg.inv(turn) @ (np.stack([x.ravel(), y.ravel()]) - frame.back.shift[:, None])
+    u, v = np.linalg.inv(turn) @ (np.stack([x.ravel(), y.ravel()]) - frame.to_image.shift[:, None])
     inside = ((u >= 0) & (u < 64) & (v >= 0) & (v < 64)).reshape(200, 300)
     assert np.array_equal(judged, inside)
     assert (found[~inside] == 0).all()
@@ -133,7 +133,7 @@ def test_several_detectors_look_for_the_face_once():
             Counting.calls += 1
             return super().parse_squares(squares)
 
-    picture = Picture(Image.fromarray(scene(300, 200, np.array([150.0, 90.0]), 40, 0)))
+    picture = InputImage(Image.fromarray(scene(300, 200, np.array([150.0, 90.0]), 40, 0)))
     one, two = (Localizer("green", GreenIsFake(), Counting(), SIZE)(picture) for _ in range(2))
     assert Counting.calls == 1
     assert np.array_equal(one.map, two.map)
@@ -143,25 +143,25 @@ def test_several_detectors_look_for_the_face_once():
 
 
 def test_windows_lie_inside_and_begin_in_the_middle():
-    assert windows((100, 100)) == [(0, 0, 100)]
-    assert windows((300, 100)) == [(100, 0, 100), (0, 0, 100), (200, 0, 100)]
-    assert windows((100, 301))[0] == (0, 100, 100)
+    assert square_windows((100, 100)) == [(0, 0, 100)]
+    assert square_windows((300, 100)) == [(100, 0, 100), (0, 0, 100), (200, 0, 100)]
+    assert square_windows((100, 301))[0] == (0, 100, 100)
 
 
 def test_without_a_face_the_whole_picture_is_judged_with_warnings():
     image = Image.fromarray(np.zeros((100, 400, 3), np.uint8))
-    result = Localizer("green", GreenIsFake(), Finder(), SIZE)(Picture(image, ["It is odd."]))
-    assert result.judged.all()
+    result = Localizer("green", GreenIsFake(), Finder(), SIZE)(InputImage(image, ["It is odd."]))
+    assert result.analysed.all()
     assert result.warnings[0] == "It is odd."
-    assert result.warnings[1].startswith("No face was found (skin covers 0% of it), so the whole picture was judged")
-    assert "400x100 and was squeezed" in result.warnings[2]
-    assert "400x100, and was enlarged to the 128 px" in result.warnings[3]
+    assert result.warnings[1].startswith("No face was found (skin covers 0% of it), so the whole image was analysed")
+    assert "400x100 and was resized" in result.warnings[2]
+    assert "400x100 and was enlarged to the 128 px" in result.warnings[3]
     square = Image.fromarray(np.zeros((128, 128, 3), np.uint8))
-    assert len(Localizer("green", GreenIsFake(), None, SIZE)(Picture(square)).warnings) == 1
+    assert len(Localizer("green", GreenIsFake(), None, SIZE)(InputImage(square)).warnings) == 1
 
 
 def test_small_faces_are_called_small():
     pixels = scene(200, 200, np.array([100.0, 90.0]), 20, 0)
-    _, notes = Localizer("green", GreenIsFake(), Finder(), SIZE).frame(Image.fromarray(pixels))
+    _, notes = Localizer("green", GreenIsFake(), Finder(), SIZE).crop(Image.fromarray(pixels))
     assert len(notes) == 1
-    assert notes[0].startswith("The face fills 8")
+    assert notes[0].startswith("The face is 8")

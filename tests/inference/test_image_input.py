@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsdl.core.io import WsdlError
-from wsdl.inference.image_input import MAX_PIXELS, from_memory, jpeg_quality, open_any, pictures_in, read_stdin
+from wsdl.inference.image_input import MAX_PIXELS, from_memory, jpeg_quality, open_image, find_images, read_stdin
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
 
@@ -32,7 +32,7 @@ def png(width: int, height: int, data: bytes = b"") -> bytes:
 
 
 def test_a_plain_picture_comes_through_untouched(tmp_path):
-    picture = open_any(saved(tmp_path, "Gesicht äöü 顔.png", Image.fromarray(NOISE)))
+    picture = open_image(saved(tmp_path, "Gesicht äöü 顔.png", Image.fromarray(NOISE)))
     assert picture.image.mode == "RGB"
     assert np.array_equal(picture.image, NOISE)
     assert picture.warnings == []
@@ -41,41 +41,41 @@ def test_a_plain_picture_comes_through_untouched(tmp_path):
 def test_transparent_parts_are_laid_on_white(tmp_path):
     alpha = np.full((24, 32, 1), 255, np.uint8)
     alpha[:, :16] = 0
-    picture = open_any(saved(tmp_path, "a.png", Image.fromarray(np.concatenate([NOISE, alpha], axis=2))))
+    picture = open_image(saved(tmp_path, "a.png", Image.fromarray(np.concatenate([NOISE, alpha], axis=2))))
     seen = np.asarray(picture.image)
     assert (seen[:, :16] == 255).all()
     assert np.array_equal(seen[:, 16:], NOISE[:, 16:])
-    assert picture.warnings == ["It has transparent parts; they were laid on white."]
+    assert picture.warnings == ["The image has transparent parts; they were replaced by white."]
     opaque = np.concatenate([NOISE, np.full_like(alpha, 255)], axis=2)
-    assert open_any(saved(tmp_path, "b.png", Image.fromarray(opaque))).warnings == []
+    assert open_image(saved(tmp_path, "b.png", Image.fromarray(opaque))).warnings == []
 
 
 def test_a_palette_with_a_transparent_colour(tmp_path):
     image = Image.fromarray(NOISE).quantize(8)
     index = image.getpixel((0, 0))
-    picture = open_any(saved(tmp_path, "p.png", image, transparency=index))
+    picture = open_image(saved(tmp_path, "p.png", image, transparency=index))
     assert picture.image.getpixel((0, 0)) == (255, 255, 255)
     assert len(picture.warnings) == 1
 
 
 def test_16_bits_are_scaled_and_not_cut_off(tmp_path):
     values = np.linspace(0, 65535, 24 * 32).reshape(24, 32).astype(np.uint16)
-    picture = open_any(saved(tmp_path, "deep.png", Image.fromarray(values)))
+    picture = open_image(saved(tmp_path, "deep.png", Image.fromarray(values)))
     assert np.array_equal(np.asarray(picture.image)[..., 0], values // 256)
     assert "8 bits" in picture.warnings[0]
-    with pytest.raises(WsdlError, match="without a known white"):
-        open_any(saved(tmp_path, "float.tif", Image.fromarray(values.astype(np.float32))))
+    with pytest.raises(WsdlError, match="white level is unknown"):
+        open_image(saved(tmp_path, "float.tif", Image.fromarray(values.astype(np.float32))))
 
 
 def test_grey_and_one_bit_pictures(tmp_path):
     grey = Image.fromarray(NOISE[..., 0])
-    assert np.array_equal(open_any(saved(tmp_path, "g.png", grey)).image, np.repeat(NOISE[..., :1], 3, axis=2))
-    assert set(np.unique(open_any(saved(tmp_path, "1.png", grey.convert("1"))).image)) == {0, 255}
+    assert np.array_equal(open_image(saved(tmp_path, "g.png", grey)).image, np.repeat(NOISE[..., :1], 3, axis=2))
+    assert set(np.unique(open_image(saved(tmp_path, "1.png", grey.convert("1"))).image)) == {0, 255}
 
 
 def test_cmyk_jpegs_look_as_they_did(tmp_path):
     flat = Image.new("RGB", (32, 24), (200, 80, 40))
-    picture = open_any(saved(tmp_path, "print.jpg", flat.convert("CMYK"), quality=95))
+    picture = open_image(saved(tmp_path, "print.jpg", flat.convert("CMYK"), quality=95))
     assert np.abs(np.asarray(picture.image).astype(int) - (200, 80, 40)).max() <= 4
     assert "CMYK" in picture.warnings[0]
 
@@ -86,7 +86,7 @@ def test_pictures_of_turned_phones_come_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # the phone was turned: viewers turn it by 90 degrees clockwise
     lying = Image.fromarray(np.rot90(upright))
-    picture = open_any(saved(tmp_path, "phone.png", lying, exif=exif))
+    picture = open_image(saved(tmp_path, "phone.png", lying, exif=exif))
     assert np.array_equal(picture.image, upright)
 
 
@@ -94,9 +94,9 @@ def test_pictures_of_turned_phones_come_upright(tmp_path):
 def test_of_animations_the_first_frame_is_judged(tmp_path, name):
     frames = [Image.new("RGB", (32, 24), colour) for colour in ("red", "lime", "blue")]
     path = saved(tmp_path, name, frames[0], save_all=True, append_images=frames[1:], duration=50, lossless=True)
-    picture = open_any(path)
+    picture = open_image(path)
     assert picture.image.getpixel((16, 12)) == (255, 0, 0)
-    assert picture.warnings == ["It has 3 frames; only the first was judged."]
+    assert picture.warnings == ["The file has 3 frames; only the first was analysed."]
 
 
 @settings(max_examples=20, deadline=None)
@@ -107,7 +107,7 @@ def test_jpeg_quality_is_read_off_the_file(tmp_path_factory, quality, subsamplin
     )
     with Image.open(path) as image:
         assert abs(jpeg_quality(image) - quality) <= (0 if quality >= 10 else 3)  # tables run into 255 below
-    assert bool(open_any(path).warnings) == (quality < 75)
+    assert bool(open_image(path).warnings) == (quality < 75)
 
 
 def test_only_jpegs_have_a_quality(tmp_path):
@@ -118,17 +118,17 @@ def test_only_jpegs_have_a_quality(tmp_path):
 def test_what_cannot_be_opened_says_why_in_one_sentence(tmp_path):
     good = saved(tmp_path, "good.jpg", Image.fromarray(np.tile(NOISE, (8, 8, 1)))).read_bytes()
     for name, content, why in (
-        ("cut.jpg", good[: len(good) // 2], "is damaged or cut short"),
-        ("cut.png", png(64, 64, b"\0" * 50), "is damaged or cut short"),
-        ("text.jpg", b"dear diary, today", "is not a picture of a kind known here"),
-        ("empty.png", b"", "is not a picture of a kind known here"),
-        ("script.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture of a kind known here"),
-        ("bomb.png", png(60_000, 60_000), r"has too many pixels; 89 million"),
-        ("large.png", png(9_000, 10_000), r"has 9000x10000 pixels; 89 million"),
+        ("cut.jpg", good[: len(good) // 2], "is damaged or truncated"),
+        ("cut.png", png(64, 64, b"\0" * 50), "is damaged or truncated"),
+        ("text.jpg", b"dear diary, today", "is not an image in a supported format"),
+        ("empty.png", b"", "is not an image in a supported format"),
+        ("script.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not an image in a supported format"),
+        ("bomb.png", png(60_000, 60_000), r"has too many pixels; the limit is 89 million"),
+        ("large.png", png(9_000, 10_000), r"has 9000x10000 pixels; the limit is 89 million"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(WsdlError, match=why) as caught:
-            open_any(tmp_path / name)
+            open_image(tmp_path / name)
         message = str(caught.value)
         assert message.startswith(f"{tmp_path / name}: ")
         assert message.endswith(".")
@@ -139,17 +139,17 @@ def test_large_pictures_are_refused_before_they_are_decoded(tmp_path, monkeypatc
     (tmp_path / "large.png").write_bytes(png(MAX_PIXELS // 1000 + 1, 1000))
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("decoded"))
     with pytest.raises(WsdlError, match="pixels"):
-        open_any(tmp_path / "large.png")
+        open_image(tmp_path / "large.png")
 
 
 def test_paths_that_are_no_files(tmp_path):
     with pytest.raises(WsdlError, match="no such file"):
-        open_any(tmp_path / "none.png")
+        open_image(tmp_path / "none.png")
     with pytest.raises(WsdlError, match=r"cannot be read \(File name too long\)"):
-        open_any(tmp_path / ("x" * 300 + ".png"))
+        open_image(tmp_path / ("x" * 300 + ".png"))
     os.mkfifo(tmp_path / "pipe.png")  # to open it would wait for ever
     with pytest.raises(WsdlError, match="is not a file"):
-        open_any(tmp_path / "pipe.png")
+        open_image(tmp_path / "pipe.png")
 
 
 def test_files_that_may_not_be_read(tmp_path, monkeypatch):
@@ -160,7 +160,7 @@ def test_files_that_may_not_be_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.open", refuse)  # a mode of 000 does not stop root
     with pytest.raises(WsdlError, match=r"a\.png: cannot be read \(Permission denied\)\."):
-        open_any(path)
+        open_image(path)
 
 
 def test_folders_are_searched_in_order_and_one_picture_at_a_time(tmp_path):
@@ -170,21 +170,21 @@ def test_folders_are_searched_in_order_and_one_picture_at_a_time(tmp_path):
     for name in ("notes.txt", ".hidden.png"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "folder.png").mkdir()
-    found = list(pictures_in([str(tmp_path), "-", "none.png"]))
+    found = list(find_images([str(tmp_path), "-", "none.png"]))
     assert found == [str(tmp_path / name) for name in ("a.webp", "b/1.png", "b/2.JPG", "b/c/x.gif")] + ["-", "none.png"]
 
     def words():
         yield "first.png"
         raise AssertionError("looked ahead")
 
-    assert next(pictures_in(words())) == "first.png"
-    (error,) = pictures_in([str(tmp_path / "folder.png")])
-    assert "holds no pictures" in str(error)
+    assert next(find_images(words())) == "first.png"
+    (error,) = find_images([str(tmp_path / "folder.png")])
+    assert "contains no images" in str(error)
 
 
 def test_stdin_without_bytes(monkeypatch, tmp_path):
     (tmp_path / "empty").write_bytes(b"")
-    with (tmp_path / "empty").open("rb") as file, pytest.raises(WsdlError, match="nothing came from stdin"):
+    with (tmp_path / "empty").open("rb") as file, pytest.raises(WsdlError, match="stdin is empty"):
         read_stdin(file)
     monkeypatch.setattr("wsdl.inference.image_input.MAX_BYTES", 10)
     (tmp_path / "much").write_bytes(b"x" * 11)

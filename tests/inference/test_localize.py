@@ -83,7 +83,7 @@ def test_one_by_one_from_python_and_again_everything_is_the_same(pictures, run_f
     assert contents(out) == before
     for line in together:
         single = wsdl.localize(line["picture"], run_folder)
-        assert {**line, **single.facts()} == line
+        assert {**line, **single.to_dict()} == line
         assert np.array_equal(np.round(single.map * 65535), np.asarray(Image.open(line["files"]["map"])))
 
 
@@ -128,7 +128,7 @@ def test_pictures_of_any_size_have_maps_of_their_size(run_folder, tmp_path, size
     assert (line["width"], line["height"]) == size
     assert Image.open(line["files"]["map"]).size == size
     assert max(Image.open(line["files"]["overlay"]).size) < 1500
-    assert any("so the whole picture was judged" in warning for warning in line["warnings"])
+    assert any("so the whole image was analysed" in warning for warning in line["warnings"])
 
 
 def test_a_turned_phone_picture_gets_its_map_as_it_is_shown(run_folder, tmp_path):
@@ -152,10 +152,10 @@ def test_stdin_stdout_and_stderr_keep_apart_and_bad_files_stop_nothing(pictures,
                                                                           ["score"]]  # fmt: skip
     assert [line["picture"] for line in found] == [*map(str, words[:4]), str(pictures / "a/x.png")]
     assert found[1]["files"]["map"] == str(tmp_path / "o/stdin-map.png")
-    assert "holds no pictures" in found[2]["error"]
+    assert "contains no images" in found[2]["error"]
     assert "no such file" in found[3]["error"]
     told = done.stderr.decode()
-    assert "3 of 5 pictures could not be judged" in told
+    assert "3 of 5 images could not be read" in told
     assert "Traceback" not in told
     assert found[1]["score"] == round(wsdl.localize(pictures / "b/x.png", run_folder).score, 6)
 

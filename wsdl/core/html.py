@@ -1,102 +1,87 @@
-"""What all pages share: the style, a table, a figure, a banner. Pages hold everything they show and fetch nothing."""
+"""HTML pages from Jinja2 templates that escape every value. A page contains all it shows and loads nothing."""
 
 import base64
-import html
+from collections.abc import Collection
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 
+import jinja2
 import pandas as pd
+from markupsafe import Markup
 from PIL import Image
 
-WIDE = 600  # pixels; a wider figure slides sideways on a phone, made smaller to WIDE at the least
-
-# A browser that obeys the policy could not load anything from elsewhere even if a page asked it to.
-HEAD = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; \
-style-src 'unsafe-inline'; img-src data: blob:">
-<link rel="icon" href="data:,">
-"""
-
-PAGE = (
-    HEAD
-    + """<style>
-{style}
-</style></head>
-<body>
-{body}
-</body></html>
-"""
-)
-
-
-def page(title: str, body: str, more: str = "") -> str:
-    """A whole page in the style that all pages share; `body` is HTML, `more` is further style."""
-    return PAGE.format(title=html.escape(title), style=style() + more, body=body)
+PACKAGE = Path(__file__).parent.parent
+MAX_WIDTH = 600  # pixels; on a narrow screen a wider figure is shown at least this wide and scrolls sideways
 
 
 @cache
-def style() -> str:
-    return Path(__file__).with_name("report.css").read_text(encoding="utf-8")
-
-
-def banner(problem: str, what: str = "This run failed.") -> str:
-    return f'<p class="banner"><strong class="failed">{html.escape(what)}</strong> {html.escape(problem)}</p>'
-
-
-def section(title: str, body: str) -> str:
-    """A part of a page that `contents` can lead to."""
-    return f'<section id="{anchor(title)}"><h2>{html.escape(title)}</h2>\n{body}</section>' if body else ""
-
-
-def contents(titles: list[str]) -> str:
-    links = "".join(f'<a href="#{anchor(title)}">{html.escape(title)}</a>' for title in titles)
-    return f"<nav aria-label=Contents>{links}</nav>"
-
-
-def anchor(title: str) -> str:
-    return title.lower().replace(" ", "-")
-
-
-def table(head: list[str], rows: list[list[str]], number: tuple = (), wide: tuple = (), shaded=lambda row: False):
-    """A table of HTML cells. number, wide: which columns hold numbers, or long words; shaded(row): is it grey?"""
-    kinds = ["number" if i in number else "wide" if i in wide else "" for i in range(len(head))]
-    marks = [f' class="{kind}"' if kind else "" for kind in kinds]
-    heads = "".join(f"<th{mark}>{name}</th>" for name, mark in zip(head, marks, strict=True))
-    lines = "\n".join(
-        f"<tr{' class=shaded' if shaded(row) else ''}>"
-        + "".join(f"<td{mark}>{cell}</td>" for cell, mark in zip(row, marks, strict=True))
-        + "</tr>"
-        for row in rows
+def _environment() -> jinja2.Environment:
+    loader = jinja2.FileSystemLoader(PACKAGE)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead>\n<tbody>{lines}</tbody></table></div>'
+    environment.filters |= {"cell": cell_text, "anchor": lambda title: title.lower().replace(" ", "-")}
+    return environment
 
 
-def text(value) -> str:
-    """`value` for a table cell, a whole number without its decimals; a dash where there is none."""
+def render_template(name: str, **values) -> Markup:
+    """The template at `name`, a path inside wsdl/, with `values`; all but Markup are escaped."""
+    return Markup(_environment().get_template(name).render(**values))
+
+
+@cache
+def _macros():
+    return _environment().get_template("core/templates/macros.html.j2").module
+
+
+def html_page(title: str, body: str) -> str:
+    """A page in the style of all pages; `body` is HTML."""
+    return render_template("core/templates/page.html.j2", title=title, style=page_style(), body=Markup(body))
+
+
+@cache
+def page_style() -> Markup:
+    return Markup(Path(__file__).with_name("report.css").read_text(encoding="utf-8"))
+
+
+def error_banner(message: str, heading: str = "This run failed.") -> Markup:
+    return Markup(_macros().banner(heading, message))
+
+
+def html_table(
+    head: list[str],
+    rows: list[list],  # values or Markup; None and NaN are shown as a dash
+    number: tuple[int, ...] = (),  # columns of numbers
+    wide: tuple[int, ...] = (),  # columns of long texts
+    shaded: Collection[int] = (),  # rows with a grey background
+) -> Markup:
+    """A table that scrolls sideways where it is too wide."""
+    classes = ["number" if i in number else "wide" if i in wide else "" for i in range(len(head))]
+    return Markup(_macros().table(head, rows, classes, shaded))
+
+
+def cell_text(value) -> str:
+    """`value` as the text of a table cell: integers without decimals, a dash where there is none."""
     if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)) or value == "":
-        return "&ndash;"
-    return html.escape(str(int(value) if isinstance(value, float) and value == int(value) else value))
+        return "\N{EN DASH}"
+    if isinstance(value, float) and value == int(value):
+        return str(int(value))
+    return value if isinstance(value, Markup) else str(value)
 
 
-def figure(path: Path, caption: str) -> str:
-    """The picture at `path`, inside the page, over its caption; the file itself is finer, and twice as large."""
+def html_figure(path: Path, caption: str) -> Markup:
+    """The image at `path`, embedded above its caption and compressed; the file itself keeps full quality."""
     with Image.open(path) as image:
         width, height = image.size
-        data = base64.b64encode(webp(image.convert("RGB"))).decode()
-    slides = f' class=wide style="--slides: {max(WIDE, int(0.6 * width))}px"' if width > WIDE else ""
-    return (
-        f'<figure><div class="scroll"><img{slides} width={width} height={height} '
-        f'alt="{html.escape(caption)}" src="data:image/webp;base64,{data}"></div>'
-        f'<figcaption class="small">{html.escape(caption)}</figcaption></figure>'
-    )
+        data = base64.b64encode(_webp(image.convert("RGB"))).decode()
+    slide = max(MAX_WIDTH, int(0.6 * width)) if width > MAX_WIDTH else 0
+    return Markup(_macros().figure(data, width, height, slide, caption))
 
 
-def webp(image: Image.Image) -> bytes:
-    """Without loss where that is small, as for curves; else a quality at which faces and maps look the same."""
-    files = BytesIO(), BytesIO()
-    image.save(files[0], "WEBP", lossless=True, quality=50)
-    image.save(files[1], "WEBP", quality=85)
-    return min((file.getvalue() for file in files), key=len)
+def _webp(image: Image.Image) -> bytes:
+    """Lossless where that is smaller, as for curves; otherwise at a quality without visible loss."""
+    lossless, lossy = BytesIO(), BytesIO()
+    image.save(lossless, "WEBP", lossless=True, quality=50)
+    image.save(lossy, "WEBP", quality=85)
+    return min((lossless.getvalue(), lossy.getvalue()), key=len)

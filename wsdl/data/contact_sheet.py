@@ -32,7 +32,7 @@ def contact_sheet(
         tile = Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST)
         sheet.paste(tile, (x, y + head))
         if titles:
-            text = _fitting(titles[i], width - 4)
+            text = fit_text(titles[i], width - 4)
             pen.text((x + width / 2, y + head - 3), text, fill="#222222", font=label_font(), anchor="ms")
     return sheet
 
@@ -43,10 +43,11 @@ def label_font(size: int = LETTERS) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)
 
 
-def _fitting(text: str, width: int) -> str:
-    """`text`, shortened to `width` pixels."""
-    if label_font().getlength(text) <= width:
+def fit_text(text: str, width: int, size: int = LETTERS) -> str:
+    """`text` in letters of `size` pixels, shortened to `width` pixels."""
+    font = label_font(size)
+    if font.getlength(text) <= width:
         return text
-    while text and label_font().getlength(text + "...") > width:
+    while text and font.getlength(text + "...") > width:
         text = text[:-1]
     return text.rstrip() + "..."

@@ -1,4 +1,4 @@
-"""The heat-map explorer: pictures, several maps of each, and the truth, looked at in a browser, with live numbers."""
+"""The heat-map explorer: images with several maps each, compared with their true masks in the browser."""
 
 from wsdl.explorer.widget import Explorer, explore
 

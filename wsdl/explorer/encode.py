@@ -1,4 +1,4 @@
-"""Pictures, maps and masks as small bytes that a browser turns back into the very same numbers."""
+"""Encode images, maps and masks as compact bytes that a browser decodes to exactly the same numbers."""
 
 import zlib
 from io import BytesIO
@@ -7,39 +7,39 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
-STEPS = 200  # thresholds that are exact: 0, .005, .010 ... 1
+STEPS = 200  # exact thresholds: 0, .005, .010 ... 1
 PALETTES = ("magma", "inferno", "viridis", "cividis")  # perceptual: equal steps of the map look equal
-_EDGES = (np.arange(STEPS + 1) / STEPS).astype(np.float32)  # as numpy compares a float32 map with k / STEPS
+_EDGES = (np.arange(STEPS + 1) / STEPS).astype(np.float32)  # float32, as numpy compares a map with k / STEPS
 
 
-def levels(map_: np.ndarray) -> np.ndarray:
+def map_levels(map_: np.ndarray) -> np.ndarray:
     """`map_` float32 in [0, 1] as uint8 0 ... STEPS such that `map_ > k / STEPS` exactly where the level is > k.
 
-    Rounding to the nearest of 256 grey values would move pixels across the threshold; cutting at every threshold that
-    the slider can take moves none, so the browser's IoU is that of wsdl.metrics, to the last pixel.
+    Rounding to 256 grey values would move pixels across the threshold. Levels are bounded by the thresholds that the
+    slider can take, so the IoU in the browser equals that of wsdl.metrics.
     """
     return np.searchsorted(_EDGES, map_, side="left").astype(np.uint8)
 
 
-def value_of(level) -> np.ndarray:
+def level_value(level) -> np.ndarray:
     """The middle of the interval that `level` stands for; level 0 is 0 itself."""
     return np.maximum(np.asarray(level) - 0.5, 0) / STEPS
 
 
-def packed(plane: np.ndarray) -> bytes:
-    """uint8 [H, W], compressed without loss: each pixel less its prediction from three neighbours, then zlib.
+def pack_plane(plane: np.ndarray) -> bytes:
+    """uint8 [H, W], compressed losslessly: each pixel minus its prediction from three neighbours, then zlib.
 
     The prediction is the median of left, up, and left + up - corner (LOCO-I, as in JPEG-LS). Not an image file: some
-    browsers slightly alter pixels that a script reads back from an image, to make tracking harder.
+    browsers slightly alter pixels that a script reads back from an image, as a protection against tracking.
     """
     padded = np.pad(plane.astype(np.int16), ((1, 0), (1, 0)))
     left, up, corner = padded[1:, :-1], padded[:-1, 1:], padded[:-1, :-1]
     predicted = np.clip(left + up - corner, np.minimum(left, up), np.maximum(left, up))
-    return zlib.compress((plane - predicted).astype(np.uint8).tobytes(), 6)  # 9: a twentieth less in nine times as long
+    return zlib.compress((plane - predicted).astype(np.uint8).tobytes(), 6)  # level 9: 5 % smaller, 9 times slower
 
 
-def unpacked(data: bytes, shape: tuple[int, int]) -> np.ndarray:
-    """The plane that `packed` was given, uint8 of `shape`: what the browser does, for tests and readers."""
+def unpack_plane(data: bytes, shape: tuple[int, int]) -> np.ndarray:
+    """The inverse of `pack_plane`, uint8 of `shape`; the browser has its own."""
     rest = np.frombuffer(zlib.decompress(data), np.uint8).reshape(shape)
     plane = np.zeros((shape[0] + 1, shape[1] + 1), int)
     for y, x in np.ndindex(shape):
@@ -49,28 +49,28 @@ def unpacked(data: bytes, shape: tuple[int, int]) -> np.ndarray:
     return plane[1:, 1:].astype(np.uint8)
 
 
-def palettes() -> dict[str, bytes]:
-    """matplotlib's colours of each level: name -> (STEPS + 1) x RGB."""
-    values = value_of(np.arange(STEPS + 1))
+def colour_tables() -> dict[str, bytes]:
+    """matplotlib's colour of each level: name -> (STEPS + 1) x RGB."""
+    values = level_value(np.arange(STEPS + 1))
     return {name: colormaps[name](values, bytes=True)[:, :3].tobytes() for name in PALETTES}
 
 
-def png(picture: np.ndarray) -> bytes:
-    """Quick, for a notebook on the same machine."""
-    return _file(picture, "PNG", compress_level=3)
+def png(image: np.ndarray) -> bytes:
+    """Fast to write, for a notebook on the same machine."""
+    return _image_file(image, "PNG", compress_level=3)
 
 
-def webp(picture: np.ndarray) -> bytes:
-    """Small and without loss, for a page that is sent around."""
-    return _file(picture, "WEBP", lossless=True, quality=60, method=4)
+def webp(image: np.ndarray) -> bytes:
+    """Small and lossless, for a page that is passed on."""
+    return _image_file(image, "WEBP", lossless=True, quality=60, method=4)
 
 
-def webp_lossy(picture: np.ndarray) -> bytes:
-    """About a quarter of `webp`; the eye sees the same picture, a forensic filter does not."""
-    return _file(picture, "WEBP", quality=96, method=6)
+def webp_lossy(image: np.ndarray) -> bytes:
+    """About a quarter of `webp`; looks the same, but is not the same for a forensic filter."""
+    return _image_file(image, "WEBP", quality=96, method=6)
 
 
-def _file(picture: np.ndarray, kind: str, **options) -> bytes:
+def _image_file(image: np.ndarray, kind: str, **options) -> bytes:
     buffer = BytesIO()
-    Image.fromarray(picture).save(buffer, kind, **options)
+    Image.fromarray(image).save(buffer, kind, **options)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""`wsdl.explore`: the widget. All drawing is done in the browser; Python keeps the choices and the arrays."""
+"""`wsdl.explore`: the widget. The browser draws; Python holds the choices and the arrays."""
 
 from base64 import b64encode
 from io import BytesIO
@@ -10,8 +10,9 @@ import traitlets
 
 from wsdl.core.io import WsdlError
 from wsdl.evaluation.metrics import THRESHOLD, upsample
-from wsdl.explorer import assets, encode
-from wsdl.explorer.checks import Pictures, checked
+from wsdl.explorer import encode
+from wsdl.explorer.inputs import ExplorerInputs, check_inputs
+from wsdl.explorer.static_files import bundle_script, bundle_style
 
 MODES = ("overlay", "wipe", "side", "maps")
 ORDERS = ("given", "score-down", "score-up", "iou-down", "iou-up", "component")
@@ -20,62 +21,60 @@ ORDERS = ("given", "score-down", "score-up", "iou-down", "iou-up", "component")
 def explore(
     images,  # uint8 [n, H, W, 3]
     maps,  # name -> float [n, h, w] in [0, 1], 1 = fake; or one such array
-    masks=None,  # [n, H, W], 1 = fake; zeros for a real picture
+    masks=None,  # [n, H, W], 1 = fake; zeros for a real image
     scores=None,  # n numbers, higher = more fake; or name of a map -> n numbers
-    labels=None,  # n words, such as "real" and "partial fake"
-    components=None,  # n names of the repainted region
-    names=None,  # n names of the pictures
-    threshold: float = THRESHOLD,  # a pixel is called fake where the map is strictly above; the paper's .5
+    labels=None,  # n labels, such as "real" and "partial fake"
+    components=None,  # n names of the inpainted component
+    names=None,  # n names of the images
+    threshold: float = THRESHOLD,  # a pixel is fake where the map is strictly above; the paper's 0.5
 ) -> "Explorer":
-    """Look at pictures and their maps: a Jupyter widget that blends, outlines and measures in the browser.
+    """Explore images and their maps in a Jupyter widget that blends, outlines and measures in the browser.
 
-    Maps of another size are brought to that of the pictures as in the metrics (BICUBIC, clipped), and never normalised.
-    IoU and F1 follow the threshold and are those of wsdl.metrics. `.view()` gives a still picture, `.to_html(path)` a
-    page that works offline. WsdlError where the arguments do not fit.
+    Maps of another size are resized to that of the images as in the metrics (BICUBIC, clipped), and never normalised.
+    IoU and F1 follow the threshold and equal those of wsdl.metrics. `.view()` returns a static image, `.to_html(path)`
+    writes a page that works offline. Raises WsdlError where the arguments do not fit.
     """
-    return Explorer(checked(images, maps, masks, scores, labels, components, names), threshold)
+    return Explorer(check_inputs(images, maps, masks, scores, labels, components, names), threshold)
 
 
 class Explorer(anywidget.AnyWidget):
-    """Choices are traits: set one here and the browser follows; choose there and it is set here."""
+    """The widget. Its choices are traits, kept equal in Python and in the browser."""
 
-    _esm = assets.script("widget.js")
-    _css = assets.style()
+    _esm = bundle_script("widget.js")
+    _css = bundle_style()
     _data = traitlets.Dict().tag(sync=True)
-    selected = traitlets.Int(0, help="Which picture, counted from 0 as given.").tag(sync=True)
-    threshold = traitlets.Float(THRESHOLD, help="A pixel is called fake above it; steps of .005.").tag(sync=True)
-    map = traitlets.Unicode(help="Name of the map on show.").tag(sync=True)
-    opacity = traitlets.Float(0.5, help="Of the map over the picture, 0 to 1.").tag(sync=True)
+    selected = traitlets.Int(0, help="Index of the image shown, in the order given.").tag(sync=True)
+    threshold = traitlets.Float(THRESHOLD, help="A pixel is fake above it; steps of .005.").tag(sync=True)
+    map = traitlets.Unicode(help="Name of the map shown.").tag(sync=True)
+    opacity = traitlets.Float(0.5, help="Of the map over the image, 0 to 1.").tag(sync=True)
     colours = traitlets.Unicode(encode.PALETTES[0], help="The colour map.").tag(sync=True)
-    grey = traitlets.Bool(True, help="Is the picture grey under the map, so that every colour is the map's?").tag(
-        sync=True
-    )
-    truth = traitlets.Bool(True, help="Is the true mask outlined?").tag(sync=True)
+    grey = traitlets.Bool(True, help="Show the image in grey, so that all colour comes from the map.").tag(sync=True)
+    truth = traitlets.Bool(True, help="Outline the true mask.").tag(sync=True)
     mode = traitlets.Unicode(MODES[0], help="overlay, wipe, side (by side) or (all) maps.").tag(sync=True)
     order = traitlets.Unicode(ORDERS[0], help=", ".join(ORDERS)).tag(sync=True)
 
-    def __init__(self, pictures: Pictures, threshold: float = THRESHOLD):
-        self.pictures = pictures
-        shape = pictures.images.shape[1:3]
+    def __init__(self, inputs: ExplorerInputs, threshold: float = THRESHOLD):
+        self.inputs = inputs
+        shape = inputs.images.shape[1:3]
         self._maps = [
-            (name, [encode.packed(encode.levels(upsample(map_, shape))) for map_ in maps])
-            for name, maps in pictures.maps.items()
+            (name, [encode.pack_plane(encode.map_levels(upsample(map_, shape))) for map_ in maps])
+            for name, maps in inputs.maps.items()
         ]
-        super().__init__(_data=self.data(encode.png), map=next(iter(pictures.maps)), threshold=threshold)
+        super().__init__(_data=self.data(encode.png), map=next(iter(inputs.maps)), threshold=threshold)
 
-    def data(self, picture) -> dict:
-        """All that the browser is given, bytes as bytes; `picture` turns uint8 [H, W, 3] into an image file."""
-        given = self.pictures
+    def data(self, encode_image) -> dict:
+        """Everything sent to the browser, arrays as bytes; encode_image(uint8 [H, W, 3]) gives an image file."""
+        inputs = self.inputs
         return {
-            "size": list(given.images.shape[1:3]),
-            "pictures": [picture(image) for image in given.images],
+            "size": list(inputs.images.shape[1:3]),
+            "images": [encode_image(image) for image in inputs.images],
             "maps": self._maps,
-            "masks": [] if given.masks is None else [encode.packed(mask) for mask in given.masks],
-            "scores": given.scores,
-            "labels": given.labels,
-            "components": given.components,
-            "names": given.names,
-            "palettes": encode.palettes(),
+            "masks": [] if inputs.masks is None else [encode.pack_plane(mask) for mask in inputs.masks],
+            "scores": inputs.scores,
+            "labels": inputs.labels,
+            "components": inputs.components,
+            "names": inputs.names,
+            "palettes": encode.colour_tables(),
         }
 
     def choices(self) -> dict:
@@ -84,24 +83,24 @@ class Explorer(anywidget.AnyWidget):
         return {name: getattr(self, name) for name in names}
 
     def to_html(self, path: str | Path, title: str = "Heat-map explorer") -> Path:
-        """Write one HTML file with everything inside, which needs no network, and return its path."""
-        from wsdl.explorer.page import write
+        """Write one HTML file that contains everything and needs no network; returns its path."""
+        from wsdl.explorer.page import write_page
 
-        return write(self, Path(path), title)
+        return write_page(self, Path(path), title)
 
     def view(self):
-        """What is chosen now as a PIL image: the picture, the map over it with its outline, the colour bar."""
-        from wsdl.explorer.still import still
+        """The current view as a PIL image: the image, the map over it with its outline, the colour bar."""
+        from wsdl.explorer.static_view import static_view
 
-        return still(self)
+        return static_view(self)
 
     def __repr__(self) -> str:
-        return f"<Explorer of {len(self.pictures.images)} pictures under {', '.join(self.pictures.maps)}>"
+        return f"<Explorer of {len(self.inputs.images)} images with maps {', '.join(self.inputs.maps)}>"
 
     def _repr_mimebundle_(self, **kwargs):
-        """The widget, and a still picture for where no widget can be shown: GitHub, nbconvert, print.
+        """The widget, and a static image for where no widget can be shown: GitHub, nbconvert, print.
 
-        A JPEG: notebooks are kept in git, and as PNG it would be four times as large.
+        A JPEG: notebooks are kept in git, and a PNG would be four times as large.
         """
         bundle = super()._repr_mimebundle_(**kwargs)
         buffer = BytesIO()
@@ -110,28 +109,28 @@ class Explorer(anywidget.AnyWidget):
         return bundle
 
     def current_map(self) -> np.ndarray:
-        """The map on show at the size of its picture: float32 [H, W], as the metrics see it."""
-        return upsample(self.pictures.maps[self.map][self.selected], self.pictures.images.shape[1:3])
+        """The map shown, at the size of its image: float32 [H, W], as in the metrics."""
+        return upsample(self.inputs.maps[self.map][self.selected], self.inputs.images.shape[1:3])
 
     @traitlets.validate("selected")
-    def _selected(self, proposal):
-        if not 0 <= proposal.value < len(self.pictures.images):
-            last = len(self.pictures.images) - 1
-            raise WsdlError(f"selected is {proposal.value}, but the pictures are numbered 0 to {last}.")
+    def _check_selected(self, proposal):
+        last = len(self.inputs.images) - 1
+        if not 0 <= proposal.value <= last:
+            raise WsdlError(f"selected is {proposal.value}, but must be from 0 to {last}.")
         return proposal.value
 
     @traitlets.validate("threshold", "opacity")
-    def _share(self, proposal):
+    def _check_fraction(self, proposal):
         if not 0 <= proposal.value <= 1:
-            raise WsdlError(f"{proposal.trait.name} is {proposal.value}, but lies between 0 and 1.")
+            raise WsdlError(f"{proposal.trait.name} is {proposal.value}, but must be between 0 and 1.")
         return round(proposal.value * encode.STEPS) / encode.STEPS
 
     @traitlets.validate("map", "colours", "mode", "order")
-    def _word(self, proposal):
-        given = self.pictures
-        possible = {"score": given.scores, "iou": given.masks is not None, "component": given.components, "given": True}
-        orders = tuple(order for order in ORDERS if possible[order.split("-")[0]])
-        valid = {"map": tuple(given.maps), "colours": encode.PALETTES, "mode": MODES, "order": orders}
-        if proposal.value not in (words := valid[proposal.trait.name]):
-            raise WsdlError(f"{proposal.trait.name} is '{proposal.value}', but is one of {', '.join(words)}.")
+    def _check_choice(self, proposal):
+        inputs = self.inputs
+        needed = {"score": inputs.scores, "iou": inputs.masks is not None, "component": inputs.components, "given": True}
+        orders = tuple(order for order in ORDERS if needed[order.split("-")[0]])
+        valid = {"map": tuple(inputs.maps), "colours": encode.PALETTES, "mode": MODES, "order": orders}
+        if proposal.value not in (values := valid[proposal.trait.name]):
+            raise WsdlError(f"{proposal.trait.name} is '{proposal.value}', but must be one of {', '.join(values)}.")
         return proposal.value

@@ -1,4 +1,4 @@
-"""Which pixels of one picture were painted by a generative model? A map, a score, and how far to trust them."""
+"""Localise inpainted regions in one image: a map, a score, and warnings about how far to trust them."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,39 +13,39 @@ from wsdl.core.run import MODEL_FILE
 from wsdl.detectors import load_detector
 from wsdl.detectors.pretrained import find_detector, stored_metrics, training_summary
 from wsdl.evaluation.metrics import THRESHOLD, binary
-from wsdl.inference.face_crop import Frame, face, to_picture, whole
-from wsdl.inference.image_input import Picture, from_memory, open_any
+from wsdl.inference.face_crop import FaceCrop, crop_face, crop_whole, map_to_image
+from wsdl.inference.image_input import InputImage, from_memory, open_image
 from wsdl.parsing.align import NoFaceError
 from wsdl.parsing.models import SHIPPED, load_parser
 
-FAR_FROM_SQUARE = 1.25  # longer side over shorter
-RENDERS = (
-    "The detector learned from rendered portraits alone; on photographs such detectors were no better than a guess."
+MAX_ASPECT = 1.25  # longer side over shorter; above it, resizing to a square distorts visibly
+RENDERS_WARNING = (
+    "The detector was trained on rendered portraits only; on photographs such detectors were no better than chance."
 )
 
 
 @dataclass(frozen=True)
 class Localization:
-    """What a detector says of one picture."""
+    """The result of one detector for one image."""
 
-    map: np.ndarray  # float32 [H, W] in [0, 1], 1 = fake, in the frame of the upright picture; 0 where not judged
-    judged: np.ndarray  # bool [H, W]: the part that the detector saw
-    corners: np.ndarray  # [4, 2] (x, y): the square that it saw, in pixels of the picture
+    map: np.ndarray  # float32 [H, W] in [0, 1], 1 = fake, aligned with the upright image; 0 where not analysed
+    analysed: np.ndarray  # bool [H, W]: the pixels inside the square that the detector was given
+    corners: np.ndarray  # [4, 2] (x, y): that square, in pixels of the image
     score: float  # higher = more fake
-    painted: float  # share of the judged pixels whose map is above the threshold
+    fake_fraction: float  # of the analysed pixels, those whose map is above the threshold
     threshold: float
     detector: str
     trained_on: dict  # method, setup, source, generator, images, seed
     measured: dict | None  # its IoU, PBCA and AP on its own test set
-    warnings: list[str]  # why to trust this less: sentences
-    image: Image.Image  # the picture, upright, RGB
+    warnings: list[str]  # reasons to trust this less, one sentence each
+    image: Image.Image  # upright, RGB
 
-    def facts(self) -> dict:
-        """Everything but the arrays, ready for JSON."""
+    def to_dict(self) -> dict:
+        """Everything but the arrays, ready for JSON. The keys are those of the JSON lines of `localize`."""
         return {
             "score": round(self.score, 6),
-            "painted": round(self.painted, 6),
-            "judged": round(float(self.judged.mean()), 6),
+            "painted": round(self.fake_fraction, 6),
+            "judged": round(float(self.analysed.mean()), 6),
             "threshold": self.threshold,
             "detector": self.detector,
             "trained_on": self.trained_on,
@@ -57,28 +57,28 @@ class Localization:
         }
 
     def overlay(self) -> Image.Image:
-        """The picture beside its map, with a colour bar."""
-        from wsdl.inference.render import sheet
+        """The image next to its map, with a colour bar."""
+        from wsdl.inference.render import render_overlay
 
-        return sheet(self)
+        return render_overlay(self)
 
 
 def localize(
     image,  # a path, a PIL image, or uint8 [H, W, 3]
-    detector: str | Path = DEFAULT_DETECTOR,  # a shipped detector by name, or a run of `train` by path
-    parser: str | Path = "",  # finds the face: as in load_parser; "" is the shipped one, where there is one
+    detector: str | Path = DEFAULT_DETECTOR,  # a pretrained detector by name, or a run of `train` by path
+    parser: str | Path = "",  # finds the face: as in load_parser; "" is the pretrained one, where there is one
 ) -> Localization:
-    """The map, the score and the warnings for one picture of any size.
+    """The map, the score and the warnings for one image of any size.
 
-    The face is found, framed as in training, judged, and the map put back where it belongs. Without a parser or a
-    face the whole picture is squeezed into the detector's square, and a warning says so.
-    WsdlError where the picture cannot be opened or the detector is not there.
+    The face is found, cropped and aligned as in training; the map is then placed back into the image. Without a parser
+    or a face, the whole image is resized to the detector's square, and a warning says so.
+    Raises WsdlError where the image cannot be opened or the detector does not exist.
     """
-    return load_localizer(detector, parser)(open_any(image) if isinstance(image, str | Path) else from_memory(image))
+    return load_localizer(detector, parser)(open_image(image) if isinstance(image, str | Path) else from_memory(image))
 
 
 def load_localizer(detector: str | Path = DEFAULT_DETECTOR, parser: str | Path = "") -> "Localizer":
-    """A Localizer, kept for the next call as long as its weights stay the same."""
+    """A Localizer, cached as long as its weights stay the same."""
     folder = find_detector(detector)
     return _load(str(detector), folder, (folder / MODEL_FILE).stat().st_mtime_ns, str(parser))
 
@@ -87,57 +87,55 @@ def load_localizer(detector: str | Path = DEFAULT_DETECTOR, parser: str | Path =
 def _load(name: str, folder: Path, _: int, parser: str) -> "Localizer":
     network = load_detector(folder)
     config = read_json(folder / "config.json")
-    finder = load_parser(parser) if parser or (SHIPPED / MODEL_FILE).is_file() else None
-    return Localizer(name, network, finder, config.get("size") or network.input_size, folder)
+    face_parser = load_parser(parser) if parser or (SHIPPED / MODEL_FILE).is_file() else None
+    return Localizer(name, network, face_parser, config.get("size") or network.input_size, folder)
 
 
 class Localizer:
-    """A detector and a face parser, loaded once. Pictures are judged one by one, so none depends on its neighbours."""
+    """A detector and a face parser, loaded once. Each image is processed alone, so results do not depend on others."""
 
     def __init__(self, name: str, network, parser, size: int, folder: Path | None = None):
         self.name, self.network, self.parser, self.size = name, network, parser, size
         self.trained_on = training_summary(folder) if folder else {}
         self.measured = stored_metrics(folder) if folder else None
-        self.notes = [RENDERS] if self.trained_on.get("source") in BUNDLED_SOURCES else []
+        self.warnings = [RENDERS_WARNING] if self.trained_on.get("source") in BUNDLED_SOURCES else []
 
-    def __call__(self, picture: Picture) -> Localization:
-        sought = (self.parser.fingerprint if self.parser else "", self.size)
-        if sought not in picture.frames:
-            picture.frames[sought] = self.frame(picture.image)
-        frame, notes = picture.frames[sought]
-        prediction = self.network.predict(frame.square[None])
-        map_, judged = to_picture(prediction.maps[0], frame)
+    def __call__(self, given: InputImage) -> Localization:
+        key = (self.parser.fingerprint if self.parser else "", self.size)
+        if key not in given.crops:
+            given.crops[key] = self.crop(given.image)
+        crop, warnings = given.crops[key]
+        prediction = self.network.predict(crop.square[None])
+        map_, analysed = map_to_image(prediction.maps[0], crop)
         return Localization(
             map=map_,
-            judged=judged,
-            corners=frame.corners,
+            analysed=analysed,
+            corners=crop.corners,
             score=float(prediction.scores[0]),
-            painted=float(binary(map_, THRESHOLD).sum() / max(1, judged.sum())),
+            fake_fraction=float(binary(map_, THRESHOLD).sum() / max(1, analysed.sum())),
             threshold=THRESHOLD,
             detector=self.name,
             trained_on=self.trained_on,
             measured=self.measured,
-            warnings=[*picture.warnings, *self.notes, *notes],
-            image=picture.image,
+            warnings=[*given.warnings, *self.warnings, *warnings],
+            image=given.image,
         )
 
-    def frame(self, image: Image.Image) -> tuple[Frame, list[str]]:
-        """What the detector is shown of `image`, and the warnings that come with it."""
-        try:
-            frame, why = (face(image, self.parser, self.size), "") if self.parser else (None, "No face parser is here")
-        except NoFaceError as error:
-            frame, why = None, f"No face was found ({error})"
-        notes = []
-        if frame is None:
-            frame = whole(image, self.size)
-            notes.append(f"{why}, so the whole picture was judged as if it were framed like a portrait.")
-            if max(image.size) > FAR_FROM_SQUARE * min(image.size):
-                notes.append(f"It is {shape_of(image)} and was squeezed into a square: shapes are distorted.")
-        if frame.side < 0.99 * self.size:
-            small = f"The face fills {frame.side:.0f} px" if frame.back else f"It is {shape_of(image)}"
-            notes.append(f"{small}, and was enlarged to the {self.size} px of training: detail is missing.")
-        return frame, notes
-
-
-def shape_of(image: Image.Image) -> str:
-    return f"{image.width}x{image.height}"
+    def crop(self, image: Image.Image) -> tuple[FaceCrop, list[str]]:
+        """The square of `image` that the detector is given, and the warnings that result."""
+        crop, why = None, "No face parser is installed"
+        if self.parser:
+            try:
+                crop = crop_face(image, self.parser, self.size)
+            except NoFaceError as error:
+                why = f"No face was found ({error})"
+        warnings, size = [], f"{image.width}x{image.height}"
+        if crop is None:
+            crop = crop_whole(image, self.size)
+            warnings.append(f"{why}, so the whole image was analysed as if it were framed like a portrait.")
+            if max(image.size) > MAX_ASPECT * min(image.size):
+                warnings.append(f"The image is {size} and was resized to a square: shapes are distorted.")
+        if crop.side < 0.99 * self.size:
+            what = f"The face is {crop.side:.0f} px wide" if crop.to_image else f"The image is {size}"
+            warnings.append(f"{what} and was enlarged to the {self.size} px of training: detail is missing.")
+        return crop, warnings

@@ -6,7 +6,8 @@ figure, which a notebook displays where it is the last line of a cell, or a PIL 
 
 from wsdl.data.contact_sheet import contact_sheet
 from wsdl.plots.charts import noise_schedule, patch_histogram, results_table, training_curves
-from wsdl.plots.faces import before_and_after, component_legend, label_map, map_grid, map_overlay
+from wsdl.plots.faces import before_and_after, component_legend, label_map, map_grid
+from wsdl.plots.heatmap import map_overlay, tint_mask
 from wsdl.plots.score_intervals import score_intervals
 from wsdl.plots.scores import (
     area_scores,
@@ -45,6 +46,7 @@ __all__ = [
     "save_figure",
     "score_intervals",
     "threshold_curves",
+    "tint_mask",
     "training_curves",
     "transfer_matrix",
 ]

@@ -7,20 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from PIL import Image
 
 from wsdl.data.masks import CLASSES, COMPONENTS
-from wsdl.evaluation.metrics import upsample
-from wsdl.plots.style import (
-    DIFFERENCE_COLOURS,
-    FAKE,
-    MAP_COLOURS,
-    hide_axes,
-    map_bar,
-    new_figure,
-    outline,
-    styled,
-)
+from wsdl.plots.heatmap import map_bar, outline, show_map, tint_mask
+from wsdl.plots.style import DIFFERENCE_COLOURS, FAKE, hide_axes, new_figure, styled
 
 PANEL = 1.8  # inches, the side of one picture in a figure
 PALE = "#E8EDF1"  # real pixels in a drawn mask
@@ -54,24 +44,6 @@ def component_legend(ax: Axes) -> None:
     names = {**COMPONENT_COLOURS, "other": OTHER, "background": BACKGROUND}
     patches = [Patch(facecolor=colour, edgecolor="#999999", label=name) for name, colour in names.items()]
     ax.legend(handles=patches, loc="center left", bbox_to_anchor=(1.02, 0.5))
-
-
-@styled
-def map_overlay(picture: np.ndarray, map_: np.ndarray, ax: Axes | None = None, alpha: float = 0.65) -> Figure:
-    """A face (uint8 [H, W, 3]) under its map ([h, w] in [0, 1]), outlined where the map is above 0.5.
-
-    The face is shown in grey, so that every colour is the map's. The colour bar is mixed with mid-grey as the map is
-    with the face, and always runs from 0 to 1.
-    """
-    if ax is None:
-        ax = new_figure(size=(5.2, 4.2))[1]
-    full = upsample(map_, picture.shape[:2])
-    ax.imshow(_grey(picture), cmap="gray", vmin=0, vmax=255)
-    shown = ax.imshow(full, cmap=MAP_COLOURS, vmin=0, vmax=1, alpha=alpha)
-    outline(ax, full)
-    hide_axes(ax)
-    map_bar(shown, ax).ax.set_facecolor("0.5")
-    return ax.figure
 
 
 @styled
@@ -115,19 +87,12 @@ def map_grid(
     chart, axes = _panels(len(pictures), ["picture", "painted", *detectors], rows)
     for i, row in enumerate(axes):
         row[0].imshow(pictures[i])
-        row[1].imshow(tinted(pictures[i], masks[i]))
+        row[1].imshow(tint_mask(pictures[i], masks[i]))
         outline(row[1], masks[i])
         for ax, found in zip(row[2:], detectors.values(), strict=True):
             shown = show_map(ax, found[i], masks[i])
     map_bar(shown, axes, shrink=min(1, 2 / len(pictures)))
     return chart
-
-
-def show_map(ax: Axes, map_: np.ndarray, mask: np.ndarray, line: float = 1.6):
-    """The map at the size of the mask, in the colours and scale of all maps, with the mask as a white outline."""
-    shown = ax.imshow(upsample(map_, mask.shape), cmap=MAP_COLOURS, vmin=0, vmax=1)
-    outline(ax, mask, line=line)
-    return shown
 
 
 def _panels(n: int, titles: list[str], rows: list[str] | None) -> tuple[Figure, np.ndarray]:
@@ -141,15 +106,6 @@ def _panels(n: int, titles: list[str], rows: list[str] | None) -> tuple[Figure, 
     for ax, name in zip(axes[:, 0], rows or [], strict=bool(rows)):
         ax.set_ylabel(name)
     return chart, axes
-
-
-def tinted(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The picture with its painted pixels tinted in the colour of fakes."""
-    return np.where(mask[..., None] == 1, picture * 0.55 + _rgb(FAKE) * 0.45, picture).astype(np.uint8)
-
-
-def _grey(picture: np.ndarray) -> np.ndarray:
-    return np.asarray(Image.fromarray(picture).convert("L"))
 
 
 def _rgb(colour: str) -> np.ndarray:

@@ -9,8 +9,8 @@ from matplotlib.ticker import EngFormatter, FuncFormatter, PercentFormatter
 
 from wsdl.evaluation.breakdown import by_area
 from wsdl.evaluation.calibration import calibration_error
-from wsdl.plots.faces import show_map, tinted
-from wsdl.plots.style import PALETTE, hide_axes, map_bar, new_figure, styled
+from wsdl.plots.heatmap import map_bar, show_map, tint_mask
+from wsdl.plots.style import PALETTE, hide_axes, new_figure, styled
 
 CONTROL = "#777777"  # the colour of controls
 GUIDE = "#333333"
@@ -145,7 +145,7 @@ def case_gallery(worst: dict[str, np.ndarray], easiest: dict[str, np.ndarray]) -
         for k, note in enumerate(side["notes"]):
             top, middle, bottom = axes[:, first + k]
             top.imshow(side["pictures"][k])
-            middle.imshow(tinted(side["pictures"][k], side["masks"][k]))
+            middle.imshow(tint_mask(side["pictures"][k], side["masks"][k]))
             shown = show_map(bottom, side["maps"][k], side["masks"][k], line=0.8)
             for ax in (top, middle, bottom):
                 hide_axes(ax)

@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
-from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
-from matplotlib.patheffects import Normal, Stroke
 from PIL import Image
 
 from wsdl.core.io import atomic
@@ -67,33 +65,6 @@ def hide_axes(ax: Axes, title: str = "") -> None:
     ax.spines[:].set_visible(False)
     if title:
         ax.set_title(title)
-
-
-def map_bar(shown, axes, label: str = "map (0 real, 1 fake)", **more) -> Colorbar:
-    """The colour bar of maps, 0 to 1 with a line at the threshold; `shown` is what imshow returned."""
-    first = axes if isinstance(axes, Axes) else np.ravel(axes)[0]
-    colours = first.figure.colorbar(shown, ax=axes, label=label, ticks=[0, 0.25, 0.5, 0.75, 1], **more)
-    colours.outline.set_visible(False)
-    line = colours.ax.axvline if colours.orientation == "horizontal" else colours.ax.axhline
-    line(0.5, color="white", linewidth=2, path_effects=dark_halo(3.5))
-    return colours
-
-
-def outline(ax: Axes, values: np.ndarray, threshold: float = 0.5, line: float = 1.6) -> None:
-    """A white line with a dark halo around where `values` [H, W] are above `threshold`; seen on any ground."""
-    if not values.min() <= threshold < values.max():  # nothing or everything: there is no border to draw
-        return
-    limits = ax.get_xlim(), ax.get_ylim()
-    padded = np.pad(values.astype(float), 1)  # closes the line at the edge of the picture
-    height, width = values.shape
-    ax.contour(
-        np.arange(-1, width + 1), np.arange(-1, height + 1), padded, [threshold], colors="white", linewidths=line
-    ).set_path_effects(dark_halo(2 * line))
-    ax.set(xlim=limits[0], ylim=limits[1])
-
-
-def dark_halo(width: float) -> list:
-    return [Stroke(linewidth=width, foreground="#222222"), Normal()]
 
 
 def figure_to_image(chart: Figure | Image.Image) -> Image.Image:

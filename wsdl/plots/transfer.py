@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from wsdl.plots.style import DIFFERENCE_COLOURS, PALETTE, hide_axes, new_figure, outline, styled
+from wsdl.plots.heatmap import outline
+from wsdl.plots.style import DIFFERENCE_COLOURS, PALETTE, hide_axes, new_figure, styled
 
 MATRIX_COLOURS = "viridis"  # not those of maps
 SCORE_LABELS = {"iou": "IoU", "pbca": "PBCA", "ap": "AP"}

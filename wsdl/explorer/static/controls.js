@@ -1,6 +1,6 @@
-// Everything around the panels: the head, the threshold with its colour bar, the choices.
+// Everything around the panels: the header, the threshold with its colour bar, the choices.
 
-import { element, freshId, short } from "./dom.js";
+import { element, freshId, shortNumber } from "./dom.js";
 import { drawBar } from "./draw.js";
 import { Numbers } from "./numbers.js";
 
@@ -40,8 +40,8 @@ export class Controls {
     this.position = element("span", { class: "wx-position" });
     this.about = element("span", { class: "wx-about" });
     const status = element("div", { class: "wx-status", role: "status" }, this.position, this.about);
-    this.back = this.button("‹", "Previous picture", () => this.state.step(-1), { "aria-keyshortcuts": "ArrowLeft" });
-    this.on = this.button("›", "Next picture", () => this.state.step(1), { "aria-keyshortcuts": "ArrowRight" });
+    this.back = this.button("‹", "Previous image", () => this.state.step(-1), { "aria-keyshortcuts": "ArrowLeft" });
+    this.on = this.button("›", "Next image", () => this.state.step(1), { "aria-keyshortcuts": "ArrowRight" });
     const ask = this.button("?", "Keyboard help", () => help.showModal(), { "aria-keyshortcuts": "?" });
     return element("div", { class: "wx-head" }, this.back, this.on, status, ask);
   }
@@ -63,13 +63,13 @@ export class Controls {
     return { input, label: element("label", { for: id }, label), output };
   }
 
-  // The slider runs over the colour bar: where its knob is, the bar's colour is the threshold.
+  // The slider is aligned with the colour bar below it: its knob is at the colour of the threshold.
   makeScale() {
     const { input, label, output } = this.slider("threshold", "Threshold", { "aria-keyshortcuts": "[ ]" });
     this.bar = element("canvas", {
       class: "wx-bar",
       role: "img",
-      "aria-label": "Colour bar: map from 0, real, to 1, fake; the same for all pictures",
+      "aria-label": "Colour bar: map from 0, real, to 1, fake; the same for all images",
     });
     this.marker = element("div", { class: "wx-marker" });
     const ticks = [0, 0.25, 0.5, 0.75, 1].map((value) => {
@@ -130,7 +130,7 @@ export class Controls {
       max: 1,
       step: 0.005,
       value: 0.5,
-      "aria-label": "Wipe: where the picture ends and the map begins",
+      "aria-label": "Wipe: where the image ends and the map begins",
       oninput: () => this.stage.onWipe(Number(this.wipe.value)),
     });
     this.wipeField = element("div", { class: "wx-field" }, element("span", { class: "wx-label" }, "Wipe"), this.wipe);
@@ -152,19 +152,19 @@ export class Controls {
       element(
         "div",
         { class: "wx-checks" },
-        this.check("grey", "Grey picture", "g"),
+        this.check("grey", "Grey image", "g"),
         state.hasMasks && this.check("truth", "True mask", "m"),
       ),
       state.count > 1 && this.select("order", "Order", state.orders(), "s"),
     ];
   }
 
-  // Choices as they are, whoever made them.
+  // Show the current choices, whether set here or in Python.
   refresh() {
     const { state } = this;
     for (const [name, { input, output }] of Object.entries(this.sliders)) {
       input.value = state.get(name);
-      output.textContent = short(state.get(name));
+      output.textContent = shortNumber(state.get(name));
       input.setAttribute("aria-valuetext", output.textContent);
       input.style.setProperty("--at", state.get(name));
     }
@@ -202,9 +202,9 @@ export class Controls {
   point() {
     const under = this.stage.under();
     const map = this.state.get("map");
-    if (!under) this.readout.textContent = "Point at the picture to read the map.";
+    if (!under) this.readout.textContent = "Point at the image to read the map.";
     else {
-      const truth = under.painted === null ? "" : under.painted ? " · painted" : " · real";
+      const truth = under.fake === null ? "" : under.fake ? " · inpainted" : " · real";
       this.readout.textContent = `x ${under.x}, y ${under.y} · ${map} ${under.values[map].toFixed(2)}${truth}`;
     }
   }

@@ -1,4 +1,4 @@
-// Elements in one call, and numbers as text.
+// Create elements in one call; format numbers.
 
 // element("button", { class: "wx-key", "aria-label": "Next", onclick: f }, "text", child)
 export function element(tag, attributes = {}, ...children) {
@@ -12,21 +12,21 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-let made = 0;
-export function freshId(what) {
-  return `wx-${what}-${++made}`;
+let idCount = 0;
+export function freshId(name) {
+  return `wx-${name}-${++idCount}`;
 }
 
 export function percent(share) {
   return `${(100 * share).toFixed(1)} %`;
 }
 
-// Thresholds and opacities: two decimals, three where they are needed.
-export function short(value) {
+// Thresholds and opacities: two decimals, three where needed.
+export function shortNumber(value) {
   return Math.abs(value * 100 - Math.round(value * 100)) < 1e-6 ? value.toFixed(2) : value.toFixed(3);
 }
 
-// The middle of the interval that a level stands for, as value_of in encode.py.
+// The middle of the interval of map values that a level stands for, as level_value in encode.py.
 export function levelValue(level) {
   return Math.max(level - 0.5, 0) / 200;
 }

@@ -1,20 +1,20 @@
-// Pixels. One ImageData a panel, made once; a slider step rewrites it from tables and allocates nothing. A step of the
-// threshold moves the outline alone: what lies under it is kept.
+// Pixels. Each panel has one ImageData; a slider step rewrites it from tables and allocates nothing. A step of the
+// threshold redraws the outline only: the blended image below it is kept.
 
 import { STEPS } from "./state.js";
 
-const FAKE = [213, 94, 0]; // the colour of painted pixels in the figures of wsdl
+const FAKE = [213, 94, 0]; // the colour of fake pixels in the figures of wsdl
 const WHITE = 0xffffffff;
 const DARK = 0xff222222; // little-endian ABGR, as all 32-bit colours here
 const BLUE = 0xffe9b456; // #56B4E9: the true mask
 
-// Canvas pixels of a map pixel, a whole number: about what is on the screen, so that outlines stay crisp.
+// Canvas pixels per map pixel, a whole number: about the size on screen, so that outlines stay sharp.
 export function enlargement(width, height, panels) {
   return Math.max(1, Math.round((panels > 1 ? 256 : 512) / Math.max(width, height)));
 }
 
-// A picture at the size of a panel, as colour and as grey (the weights of Pillow's "L").
-export function prepare(bitmap, width, height, scale) {
+// An image at the size of a panel, in colour and in grey (the weights of Pillow's "L").
+export function enlargeImage(bitmap, width, height, scale) {
   const canvas = new OffscreenCanvas(width * scale, height * scale);
   const pen = canvas.getContext("2d", { willReadFrequently: true });
   pen.imageSmoothingQuality = "high";
@@ -28,8 +28,8 @@ export function prepare(bitmap, width, height, scale) {
   return { colour, grey };
 }
 
-// The colour of every level times its opacity, and what is left for the picture, in 1/256.
-export class Table {
+// The colour of every level times the opacity, and the weight of the image, in 1/256.
+export class ColourTable {
   constructor() {
     this.red = new Int32Array(STEPS + 1);
     this.green = new Int32Array(STEPS + 1);
@@ -61,19 +61,19 @@ export class Panel {
     this.column = Uint16Array.from({ length: canvas.width }, (_, x) => (x / scale) | 0); // map pixel of a canvas pixel
   }
 
-  // What lies under the outline goes to the canvas, with the outline of {levels > k} if there are levels.
+  // Show the blended image, with the outline of {levels > k} if there are levels.
   show(levels, k, split) {
     this.out.set(this.under);
     if (levels) this.outline(this.out, levels, k, WHITE, split);
     this.pen.putImageData(this.image, 0, 0);
   }
 
-  original(picture) {
-    this.under.set(picture.colour);
+  original(image) {
+    this.under.set(image.colour);
   }
 
-  // The map over the picture; columns left of `split` stay the picture.
-  blend(picture, levels, table, grey, split) {
+  // The map over the image; columns left of `split` show the image alone.
+  blend(image, levels, table, grey, split) {
     const { under, column, scale, width, height } = this;
     const { red, green, blue, rest } = table;
     const across = width * scale;
@@ -81,14 +81,14 @@ export class Panel {
       const row = ((y / scale) | 0) * width;
       for (let x = 0; x < across; x++, i++) {
         if (x < split) {
-          under[i] = picture.colour[i];
+          under[i] = image.colour[i];
           continue;
         }
         const q = levels[row + column[x]];
         let r, g, b;
-        if (grey) r = g = b = picture.grey[i];
+        if (grey) r = g = b = image.grey[i];
         else {
-          const c = picture.colour[i];
+          const c = image.colour[i];
           r = c & 255;
           g = (c >> 8) & 255;
           b = (c >> 16) & 255;
@@ -101,13 +101,13 @@ export class Panel {
     }
   }
 
-  // The picture with its painted pixels tinted.
-  tint(picture, mask) {
+  // The image with the pixels of its mask tinted.
+  tint(image, mask) {
     const { under, column, scale, width, height } = this;
     for (let y = 0, i = 0; y < height * scale; y++) {
       const row = ((y / scale) | 0) * width;
       for (let x = 0; x < width * scale; x++, i++) {
-        const c = picture.colour[i];
+        const c = image.colour[i];
         if (!mask[row + column[x]]) {
           under[i] = c;
           continue;
@@ -124,7 +124,7 @@ export class Panel {
     this.outline(this.under, mask, 0, BLUE, split);
   }
 
-  // A line along the inner edge of {values > k}, with a dark one around it; closed at the edge of the picture.
+  // A line along the inner edge of {values > k}, with a dark one around it; closed at the edge of the image.
   outline(out, values, k, line, split) {
     const { width, height, scale } = this;
     const thick = Math.min(2, Math.max(1, scale >> 1));
@@ -156,7 +156,7 @@ export class Panel {
   }
 }
 
-// The colour bar: mixed with mid-grey as the map is with the picture, so that its colours are those on show.
+// The colour bar: mixed with mid-grey as the map is with the image, so that it shows the colours on screen.
 export function drawBar(canvas, table) {
   canvas.width = STEPS + 1;
   canvas.height = 1;

@@ -1,4 +1,4 @@
-// An explorer in an element: what changes when a choice changes.
+// An explorer in an element: what is redrawn when a choice changes.
 
 import { element } from "./dom.js";
 import { State } from "./state.js";
@@ -8,9 +8,9 @@ import { Controls } from "./controls.js";
 import { helpDialog, listenToKeys } from "./help.js";
 
 const CHOICES = ["selected", "threshold", "map", "opacity", "colours", "grey", "truth", "mode", "order"];
-const REST = 400; // ms after which a moved threshold reorders pictures that are sorted by IoU
+const SORT_DELAY = 400; // ms without a step of the threshold, before images sorted by IoU are reordered
 
-// `model` has get, set, save_changes, on and off, as anywidget's; `keys` is where keys are listened to.
+// `model` has get, set, save_changes, on and off, like anywidget's; `keys` is the element whose key events are handled.
 export function mount({ model, el, keys = el }) {
   const state = new State(model);
   const stage = new Stage(state, () => {
@@ -49,10 +49,10 @@ export function mount({ model, el, keys = el }) {
     await state.countAll(state.get("map"));
     write();
   };
-  let resting;
-  const sortWhenResting = () => {
-    clearTimeout(resting);
-    if (state.get("order").startsWith("iou")) resting = setTimeout(sort, REST);
+  let sortTimer;
+  const sortLater = () => {
+    clearTimeout(sortTimer);
+    if (state.get("order").startsWith("iou")) sortTimer = setTimeout(sort, SORT_DELAY);
   };
   const recolour = () => {
     stage.recolour();
@@ -67,7 +67,7 @@ export function mount({ model, el, keys = el }) {
     threshold: () => {
       stage.drawOutlines();
       write();
-      sortWhenResting();
+      sortLater();
     },
     map: () => Promise.all([load(), state.get("order") === "given" ? null : sort(), count()]),
     mode: load,
@@ -78,11 +78,11 @@ export function mount({ model, el, keys = el }) {
     truth: draw,
   };
   for (const name of CHOICES) model.on(`change:${name}`, changes[name]);
-  const deaf = listenToKeys(keys, { state, stage, controls, help });
+  const stopListening = listenToKeys(keys, { state, stage, controls, help });
   const stop = (event) => event.stopPropagation();
   if (keys === el) for (const kind of ["keydown", "keyup"]) el.addEventListener(kind, stop);
 
-  // Afterwards everything is there: a test waits for data-ready.
+  // Tests wait for data-ready: everything is loaded then.
   load()
     .then(sort)
     .then(count)
@@ -90,7 +90,7 @@ export function mount({ model, el, keys = el }) {
 
   return () => {
     for (const name of CHOICES) model.off(`change:${name}`, changes[name]);
-    deaf();
+    stopListening();
     strip.close();
     root.remove();
   };

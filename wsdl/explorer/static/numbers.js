@@ -1,6 +1,6 @@
-// The numbers of the picture on show, and the mean of its map over the set. They follow every step of the threshold.
+// The metrics of the image shown, and the mean IoU of its map over all images. Updated at every step of the threshold.
 
-import { element, percent, short } from "./dom.js";
+import { element, percent, shortNumber } from "./dom.js";
 
 export class Numbers {
   constructor(state) {
@@ -11,31 +11,31 @@ export class Numbers {
   refresh() {
     const { state } = this;
     const [name, i] = [state.get("map"), state.get("selected")];
-    const judged = state.judged(name, i);
-    if (!judged) return;
+    const metrics = state.metrics(name, i);
+    if (!metrics) return;
     const score = state.score(i);
     const mean = state.hasMasks && state.meanIou(name);
-    const fakes = mean && `mean IoU, ${mean.pictures} partial fake${mean.pictures > 1 ? "s" : ""}`;
+    const label = mean && `mean IoU, ${mean.images} partial fake${mean.images > 1 ? "s" : ""}`;
     const rows = [
-      state.hasMasks && ["iou", "IoU", judged.iou.toFixed(3), judged.iou],
-      state.hasMasks && ["f1", "F1", judged.f1.toFixed(3), judged.f1],
-      ["area", `above ${short(state.get("threshold"))}`, percent(judged.area), judged.area],
+      state.hasMasks && ["iou", "IoU", metrics.iou.toFixed(3), metrics.iou],
+      state.hasMasks && ["f1", "F1", metrics.f1.toFixed(3), metrics.f1],
+      ["area", `above ${shortNumber(state.get("threshold"))}`, percent(metrics.area), metrics.area],
       score !== undefined && ["score", "score", score.toFixed(3), score],
-      mean && ["mean", fakes, mean.mean.toFixed(3), mean.mean],
+      mean && ["mean", label, mean.mean.toFixed(3), mean.mean],
     ];
     this.write(rows.filter(Boolean));
   }
 
-  // The elements stay; a slider step changes text alone.
+  // The elements are kept; a slider step changes their text only.
   write(rows) {
     const names = rows.map(([name]) => name).join();
     if (this.root.dataset.rows !== names) {
       this.root.dataset.rows = names;
       this.root.replaceChildren(...rows.map(([name]) => this.row(name)));
     }
-    rows.forEach(([, label, text, exact], i) => {
+    rows.forEach(([, heading, text, exact], i) => {
       const [title, value] = this.root.children[i].children;
-      title.textContent = label;
+      title.textContent = heading;
       value.textContent = text;
       value.dataset.exact = exact;
     });

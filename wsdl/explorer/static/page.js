@@ -1,4 +1,4 @@
-// The entry for pages: choices live in the page, nobody else is told.
+// The entry for HTML pages: choices are kept in the page only.
 function modelOf(choices) {
   const listeners = {};
   return {

@@ -1,16 +1,16 @@
-// What is shown, decoded on demand: pictures, maps, masks, the numbers that follow from them, and the order.
+// The state of an explorer: images, maps and masks decoded on demand, metrics, and the order of images.
 
 export const STEPS = 200; // levels of a map; level > k exactly where the map is > k / STEPS
-const KEPT = 48; // decoded planes and pictures that are kept
+const CACHED = 48; // decoded planes and images that are kept
 
-// Bytes come as DataView from a notebook and as base64 text from a page.
+// Bytes are a DataView in a notebook and base64 text in a page.
 export function bytesOf(value) {
   if (typeof value === "string") return Uint8Array.from(atob(value), (letter) => letter.charCodeAt(0));
   if (value instanceof Uint8Array) return value;
   return new Uint8Array(value.buffer ?? value, value.byteOffset ?? 0, value.byteLength);
 }
 
-// The inverse of `packed` in encode.py: inflate, then add to each pixel the median of its three predictions.
+// The inverse of `pack_plane` in encode.py: inflate, then add to each pixel the median of its three predictions.
 export async function unpackPlane(bytes, height, width) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   const plane = new Uint8Array(await new Response(stream).arrayBuffer());
@@ -27,7 +27,7 @@ export async function unpackPlane(bytes, height, width) {
   return plane;
 }
 
-// How many painted and how many real pixels have a level above k, for every k: then any threshold is a look-up.
+// How many fake and how many real pixels have a level above k, for every k: metrics at any threshold are a look-up.
 export function countAbove(levels, mask) {
   const fake = new Uint32Array(STEPS + 2);
   const real = new Uint32Array(STEPS + 2);
@@ -36,15 +36,15 @@ export function countAbove(levels, mask) {
     fake[k] += fake[k + 1];
     real[k] += real[k + 1];
   }
-  return { fake: fake.subarray(1), real: real.subarray(1), painted: fake[0], pixels: levels.length };
+  return { fake: fake.subarray(1), real: real.subarray(1), fakes: fake[0], pixels: levels.length };
 }
 
-// The definitions of wsdl.metrics.iou (1 where both are empty) and wsdl.pixels.f1 (0 where nothing is hit).
-export function judge(counts, k) {
+// As wsdl.evaluation.metrics.iou (1 where both are empty) and wsdl.evaluation.pixels.f1 (0 without hits).
+export function metricsAt(counts, k) {
   const hits = counts.fake[k];
   const alarms = counts.real[k];
-  const misses = counts.painted - hits;
-  const union = counts.painted + alarms;
+  const misses = counts.fakes - hits;
+  const union = counts.fakes + alarms;
   return {
     iou: union ? hits / union : 1,
     f1: (2 * hits) / Math.max(2 * hits + alarms + misses, 1),
@@ -52,14 +52,14 @@ export function judge(counts, k) {
   };
 }
 
-// The last `size` results of `make`, by key. `make` gives promises.
-function remember(size, make) {
-  const kept = new Map();
+// Cache the last `size` results of `make`, by key. `make` returns promises.
+function cached(size, make) {
+  const results = new Map();
   return (key, ...more) => {
-    const found = kept.get(key) ?? make(key, ...more);
-    kept.delete(key);
-    kept.set(key, found);
-    if (kept.size > size) kept.delete(kept.keys().next().value);
+    const found = results.get(key) ?? make(key, ...more);
+    results.delete(key);
+    results.set(key, found);
+    if (results.size > size) results.delete(results.keys().next().value);
     return found;
   };
 }
@@ -69,14 +69,14 @@ export class State {
     this.model = model;
     this.data = model.get("_data");
     [this.height, this.width] = this.data.size;
-    this.count = this.data.pictures.length;
+    this.count = this.data.images.length;
     this.maps = new Map(this.data.maps); // a Map keeps names in order, even such as "1"
     this.mapNames = [...this.maps.keys()];
     this.hasMasks = this.data.masks.length > 0;
     this.counts = new Map();
-    const size = Math.max(KEPT, 4 * this.mapNames.length);
-    this.plane = remember(size, (key, packed) => unpackPlane(bytesOf(packed), this.height, this.width));
-    this.picture = remember(KEPT, (i) => createImageBitmap(new Blob([bytesOf(this.data.pictures[i])])));
+    const size = Math.max(CACHED, 4 * this.mapNames.length);
+    this.plane = cached(size, (key, packed) => unpackPlane(bytesOf(packed), this.height, this.width));
+    this.image = cached(CACHED, (i) => createImageBitmap(new Blob([bytesOf(this.data.images[i])])));
     this.sequence = Array.from({ length: this.count }, (_, i) => i);
   }
 
@@ -84,7 +84,7 @@ export class State {
     return this.model.get(name);
   }
 
-  // Changes are seen at once here and sent to the kernel when the hand rests.
+  // Changes take effect at once here and are sent to the kernel after a pause.
   set(name, value) {
     if (this.get(name) === value) return;
     this.model.set(name, value);
@@ -112,7 +112,7 @@ export class State {
     return this.counts.get(key);
   }
 
-  // Counts of all pictures for one map: for the mean and for sorting. Lets the page breathe in between.
+  // Counts of all images for one map: for the mean and for sorting. Pauses to keep the page responsive.
   async countAll(name) {
     for (let i = 0; i < this.count; i++) {
       await this.countOf(name, i);
@@ -120,23 +120,23 @@ export class State {
     }
   }
 
-  judged(name, i) {
+  metrics(name, i) {
     const counts = this.counts.get(`${name} ${i}`);
-    return counts ? judge(counts, this.level()) : null;
+    return counts ? metricsAt(counts, this.level()) : null;
   }
 
-  // The paper's mean: over partial fakes only. A real picture has no paint, a full fake no real pixel.
+  // The mean IoU over partial fakes only, as in the paper. A real image has no fake pixel, a full fake no real pixel.
   meanIou(name) {
     let sum = 0;
-    let pictures = 0;
+    let images = 0;
     for (let i = 0; i < this.count; i++) {
       const counts = this.counts.get(`${name} ${i}`);
       if (!counts) return null;
-      if (!counts.painted || counts.painted === counts.pixels) continue;
-      sum += judge(counts, this.level()).iou;
-      pictures++;
+      if (!counts.fakes || counts.fakes === counts.pixels) continue;
+      sum += metricsAt(counts, this.level()).iou;
+      images++;
     }
-    return pictures ? { mean: sum / pictures, pictures } : null;
+    return images ? { mean: sum / images, images } : null;
   }
 
   score(i, name = this.get("map")) {
@@ -152,19 +152,19 @@ export class State {
     return known;
   }
 
-  // Pictures in the chosen order; equals stay in the order given. Last those that have none of it: no score, no
-  // component, or no paint, where IoU is 1 or 0 and says nothing of how well paint was found.
+  // Sort the images; ties keep the given order. Images without the key come last: without score, component, or
+  // inpainted region (their IoU is 1 or 0 and does not measure localisation).
   async sort() {
     const name = this.get("map");
-    const [what, way] = this.get("order").split("-");
+    const [what, direction] = this.get("order").split("-");
     if (what === "iou") await this.countAll(name);
     const key = {
       given: (i) => i,
       score: (i) => this.score(i),
-      iou: (i) => (this.counts.get(`${name} ${i}`).painted ? this.judged(name, i).iou : undefined),
+      iou: (i) => (this.counts.get(`${name} ${i}`).fakes ? this.metrics(name, i).iou : undefined),
       component: (i) => this.data.components[i] || undefined,
     }[what];
-    const sign = way === "down" ? -1 : 1;
+    const sign = direction === "down" ? -1 : 1;
     const keys = Array.from({ length: this.count }, (_, i) => key(i));
     const none = (i) => (keys[i] === undefined ? 1 : 0);
     const compare = (a, b) =>

@@ -1,4 +1,4 @@
-// The set as a strip of small pictures: one stop for the Tab key, arrows move inside.
+// All images as a strip of thumbnails: one stop for the Tab key; arrow keys move within it.
 
 import { element } from "./dom.js";
 import { bytesOf } from "./state.js";
@@ -11,14 +11,14 @@ export class Strip {
     this.root = element("div", {
       class: "wx-strip",
       role: "listbox",
-      "aria-label": "All pictures",
+      "aria-label": "All images",
       "aria-orientation": "horizontal",
     });
     this.arrange();
   }
 
   makeItem(i) {
-    const url = URL.createObjectURL(new Blob([bytesOf(this.state.data.pictures[i])]));
+    const url = URL.createObjectURL(new Blob([bytesOf(this.state.data.images[i])]));
     this.urls.push(url);
     const image = element("img", { src: url, alt: "", loading: "lazy", draggable: "false" });
     return element(
@@ -33,14 +33,14 @@ export class Strip {
     this.mark();
   }
 
-  // The chosen picture is the strip's one tab stop; it is scrolled to inside the strip alone, never the page.
+  // The chosen image is the only tab stop; the strip scrolls to it, the page does not.
   mark() {
     this.state.sequence.forEach((i, place) => {
       const item = this.items[i];
       const chosen = i === this.state.get("selected");
       item.tabIndex = chosen ? 0 : -1;
       item.setAttribute("aria-selected", chosen);
-      const words = [`picture ${place + 1} of ${this.state.count}`, ...this.state.describe(i)].join(", ");
+      const words = [`image ${place + 1} of ${this.state.count}`, ...this.state.describe(i)].join(", ");
       item.setAttribute("aria-label", words);
       item.title = words;
       if (!chosen) return;

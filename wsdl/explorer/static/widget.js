@@ -1,2 +1,2 @@
-// The entry for a notebook: what anywidget calls.
+// The entry for notebooks, called by anywidget.
 export default { render: ({ model, el }) => mount({ model, el }) };

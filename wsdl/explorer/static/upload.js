@@ -1,25 +1,25 @@
-// The entry for `wsdl.upload`: where to drop a picture, which detectors judge it, what they say.
-// Python decides what is shown; from here it is told of files, in parts, and of clicks.
+// The entry for `wsdl.upload`: a drop zone, the detectors, their results.
+// Python decides what is shown; this script sends it files, in parts, and clicks.
 
 import { element, freshId } from "./dom.js";
 
-const PART = 4 << 20; // bytes: Jupyter's server takes no message above 10 MB
+const PART_BYTES = 4 << 20; // Jupyter's server refuses messages above 10 MB
 
-class Own {
+class UploadPanel {
   constructor(model) {
     this.model = model;
-    this.status = element("p", { class: "wx-say", role: "status" });
+    this.status = element("p", { class: "wx-message", role: "status" });
     this.problem = element("p", { class: "wx-problem", role: "alert" });
     this.boxes = element("div", { class: "wx-checks" });
-    this.found = element("div", { class: "wx-judged" });
+    this.results = element("div", { class: "wx-results" });
     this.root = element(
       "div",
-      { class: "wsdl-explorer wx-own", "data-lm-suppress-shortcuts": "true" },
+      { class: "wsdl-explorer wx-upload", "data-lm-suppress-shortcuts": "true" },
       this.makeDrop(),
       this.makeDetectors(),
       this.status,
       this.problem,
-      this.found,
+      this.results,
     );
     this.refresh();
   }
@@ -29,22 +29,22 @@ class Own {
       type: "file",
       accept: "image/*",
       hidden: true,
-      "aria-label": "Picture",
+      "aria-label": "Image",
       onchange: () => {
-        this.hand(input.files);
+        this.sendFile(input.files);
         input.value = ""; // so that the same file can be chosen again
       },
     });
     const choose = element(
       "button",
       { type: "button", class: "wx-button", onclick: () => input.click() },
-      "Choose a picture",
+      "Choose an image",
     );
     const zone = element(
       "div",
       { class: "wx-drop" },
       element("div", {}, choose, " or drop it here", input),
-      element("small", {}, "It is judged by this notebook's kernel. Nothing is sent elsewhere, nothing is written."),
+      element("small", {}, "It is analysed by the kernel of this notebook; nothing is sent elsewhere or written."),
     );
     const over = (event) => {
       event.preventDefault(); // without this the browser would open the file
@@ -52,7 +52,7 @@ class Own {
       zone.classList.toggle("wx-over", event.type === "dragover");
     };
     for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) zone.addEventListener(kind, over);
-    zone.addEventListener("drop", (event) => this.hand(event.dataTransfer.files));
+    zone.addEventListener("drop", (event) => this.sendFile(event.dataTransfer.files));
     return zone;
   }
 
@@ -60,7 +60,7 @@ class Own {
     const id = freshId("run");
     const input = element("input", { type: "text", id, placeholder: "out/demo/runs/…", spellcheck: "false" });
     const add = () => {
-      if (input.value.trim()) this.tell({ do: "add", name: input.value.trim() }, `Loading ${input.value.trim()} …`);
+      if (input.value.trim()) this.send({ do: "add", name: input.value.trim() }, `Loading ${input.value.trim()} …`);
       input.value = "";
     };
     input.addEventListener("keydown", (event) => event.key === "Enter" && add());
@@ -81,66 +81,66 @@ class Own {
     );
   }
 
-  tell(content, words, buffers = []) {
-    this.status.textContent = words;
+  send(content, message, buffers = []) {
+    this.status.textContent = message;
     this.problem.textContent = "";
     this.root.setAttribute("aria-busy", "true");
     this.model.send(content, undefined, buffers);
   }
 
-  // One picture, in parts. Of a file above the limit nothing is sent but its size: Python says the sentence.
-  async hand(files) {
+  // Send one file, in parts. Of a file above the limit only the size is sent, and Python reports the error.
+  async sendFile(files) {
     const file = files[0];
-    if (!file) return this.complain("No file came; drop the file of one picture.");
+    if (!file) return this.showProblem("No file was dropped; drop the file of one image.");
     const { name, size } = file;
     const turn = (this.turn = (this.turn ?? 0) + 1);
     const end = size > this.model.get("shown").limit ? 0 : size;
     try {
       let at = 0;
       do {
-        const part = await file.slice(at, Math.min(at + PART, end)).arrayBuffer();
-        if (turn !== this.turn) return; // another file has overtaken it
-        this.tell({ do: "part", name, at, size }, `Judging ${name} …`, [part]);
-        at += PART;
+        const part = await file.slice(at, Math.min(at + PART_BYTES, end)).arrayBuffer();
+        if (turn !== this.turn) return; // another file was chosen meanwhile
+        this.send({ do: "part", name, at, size }, `Analysing ${name} …`, [part]);
+        at += PART_BYTES;
       } while (at < end);
     } catch {
-      this.complain(`${name}: cannot be read; drop the file of one picture.`); // a folder, say
+      this.showProblem(`${name}: cannot be read; drop the file of one image.`); // such as a folder
     }
   }
 
-  complain(words) {
+  showProblem(message) {
     this.status.textContent = "";
-    this.problem.textContent = words;
+    this.problem.textContent = message;
     this.root.setAttribute("aria-busy", "false");
   }
 
   refresh() {
     const shown = this.model.get("shown");
     this.root.setAttribute("aria-busy", "false");
-    this.status.textContent = shown.found.length ? `${shown.name}, as detectors see it` : "";
+    this.status.textContent = shown.results.length ? `Results for ${shown.name}` : "";
     this.problem.textContent = shown.problem;
     this.none.textContent = shown.none;
     this.none.hidden = !shown.none;
     this.refreshBoxes(shown.detectors);
-    this.refreshFound(shown);
+    this.refreshResults(shown);
     this.root.dataset.turn = shown.turn;
   }
 
-  // Boxes are made anew only where there are others, so that the focus stays.
+  // Boxes are recreated only when their number changes, to keep the focus.
   refreshBoxes(detectors) {
     if (this.boxes.children.length !== detectors.length) this.boxes.replaceChildren(...detectors.map(this.box, this));
     detectors.forEach(({ chosen }, i) => (this.boxes.children[i].firstChild.checked = chosen));
   }
 
   box({ name }) {
-    const tick = () => this.tell({ do: "choose", name }, this.found.children.length ? "Judging …" : "");
+    const tick = () => this.send({ do: "choose", name }, this.results.children.length ? "Analysing …" : "");
     return element("label", { class: "wx-check" }, element("input", { type: "checkbox", onchange: tick }), name);
   }
 
-  refreshFound({ found, warnings }) {
-    const numbers = ({ score, painted }) =>
-      element("span", {}, element("b", {}, `score ${score}`), ` · ${painted} painted`);
-    const rows = found.map((one) =>
+  refreshResults({ results, warnings }) {
+    const numbers = ({ score, fraction }) =>
+      element("span", {}, element("b", {}, `score ${score}`), ` · ${fraction} inpainted (map above 0.5)`);
+    const rows = results.map((one) =>
       element(
         "li",
         {},
@@ -149,16 +149,16 @@ class Own {
         element("small", {}, one.about),
       ),
     );
-    const trust = "A map is a guess, good only for pictures like those that its detector was trained and measured on.";
+    const caution = "A map is an estimate, valid only for images like those its detector was trained and tested on.";
     const list = (name, items) => items.length > 0 && element("ul", { class: name }, ...items);
-    this.found.replaceChildren(
+    this.results.replaceChildren(
       ...[
         list("wx-rows", rows),
         list(
           "wx-warnings",
-          warnings.map((words) => element("li", {}, words)),
+          warnings.map((warning) => element("li", {}, warning)),
         ),
-        rows.length > 0 && element("small", {}, trust),
+        rows.length > 0 && element("small", {}, caution),
       ].filter(Boolean),
     );
   }
@@ -166,16 +166,16 @@ class Own {
 
 export default {
   render({ model, el }) {
-    const own = new Own(model);
-    const refresh = () => own.refresh();
+    const panel = new UploadPanel(model);
+    const refresh = () => panel.refresh();
     const stop = (event) => event.stopPropagation(); // JupyterLab has shortcuts on letters
     for (const kind of ["keydown", "keyup"]) el.addEventListener(kind, stop);
     model.on("change:shown", refresh);
-    el.append(own.root);
+    el.append(panel.root);
     return () => {
       model.off("change:shown", refresh);
       for (const kind of ["keydown", "keyup"]) el.removeEventListener(kind, stop);
-      own.root.remove();
+      panel.root.remove();
     };
   },
 };

@@ -1,4 +1,4 @@
-"""What an explorer takes: each wrong input is refused with one sentence that says what would be right."""
+"""Validation of the arguments of `explore`: each error names the argument, its value and what is expected."""
 
 from dataclasses import dataclass
 
@@ -9,24 +9,24 @@ from wsdl.evaluation.metrics import ROUNDING
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """What is looked at, checked and in one form."""
+class ExplorerInputs:
+    """The validated arguments of `explore`."""
 
     images: np.ndarray  # uint8 [n, H, W, 3]
     maps: dict[str, np.ndarray]  # name -> float32 [n, h, w] in [0, 1], 1 = fake
     masks: np.ndarray | None  # uint8 [n, H, W], 1 = fake
-    scores: dict[str, list[float]]  # name of a map -> n scores; without the names that have none
-    labels: list[str]  # n words such as "real" or "partial fake", or none at all
-    components: list[str]  # n names of the repainted region, or none at all
-    names: list[str]  # n names, or none at all
+    scores: dict[str, list[float]]  # name of a map -> n scores; only maps that have scores
+    labels: list[str]  # n labels such as "real" or "partial fake", or empty
+    components: list[str]  # n names of the inpainted component, or empty
+    names: list[str]  # n names, or empty
 
 
-def checked(images, maps, masks=None, scores=None, labels=None, components=None, names=None) -> Pictures:
-    """The arguments of `explore` as Pictures. WsdlError where they do not fit."""
+def check_inputs(images, maps, masks=None, scores=None, labels=None, components=None, names=None) -> ExplorerInputs:
+    """The arguments of `explore` in one form. Raises WsdlError where they do not fit."""
     images = _images(images)
     count, shape = len(images), images.shape[1:3]
     maps = {str(name): _map(array, name, count) for name, array in _by_name(maps).items()}
-    return Pictures(
+    return ExplorerInputs(
         images=images,
         maps=maps,
         masks=None if masks is None else _masks(masks, count, shape),
@@ -42,17 +42,17 @@ def _images(images) -> np.ndarray:
     if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8 or 0 in array.shape[1:]:
         raise WsdlError(
             f"images must be uint8 [n, H, W, 3], but are {array.dtype} of shape {array.shape}; "
-            "put a single picture into a list."
+            "put a single image into a list."
         )
     if not len(array):
-        raise WsdlError("images holds no picture; there is nothing to explore.")
+        raise WsdlError("images is empty; give at least one image.")
     return array
 
 
 def _by_name(maps) -> dict:
     maps = maps if isinstance(maps, dict) else {"map": maps}
     if not maps or not all(map(str, maps)):
-        raise WsdlError("maps holds no map, or one without a name; give some, such as {'setup A': array [n, h, w]}.")
+        raise WsdlError("maps is empty or has a map without a name; give named maps, such as {'setup A': array [n, h, w]}.")
     return maps
 
 
@@ -60,16 +60,16 @@ def _map(values, name, count: int) -> np.ndarray:
     array = _array(values, f"map '{name}'")
     if array.dtype.kind not in "fiub" or array.ndim != 3 or len(array) != count or 0 in array.shape:
         raise WsdlError(
-            f"map '{name}' must be float [n, h, w] with n = {count}, the number of pictures, "
+            f"map '{name}' must be float [n, h, w] with n = {count}, the number of images, "
             f"but is {array.dtype} of shape {array.shape}."
         )
     low, high = float(array.min()), float(array.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise WsdlError(f"map '{name}' holds NaN or infinity; a map lies in [0, 1], 1 = fake.")
+        raise WsdlError(f"map '{name}' contains NaN or infinity; values must be in [0, 1], 1 = fake.")
     if low < -ROUNDING or high > 1 + ROUNDING:
         raise WsdlError(
-            f"map '{name}' runs from {low:.4g} to {high:.4g}, but a map lies in [0, 1], 1 = fake; "
-            "turn logits into probabilities first."
+            f"map '{name}' has values from {low:.4g} to {high:.4g}, but they must be in [0, 1], 1 = fake; "
+            "convert logits to probabilities first."
         )
     return array.astype(np.float32)
 
@@ -78,19 +78,19 @@ def _masks(masks, count: int, shape: tuple[int, int]) -> np.ndarray:
     array = _array(masks, "masks")
     if array.shape != (count, *shape):
         raise WsdlError(
-            f"masks must be [n, H, W] like the pictures, {(count, *shape)}, but have shape {array.shape}; "
-            "a real picture has a mask of zeros."
+            f"masks must be [n, H, W] like the images, {(count, *shape)}, but have shape {array.shape}; "
+            "the mask of a real image is all zeros."
         )
     if array.dtype != bool and not ((array == 0) | (array == 1)).all():
         raise WsdlError(
-            f"masks must hold only 0 (real) and 1 (fake), but run from {array.min():.4g} to {array.max():.4g}; "
-            "wsdl.data.masks.read_mask reads a mask file so."
+            f"masks must contain only 0 (real) and 1 (fake), but have values from {array.min():.4g} to {array.max():.4g}; "
+            "read mask files with wsdl.data.masks.read_mask."
         )
     return array.astype(np.uint8)
 
 
 def _scores(scores, maps: list[str], count: int) -> dict[str, list[float]]:
-    """A list of scores holds for every map; a dict has its own for each."""
+    """Scores by map; a plain list applies to every map."""
     if scores is None:
         return {}
     scores = scores if isinstance(scores, dict) else dict.fromkeys(maps, scores)
@@ -102,7 +102,7 @@ def _scores(scores, maps: list[str], count: int) -> dict[str, list[float]]:
 def _numbers(values, what: str, count: int) -> list[float]:
     array = _array(values, what)
     if array.shape != (count,) or array.dtype.kind not in "fiub" or not np.isfinite(array).all():
-        raise WsdlError(f"{what} must be {count} finite numbers, one for each picture; higher = more fake.")
+        raise WsdlError(f"{what} must be {count} finite numbers, one for each image; higher = more fake.")
     return array.astype(float).tolist()
 
 
@@ -111,7 +111,7 @@ def _texts(values, what: str, count: int) -> list[str]:
         return []
     values = [values] if isinstance(values, str) else [str(value) for value in values]
     if len(values) != count:
-        raise WsdlError(f"{what} must be {count} texts, one for each picture, but there are {len(values)}.")
+        raise WsdlError(f"{what} must be {count} texts, one for each image, but there are {len(values)}.")
     return values
 
 
@@ -119,4 +119,4 @@ def _array(values, what: str) -> np.ndarray:
     try:
         return np.asarray(values)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise WsdlError(f"{what} cannot be made one array ({str(error).rstrip('.')}).") from None
+        raise WsdlError(f"{what} cannot be converted to one array ({str(error).rstrip('.')}).") from None
