@@ -14,7 +14,7 @@ import wsdl.training.detector
 from wsdl.config import Training
 from wsdl.core.io import write_json, write_text
 from wsdl.evaluation.evaluate import evaluate
-from wsdl.report.site import site
+from wsdl.report.site import build_site
 from wsdl.training.detector import train
 
 TINY = Training(input_size=48, images=64, images_c=64, batch=8, batch_c=8, check_every=32)
@@ -49,7 +49,7 @@ def make_report(dataset: Path, place: Path) -> ReportedStudy:
     cells = [new_markdown_cell("# By hand"), new_code_cell("6 * 7", execution_count=1)]
     nbformat.write(new_notebook(cells=cells), folder / "by_hand.ipynb")
     nbformat.write(new_notebook(cells=[new_code_cell("1")]), folder / "not_run.ipynb")
-    return ReportedStudy(folder, out, site(folder, out).read_text(encoding="utf-8"))
+    return ReportedStudy(folder, out, build_site(folder, out).read_text(encoding="utf-8"))
 
 
 def add_broken_run(folder: Path) -> None:

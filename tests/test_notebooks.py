@@ -16,7 +16,7 @@ from PIL import Image
 from wsdl import notebooks
 from wsdl.core.io import WsdlError, read_json, write_json
 from wsdl.generators.diffusion import schedule
-from wsdl.report.site import site
+from wsdl.report.site import build_site
 
 LESSONS = sorted(notebooks.LESSONS_FOLDER.glob("0*.ipynb"))
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -154,7 +154,7 @@ def test_two_runs_tidied_are_the_same_bytes(good, tmp_path):
 
 def test_the_report_shows_failed_lessons(bad):
     out, said = bad
-    text = site(out, out).read_text(encoding="utf-8")
+    text = build_site(out, out).read_text(encoding="utf-8")
     assert said in text
     assert 'href="lessons/99_toy.html"' in text
     assert "does it run?" in text

@@ -10,7 +10,7 @@ from wsdl.core.progress import print_stderr
 from wsdl.core.run import write_or_check_config
 from wsdl.experiments.estimate import describe, plan
 from wsdl.experiments.study import Study
-from wsdl.report.site import site
+from wsdl.report.site import build_site
 
 
 def run_demo(
@@ -35,7 +35,7 @@ def run_demo(
     with atomic(study.out / "results.csv") as temporary:
         results.to_csv(temporary, index=False)
     done = run_lessons(study, str(study.out / "profile.json"))
-    page = site(study.out, study.out)
+    page = build_site(study.out, study.out)
     if not done:
         raise WsdlError(f"{page}: some lessons failed; the report names the cells.")
     return page

@@ -166,7 +166,7 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
     from nbconvert import HTMLExporter
     from nbconvert.preprocessors import TagRemovePreprocessor
 
-    from wsdl.core.html import banner, page
+    from wsdl.core.html import html_page
 
     exporter = HTMLExporter(raw_template=TEMPLATE)
     exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags=set(HIDDEN)), enabled=True)
@@ -177,7 +177,7 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
             output.get("data", {}).pop(WIDGET, None)  # draws nothing without a network: its picture stands in
     body, _ = exporter.from_notebook_node(book)
     body = re.sub(r'href="([\w./-]+)\.ipynb"', r'href="\1.html"', body)
-    write_text(Path(html), page(notebook_title(notebook), (banner(problem) if problem else "") + body))
+    write_text(Path(html), html_page(notebook_title(notebook), body, problem))
 
 
 def refresh_lessons(study: Path | None = None, long: bool = False) -> None:

@@ -98,7 +98,7 @@ def test_look_gives_pictures_masks_and_maps_of_the_rows_in_their_order(dataset):
 
     seen = predict_rows(data, predict, rows)
     for k, i in enumerate(rows.index):
-        assert np.array_equal(seen["pictures"][k], data.images[i])
+        assert np.array_equal(seen["images"][k], data.images[i])
         assert np.array_equal(seen["masks"][k], data.masks[i])
     assert seen["maps"].shape == seen["masks"].shape
 

@@ -137,7 +137,7 @@ def test_tables_maps_and_figures_hold_every_method_of_the_profile(study):
     maps = begun.maps(begun.faces().images[:3], "ab")
     assert list(maps) == ["patches, a", "patches, b", "grad-cam, a", "grad-cam, b"]
     assert {found.shape[0] for found in maps.values()} == {3}
-    page = site(begun.out, begun.out).read_text(encoding="utf-8")
+    page = build_site(begun.out, begun.out).read_text(encoding="utf-8")
     assert [page.count(f'alt="{method} on ') for method in ("patches", "grad-cam", "attention")] == [1, 1, 0]
 
 

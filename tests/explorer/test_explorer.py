@@ -44,7 +44,10 @@ WRONG = {
     "a flat map": ({"maps": FINE[0]}, "map 'map' must be float [n, h, w]"),
     "logits": ({"maps": {"A": FINE * 9 - 3}}, "map 'A' has values from -3 to 6, but they must be in [0, 1]"),
     "NaN": ({"maps": {"A": np.where(FINE > 0.9, np.nan, FINE)}}, "map 'A' contains NaN or infinity"),
-    "files as masks": ({"masks": MASKS * 255}, "masks must contain only 0 (real) and 1 (fake), but have values from 0 to 255"),
+    "files as masks": (
+        {"masks": MASKS * 255},
+        "masks must contain only 0 (real) and 1 (fake), but have values from 0 to 255",
+    ),
     "NaN in masks": ({"masks": np.full(MASKS.shape, np.nan)}, "masks must contain only 0 (real) and 1 (fake)"),
     "masks of another size": ({"masks": MASKS[:, :8]}, "masks must be [n, H, W] like the images, (4, 32, 32)"),
     "too few scores": ({"scores": [1, 2]}, "scores of 'setup C' must be 4 finite numbers"),

@@ -59,7 +59,7 @@ def test_a_dropped_file_is_sent_in_parts_that_jupyter_takes_and_not_opened_by_th
     page.wait_for_function("parts.length === 3")
     assert page.evaluate("parts") == [PART, PART, size - 2 * PART]
     assert page.evaluate("sent") == [{"do": "part", "name": "me.png", "at": i * PART, "size": size} for i in range(3)]
-    assert page.inner_text("[role=status]") == "Judging me.png …"
+    assert page.inner_text("[role=status]") == "Analysing me.png …"
     assert page.get_attribute(".wx-upload", "aria-busy") == "true"
 
 
@@ -95,7 +95,7 @@ def test_the_same_file_can_be_chosen_twice(page):
 
 def test_what_python_says_is_shown_and_escaped(page):
     page.evaluate("found => answer(found)", FOUND)
-    assert page.inner_text("[role=status]") == "me <b>.jpg, as detectors see it"
+    assert page.inner_text("[role=status]") == "Results for me <b>.jpg"
     assert page.locator(".wx-rows li").count() == 1
     assert "score 0.412 · 8.1% inpainted" in page.inner_text(".wx-rows")
     assert page.inner_text(".wx-warnings") == FOUND["warnings"][0]

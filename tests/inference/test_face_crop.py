@@ -13,7 +13,7 @@ from scipy.ndimage import map_coordinates
 from wsdl.data.images import resize_image
 from wsdl.detectors.prediction import Prediction
 from wsdl.evaluation.metrics import iou, upsample
-from wsdl.inference.face_crop import FaceCrop, crop_face, map_to_image, resize_to_square, crop_whole, square_windows
+from wsdl.inference.face_crop import FaceCrop, crop_face, crop_whole, map_to_image, resize_to_square, square_windows
 from wsdl.inference.image_input import InputImage
 from wsdl.inference.localize import Localizer
 from wsdl.parsing.align import EYES, NoFaceError, Similarity

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsdl.core.io import WsdlError
-from wsdl.inference.image_input import MAX_PIXELS, from_memory, jpeg_quality, open_image, find_images, read_stdin
+from wsdl.inference.image_input import MAX_PIXELS, find_images, from_memory, jpeg_quality, open_image, read_stdin
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
 

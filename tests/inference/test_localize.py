@@ -181,7 +181,7 @@ def test_detectors_are_found_by_name_and_listed(pictures, run_folder, tmp_path, 
 
     home = Path(shutil.copytree(run_folder, assets / "patches-c-studio"))
     scores = {"method": "patches", "iou": 0.25, "iou_low": 0.2, "iou_high": 0.3, "ap": 0.75, "n": 9}
-    write_json(home / "metrics.json", {"rows": [{"method": "control: all-fake"}, {"method": "forensic: ela"}, scores]})
+    write_json(home / "metrics.json", {"rows": [scores, {"method": "control: all-fake"}, {"method": "forensic: ela"}]})
     (row,) = csv.DictReader(io.StringIO(call("--list").stdout))
     assert (row["detector"], row["generator"], row["iou"], row["n"]) == ("patches-c-studio", "repaint-p2", "0.25", "9")
     (line,) = lines(call(pictures / "x.jpg", "--out", tmp_path / "out"))

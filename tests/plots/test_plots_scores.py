@@ -47,7 +47,7 @@ STANDING = pd.DataFrame(
 
 def cases(n: int = 3) -> list[dict]:
     return [
-        {"pictures": PICTURES[:n], "masks": MASKS[:n], "maps": MAPS[:n], "notes": plots.case_notes(rows)}
+        {"images": PICTURES[:n], "masks": MASKS[:n], "maps": MAPS[:n], "notes": plots.case_notes(rows)}
         for rows in worst_and_best(CELLS["setup b"], n)
     ]
 

@@ -13,12 +13,13 @@ from wsdl.__main__ import app
 from wsdl.core.io import WsdlError, read_json, write_json, write_text
 from wsdl.core.run import PER_IMAGE_FILE, Run, record_outcome
 from wsdl.data.dataset import Dataset
+from wsdl.evaluation.baselines import row_label
 from wsdl.evaluation.evaluate import BASELINES
 from wsdl.evaluation.tables import RESULT_SCORES, format_score, results_by_job
 from wsdl.experiments.grid import make_grid, write_grid
-from wsdl.report.site import site
+from wsdl.report.site import build_site
 
-DASH = "\N{EN DASH}"
+DASH, NBSP = "\N{EN DASH}", "\N{NO-BREAK SPACE}"
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +32,18 @@ def test_the_numbers_are_those_of_the_table(reported, page):
     start = next(i for i, row in enumerate(page.rows) if row[:2] == ["method", "setup"])
     shown = [row for row in page.rows[start + 1 :] if row][: len(rows)]
     for row, cells in zip(rows, shown, strict=True):
-        assert cells[:2] == [row["method"], row["setup"] or DASH]
+        assert cells[:2] == [row_label(row["method"]), row["setup"] or DASH]
         assert cells[2:5] == [format_score(row, score) for score in RESULT_SCORES]
         assert cells[5:] == [row["seeds"] or DASH, str(row["n"])]
     assert [cells[5] for cells in shown][:2] == ["0", "0 1"]
-    assert [cells[0] for cells in shown[2:]] == list(BASELINES)
-    assert reported.text.count("<tr class=shaded>") == len(BASELINES)
+    assert [cells[0] for cells in shown[2:]] == [row_label(name) for name in BASELINES]
+    assert reported.text.count('<tr class="shaded">') == len(BASELINES)
 
 
 def test_failed_and_stopped_runs_are_there_with_their_error(reported, page):
     said = "ValueError: the &lt;third&gt; batch cannot be drawn"
     assert f"This run failed.</strong> runs/broken: {said}" in reported.text
-    assert "This run was stopped.</strong> runs/halted: 25% of its pictures seen" in reported.text
+    assert "This run was stopped.</strong> runs/halted: at 25% of its images" in reported.text
     assert "5 runs: 3 done, 1 failed, 1 stopped; seeds of detectors: 0, 1, 5." in reported.text
     row = next(row for row in page.rows if row and row[0] == "runs/broken")
     assert row[1] == "failedValueError: the <third> batch cannot be drawn"
@@ -67,8 +68,8 @@ def test_nothing_is_loaded_from_anywhere(page):
 def test_it_tells_what_the_numbers_depend_on(reported):
     info = Dataset(reported.folder / "data").info
     about = read_json(reported.folder / "runs" / "patches-a-s0" / "run.json")
-    wanted = [info["manifest_sha256"], info["made_by"]["command"], f"{info['size']}&nbsp;px", "check_every&nbsp;32"]
-    wanted += [f"{name}&nbsp;{number}" for name, number in about["versions"].items()]
+    wanted = [info["manifest_sha256"], info["made_by"]["command"], f"{info['size']}{NBSP}px", f"check_every{NBSP}32"]
+    wanted += [f"{name}{NBSP}{number}" for name, number in about["versions"].items()]
     for fact in (*wanted, about["hardware"], about["git"], "Apache-2.0", "<td>licence</td>"):
         assert fact in reported.text, fact
 
@@ -92,8 +93,8 @@ def test_cases_of_each_cell_are_drawn_but_a_run_that_hits_nothing_is_only_named(
     for setup, iou in (("a", 0.0), ("c", 0.5)):
         path = study / "runs" / f"patches-{setup}-s0" / PER_IMAGE_FILE
         pd.read_csv(path).assign(iou=iou).to_csv(path, index=False)
-    text = site(study, study).read_text(encoding="utf-8")
-    assert "No case to show of patches, a, seed 0: IoU is below 0.005 on every test fake." in text
+    text = build_site(study, study).read_text(encoding="utf-8")
+    assert "No cases of patches, a, seed 0: IoU is below 0.005 on every test fake." in text
     names = {path.name for path in (study / "figures").iterdir()}
     assert {name for name in names if name.startswith("cases")} == {
         "cases-patches-c-seed-0-made-up.png"  # seed 1 is the same cell
@@ -105,11 +106,11 @@ def test_the_explorer_holds_the_map_of_every_run(reported):
     data = json.loads(text)["_data"]
     assert [name for name, _ in data["maps"]] == ["patches, a, seed 0", "patches, c, seed 0", "patches, c, seed 1"]
     assert set(data["labels"]) == {"partial fake", "real"}
-    assert len(data["pictures"]) == len(data["masks"]) > 3
+    assert len(data["images"]) == len(data["masks"]) > 3
 
 
 def test_the_same_call_gives_the_same_bytes(reported, tmp_path):
-    assert site(reported.folder, tmp_path / "again").read_text(encoding="utf-8") == reported.text
+    assert build_site(reported.folder, tmp_path / "again").read_text(encoding="utf-8") == reported.text
 
 
 def test_runs_without_their_data_say_so_and_take_it_from_elsewhere(reported, tmp_path):
@@ -118,7 +119,7 @@ def test_runs_without_their_data_say_so_and_take_it_from_elsewhere(reported, tmp
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.stdout == f"{tmp_path / 'site' / 'index.html'}\n"
     text = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
-    assert "their pictures are not here; give --data" in text
+    assert "their dataset was not found; give its folder with --data" in text
     assert "wsdl-inlined" not in text
     CliRunner().invoke(app, [*words, "--data", str(reported.folder)], catch_exceptions=False)
     assert 'class="wsdl-inlined"' in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
@@ -127,8 +128,8 @@ def test_runs_without_their_data_say_so_and_take_it_from_elsewhere(reported, tmp
 def test_a_run_without_weights_is_in_the_table_and_said_to_have_no_maps(reported, tmp_path):
     shutil.copytree(reported.folder, tmp_path / "study")
     (tmp_path / "study" / "runs" / "patches-a-s0" / "model.safetensors").unlink()
-    text = site(tmp_path / "study", tmp_path / "study").read_text(encoding="utf-8")
-    assert "runs/patches-a-s0: no maps can be shown" in text
+    text = build_site(tmp_path / "study", tmp_path / "study").read_text(encoding="utf-8")
+    assert "runs/patches-a-s0: its maps cannot be shown" in text
     assert "patches\N{NO-BREAK SPACE}a\N{NO-BREAK SPACE}" in text  # in the summary
     assert "cases-patches-a" not in {path.name[:15] for path in (tmp_path / "study" / "figures").iterdir()}
 
@@ -137,7 +138,7 @@ def test_a_grid_tells_why_a_cell_failed_and_what_is_waiting(tmp_path):
     grid = make_grid("table2", tmp_path / "grid", source="made-up")
     write_grid(grid)
     write_text(grid.log(grid.jobs[1]), "--- begun\nTraceback\nwsdl: no room <left>\n")
-    text = site(tmp_path / "grid", tmp_path / "site").read_text(encoding="utf-8")
+    text = build_site(tmp_path / "grid", tmp_path / "site").read_text(encoding="utf-8")
     assert f"made-up/runs/{grid.name(grid.jobs[1])}: wsdl: no room &lt;left&gt;" in text
     assert f"{len(grid.jobs)} runs: 1 failed, {len(grid.jobs) - 1} waiting" in text
     assert "No run was evaluated." in text
@@ -148,14 +149,14 @@ def test_what_it_shows_is_escaped(tmp_path):
               "error": "<script>"}  # fmt: skip
     write_json(tmp_path / "lessons" / "01_x.run.json", lesson)
     write_json(tmp_path / "run" / "run.json", {"status": "failed", "error": "<i>", "hardware": "<u>"})
-    text = site(tmp_path, tmp_path).read_text(encoding="utf-8")
+    text = build_site(tmp_path, tmp_path).read_text(encoding="utf-8")
     assert not [tag for tag in ("<b>", "a<b", "<script>", "<i>", "<u>") if tag in text]
     assert "&lt;u&gt;" in text
 
 
 def test_a_dataset_alone_is_reported_without_being_decoded(dataset, tmp_path):
     shutil.copytree(dataset, tmp_path / "data", ignore=shutil.ignore_patterns(".cache"))
-    text = site(tmp_path / "data", tmp_path / "site").read_text(encoding="utf-8")
+    text = build_site(tmp_path / "data", tmp_path / "site").read_text(encoding="utf-8")
     assert "made-up: real faces, the first by name." in text
     assert "No run.</li>" in text
     assert not (tmp_path / "data" / ".cache").exists()
@@ -164,7 +165,7 @@ def test_a_dataset_alone_is_reported_without_being_decoded(dataset, tmp_path):
 @pytest.mark.parametrize(("name", "words"), [("none", "no such folder"), (".", "there is nothing to report")])
 def test_a_folder_without_anything_is_refused(tmp_path, name, words):
     with pytest.raises(WsdlError, match=words):
-        site(tmp_path / name, tmp_path / "out")
+        build_site(tmp_path / name, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -7,42 +7,42 @@ import pandas as pd
 import pytest
 
 from wsdl.core.io import write_json
-from wsdl.report.collect import Found, runs
-from wsdl.report.facts import flattened, grouped, parameters, side_by_side
-from wsdl.report.figures import parts, short
-from wsdl.report.predictions import BUDGET, EXPLORED, explored, labelled
-from wsdl.report.results import verdicts
+from wsdl.report.collect import RunRecord, find_runs
+from wsdl.report.facts import compare_settings, flatten_settings, group_settings, parameter_tables
+from wsdl.report.figures import shorten_labels, split_runs
+from wsdl.report.predictions import EXPLORER_IMAGES, MAX_MAP_PIXELS, label_runs, select_for_explorer
+from wsdl.report.results import compare_with_baselines
 
 
-def found(name: str, setup: str, seed: int) -> Found:
+def found(name: str, setup: str, seed: int) -> RunRecord:
     config = {"method": "patches", "setup": setup, "seed": seed}
-    return Found(Path(name), name, config, {}, [], "done", "")
+    return RunRecord(Path(name), name, config, {}, [], "done", "")
 
 
 def row(method: str, setup: str, iou: tuple, pbca: tuple, source: str = "studio") -> dict:
     numbers = {"iou": iou, "pbca": pbca}
-    parts = {f"{score}{end}": value for score, some in numbers.items()
+    numbers_of = {f"{score}{end}": value for score, some in numbers.items()
              for end, value in zip(("_low", "", "_high"), some, strict=True)}  # fmt: skip
-    return {"source": source, "method": method, "setup": setup, **parts}
+    return {"source": source, "method": method, "setup": setup, **numbers_of}
 
 
 def said_of(*rows: dict) -> list[str]:
-    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in verdicts(pd.DataFrame(rows))]
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in compare_with_baselines(pd.DataFrame(rows))]
 
 
 @pytest.mark.parametrize(
-    ("iou", "said"), [((0.3, 0.4, 0.5), "Above it"), ((0.2, 0.4, 0.5), "No clear difference"),
-                      ((0.0, 0.05, 0.1), "Below it")]
+    ("iou", "said"), [((0.3, 0.4, 0.5), "Above"), ((0.2, 0.4, 0.5), "Not shown to differ"),
+                      ((0.0, 0.05, 0.1), "Below")]
 )  # fmt: skip
 def test_above_and_below_are_said_only_where_intervals_part(iou, said):
     controls = [row("control: random", "", (0.1, 0.15, 0.2), (0.4, 0.5, 0.6)),
                 row("control: centre-prior", "", (0.15, 0.2, 0.25), (0.1, 0.1, 0.1))]  # fmt: skip
     forensic = row("forensic: ela", "", (0.8, 0.9, 1), (0.8, 0.9, 1))  # no detector, and no control
     lines = said_of(row("patches", "b", iou, (0.7, 0.8, 0.9)), *controls, forensic)
-    best = "in percent, beside the best control"
+    best = "in percent against the best baseline"
     assert lines == [
-        f"IoU {best} (centre-prior, 20.0). {said}: patches b {100 * iou[1]:.1f}.",
-        f"PBCA {best} (random, 50.0). Above it: patches b 80.0.",
+        f"IoU {best} (centre prior, 20.0). {said}: patches b {100 * iou[1]:.1f}.",
+        f"PBCA {best} (random, 50.0). Above: patches b 80.0.",
     ]
 
 
@@ -52,19 +52,17 @@ def test_a_detector_is_compared_with_the_controls_of_its_own_source():
     rows += [row("control: all-fake", "", high, high, "snapshot")]
     rows += [row("patches", "c", low, low, "studio (lama)")]  # trained on other fakes of the same faces
     (said, _) = said_of(*rows)
-    assert said.startswith(
-        "IoU on studio in percent, beside the best control (all-fake, 20.0). Above it: patches a 50.0"
-    )
-    assert said.endswith("No clear difference: patches c (lama) 20.0.")
+    assert said.startswith("IoU on studio in percent against the best baseline (all-fake, 20.0). Above: patches a 50.0")
+    assert said.endswith("Not shown to differ: patches c (lama) 20.0.")
 
 
 def test_runs_have_the_shortest_names_that_tell_them_apart():
     runs = [found("runs/one", "a", 0), found("runs/two", "c", 0)]
-    assert list(labelled(runs)) == ["patches, a", "patches, c"]
+    assert list(label_runs(runs)) == ["patches, a", "patches, c"]
     runs.append(found("runs/three", "a", 1))
-    assert list(short(labelled(runs))) == ["setup a, seed 0", "setup c, seed 0", "setup a, seed 1"]
+    assert list(shorten_labels(label_runs(runs))) == ["setup a, seed 0", "setup c, seed 0", "setup a, seed 1"]
     runs.append(found("runs/longer", "a", 1))
-    assert list(short(labelled(runs))) == [run.name for run in runs]
+    assert list(shorten_labels(label_runs(runs))) == [run.name for run in runs]
 
 
 def test_runs_are_listed_by_method_as_everywhere_not_by_the_alphabet(tmp_path):
@@ -72,30 +70,30 @@ def test_runs_are_listed_by_method_as_everywhere_not_by_the_alphabet(tmp_path):
         write_json(tmp_path / f"{method}-c" / "config.json", {"method": method, "setup": "c", "seed": 0})
         write_json(tmp_path / f"{method}-c" / "run.json", {"status": "done"})
     write_json(tmp_path / "p2" / "run.json", {"status": "done"})
-    those = runs(tmp_path)
+    those = find_runs(tmp_path)
     assert [run.name for run in those] == ["patches-c", "grad-cam-c", "attention-c", "p2"]
-    names = [line.split("<")[0] for line in parameters(tmp_path, those).split("<h3>Detectors: ")[1:]]
+    names = [line.split("<")[0] for line in parameter_tables(tmp_path, those).split("<h3>Detectors: ")[1:]]
     assert names == ["patches", "grad-cam", "attention"]
 
 
 def test_many_runs_are_drawn_setup_by_setup():
     names = ["a0", "b0", "a1", "b1", "b2"]
-    assert parts(names, 5, lambda name: name[0]) == [names]
-    assert parts(names, 2, lambda name: name[0]) == [["a0", "a1"], ["b0", "b1"], ["b2"]]
+    assert split_runs(names, 5, lambda name: name[0]) == [names]
+    assert split_runs(names, 2, lambda name: name[0]) == [["a0", "a1"], ["b0", "b1"], ["b2"]]
 
 
 @pytest.mark.parametrize(("runs", "size"), [(9, 128), (27, 128), (9, 256), (100, 512)])
 def test_an_explorer_of_many_or_large_maps_has_fewer_pictures(runs, size):
     fakes = pd.DataFrame({"path": [f"{i:03d}" for i in range(50)], "source_id": [f"{i:03d}" for i in range(50)]})
-    rows = explored(SimpleNamespace(size=size, select=lambda kind, split: fakes), runs)
-    assert 6 <= len(rows) <= EXPLORED
-    assert len(rows) == 6 or len(rows) * runs * size**2 <= BUDGET
+    rows = select_for_explorer(SimpleNamespace(size=size, select=lambda kind, split: fakes), runs)
+    assert 6 <= len(rows) <= EXPLORER_IMAGES
+    assert len(rows) == 6 or len(rows) * runs * size**2 <= MAX_MAP_PIXELS
 
 
 def test_what_runs_share_is_said_once():
     facts = {"one": {"batch": 8, "settings": {"rate": 0.1, "size": 4}}, "two": {"batch": 8, "settings": {"rate": 0.2}}}
-    text = side_by_side("Detectors", facts)
+    text = compare_settings("Detectors", facts)
     assert '<td>batch</td><td class="wide">8</td>' in text
-    assert "settings: rate&nbsp;0.1, size&nbsp;4" in text
+    assert "settings: rate\N{NO-BREAK SPACE}0.1, size\N{NO-BREAK SPACE}4" in text
     assert text.count(">batch<") == 1
-    assert grouped(flattened({"a": {"b": [1, 2], "c": ""}})) == [["a", "b&nbsp;1 2"]]
+    assert group_settings(flatten_settings({"a": {"b": [1, 2], "c": ""}})) == [["a", "b\N{NO-BREAK SPACE}1 2"]]

@@ -30,6 +30,6 @@ def site(
     data: Annotated[list[Path] | None, typer.Option(help="A folder with datasets that lie elsewhere.")] = None,
 ):
     """One offline page of runs, data and executed notebooks -> OUT/index.html: results, maps, curves, explorer."""
-    from wsdl.report.site import site as make_site
+    from wsdl.report.site import build_site as make_site
 
     print(make_site(runs, out, data))

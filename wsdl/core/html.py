@@ -35,9 +35,10 @@ def _macros():
     return _environment().get_template("core/templates/macros.html.j2").module
 
 
-def html_page(title: str, body: str) -> str:
-    """A page in the style of all pages; `body` is HTML."""
-    return render_template("core/templates/page.html.j2", title=title, style=page_style(), body=Markup(body))
+def html_page(title: str, body: str, problem: str = "") -> Markup:
+    """A page in the style of all pages; `body` is HTML, `problem` is shown above it where a run failed."""
+    body = (error_banner(problem) if problem else "") + Markup(body)
+    return render_template("core/templates/page.html.j2", title=title, style=page_style(), body=body)
 
 
 @cache

@@ -90,7 +90,7 @@ def predict_rows(dataset: Dataset, predict: Callable, rows: pd.DataFrame) -> dic
     index = number_of[rows.path].to_numpy()
     pictures, masks = (np.stack([array[i] for i in index]) for array in (dataset.images, dataset.masks))
     maps = [upsample(map_, mask.shape) for map_, mask in zip(predict(pictures).maps, masks, strict=True)]
-    return {"pictures": pictures, "masks": masks, "maps": np.stack(maps)}
+    return {"images": pictures, "masks": masks, "maps": np.stack(maps)}
 
 
 def iter_partial_fakes(dataset: Dataset, predict: Callable, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:

@@ -52,7 +52,9 @@ def _images(images) -> np.ndarray:
 def _by_name(maps) -> dict:
     maps = maps if isinstance(maps, dict) else {"map": maps}
     if not maps or not all(map(str, maps)):
-        raise WsdlError("maps is empty or has a map without a name; give named maps, such as {'setup A': array [n, h, w]}.")
+        raise WsdlError(
+            "maps is empty or has a map without a name; give named maps, such as {'setup A': array [n, h, w]}."
+        )
     return maps
 
 
@@ -83,8 +85,8 @@ def _masks(masks, count: int, shape: tuple[int, int]) -> np.ndarray:
         )
     if array.dtype != bool and not ((array == 0) | (array == 1)).all():
         raise WsdlError(
-            f"masks must contain only 0 (real) and 1 (fake), but have values from {array.min():.4g} to {array.max():.4g}; "
-            "read mask files with wsdl.data.masks.read_mask."
+            f"masks must contain only 0 (real) and 1 (fake), but have values from {array.min():.4g} to "
+            f"{array.max():.4g}; read mask files with wsdl.data.masks.read_mask."
         )
     return array.astype(np.uint8)
 

@@ -11,7 +11,7 @@ STYLES = ("explorer.css", "controls.css", "upload.css")
 
 @cache
 def bundle_script(entry: str, modules: tuple[str, ...] = MODULES) -> str:
-    """One module text that ends with `entry`: widget.js for a notebook, page.js for a page, upload.js for `wsdl.upload`.
+    """One module that ends with `entry`: widget.js for a notebook, page.js for a page, upload.js for `wsdl.upload`.
 
     All modules share one scope: `import` and `export` are removed, so their names must differ (tested).
     """

@@ -70,10 +70,10 @@ class Upload(ipywidgets.VBox):
         self.chosen = [one for one in self.detectors if one in {*self.chosen, name}]
 
     def localize(self, image, name: str = "") -> dict[str, Localization]:
-        """Apply the chosen detectors to a path, the bytes of a file, a PIL image or uint8 [H, W, 3], and show the results.
+        """Apply the chosen detectors to one image and show the results: name of the detector -> result.
 
-        Returns name of the detector -> result. Raises WsdlError where the image cannot be opened or no detector is
-        chosen.
+        image: a path, the bytes of a file, a PIL image or uint8 [H, W, 3]. Raises WsdlError where it cannot be opened
+        or no detector is chosen.
         """
         self.problem = ""
         try:

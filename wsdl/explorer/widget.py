@@ -128,7 +128,12 @@ class Explorer(anywidget.AnyWidget):
     @traitlets.validate("map", "colours", "mode", "order")
     def _check_choice(self, proposal):
         inputs = self.inputs
-        needed = {"score": inputs.scores, "iou": inputs.masks is not None, "component": inputs.components, "given": True}
+        needed = {
+            "score": inputs.scores,
+            "iou": inputs.masks is not None,
+            "component": inputs.components,
+            "given": True,
+        }
         orders = tuple(order for order in ORDERS if needed[order.split("-")[0]])
         valid = {"map": tuple(inputs.maps), "colours": encode.PALETTES, "mode": MODES, "order": orders}
         if proposal.value not in (values := valid[proposal.trait.name]):

@@ -30,7 +30,9 @@ def render_overlay(result) -> Image.Image:
         _draw_frame(left, result.corners, everything)
         _draw_frame(right, result.corners, box)
     title = "map" if box == everything else "map of the analysed region"
-    numbers = f"score {result.score:.2f}     {result.fake_fraction:.1%} of the analysed pixels above {result.threshold:g}"
+    numbers = (
+        f"score {result.score:.2f}     {result.fake_fraction:.1%} of the analysed pixels above {result.threshold:g}"
+    )
     detector = "  ·  ".join([Path(result.detector).name, *describe_training(result.trained_on)])
     lines = [(numbers, TEXT, DARK), (detector, SMALL_TEXT, FAINT)]
     lines += [(warning, SMALL_TEXT, WARNING) for warning in result.warnings]

@@ -131,10 +131,10 @@ def reliability_diagram(tables: dict[str, pd.DataFrame]) -> Figure:
 def case_gallery(worst: dict[str, np.ndarray], easiest: dict[str, np.ndarray]) -> Figure:
     """Worst cases left, easiest right: the picture, where it was painted, and the map with its IoU below.
 
-    Each side: `pictures`, `masks`, `maps` [n, H, W] from `evaluation.breakdown.look`, and `notes`, n texts such as from
+    Each side: `images`, `masks`, `maps` [n, H, W] from `evaluation.breakdown.look`, and `notes`, n texts such as from
     `case_notes`. The white outline is the mask; all maps share one scale.
     """
-    counts = [len(side["pictures"]) for side in (worst, easiest)]
+    counts = [len(side["images"]) for side in (worst, easiest)]
     chart, axes = new_figure(
         3, sum(counts) + 1, (CASE * (sum(counts) + 0.3) + 1.2, CASE * 3 + 1.2), "compressed",
         width_ratios=[*[1] * counts[0], 0.25, *[1] * counts[1]],
@@ -144,8 +144,8 @@ def case_gallery(worst: dict[str, np.ndarray], easiest: dict[str, np.ndarray]) -
     for side, first, title in ((worst, 0, "worst"), (easiest, counts[0] + 1, "easiest")):
         for k, note in enumerate(side["notes"]):
             top, middle, bottom = axes[:, first + k]
-            top.imshow(side["pictures"][k])
-            middle.imshow(tint_mask(side["pictures"][k], side["masks"][k]))
+            top.imshow(side["images"][k])
+            middle.imshow(tint_mask(side["images"][k], side["masks"][k]))
             shown = show_map(bottom, side["maps"][k], side["masks"][k], line=0.8)
             for ax in (top, middle, bottom):
                 hide_axes(ax)

@@ -1,1 +1,1 @@
-"""The report: one site that needs no network, of whatever runs and lessons lie in a folder."""
+"""The report: one offline page about all runs, notebooks and datasets in a folder."""

@@ -1,4 +1,4 @@
-"""What lies in a folder: runs, however they ended, executed notebooks, and datasets."""
+"""Find the runs, executed notebooks and datasets in a folder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ STATES = ("done", "failed", "stopped", "running", "waiting")
 
 
 @dataclass(frozen=True)
-class Found:
-    """A run and what it tells of itself; what it does not tell is empty."""
+class RunRecord:
+    """A run as its files describe it; empty where a file is missing."""
 
     folder: Path
-    name: str  # the folder's path below the one that was searched
+    name: str  # the path of the folder below the one that was searched
     config: dict  # config.json
     about: dict  # run.json
     stats: list  # stats.jsonl
     status: str  # one of STATES
-    note: str  # why it failed, or how far it is
+    note: str  # its error, or its progress
 
     @property
     def is_detector(self) -> bool:
@@ -37,75 +37,75 @@ class Found:
 
     @property
     def data(self) -> str:
-        """The sha256 of the manifest that the run was tested on, or trained on."""
+        """The sha256 of the manifest of its test set, or of its training set where it is not evaluated."""
         path = self.folder / "metrics.json"
         return read_json(path).get("data", "") if path.exists() else self.config.get("data", "")
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """An executed notebook. `page` is where it lies, or for a notebook without one the notebook itself; or None."""
+    """An executed notebook."""
 
-    report: dict  # NAME.run.json, or its like
-    page: Path | None
-
-
-def runs(folder: Path) -> list[Found]:
-    """Every run in `folder` (an absolute path), at any depth, and every job of a grid, begun or not, by method."""
-    jobs = jobs_of_grids(folder)
-    begun = {path.parent for path in folder.rglob("run.json")}
-    those = [run(home, folder, jobs.get(home)) for home in {*begun, *jobs}]
-    return sorted(those, key=lambda one: (one.folder.parent, method_order(one.config.get("method", "")), one.name))
+    report: dict  # NAME.run.json, or the same keys
+    page: Path | None  # its HTML, or the notebook itself where it has none
 
 
-def run(home: Path, folder: Path, known: tuple[str, str] | None) -> Found:
-    """The run in `home`; `known` is how a grid says that it stands."""
+def find_runs(folder: Path) -> list[RunRecord]:
+    """All runs in `folder` (an absolute path), at any depth, and all jobs of grids, started or not, by method."""
+    jobs = _grid_jobs(folder)
+    started = {path.parent for path in folder.rglob("run.json")}
+    runs = [_read_run(home, folder, jobs.get(home)) for home in {*started, *jobs}]
+    return sorted(runs, key=lambda run: (run.folder.parent, method_order(run.config.get("method", "")), run.name))
+
+
+def _read_run(home: Path, folder: Path, state: tuple[str, str] | None) -> RunRecord:
+    """The run in `home`; `state` is its status and note in a grid."""
     config, about = (read_json(home / f) if (home / f).exists() else {} for f in ("config.json", "run.json"))
     stats = read_stats(home)
-    status, note = known or (about["status"], about.get("error", ""))
-    if status in ("stopped", "running") and stats and config.get("images"):
-        note = f"{min(1, stats[-1]['images'] / config['images']):.0%} of its pictures seen"
-    return Found(home, str(home.relative_to(folder)), config, about, stats, status, "" if status == "done" else note)
+    status, note = state or (about["status"], about.get("error", ""))
+    if status == "done":
+        note = ""
+    elif status in ("stopped", "running") and stats and config.get("images"):
+        note = f"at {min(1, stats[-1]['images'] / config['images']):.0%} of its images"
+    return RunRecord(home, str(home.relative_to(folder)), config, about, stats, status, note)
 
 
-def jobs_of_grids(folder: Path) -> dict[Path, tuple[str, str]]:
-    """Run folders of the grids in `folder`, and how each stands: only a grid's logs know why a run failed."""
+def _grid_jobs(folder: Path) -> dict[Path, tuple[str, str]]:
+    """Run folders of the grids in `folder` with status and note: only the logs of a grid say why a job failed."""
     grids = [load_grid(path.parent) for path in sorted(folder.rglob("grid.json"))]
     return {grid.run_folder(job): job_state(grid, job) for grid in grids for job in grid.jobs}
 
 
-def lessons(folder: Path) -> list[Lesson]:
-    """Every executed notebook in `folder`: those the runner vouches for, then those it knows nothing of."""
-    reports = sorted(folder.rglob("*.run.json"))
-    known = [Lesson(read_json(path), existing(path.with_name(f"{name_of(path)}.html"))) for path in reports]
-    vouched = {path.with_name(f"{name_of(path)}.ipynb") for path in reports}
-    others = [path for path in sorted(folder.rglob("*.ipynb")) if path not in vouched and is_executed(path)]
-    return known + [Lesson({"notebook": path.name, "title": path.stem, "status": "no record"}, path) for path in others]
+def find_lessons(folder: Path) -> list[Lesson]:
+    """All executed notebooks in `folder`: those with a record of the runner, then others."""
+    lessons, recorded = [], set()
+    for path in sorted(folder.rglob("*.run.json")):
+        stem = path.name.removesuffix(".run.json")
+        page = path.with_name(f"{stem}.html")
+        lessons.append(Lesson(read_json(path), page if page.exists() else None))
+        recorded.add(path.with_name(f"{stem}.ipynb"))
+    for path in sorted(folder.rglob("*.ipynb")):
+        if path not in recorded and _is_executed(path):
+            lessons.append(Lesson({"notebook": path.name, "title": path.stem, "status": "no record"}, path))
+    return lessons
 
 
-def name_of(report: Path) -> str:
-    return report.name.removesuffix(".run.json")
-
-
-def existing(path: Path) -> Path | None:
-    return path if path.exists() else None
-
-
-def is_executed(notebook: Path) -> bool:
+def _is_executed(notebook: Path) -> bool:
     if ".ipynb_checkpoints" in notebook.parts:
         return False
     return any(cell.get("execution_count") for cell in nbformat.read(notebook, 4).cells)
 
 
-def datasets(folders: list[Path], problem: Callable) -> dict[str, Dataset]:
-    """The datasets in `folders`, at any depth, by the sha256 of their manifests; problem(sentence) for a broken one."""
-    found = {}
-    for path in (path for folder in folders for path in sorted(Path(folder).rglob("dataset.json"))):
-        if not (path.parent / "manifest.csv").exists():
-            continue
-        try:
-            data = Dataset(path.parent)
-            found.setdefault(data.info["manifest_sha256"], data)
-        except WsdlError as error:
-            problem(str(error))
-    return found
+def find_datasets(folders: list[Path], problem: Callable) -> dict[str, Dataset]:
+    """The datasets in `folders`, at any depth, by the sha256 of their manifest; problem(message) for a broken one."""
+    datasets = {}
+    for folder in folders:
+        for path in sorted(Path(folder).rglob("dataset.json")):
+            if not (path.parent / "manifest.csv").exists():
+                continue
+            try:
+                data = Dataset(path.parent)
+                datasets.setdefault(data.info["manifest_sha256"], data)
+            except WsdlError as error:
+                problem(str(error))
+    return datasets

@@ -1,139 +1,139 @@
-"""What the numbers of a report depend on: runs, parameters, versions, hardware, seeds, commit, data and licences."""
+"""Tables of everything a result depends on: runs, parameters, versions, hardware, seeds, commit, data, licences."""
 
-import html
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
-from wsdl.core.html import table, text
+from markupsafe import Markup
+
+from wsdl.core.html import html_table
 from wsdl.core.io import read_json
 from wsdl.core.progress import format_duration
 from wsdl.core.run import LIBRARIES
 from wsdl.data.dataset import Dataset
 from wsdl.data.manifest import SPLITS
-from wsdl.report.collect import Found
+from wsdl.report.collect import RunRecord
 
-OURS = ("cells",)  # of a grid: the table of runs has them
-
-
-def run_table(runs: list[Found]) -> str:
-    """How every run ended: done, failed and why, or how far it is."""
-    rows = [
-        [
-            text(run.name),
-            f'<span class="{run.status}">{text(run.status)}</span>' + (f"<br>{text(run.note)}" if run.note else ""),
-            text(run.stats[-1]["images"] if run.stats else None),
-            format_duration(run.about["seconds"]) if run.about.get("seconds") else text(None),
-        ]
-        for run in runs
-    ]
-    return table(["run", "status", "pictures seen", "time"], rows, number=(2, 3), wide=(1,)) if rows else ""
+SPACE = "\N{NO-BREAK SPACE}"
+ENVIRONMENT = ("versions", "device", "hardware", "precision", "git")  # keys of run.json
+HEADING, CODE = Markup("<h3>{}</h3>"), Markup("<code>{}</code>")
+STATUS, NOTE = Markup('<span class="{0}">{0}</span>'), Markup("<br>{}")
 
 
-def parameters(folder: Path, runs: list[Found]) -> str:
-    """What was asked: of the study or grid, of detectors and of generators."""
-    parts = []
-    for name, title in (("study.json", "Study"), ("grid.json", "Grid")):
-        asked = {name_in(folder, path.parent): without(read_json(path), OURS) for path in sorted(folder.rglob(name))}
-        parts.append(side_by_side(title, asked))
-    kinds = {}  # each method has settings of its own: said once for all its runs
+def run_table(runs: list[RunRecord]) -> Markup:
+    """Status, progress and duration of each run."""
+    rows = []
     for run in runs:
-        title = f"Detectors: {run.config['method']}" if run.is_detector else "Generators and others"
-        kinds.setdefault(title, {})[run.name] = run.config
-    parts += [
-        side_by_side(title, {name: asked for name, asked in some.items() if asked}) for title, some in kinds.items()
-    ]
-    return "".join(parts)
-
-
-def name_in(folder: Path, place: Path) -> str:
-    return folder.name if place == folder else str(place.relative_to(folder))
-
-
-def environment_section(runs: list[Found]) -> str:
-    """Versions, device, hardware, precision and git commit."""
-    names = ("versions", "device", "hardware", "precision", "git")
-    told = {run.name: {name: run.about[name] for name in names if name in run.about} for run in runs}
-    return side_by_side("Versions and hardware", {name: facts for name, facts in told.items() if facts})
-
-
-def side_by_side(title: str, facts: dict[str, dict]) -> str:
-    """What is the same for all, a row each; then what each has of its own."""
-    if not facts:
-        return ""
-    flat = {name: flattened(some) for name, some in facts.items()}
-    first = next(iter(flat.values()))
-    same = {key: value for key, value in first.items() if all(some.get(key) == value for some in flat.values())}
-    own = {name: {key: v for key, v in some.items() if key not in same} for name, some in flat.items()}
-    rest = [[text(name), "; ".join(": ".join(row) for row in grouped(some))] for name, some in own.items()]
-    head = f"the same for all {len(facts)}" if len(facts) > 1 else text(next(iter(facts)))
+        status = STATUS.format(run.status) + (NOTE.format(run.note) if run.note else "")
+        images = run.stats[-1]["images"] if run.stats else None
+        seconds = run.about.get("seconds")
+        rows.append([run.name, status, images, format_duration(seconds) if seconds else None])
     return (
-        f"<h3>{html.escape(title)}</h3>"
-        + (table(["", head], grouped(same), wide=(1,)) if same else "")
-        + (table(["", "its own"], rest, wide=(1,)) if any(own.values()) else "")
+        html_table(["run", "status", "training images", "time"], rows, number=(2, 3), wide=(1,)) if rows else Markup()
     )
 
 
-def grouped(flat: dict) -> list[list[str]]:
-    """Rows of a table: a row a setting, and those of one group ("settings.batch") together in one."""
+def parameter_tables(folder: Path, runs: list[RunRecord]) -> Markup:
+    """The parameters of the study or grid, of detectors by method, and of generators."""
+    tables = {}
+    for name, title in (("study.json", "Study"), ("grid.json", "Grid")):
+        for path in sorted(folder.rglob(name)):
+            where = folder.name if path.parent == folder else str(path.parent.relative_to(folder))
+            values = {key: value for key, value in read_json(path).items() if key != "cells"}  # jobs: in run_table
+            tables.setdefault(title, {})[where] = values
+    for run in runs:
+        title = f"Detectors: {run.config['method']}" if run.is_detector else "Generators and others"
+        if run.config:
+            tables.setdefault(title, {})[run.name] = run.config
+    return Markup().join(compare_settings(title, settings) for title, settings in tables.items())
+
+
+def environment_table(runs: list[RunRecord]) -> Markup:
+    """Versions, device, hardware, precision and git commit."""
+    facts = {run.name: {name: run.about[name] for name in ENVIRONMENT if name in run.about} for run in runs}
+    return compare_settings("Versions and hardware", {name: values for name, values in facts.items() if values})
+
+
+def compare_settings(title: str, settings: dict[str, dict]) -> Markup:
+    """Settings by name of run: first those that all runs share, a row each; then what differs, a row per run."""
+    if not settings:
+        return Markup()
+    flat = {name: flatten_settings(values) for name, values in settings.items()}
+    first = next(iter(flat.values()))
+    same = {key: value for key, value in first.items() if all(values.get(key) == value for values in flat.values())}
+    differing = []
+    for name, values in flat.items():
+        own = {key: value for key, value in values.items() if key not in same}
+        differing.append([name, "; ".join(": ".join(row) for row in group_settings(own))])
+    head = f"the same for all {len(settings)}" if len(settings) > 1 else next(iter(settings))
+    parts = [HEADING.format(title)]
+    if same:
+        parts.append(html_table(["", head], group_settings(same), wide=(1,)))
+    if any(text for _, text in differing):
+        parts.append(html_table(["", "differs"], differing, wide=(1,)))
+    return Markup().join(parts)
+
+
+def group_settings(flat: dict) -> list[list[str]]:
+    """Rows of a table: one per setting; settings of one group ("settings.batch") share a row."""
     rows = {}
     for key, value in flat.items():
         group, _, name = key.rpartition(".")
         if value not in ("", None):
-            rows.setdefault(group or name, []).append(f"{text(name)}&nbsp;{text(value)}" if group else text(value))
-    return [[text(name), ", ".join(values)] for name, values in rows.items()]
+            rows.setdefault(group or name, []).append(f"{name}{SPACE}{value}" if group else str(value))
+    return [[name, ", ".join(values)] for name, values in rows.items()]
 
 
-def flattened(facts: dict, before: str = "") -> dict[str, str]:
-    """{"settings": {"batch": 8}} as {"settings.batch": "8"}; lists with spaces."""
+def flatten_settings(settings: dict, prefix: str = "") -> dict:
+    """{"settings": {"batch": 8}} as {"settings.batch": 8}; lists are joined with spaces."""
     flat = {}
-    for key, value in facts.items():
+    for key, value in settings.items():
         if isinstance(value, dict):
-            flat |= flattened(value, f"{before}{key}.")
+            flat |= flatten_settings(value, f"{prefix}{key}.")
         else:
-            flat[before + key] = " ".join(map(str, value)) if isinstance(value, list) else value
+            flat[prefix + key] = " ".join(map(str, value)) if isinstance(value, list) else value
     return flat
 
 
-def without(facts: dict, names: tuple[str, ...]) -> dict:
-    return {key: value for key, value in facts.items() if key not in names}
-
-
-def data(dataset: Dataset) -> str:
-    """What dataset.json says, and how many pictures of each kind and split the manifest lists."""
+def dataset_facts(dataset: Dataset) -> Markup:
+    """The content of dataset.json, and the number of images of each kind and split."""
     info = dataset.info
-    known = [["size", f"{info['size']}&nbsp;px"], ["licence", text(info.get("licence"))]]
-    known += [["made by", f"<code>{text(made)}</code>"] for made in makers(info.get("made_by"))]
-    known += [["manifest, sha256", f"<code>{text(info['manifest_sha256'])}</code>"]]
+    rows = [["size", f"{info['size']}{SPACE}px"], ["licence", info.get("licence")]]
+    rows += [["made by", CODE.format(command)] for command in _made_by(info.get("made_by"))]
+    rows += [["manifest, sha256", CODE.format(info["manifest_sha256"])]]
     counts = dataset.table.fillna("").groupby(["kind", "generator", "split"]).size().unstack(fill_value=0)
     counts = counts.reindex(columns=list(SPLITS), fill_value=0)
-    rows = [[*map(text, (*line[0], *line[1:]))] for line in counts.itertuples()]
+    count_rows = [[*line[0], *line[1:]] for line in counts.itertuples()]
     return (
-        f"<h3>Dataset {text(info['name'])}</h3>"
-        + table(["name", text(info["name"])], known, wide=(1,))
-        + table(["kind", "generator", *SPLITS], rows, number=(2, 3, 4))
+        HEADING.format(f"Dataset {info['name']}")
+        + html_table(["name", info["name"]], rows, wide=(1,))
+        + html_table(["kind", "generator", *SPLITS], count_rows, number=(2, 3, 4))
     )
 
 
-def makers(made_by) -> list[str]:
+def _made_by(made_by) -> list[str]:
     """The commands that made a dataset, each with its version."""
-    made_by = made_by if isinstance(made_by, list) else [made_by] if made_by else []
-    return [f"{m['command']} (wsdl {m.get('version', '?')})" if isinstance(m, dict) and "command" in m else str(m)
-            for m in made_by]  # fmt: skip
+    steps = made_by if isinstance(made_by, list) else [made_by] if made_by else []
+    return [
+        f"{step['command']} (wsdl {step.get('version', '?')})" if isinstance(step, dict) and "command" in step else step
+        for step in steps
+    ]
 
 
-def licences(datasets: list[Dataset]) -> str:
-    """Under which terms the data, this code and the libraries in use may be passed on."""
-    rows = [[f"pictures of {text(d.info['name'])}", text(d.info.get("licence"))] for d in datasets]
-    rows += [[text(name), text(licence_of(name))] for name in ("wsdl", *LIBRARIES)]
-    return "<h3>Licences</h3>" + table(["what", "licence"], rows, wide=(1,))
+def licence_table(datasets: list[Dataset]) -> Markup:
+    """The licences of the data, of this code and of the libraries in use."""
+    rows = [[f"images of {dataset.info['name']}", dataset.info.get("licence")] for dataset in datasets]
+    rows += [[name, _licence(name)] for name in ("wsdl", *LIBRARIES)]
+    return HEADING.format("Licences") + html_table(["what", "licence"], rows, wide=(1,))
 
 
-def licence_of(package: str) -> str:
-    """What an installed package says of itself; wsdl's own where it runs from a checkout."""
+def _licence(package: str) -> str:
+    """The licence in the metadata of an installed package; that of wsdl also where it is not installed."""
     try:
         about = metadata(package)
     except PackageNotFoundError:
         return "Apache-2.0" if package == "wsdl" else ""
-    said = about.get("License-Expression") or about.get("License") or ""
-    named = [line.split(" :: ")[-1] for line in about.get_all("Classifier") or [] if line.startswith("License ::")]
-    return said if said and "\n" not in said else ", ".join(named)  # some put the whole text there
+    licence = about.get("License-Expression") or about.get("License") or ""
+    if licence and "\n" not in licence:  # some packages put the full text there
+        return licence
+    classifiers = about.get_all("Classifier") or []
+    return ", ".join(line.split(" :: ")[-1] for line in classifiers if line.startswith("License ::"))

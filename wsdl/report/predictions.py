@@ -1,4 +1,4 @@
-"""What the runs of a report see in a few test pictures of one dataset: chosen by rule, never by how they turned out."""
+"""Predictions of the runs of a report on a few test images of one dataset, selected by fixed rules."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,80 +10,80 @@ from wsdl.core.io import WsdlError
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.breakdown import partial_fakes, worst_and_best
 from wsdl.evaluation.metrics import upsample
-from wsdl.report.collect import Found
+from wsdl.report.collect import RunRecord
 
-EXPLORED = 24  # pictures in an explorer, a quarter of them real
-BUDGET = 24 * 9 * 128**2  # pixels of maps in an explorer: about a megabyte
-CASES = 4  # at most: worst, and as many easiest
+EXPLORER_IMAGES = 24  # at most, a quarter of them real
+MAX_MAP_PIXELS = 24 * 9 * 128**2  # of all maps in an explorer: about a megabyte
+CASES = 4  # worst cases, and as many best cases, at most
 
 
 @dataclass(frozen=True)
-class Looks:
-    """Runs tested on one dataset, and their maps of the pictures that the report shows."""
+class ShownPredictions:
+    """Runs tested on one dataset, and their predictions for the images that the report shows."""
 
     dataset: Dataset
-    runs: dict[str, Found]  # by their label, such as "patches, a, seed 0"
-    maps: dict[str, dict[int, np.ndarray]]  # label -> number of a picture -> map [h, w]
+    runs: dict[str, RunRecord]  # by label, such as "patches, a, seed 0"
+    maps: dict[str, dict[int, np.ndarray]]  # label -> index of an image -> map [h, w]
     scores: dict[str, dict[int, float]]
 
     @property
     def name(self) -> str:
         return str(self.dataset.info["name"])
 
-    def of(self, label: str, index) -> np.ndarray:
-        """Maps [n, S, S] of a run, of the pictures numbered in `index`."""
+    def maps_of(self, label: str, index) -> np.ndarray:
+        """Maps [n, S, S] of one run for the images in `index`."""
         shape = (self.dataset.size, self.dataset.size)
         return np.stack([upsample(self.maps[label][i], shape) for i in index])
 
 
-def look(dataset: Dataset, runs: list[Found], problem: Callable) -> Looks:
-    """Let every run predict; problem(sentence) for one that cannot, which is then left out."""
+def predict_shown(dataset: Dataset, runs: list[RunRecord], problem: Callable) -> ShownPredictions:
+    """Predict with every run; a run that cannot is left out, with problem(message)."""
     from wsdl.detectors import load_detector
 
-    named, maps, scores = labelled(runs), {}, {}
-    shared = [*examples(dataset).index, *explored(dataset, len(named)).index]
-    for label, run in named.items():
-        index = sorted({*shared, *(i for side in cases(dataset, run) for i in side.index)})
+    labelled, maps, scores = label_runs(runs), {}, {}
+    shared = [*select_examples(dataset).index, *select_for_explorer(dataset, len(labelled)).index]
+    for label, run in labelled.items():
+        index = sorted({*shared, *(i for side in select_cases(dataset, run) for i in side.index)})
         try:
-            said = load_detector(run.folder).predict(dataset.images[index])
-        except (WsdlError, RuntimeError) as error:  # torch's, where the weights are of another shape than the code
-            problem(f"{run.name}: no maps can be shown ({str(error).splitlines()[0]})")
+            prediction = load_detector(run.folder).predict(dataset.images[index])
+        except (WsdlError, RuntimeError) as error:  # RuntimeError: torch's, where weights do not fit the code
+            problem(f"{run.name}: its maps cannot be shown ({str(error).splitlines()[0]})")
             continue
-        maps[label] = dict(zip(index, said.maps, strict=True))
-        scores[label] = dict(zip(index, said.scores.tolist(), strict=True))
-    return Looks(dataset, {label: named[label] for label in maps}, maps, scores)
+        maps[label] = dict(zip(index, prediction.maps, strict=True))
+        scores[label] = dict(zip(index, prediction.scores.tolist(), strict=True))
+    return ShownPredictions(dataset, {label: labelled[label] for label in maps}, maps, scores)
 
 
-def labelled(runs: list[Found]) -> dict[str, Found]:
-    """Runs by the shortest words that tell them apart: method and setup, with the seed, or the run's own name."""
-    ways = (
+def label_runs(runs: list[RunRecord]) -> dict[str, RunRecord]:
+    """Runs by the shortest unique label: method and setup, with the seed if needed, or the name of the run."""
+    formats = (
         lambda run: f"{run.config['method']}, {run.config['setup']}",
         lambda run: f"{run.config['method']}, {run.config['setup']}, seed {run.config.get('seed')}",
         lambda run: run.name,
     )
-    for way in ways:
-        named = {way(run): run for run in runs}
-        if len(named) == len(runs):
+    for label in formats:
+        labelled = {label(run): run for run in runs}
+        if len(labelled) == len(runs):
             break
-    return named
+    return labelled
 
 
-def examples(dataset: Dataset) -> pd.DataFrame:
+def select_examples(dataset: Dataset) -> pd.DataFrame:
     """The first test fake of each component, each of another face."""
     fakes = dataset.select("partial", "test").sort_values("path")
     return fakes.drop_duplicates("source_id").drop_duplicates("component")
 
 
-def explored(dataset: Dataset, runs: int) -> pd.DataFrame:
-    """The first test fakes, each of another face, and real ones: fewer where pictures are large or runs are many."""
-    count = min(EXPLORED, max(6, BUDGET // (max(1, runs) * dataset.size**2)))
+def select_for_explorer(dataset: Dataset, runs: int) -> pd.DataFrame:
+    """The first test fakes, each of another face, and real images; fewer where images are large or runs are many."""
+    count = min(EXPLORER_IMAGES, max(6, MAX_MAP_PIXELS // (max(1, runs) * dataset.size**2)))
     fakes = dataset.select("partial", "test").sort_values("path").drop_duplicates("source_id").head(count - count // 4)
     return pd.concat([fakes, dataset.select("real", "test").sort_values("path").head(count // 4)])
 
 
-def cases(dataset: Dataset, run: Found) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The worst and the easiest test fakes of a run, by IoU as it was scored; numbered as in the dataset."""
+def select_cases(dataset: Dataset, run: RunRecord) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The test fakes with the lowest and the highest IoU of a run; their index is that of the dataset."""
     fakes = partial_fakes([run.folder])
-    number = pd.Series(dataset.table.index, index=dataset.table.path)
-    count = max(1, min(CASES, fakes.source_id.nunique() // 2))  # few faces: none on both sides
-    return tuple(side.set_index(number[side.path].to_numpy()) for side in worst_and_best(fakes, count))
+    index = pd.Series(dataset.table.index, index=dataset.table.path)
+    count = max(1, min(CASES, fakes.source_id.nunique() // 2))  # no face on both sides, even where faces are few
+    return tuple(side.set_index(index[side.path].to_numpy()) for side in worst_and_best(fakes, count))

@@ -1,74 +1,69 @@
-"""The table of a report, its numbers those of `wsdl.evaluation.tables`, and what they say in words."""
+"""The results table of a report, and what its intervals support, in sentences."""
 
 import re
 
 import pandas as pd
+from markupsafe import Markup
 
-from wsdl.core.html import table, text
-from wsdl.evaluation.baselines import row_kind
+from wsdl.core.html import html_table
+from wsdl.evaluation.baselines import row_kind, row_label
 from wsdl.evaluation.tables import RESULT_SCORES, SCORE_TITLES, format_score
 
-NOTE = (
-    "Percent: means over partially fake test pictures, with 95&nbsp;% bootstrap intervals over source faces (in round "
-    "brackets) and, of several seeds, the least and the most that one gave [in square brackets]. IoU and PBCA judge "
-    "the map at 0.5, pixel by pixel; AP judges the score of the whole picture. Shaded rows need no training. Controls "
-    "look at no picture: a detector that does not beat them has learned nothing. Forensic methods look for a region "
-    "that was treated otherwise than the rest of its picture. Setup a: labels of real and wholly fake pictures; b: "
-    "labels of real and partially fake pictures; c: masks of partially fake pictures, no real ones."
+NOTE = Markup('<p class="small">{}</p>').format(
+    "In percent: means over partially fake test images, with 95 % bootstrap intervals over source faces (in round "
+    "brackets) and, for several seeds, the lowest and highest result of one seed [in square brackets]. IoU and PBCA "
+    "score the map at threshold 0.5, pixel by pixel; AP scores the image score. Shaded rows are baselines without "
+    "training: constant, random and centre-prior maps, and forensic methods (ELA, noise residual). A detector whose "
+    "interval does not exceed that of the best baseline is not shown to beat it. Setup a: labels of real images and "
+    "full fakes; b: labels of real images and partial fakes; c: masks of partial fakes, no real images."
 )
-WHOLE = str.maketrans(" -", "\N{NO-BREAK SPACE}\N{NON-BREAKING HYPHEN}")  # no line ends inside "grad-cam c 36.1"
-JUDGED = ("iou", "pbca")  # what a control may win by calling everything fake, or everything real
+NO_BREAK = str.maketrans(" -", "\N{NO-BREAK SPACE}\N{NON-BREAKING HYPHEN}")  # keeps "grad-cam c 36.1" on one line
+COMPARED = ("iou", "pbca")  # scores that constant maps can reach
 
 
-def results(rows: pd.DataFrame) -> str:
-    """`rows` of `wsdl.evaluation.tables.results_by_job` as HTML, shaded where nothing was trained."""
-    who = ["method", "setup", *(["source"] if rows.source.nunique() > 1 else [])]
-    cells = [
-        [
-            *(text(row[name]) for name in who),
-            *(score(row, name) for name in RESULT_SCORES),
-            text(row["seeds"]),
-            text(row["n"]),
-        ]
-        for row in rows.to_dict("records")
-    ]
-    head = [*who, *(f"{name} %" for name in SCORE_TITLES.values()), "seeds", "pictures"]
-    numbers = tuple(range(len(who), len(head)))
-    shown = table(head, cells, number=numbers, shaded=lambda row: row_kind(row[0]) != "detector")
-    return f'{shown}<p class="small">{NOTE}</p>'
+def results_section(rows: pd.DataFrame) -> Markup:
+    """`rows` of `evaluation.tables.results_by_job` as HTML; baselines are shaded."""
+    keys = ["method", "setup", *(["source"] if rows.source.nunique() > 1 else [])]
+    cells, shaded = [], []
+    for i, row in enumerate(rows.to_dict("records")):
+        names = [row_label(row["method"]), *(row[key] for key in keys[1:])]
+        cells.append([*names, *(_score_cell(row, score) for score in RESULT_SCORES), row["seeds"], row["n"]])
+        if row_kind(row["method"]) != "detector":
+            shaded.append(i)
+    head = [*keys, *(f"{title} %" for title in SCORE_TITLES.values()), "seeds", "images"]
+    return html_table(head, cells, number=tuple(range(len(keys), len(head))), shaded=shaded) + NOTE
 
 
-def score(row: dict, name: str) -> str:
-    """A score in percent, its interval and range smaller; a dash where there is none."""
-    if pd.isna(row[name]):
-        return text(None)
-    doubts = re.sub(r" ([(\[].*?[)\]])", r' <span class="small">\1</span>', format_score(row, name))
-    return doubts.replace('class="small">[', 'class="small range">[')
+def _score_cell(row: dict, score: str) -> Markup | None:
+    """A score in percent with its interval and range in small type."""
+    if pd.isna(row[score]):
+        return None
+    text = re.sub(r" (\(.*?\))", r' <span class="small">\1</span>', format_score(row, score))
+    return Markup(re.sub(r" (\[.*?\])", r' <span class="small range">\1</span>', text))
 
 
-def verdicts(rows: pd.DataFrame) -> list[str]:
-    """A sentence for each score, and source: which detectors are above the best control of its test data, which not?"""
-    roles = rows.method.map(row_kind)
-    homes = rows.source.str.partition(" (")[0]  # "studio (lama)" was trained on other fakes, and tested on studio
-    said = []
-    for source, controls in rows[roles == "trivial"].groupby("source", sort=False):
-        where = f" on {source}" if homes.nunique() > 1 else ""
-        own = rows[(roles == "detector") & (homes == source)]
-        said += [against(own, controls, name, where) for name in JUDGED if len(own)]
-    return said
+def compare_with_baselines(rows: pd.DataFrame) -> list[str]:
+    """A sentence per score and source: which detectors are above the best baseline of their test data."""
+    kinds = rows.method.map(row_kind)
+    tested_on = rows.source.str.partition(" (")[0]  # "studio (lama)": trained on other fakes, tested on studio
+    sentences = []
+    for source, baselines in rows[kinds == "trivial"].groupby("source", sort=False):
+        where = f" on {source}" if tested_on.nunique() > 1 else ""
+        detectors = rows[(kinds == "detector") & (tested_on == source)]
+        sentences += [_compare(detectors, baselines, score, where) for score in COMPARED if len(detectors)]
+    return sentences
 
 
-def against(own: pd.DataFrame, controls: pd.DataFrame, name: str, where: str) -> str:
-    """ "IoU in percent, beside the best control (random, 17.6). Above it: patches c 77.7.": where intervals part."""
-    best = controls.loc[controls[name].idxmax()]
-    groups = {"Above it": [], "No clear difference": [], "Below it": []}
-    for row in own.to_dict("records"):
-        above, below = row[f"{name}_low"] > best[f"{name}_high"], row[f"{name}_high"] < best[f"{name}_low"]
-        painter = row["source"].partition(" ")[2]
-        who = " ".join(filter(None, (row["method"], row["setup"], painter)))
-        groups["Above it" if above else "Below it" if below else "No clear difference"].append(
-            f"{who} {100 * row[name]:.1f}".translate(WHOLE)
-        )
-    parts = [f"{words}: {', '.join(some)}." for words, some in groups.items() if some]
-    control = f"{best.method.removeprefix('control: ')}, {100 * best[name]:.1f}"
-    return f"{SCORE_TITLES[name]}{where} in percent, beside the best control ({control}). {' '.join(parts)}"
+def _compare(detectors: pd.DataFrame, baselines: pd.DataFrame, score: str, where: str) -> str:
+    """ "IoU in percent against the best baseline (random, 17.6). Above: patches c 77.7.": by disjoint intervals."""
+    best = baselines.loc[baselines[score].idxmax()]
+    groups = {"Above": [], "Not shown to differ": [], "Below": []}
+    for row in detectors.to_dict("records"):
+        above, below = row[f"{score}_low"] > best[f"{score}_high"], row[f"{score}_high"] < best[f"{score}_low"]
+        generator = row["source"].partition(" ")[2]
+        name = " ".join(filter(None, (row["method"], row["setup"], generator)))
+        group = "Above" if above else "Below" if below else "Not shown to differ"
+        groups[group].append(f"{name} {100 * row[score]:.1f}".translate(NO_BREAK))
+    parts = [f"{group}: {', '.join(names)}." for group, names in groups.items() if names]
+    baseline = f"{row_label(best.method).removeprefix('baseline: ')}, {100 * best[score]:.1f}"
+    return f"{SCORE_TITLES[score]}{where} in percent against the best baseline ({baseline}). {' '.join(parts)}"
