@@ -14,7 +14,7 @@ from wsdl.evaluation.evaluate import BASELINES
 from wsdl.experiments.grid import make_grid, prepare_data
 from wsdl.experiments.study import Study
 from wsdl.generators.write_fakes import generate_partial
-from wsdl.report.site import site
+from wsdl.report.site import build_site
 
 BUNDLED = Profile(size=32, fakes=Fakes(full=5, partial=10))
 

@@ -100,7 +100,7 @@ def test_what_python_says_is_shown_and_escaped(page):
     assert "score 0.412 · 8.1% inpainted" in page.inner_text(".wx-rows")
     assert page.inner_text(".wx-warnings") == FOUND["warnings"][0]
     page.evaluate(
-        "found => answer({ ...found, found: [], warnings: [], problem: 'x.jpg: is damaged.', turn: 3 })", FOUND
+        "found => answer({ ...found, results: [], warnings: [], problem: 'x.jpg: is damaged.', turn: 3 })", FOUND
     )
     assert page.inner_text("[role=alert]") == "x.jpg: is damaged."
     assert page.locator(".wx-rows, .wx-warnings").count() == 0

@@ -176,7 +176,7 @@ def test_detectors_are_found_by_name_and_listed(pictures, run_folder, tmp_path, 
     listed = call("--list")
     assert (listed.exit_code, listed.stdout) == (0, "")
     assert "this installation has no pretrained detector" in listed.stderr
-    with pytest.raises(WsdlError, match="patches-c-studio: no such detector; this copy of wsdl has none"):
+    with pytest.raises(WsdlError, match="patches-c-studio: no such detector; this installation has no pretrained"):
         wsdl.localize(pictures / "x.jpg")
 
     home = Path(shutil.copytree(run_folder, assets / "patches-c-studio"))
