@@ -78,6 +78,7 @@ class P2Training:
     patch: int = 4  # pixels unshuffled into channels
     batch: int = 16
     rate: float = 4e-4  # learning rate of Adam
+    gamma: float = 1.0  # of the P2 weight; 0 gives the plain loss
     ema_decay: float = 0.9995
     check_every: int = 8_000  # images between checkpoints
 

@@ -68,9 +68,11 @@ def test_fakes_that_somebody_made_in_a_bundled_study_are_listed_too(dataset, tmp
 
 
 def test_a_trained_generator_is_loaded_and_paints_only_its_hole(faces, tmp_path):
-    from wsdl.generators.inpainting.train import train_inpainter
+    from wsdl.generators.inpainting.train import InpainterTraining, train_inpainter
 
-    train_inpainter("lama", faces, tmp_path / "lama", images=4, width=64, blocks=1, batch=2, check_every=4)
+    train_inpainter(
+        "lama", faces, tmp_path / "lama", InpainterTraining(images=4, width=64, blocks=1, batch=2, check_every=4)
+    )
     mine = study(tmp_path, further=("lama",))
     assert study_generators.generator_runs(mine) == {
         "lama": tmp_path / "lama"

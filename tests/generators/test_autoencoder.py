@@ -13,9 +13,14 @@ from wsdl.core.run import MODEL_FILE, is_done, read_stats
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.generators.diffusion.autoencoder import LATENT_STATISTICS_FILE, Autoencoder, Codec, load_autoencoder, psnr
-from wsdl.generators.diffusion.train_autoencoder import measure, train_autoencoder, training_batch
+from wsdl.generators.diffusion.train_autoencoder import (
+    AutoencoderTraining,
+    crop_batch,
+    latent_statistics,
+    train_autoencoder,
+)
 
-TINY = {"widths": (8, 16, 16), "batch": 8, "rate": 3e-3, "ema_decay": 0.9, "seed": 0}
+TINY = {"widths": (8, 16, 16), "batch": 8, "rate": 3e-3, "ema_decay": 0.9}
 TRAINING = {**TINY, "images": 640, "check_every": 320}
 SHORT = {**TINY, "images": 48, "check_every": 16}
 
@@ -23,7 +28,7 @@ SHORT = {**TINY, "images": 48, "check_every": 16}
 @pytest.fixture(scope="module")
 def run(faces, tmp_path_factory):
     folder = tmp_path_factory.mktemp("autoencoder") / "run"
-    train_autoencoder(faces, folder, **TRAINING)
+    train_autoencoder(faces, folder, AutoencoderTraining(**TRAINING))
     return folder
 
 
@@ -34,7 +39,7 @@ def real(faces, split: str) -> np.ndarray:
 
 def test_training_makes_the_round_trip_better(run, faces):
     torch.manual_seed(0)
-    untrained = Codec(Autoencoder(TINY["widths"]).vae, 4, [0.0] * 4, 1.0)
+    untrained = Codec(Autoencoder(TINY["widths"], 4).vae, 4, [0.0] * 4, 1.0)
     before, after = (
         psnr(real(faces, "test"), codec.decode(codec.encode(real(faces, "test")))).mean()
         for codec in (untrained, load_autoencoder(run))
@@ -81,7 +86,7 @@ def test_the_sheet_shows_faces_above_their_round_trips(run, faces):
 
 def test_kl_is_that_of_diffusers():
     torch.manual_seed(0)
-    model, x = Autoencoder((8, 16)), torch.rand(2, 3, 8, 8) * 2 - 1
+    model, x = Autoencoder((8, 16), 4), torch.rand(2, 3, 8, 8) * 2 - 1
     found = model.vae.encode(x).latent_dist
     _, kl = model(x, torch.zeros_like(found.mean))
     torch.testing.assert_close(kl, found.kl().sum() / found.mean.numel())
@@ -98,12 +103,12 @@ def test_a_batch_is_pieces_of_faces_half_of_them_mirrored():
         for top in range(5)
         for left in range(5)
     }
-    x, _ = training_batch(faces, 8, 64, 0, step=3)
+    x, _ = crop_batch(faces, 8, 64, 0, step=3)
     pieces = ((x.permute(0, 2, 3, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
     mirrored = [whole[tuple(piece.ravel())] for piece in pieces]
     assert 0.2 < np.mean(mirrored) < 0.8
-    assert torch.equal(x, training_batch(faces, 8, 64, 0, step=3)[0])
-    assert not torch.equal(x, training_batch(faces, 8, 64, 0, step=4)[0])
+    assert torch.equal(x, crop_batch(faces, 8, 64, 0, step=3)[0])
+    assert not torch.equal(x, crop_batch(faces, 8, 64, 0, step=4)[0])
 
 
 def test_a_picture_does_not_depend_on_its_neighbours(run, faces):
@@ -115,17 +120,20 @@ def test_a_picture_does_not_depend_on_its_neighbours(run, faces):
 
 
 def test_one_scale_for_all_channels_is_measured(faces):
-    model = Autoencoder((8, 16, 16))
+    model = Autoencoder((8, 16, 16), 4)
     with torch.no_grad():
         model.vae.quant_conv.bias[:4] += torch.tensor([5.0, 0.0, -5.0, 0.0])
-    mean, scale = measure(model, real(faces, "valid"))
+    mean, scale = latent_statistics(model, real(faces, "valid"))
     plain = Codec(model.vae, 4, [0.0] * 4, 1.0).encode(real(faces, "valid"))
     np.testing.assert_allclose(mean, plain.mean(dim=(0, 2, 3)).numpy(), atol=1e-4)
     assert scale == pytest.approx(float(np.sqrt(np.mean(plain.numpy().var(axis=(0, 2, 3))))), rel=1e-3)
 
 
 def test_the_default_is_small():
-    size = sum(2 * value.numel() for value in Autoencoder().state_dict().values())
+    size = sum(
+        2 * value.numel()
+        for value in Autoencoder(AutoencoderTraining().widths, AutoencoderTraining().latents).state_dict().values()
+    )
     assert size < 20e6  # bytes as fp16
 
 
@@ -133,7 +141,7 @@ def test_errors_are_one_sentence(run, faces, tmp_path):
     with pytest.raises(
         WsdlError, match=r"has pictures of 32 px, but an autoencoder of 7 levels needs a multiple of 64"
     ):
-        train_autoencoder(faces, tmp_path / "deep", widths=(8,) * 7)
+        train_autoencoder(faces, tmp_path / "deep", AutoencoderTraining(widths=(8,) * 7))
     assert not (tmp_path / "deep").exists()
     with pytest.raises(WsdlError, match="holds no trained autoencoder; finish"):
         load_autoencoder(tmp_path)
@@ -146,13 +154,15 @@ def test_errors_are_one_sentence(run, faces, tmp_path):
 
 def test_a_killed_training_ends_as_an_undisturbed_one(processes, faces, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = processes.Process(target=train_autoencoder, args=(faces, killed), kwargs=SHORT)
+    process = processes.Process(
+        target=train_autoencoder, args=(faces, killed), kwargs={"settings": AutoencoderTraining(**SHORT)}
+    )
     kill_when(process, (killed / "trainer.pt").exists)
     assert not is_done(killed)
     with pytest.raises(WsdlError, match="finish `train-generator autoencoder` first"):
         load_autoencoder(killed)
     for folder in (killed, whole):
-        train_autoencoder(faces, folder, **SHORT)
+        train_autoencoder(faces, folder, AutoencoderTraining(**SHORT))
     assert is_done(killed)
     assert (killed / MODEL_FILE).read_bytes() == (whole / MODEL_FILE).read_bytes()
     assert json.loads((killed / LATENT_STATISTICS_FILE).read_text()) == json.loads(

@@ -21,11 +21,11 @@ from wsdl.generators.diffusion.autoencoder import Autoencoder, Codec
 from wsdl.generators.diffusion.ldm import RepaintLDM, latent_masks, ldm_fingerprint, ldm_image_size, load_ldm
 from wsdl.generators.diffusion.p2 import P2
 from wsdl.generators.diffusion.schedule import LATENT_SCHEDULE, PIXEL_SCHEDULE
-from wsdl.generators.diffusion.train_autoencoder import train_autoencoder
-from wsdl.generators.diffusion.train_ldm import encode_both_ways, train_ldm, training_batch
+from wsdl.generators.diffusion.train_autoencoder import AutoencoderTraining, train_autoencoder
+from wsdl.generators.diffusion.train_ldm import LDMTraining, encode_with_mirrors, latent_batch, train_ldm
 from wsdl.generators.diffusion.unet import FullUNet, SmallUNet
 
-TRAINING = {"images": 16, "widths": (16, 32), "batch": 4, "check_every": 8, "seed": 0}
+TRAINING = {"images": 16, "widths": (16, 32), "batch": 4, "check_every": 8}
 
 
 class Same(torch.nn.Module):
@@ -125,16 +125,16 @@ def test_latents_are_not_clipped_as_pixels_are(noising, level):
 @pytest.fixture(scope="module")
 def autoencoder(faces, tmp_path_factory):
     folder = tmp_path_factory.mktemp("autoencoder") / "run"
-    train_autoencoder(faces, folder, images=16, widths=(8, 8, 8), batch=8)
+    train_autoencoder(faces, folder, AutoencoderTraining(images=16, widths=(8, 8, 8), batch=8))
     return folder
 
 
 def test_a_batch_of_latents_is_that_of_the_pictures(faces):
     images, codec = Dataset(faces).images[:6], small_vae()
-    latents = encode_both_ways(codec, images)
+    latents = encode_with_mirrors(codec, images)
     seen = set()
     for step in range(6):
-        x0, t, noise, moved = training_batch(latents, 3, 2, 0, step)
+        x0, t, noise, moved = latent_batch(latents, 3, 2, 0, step)
         assert x0.shape == noise.shape == (3, 3, 16, 16)
         assert t.shape == (3,)
         still = x0.roll((-moved[0], -moved[1]), (2, 3))
@@ -149,12 +149,14 @@ def test_a_batch_of_latents_is_that_of_the_pictures(faces):
 
 def test_a_killed_training_ends_as_an_undisturbed_one(processes, faces, autoencoder, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = processes.Process(target=train_ldm, args=(faces, autoencoder, killed), kwargs=TRAINING)
+    process = processes.Process(
+        target=train_ldm, args=(faces, autoencoder, killed), kwargs={"settings": LDMTraining(**TRAINING)}
+    )
     kill_when(process, (killed / "trainer.pt").exists)
     assert not is_done(killed)
     mine = shutil.copytree(autoencoder, tmp_path / "autoencoder")
-    trained = train_ldm(faces, mine, killed, **TRAINING)
-    train_ldm(faces, mine, whole, **TRAINING)
+    trained = train_ldm(faces, mine, killed, LDMTraining(**TRAINING))
+    train_ldm(faces, mine, whole, LDMTraining(**TRAINING))
     for name in (MODEL_FILE, "stats.jsonl", "samples/00000016.png"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
 
@@ -171,13 +173,13 @@ def test_a_killed_training_ends_as_an_undisturbed_one(processes, faces, autoenco
 
 def test_training_refuses_what_does_not_fit(faces, autoencoder, tmp_path):
     with pytest.raises(WsdlError, match=r"is 32 px, but this latent diffusion model needs a multiple of 64"):
-        train_ldm(faces, autoencoder, tmp_path / "deep", images=4, widths=(16,) * 5)
+        train_ldm(faces, autoencoder, tmp_path / "deep", LDMTraining(images=4, widths=(16,) * 5))
     with pytest.raises(WsdlError, match="holds no trained autoencoder"):
-        train_ldm(faces, tmp_path, tmp_path / "run", images=4)
-    train_ldm(faces, autoencoder, tmp_path / "run", **{**TRAINING, "images": 4})
-    train_autoencoder(faces, tmp_path / "other", images=8, widths=(8, 8, 8), batch=8, seed=1)
+        train_ldm(faces, tmp_path, tmp_path / "run", LDMTraining(images=4))
+    train_ldm(faces, autoencoder, tmp_path / "run", LDMTraining(**{**TRAINING, "images": 4}))
+    train_autoencoder(faces, tmp_path / "other", AutoencoderTraining(images=8, widths=(8, 8, 8), batch=8), seed=1)
     with pytest.raises(WsdlError, match=r"was begun with autoencoder = "):
-        train_ldm(faces, tmp_path / "other", tmp_path / "run", **TRAINING)
+        train_ldm(faces, tmp_path / "other", tmp_path / "run", LDMTraining(**TRAINING))
     write_json(tmp_path / "run" / "config.json", {**read_json(tmp_path / "run" / "config.json"), "widths": [32]})
     with pytest.raises(WsdlError, match=r"model\.safetensors: does not fit the network"):
         load_ldm(tmp_path / "run")

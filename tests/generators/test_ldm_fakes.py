@@ -12,8 +12,8 @@ from wsdl.__main__ import app
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.masks import read_mask
-from wsdl.generators.diffusion.train_autoencoder import train_autoencoder
-from wsdl.generators.diffusion.train_ldm import train_ldm
+from wsdl.generators.diffusion.train_autoencoder import AutoencoderTraining, train_autoencoder
+from wsdl.generators.diffusion.train_ldm import LDMTraining, train_ldm
 from wsdl.generators.write_fakes import generate_partial
 
 COUNT = 10
@@ -23,8 +23,10 @@ STEPS = {"T": 2, "jump_length": 1, "resamplings": 1}
 @pytest.fixture(scope="module")
 def weights(faces, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("ldm")
-    train_autoencoder(faces, folder / "autoencoder", images=8, widths=(8, 8, 8), batch=8)
-    train_ldm(faces, folder / "autoencoder", folder / "run", images=4, widths=(16, 32), batch=4, check_every=4)
+    train_autoencoder(faces, folder / "autoencoder", AutoencoderTraining(images=8, widths=(8, 8, 8), batch=8))
+    train_ldm(
+        faces, folder / "autoencoder", folder / "run", LDMTraining(images=4, widths=(16, 32), batch=4, check_every=4)
+    )
     return folder / "run"
 
 

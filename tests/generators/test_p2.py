@@ -10,7 +10,7 @@ from wsdl.core.io import WsdlError, seed_for, write_json
 from wsdl.core.run import MODEL_FILE
 from wsdl.generators.diffusion import schedule
 from wsdl.generators.diffusion.p2 import P2, load_p2, shift
-from wsdl.generators.diffusion.train_p2 import training_batch
+from wsdl.generators.diffusion.train_p2 import p2_batch
 from wsdl.generators.diffusion.unet import FullUNet, SmallUNet
 from wsdl.generators.diffusion.weights import unet_fingerprint, unet_image_size
 
@@ -163,7 +163,7 @@ def test_training_moves_the_frame_with_the_picture():
     faces[:, [0, -1]] = faces[:, :, [0, -1]] = 255
     moves = set()
     for step in range(40):
-        x0, _, _, moved = training_batch(faces, 2, 4, 0, step)
+        x0, _, _, moved = p2_batch(faces, 2, 4, 0, step)
         moves.add(moved)
         still = x0.roll((-moved[0], -moved[1]), (2, 3))
         assert (still[:, :, 0] == 1).all()

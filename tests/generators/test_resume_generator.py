@@ -12,16 +12,17 @@ from factories import inpainter_run, p2_run
 from helpers import kill_when, tree
 from safetensors.torch import load_file
 
+from wsdl.config import P2Training
 from wsdl.core.io import WsdlError, read_json
 from wsdl.core.run import MODEL_FILE, is_done, read_stats
 from wsdl.data.dataset import Dataset
 from wsdl.generators.diffusion.p2 import P2
 from wsdl.generators.diffusion.train_p2 import train_p2
 from wsdl.generators.diffusion.weights import load_unet, unet_fingerprint
-from wsdl.generators.inpainting.train import train_inpainter
+from wsdl.generators.inpainting.train import InpainterTraining, train_inpainter
 from wsdl.generators.write_fakes import generate_full, generate_partial
 
-TRAINING = {"images": 16, "channels": (16, 32), "batch": 4, "check_every": 8, "seed": 0}
+TRAINING = {"images": 16, "channels": (16, 32), "batch": 4, "check_every": 8}
 
 
 def pictures_in(folder: Path) -> int:
@@ -30,12 +31,12 @@ def pictures_in(folder: Path) -> int:
 
 def test_a_killed_training_ends_as_an_undisturbed_one(processes, faces, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = processes.Process(target=train_p2, args=(faces, killed), kwargs=TRAINING)
+    process = processes.Process(target=train_p2, args=(faces, killed, P2Training(**TRAINING)))
     kill_when(process, (killed / "trainer.pt").exists)
     assert not is_done(killed)
 
-    resumed = train_p2(faces, killed, **TRAINING)
-    train_p2(faces, whole, **TRAINING)
+    resumed = train_p2(faces, killed, P2Training(**TRAINING))
+    train_p2(faces, whole, P2Training(**TRAINING))
     assert is_done(killed)
     assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     assert (killed / "stats.jsonl").read_text() == (whole / "stats.jsonl").read_text()
@@ -71,12 +72,12 @@ def test_killed_generators_end_as_undisturbed_ones(processes, faces, tmp_path):
 def test_a_killed_inpainter_ends_as_an_undisturbed_one(processes, faces, tmp_path, name):
     """Painter, critic and both of their Adams go on from the checkpoint."""
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    settings = {"images": 24, "width": 64, "blocks": 1, "batch": 4, "check_every": 8, "seed": 0}
-    process = processes.Process(target=train_inpainter, args=(name, faces, killed), kwargs=settings)
+    settings = InpainterTraining(images=24, width=64, blocks=1, batch=4, check_every=8)
+    process = processes.Process(target=train_inpainter, args=(name, faces, killed, settings))
     kill_when(process, (killed / "trainer.pt").exists)
     assert not is_done(killed)
     for out in (killed, whole):
-        train_inpainter(name, faces, out, **settings)
+        train_inpainter(name, faces, out, settings)
     assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     assert (killed / "stats.jsonl").read_text() == (whole / "stats.jsonl").read_text()
     assert tree(killed / "samples") == tree(whole / "samples")
@@ -96,9 +97,9 @@ def test_killed_inpainting_ends_as_undisturbed_inpainting(processes, faces, tmp_
 
 def test_a_training_begins_from_the_weights_it_is_given(faces, tmp_path):
     start = p2_run(tmp_path / "start", size=32, seed=1)
-    still = TRAINING | {"images": 4, "channels": read_json(start / "config.json")["channels"], "rate": 0.0}
-    train_p2(faces, tmp_path / "on", start=start, **still)
-    train_p2(faces, tmp_path / "new", **still)
+    still = TRAINING | {"images": 4, "channels": tuple(read_json(start / "config.json")["channels"]), "rate": 0.0}
+    train_p2(faces, tmp_path / "on", P2Training(**still), start=start)
+    train_p2(faces, tmp_path / "new", P2Training(**still))
     assert same_weights(tmp_path / "on", start)  # a rate of nothing leaves them as they were
     assert not same_weights(tmp_path / "new", start)
     assert read_json(tmp_path / "on" / "config.json")["start"] == unet_fingerprint(start)
@@ -107,9 +108,9 @@ def test_a_training_begins_from_the_weights_it_is_given(faces, tmp_path):
 def test_weights_of_another_shape_are_refused_as_a_start(faces, tmp_path):
     start = p2_run(tmp_path / "start", size=32)
     with pytest.raises(WsdlError, match=r"start: has channels \[.*\], but this run has \[16, 32, 48\]"):
-        train_p2(faces, tmp_path / "run", start=start, **TRAINING | {"channels": (16, 32, 48)})
+        train_p2(faces, tmp_path / "run", P2Training(**TRAINING | {"channels": (16, 32, 48)}), start=start)
     with pytest.raises(WsdlError, match="empty: holds no trained weights"):
-        train_p2(faces, tmp_path / "run", start=tmp_path / "empty", **TRAINING)
+        train_p2(faces, tmp_path / "run", P2Training(**TRAINING), start=tmp_path / "empty")
     assert not (tmp_path / "run").exists()
 
 

@@ -15,16 +15,17 @@ from wsdl.generators.inpainting import train as module
 from wsdl.generators.inpainting.discriminator import Discriminator
 from wsdl.generators.inpainting.inpainter import NETWORKS, load_inpainter
 from wsdl.generators.inpainting.pluralistic import CODE_SIZE, colour_error, posterior_count
-from wsdl.generators.inpainting.train import Faces, Game, read_faces, train_inpainter, training_batch
+from wsdl.generators.inpainting.train import AdversarialLosses, InpainterTraining, inpainting_batch, train_inpainter
+from wsdl.generators.training import LabelledFaces, read_labelled_faces
 from wsdl.training.loop import Adversary, fit
 
-TRAINING = {"images": 24, "width": 64, "blocks": 1, "batch": 4, "check_every": 8, "seed": 0}
+TRAINING = {"images": 24, "width": 64, "blocks": 1, "batch": 4, "check_every": 8}
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def run(request, faces, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("run") / request.param
-    train_inpainter(request.param, faces, out, **TRAINING)
+    train_inpainter(request.param, faces, out, InpainterTraining(**TRAINING))
     return out
 
 
@@ -50,7 +51,7 @@ def test_sheets_show_holes_fillings_and_truth(run):
 
 def test_an_interrupted_training_ends_as_an_undisturbed_one(run, faces, tmp_path, monkeypatch):
     """Interrupted between two checkpoints; the critic and its Adam go on from the last one, too."""
-    again, critic_loss, turns = tmp_path / run.name, Game.critic_loss, []
+    again, critic_loss, turns = tmp_path / run.name, AdversarialLosses.discriminator_loss, []
 
     def interrupted(self, critic, step, share):
         turns.append(step)
@@ -58,25 +59,25 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(run, faces, tmp_path
             raise KeyboardInterrupt
         return critic_loss(self, critic, step, share)
 
-    monkeypatch.setattr(Game, "critic_loss", interrupted)
+    monkeypatch.setattr(AdversarialLosses, "discriminator_loss", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train_inpainter(run.name, faces, again, **TRAINING)
+        train_inpainter(run.name, faces, again, InpainterTraining(**TRAINING))
     assert not is_done(again)
-    train_inpainter(run.name, faces, again, **TRAINING)
+    train_inpainter(run.name, faces, again, InpainterTraining(**TRAINING))
     assert turns == [0, 1, 2, 3, 2, 3, 4, 5]
     for name in ("model.safetensors", "stats.jsonl", "samples/00000024.png"):
         assert (again / name).read_bytes() == (run / name).read_bytes()
 
 
 def test_a_batch_depends_on_seed_and_step_alone_and_holes_are_mirrored_with_their_faces(faces):
-    data = read_faces(Dataset(faces), "train")
-    one, same, other = (training_batch(data, 6, 0, step) for step in (3, 3, 4))
+    data = read_labelled_faces(Dataset(faces), "train")
+    one, same, other = (inpainting_batch(data, 6, 0, step) for step in (3, 3, 4))
     assert all(np.array_equal(*pair) for pair in zip(one, same, strict=True))
     assert not np.array_equal(one[0], other[0])
     labels = np.zeros((1, 32, 32), np.uint8)
     labels[:, 8:14, 3:9] = 2  # a nose far on the left
-    nose = Faces(np.repeat(labels[..., None] == 2, 3, axis=-1).astype(np.uint8), labels)
-    pictures, where = training_batch(nose, 200, 0, 0)
+    nose = LabelledFaces(np.repeat(labels[..., None] == 2, 3, axis=-1).astype(np.uint8), labels)
+    pictures, where = inpainting_batch(nose, 200, 0, 0)
     covered = [hole[picture[..., 0] == 1].all() for picture, hole in zip(pictures, where, strict=True)]
     assert np.mean(covered) > 0.65  # three in four holes are the nose
     assert 0.3 < pictures[:, 10, 5, 0].mean() < 0.7  # mirrored half of the time
@@ -85,9 +86,11 @@ def test_a_batch_depends_on_seed_and_step_alone_and_holes_are_mirrored_with_thei
 def test_only_faces_of_the_train_split_are_seen(faces, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        module, "Game", lambda name, training, *rest: seen.append(training) or Game(name, training, *rest)
+        module,
+        "AdversarialLosses",
+        lambda name, training, *rest: seen.append(training) or AdversarialLosses(name, training, *rest),
     )
-    train_inpainter("lama", faces, tmp_path / "run", **TRAINING | {"images": 4})
+    train_inpainter("lama", faces, tmp_path / "run", InpainterTraining(**TRAINING | {"images": 4}))
     expected = Dataset(faces).select("real", "train")
     assert np.array_equal(seen[0].images, Dataset(faces).images[expected.index])
 
@@ -96,15 +99,15 @@ def test_only_faces_of_the_train_split_are_seen(faces, tmp_path, monkeypatch):
 def test_the_painter_learns_from_error_and_critic_and_the_critic_only_in_its_turn(name, faces):
     torch.manual_seed(0)
     network, critic = NETWORKS[name](64, 1), Discriminator()
-    game, everything = Game(name, read_faces(Dataset(faces), "train"), critic, 4, 0), slice(None)
+    game, everything = AdversarialLosses(name, read_labelled_faces(Dataset(faces), "train"), critic, 4, 0), slice(None)
     critic.requires_grad_(False)
-    game.painter_loss(network, 0, everything).backward()
+    game.inpainter_loss(network, 0, everything).backward()
     assert all(weight.grad is not None for weight in network.parameters())
     assert all(weight.grad is None for weight in critic.parameters())
     for weight in network.parameters():
         weight.grad = None
     critic.requires_grad_(True)
-    game.critic_loss(critic, 0, everything).backward()
+    game.discriminator_loss(critic, 0, everything).backward()
     assert all(weight.grad is not None for weight in critic.parameters())
     assert all(weight.grad is None for weight in network.parameters())
 
@@ -116,8 +119,8 @@ def test_fillings_by_the_priors_codes_hear_of_their_error(name, weight, faces, m
     network, critic, losses = NETWORKS[name](64, 1), Discriminator(), []
     for value in (0.0, 0.3):
         monkeypatch.setattr(module, weight, value)
-        game = Game(name, read_faces(Dataset(faces), "train"), critic, 4, 0)
-        losses.append(float(game.painter_loss(network, 0, slice(None))))
+        game = AdversarialLosses(name, read_labelled_faces(Dataset(faces), "train"), critic, 4, 0)
+        losses.append(float(game.inpainter_loss(network, 0, slice(None))))
     assert (losses[1] - losses[0] > 0.01) == (name == "pluralistic")  # LaMa has no codes
 
 
@@ -170,10 +173,10 @@ def test_what_cannot_be_trained_on_is_refused_before_a_run_is_begun(faces, tmp_p
     data = shutil.copytree(faces, tmp_path / "data")
     shutil.rmtree(data / "components")
     with pytest.raises(WsdlError, match="no component mask to say where to paint; prepare the data with --masks"):
-        train_inpainter("lama", data, tmp_path / "run", **TRAINING)
+        train_inpainter("lama", data, tmp_path / "run", InpainterTraining(**TRAINING))
     assert not (tmp_path / "run").exists()
 
 
 def test_other_settings_do_not_join_a_run(run, faces):
     with pytest.raises(WsdlError, match=r"was begun with seed = 0, not 1; choose another --out, or delete the folder"):
-        train_inpainter(run.name, faces, run, **TRAINING | {"seed": 1})
+        train_inpainter(run.name, faces, run, InpainterTraining(**TRAINING), seed=1)

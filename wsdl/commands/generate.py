@@ -1,122 +1,198 @@
-"""`python -m wsdl generate`: fakes by a generator."""
+"""`python -m wsdl generate`: write fakes by a generator into a dataset folder.
+
+Weights and faces default to those that come with wsdl: the bundled `studio` faces and the generators trained on them.
+"""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wsdl.commands.options import Out, Seed, Weights
+from wsdl.commands.options import Seed
+from wsdl.config import BUNDLED_SOURCES, Fakes
+from wsdl.core.io import WsdlError
+from wsdl.generators.registry import GENERATORS
 
-generate = typer.Typer(no_args_is_help=True, help="Make fakes with a generator.")
+generate = typer.Typer(no_args_is_help=True, help="Write fakes by a generator.")
 
-WHAT = {
-    "lama": "LaMa (fast Fourier convolutions): one answer to a hole",
-    "pluralistic": "Pluralistic (a conditional VAE): another answer for another seed",
-}
+_STYLE = BUNDLED_SOURCES[0]
+_BUNDLED = Fakes()  # the sampling of the bundled fakes, which the small bundled networks need no more of
+_PAPER_SCHEDULE = {"T": 250, "jump_length": 10, "resamplings": 10}
+
+_BUNDLED_WEIGHTS = f"default: the bundled weights, trained on the {_STYLE} faces"
+Count = Annotated[int, typer.Option(help="Number of fakes in total; existing ones count.")]
+Weights = Annotated[
+    str, typer.Option(help=f"A run of train-generator, a diffusers folder, or a hub id; {_BUNDLED_WEIGHTS}.")
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        help=f"Dataset whose real faces are inpainted; default: --out if it is a dataset, else the {_STYLE} faces, "
+        "copied to --out."
+    ),
+]
+PartialOut = Annotated[Path | None, typer.Option(help="Folder to write to; default: --data.")]
+Batch = Annotated[
+    int | None,
+    typer.Option(help=f"Images made together; default: {_BUNDLED.batch} with the bundled weights, else 32."),
+]
+Clean = Annotated[bool, typer.Option("--clean", help="Restore the original pixels outside the mask.")]
+NoiseLevels = Annotated[
+    int | None, typer.Option("--T", help=f"Noise levels; default: {_BUNDLED.T} with the bundled weights, else 250.")
+]
+JumpLength = Annotated[
+    int | None,
+    typer.Option(help=f"Levels to go back; default: {_BUNDLED.jump_length} with the bundled weights, else 10."),
+]
+Resamplings = Annotated[
+    int | None,
+    typer.Option(help=f"Runs of each stretch; default: {_BUNDLED.resamplings} with the bundled weights, else 10."),
+]
+_SAME_REGIONS = "The inpainted regions are those of repaint-p2."
 
 
 @generate.command("p2")
 def generate_p2(
-    weights: Weights,
-    count: Annotated[int, typer.Option(help="How many, in all.")],
-    out: Out,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    weights: Weights = "",
+    count: Count = 4,
     seed: Seed = 0,
-    steps: Annotated[int, typer.Option(help="Network calls a picture (DDIM).")] = 50,
-    batch: Annotated[int, typer.Option(help="Pictures sampled together.")] = 32,
+    steps: Annotated[int, typer.Option(help="Network calls per image (DDIM).")] = _BUNDLED.ddim_steps,
+    batch: Batch = None,
 ):
-    """Full fakes by P2 diffusion."""
+    """Full fakes by P2 diffusion. With the bundled weights, --out also gets their faces if it is no dataset yet."""
     from wsdl.generators.write_fakes import generate_full
 
-    generate_full(out, weights, count, seed, steps=steps, batch=batch)
+    if not weights:
+        _faces(None, out)
+    generate_full(out, _weights("p2", weights), count, seed, steps=steps, batch=_batch(batch, weights))
 
 
 @generate.command("repaint-p2")
 def generate_repaint_p2(
-    data: Annotated[Path, typer.Option(help="The dataset whose real faces are repainted.")],
-    weights: Weights,
-    count: Annotated[int, typer.Option(help="How many, in all.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write; default: into --data itself.")] = None,
+    data: Data = None,
+    weights: Weights = "",
+    count: Count = 4,
+    out: PartialOut = None,
     seed: Seed = 0,
-    t: Annotated[int, typer.Option("--T", help="Noise levels.")] = 250,
-    jump_length: Annotated[int, typer.Option(help="Levels to go back.")] = 10,
-    resamplings: Annotated[int, typer.Option(help="Times each stretch is run.")] = 10,
-    batch: Annotated[int, typer.Option(help="Pictures repainted together.")] = 32,
+    t: NoiseLevels = None,
+    jump_length: JumpLength = None,
+    resamplings: Resamplings = None,
+    batch: Batch = None,
 ):
-    """Partial fakes: one component of a real face repainted by RePaint."""
-    from wsdl.generators.write_fakes import generate_partial
-
-    generate_partial(
-        "repaint-p2",
-        data,
-        out or data,
-        weights,
-        count,
-        seed,
-        batch=batch,
-        T=t,
-        jump_length=jump_length,
-        resamplings=resamplings,
-    )
+    """Partial fakes: one component of a real face inpainted by RePaint with P2 diffusion."""
+    schedule = _schedule(weights, t, jump_length, resamplings)
+    _generate_partial("repaint-p2", data, out, weights, count, seed, batch, **schedule)
 
 
-@generate.command("repaint-ldm")
+@generate.command(
+    "repaint-ldm", help=f"Partial fakes by RePaint on latents; the decoder alters all pixels. {_SAME_REGIONS}"
+)
 def generate_repaint_ldm(
-    data: Annotated[Path, typer.Option(help="The dataset whose real faces are repainted.")],
-    weights: Annotated[str, typer.Option(help="A run of train-generator ldm, a diffusers folder, or a hub id.")],
-    count: Annotated[int, typer.Option(help="How many, in all.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write; default: into --data itself.")] = None,
-    clean: Annotated[bool, typer.Option("--clean", help="Paste the pixels outside the mask back.")] = False,
+    data: Data = None,
+    weights: Weights = "",
+    count: Count = 4,
+    out: PartialOut = None,
+    clean: Clean = False,
     seed: Seed = 0,
-    t: Annotated[int, typer.Option("--T", help="Noise levels.")] = 250,
-    jump_length: Annotated[int, typer.Option(help="Levels to go back.")] = 10,
-    resamplings: Annotated[int, typer.Option(help="Times each stretch is run.")] = 10,
-    batch: Annotated[int, typer.Option(help="Pictures repainted together.")] = 32,
+    t: NoiseLevels = None,
+    jump_length: JumpLength = None,
+    resamplings: Resamplings = None,
+    batch: Batch = None,
 ):
-    """Partial fakes by RePaint among latents; the decoder alters the whole picture. The same regions as repaint-p2."""
-    from wsdl.generators.write_fakes import generate_partial
-
-    schedule = {"T": t, "jump_length": jump_length, "resamplings": resamplings}
-    name = "repaint-ldm-clean" if clean else "repaint-ldm"
-    generate_partial(name, data, out or data, weights, count, seed, batch=batch, **schedule)
+    name, schedule = "repaint-ldm-clean" if clean else "repaint-ldm", _schedule(weights, t, jump_length, resamplings)
+    _generate_partial(name, data, out, weights, count, seed, batch, **schedule)
 
 
-def generate_inpainted_fakes(
+def generate_feed_forward(
     context: typer.Context,
-    data: Annotated[Path, typer.Option(help="The dataset whose real faces are repainted.")],
-    weights: Annotated[str, typer.Option(help="A run of train-generator; for lama also a TorchScript file you trust.")],
-    count: Annotated[int, typer.Option(help="How many, in all.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write; default: into --data itself.")] = None,
+    data: Data = None,
+    weights: Annotated[
+        str,
+        typer.Option(
+            help=f"A run of train-generator; for lama also a TorchScript file that you trust; {_BUNDLED_WEIGHTS}."
+        ),
+    ] = "",
+    count: Count = 4,
+    out: PartialOut = None,
     seed: Seed = 0,
-    batch: Annotated[int, typer.Option(help="Pictures repainted together.")] = 32,
+    batch: Batch = None,
 ):
-    from wsdl.generators.write_fakes import generate_partial
-
-    generate_partial(context.info_name, data, out or data, weights, count, seed, batch=batch)
+    _generate_partial(context.info_name, data, out, weights, count, seed, batch)
 
 
-for name, what in WHAT.items():
-    generate.command(name, help=f"Partial fakes by {what}. The same regions as repaint-p2.")(generate_inpainted_fakes)
+for name in ("lama", "pluralistic"):
+    what = f"Partial fakes by {GENERATORS[name].description}. {_SAME_REGIONS}"
+    generate.command(name, help=what)(generate_feed_forward)
 
 
-@generate.command("sd-inpaint")
+@generate.command(
+    "sd-inpaint", help=f"Partial fakes by Stable Diffusion, optionally with a LoRA; needs a GPU. {_SAME_REGIONS}"
+)
 def generate_sd_inpaint(
-    data: Annotated[Path, typer.Option(help="The dataset whose real faces are repainted.")],
-    weights: Annotated[str, typer.Option(help="Stable Diffusion for inpainting: a diffusers folder, or a hub id.")],
-    count: Annotated[int, typer.Option(help="How many, in all.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write; default: into --data itself.")] = None,
+    data: Data = None,
+    weights: Annotated[
+        str, typer.Option(help="Stable Diffusion for inpainting: a diffusers folder, or a hub id; required.")
+    ] = "",
+    count: Count = 4,
+    out: PartialOut = None,
     lora: Annotated[str, typer.Option(help="A LoRA for it: a .safetensors file, a folder, or a hub id.")] = "",
-    prompt: Annotated[str, typer.Option(help="What to paint, in words.")] = "a photo of a face",
-    clean: Annotated[bool, typer.Option("--clean", help="Paste the pixels outside the mask back.")] = False,
+    prompt: Annotated[str, typer.Option(help="Text prompt.")] = "a photo of a face",
+    clean: Clean = False,
     seed: Seed = 0,
-    steps: Annotated[int, typer.Option(help="Network calls a picture.")] = 50,
-    guidance: Annotated[float, typer.Option(help="How much more than usual the words count; 1: not more.")] = 7.5,
-    batch: Annotated[int, typer.Option(help="Pictures repainted together.")] = 4,
+    steps: Annotated[int, typer.Option(help="Network calls per image.")] = 50,
+    guidance: Annotated[float, typer.Option(help="Scale of classifier-free guidance; 1: none.")] = 7.5,
+    batch: Annotated[int, typer.Option(help="Images made together.")] = 4,
 ):
-    """Partial fakes by Stable Diffusion, with a LoRA if you like: a GPU's work. The same regions as repaint-p2."""
+    name = "sd-inpaint-clean" if clean else "sd-inpaint"
+    sampling = {"prompt": prompt, "steps": steps, "guidance": guidance}
+    _generate_partial(name, data, out, weights, count, seed, batch, lora=lora, **sampling)
+
+
+def _generate_partial(
+    generator: str, data: Path | None, out: Path | None, weights: str, count: int, seed: int, batch: int | None, **more
+) -> None:
+    """`generate_partial`, with bundled faces and weights where none are given."""
     from wsdl.generators.write_fakes import generate_partial
 
-    name = "sd-inpaint-clean" if clean else "sd-inpaint"
-    generate_partial(
-        name, data, out or data, weights, count, seed,
-        batch=batch, lora=lora, prompt=prompt, steps=steps, guidance=guidance,
-    )  # fmt: skip
+    if not (data or out):
+        raise typer.BadParameter("give a folder to write to, or --data.", param_hint="--out")
+    used = _weights(generator, weights)
+    data = _faces(data, out)
+    generate_partial(generator, data, out or data, used, count, seed, batch=_batch(batch, weights), **more)
+
+
+def _weights(generator: str, weights: str) -> str | Path:
+    """`weights` as given, or the run folder of the bundled generator. WsdlError where none is bundled."""
+    if weights:
+        return weights
+    if generator.startswith("sd-inpaint"):
+        raise WsdlError(
+            f"--weights: missing, and none are bundled for {generator}; give a diffusers folder or a hub id."
+        )
+    from wsdl.bundle.generator_archives import unpack_generator
+    from wsdl.bundle.unpack import unpack_p2
+
+    return unpack_p2(_STYLE) if generator in ("p2", "repaint-p2") else unpack_generator(_STYLE, generator)
+
+
+def _faces(data: Path | None, out: Path | None) -> Path:
+    """The dataset to take real faces from: `data`, or `out`, to which the bundled faces are copied if it is none."""
+    if data:
+        return data
+    if not (out / "manifest.csv").exists():
+        from wsdl.bundle.unpack import copy_dataset
+
+        copy_dataset(out, _STYLE, fakes=False)
+    return out
+
+
+def _batch(batch: int | None, weights: str) -> int:
+    return batch or (32 if weights else _BUNDLED.batch)
+
+
+def _schedule(weights: str, t: int | None, jump_length: int | None, resamplings: int | None) -> dict[str, int]:
+    """The settings of RePaint: the paper's, with the bundled weights those of the bundled fakes, unless given."""
+    given = {"T": t, "jump_length": jump_length, "resamplings": resamplings}
+    default = _PAPER_SCHEDULE if weights else _BUNDLED.schedule
+    return default | {name: value for name, value in given.items() if value is not None}

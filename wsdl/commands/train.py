@@ -1,26 +1,24 @@
 """`python -m wsdl train`, `train-generator` and `train-parser`: trainings, all resumable."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from wsdl.commands.options import Generators, Out, Profile, Seed, split_names
+from wsdl.generators.registry import GENERATORS
 
 train_generator = typer.Typer(no_args_is_help=True, help="Train a generator on the real faces of a dataset.")
 
-Data = Annotated[Path, typer.Option(help="A dataset folder; only real faces of its train split are seen.")]
-
-
-Pictures = Annotated[int | None, typer.Option(help="Pictures to see, in all; default: 40 minutes' worth on two cores.")]
-WHAT = {
-    "lama": "LaMa (fast Fourier convolutions): one answer to a hole",
-    "pluralistic": "Pluralistic (a conditional VAE): another answer for another seed",
-}
+Data = Annotated[Path, typer.Option(help="A dataset folder; only real faces of its train split are used.")]
+ImageCount = Annotated[
+    int | None, typer.Option(help="Training images in total; default: 40 minutes of training on two cores.")
+]
 
 
 def train(
-    setup: Annotated[str, typer.Option(help="a: labels, full fakes; b: labels, partial fakes; c: masks.")],
+    setup: Annotated[str, typer.Option(help="a: image labels, full fakes; b: image labels, partial fakes; c: masks.")],
     data: Annotated[Path, typer.Option(help="A dataset folder with fakes.")],
     out: Out,
     method: Annotated[str, typer.Option(help="patches, grad-cam or attention.")] = "patches",
@@ -37,27 +35,28 @@ def train(
 
 @train_generator.command("p2")
 def train_p2(
-    data: Annotated[Path, typer.Option(help="A dataset folder; only real faces of its train split are seen.")],
+    data: Data,
     out: Out,
     profile: Profile = "quick",
-    images: Annotated[int | None, typer.Option(help="Pictures to see, in all; default: the profile's.")] = None,
-    start: Annotated[Path | None, typer.Option(help="A P2 run to begin from; default: random weights.")] = None,
+    images: Annotated[int | None, typer.Option(help="Training images in total; default: the profile's.")] = None,
+    start: Annotated[Path | None, typer.Option(help="A P2 run to start from; default: random weights.")] = None,
     seed: Seed = 0,
 ):
-    """P2 diffusion, resumable; a sheet of samples at every checkpoint."""
+    """P2 diffusion, resumable, with a sheet of samples at every checkpoint."""
     from wsdl.config import load_profile
     from wsdl.generators.diffusion.train_p2 import train_p2 as run_train
 
-    settings = vars(load_profile(profile).generator)
-    run_train(data, out, start=start, seed=seed, **settings | ({"images": images} if images else {}))
+    settings = load_profile(profile).generator
+    run_train(data, out, _with_images(settings, images), seed=seed, start=start)
 
 
 @train_generator.command("autoencoder")
-def train_autoencoder(data: Data, out: Out, images: Pictures = None, seed: Seed = 0):
-    """The autoencoder of Repaint-LDM, resumable; a sheet of round trips at every checkpoint."""
+def train_autoencoder(data: Data, out: Out, images: ImageCount = None, seed: Seed = 0):
+    """The autoencoder of Repaint-LDM, resumable, with a sheet of reconstructions at every checkpoint."""
+    from wsdl.generators.diffusion.train_autoencoder import AutoencoderTraining
     from wsdl.generators.diffusion.train_autoencoder import train_autoencoder as run_train
 
-    run_train(data, out, seed=seed, **({"images": images} if images else {}))
+    run_train(data, out, _with_images(AutoencoderTraining(), images), seed=seed)
 
 
 @train_generator.command("ldm")
@@ -65,38 +64,52 @@ def train_ldm(
     data: Data,
     autoencoder: Annotated[Path, typer.Option(help="A finished run of train-generator autoencoder.")],
     out: Out,
-    images: Pictures = None,
+    images: ImageCount = None,
     seed: Seed = 0,
 ):
-    """Latent diffusion on that autoencoder, resumable; a sheet of samples at every checkpoint."""
+    """Latent diffusion of Repaint-LDM, resumable, with a sheet of samples at every checkpoint."""
+    from wsdl.generators.diffusion.train_ldm import LDMTraining
     from wsdl.generators.diffusion.train_ldm import train_ldm as run_train
 
-    run_train(data, autoencoder, out, seed=seed, **({"images": images} if images else {}))
+    run_train(data, autoencoder, out, _with_images(LDMTraining(), images), seed=seed)
 
 
 def train_inpainting_generator(
     context: typer.Context,
-    data: Annotated[Path, typer.Option(help="A dataset folder with component masks; its train split is seen.")],
+    data: Annotated[
+        Path, typer.Option(help="A dataset folder with component masks; real faces of its train split are used.")
+    ],
     out: Out,
-    images: Annotated[int | None, typer.Option(help="Pictures to see, in all; default: about an hour.")] = None,
+    images: Annotated[
+        int | None, typer.Option(help="Training images in total; default: an hour of training on two cores.")
+    ] = None,
     seed: Seed = 0,
 ):
-    from wsdl.generators.inpainting.train import train_inpainter
+    from wsdl.generators.inpainting.train import InpainterTraining, train_inpainter
 
-    train_inpainter(context.info_name, data, out, seed=seed, **({"images": images} if images else {}))
+    train_inpainter(context.info_name, data, out, _with_images(InpainterTraining(), images), seed=seed)
 
 
-for name, what in WHAT.items():
-    train_generator.command(name, help=f"{what}, against a critic of patches, resumable; sheets at every checkpoint.")(
-        train_inpainting_generator
+for name in ("lama", "pluralistic"):
+    what = (
+        f"{GENERATORS[name].description}, against a patch discriminator, resumable, with a sheet at every checkpoint."
     )
+    train_generator.command(name, help=what)(train_inpainting_generator)
+
+
+def _with_images(settings, images: int | None):
+    """`settings` with another number of training images, if one is given."""
+    return replace(settings, images=images) if images else settings
 
 
 def train_parser(
     data: Annotated[list[Path], typer.Option(help="A dataset folder with component masks; may be given again.")],
     out: Annotated[Path, typer.Option(help="Where to write the run.")],
-    images: Annotated[int, typer.Option(help="Pictures to see, in all.")] = 200_000,
-    style_from: Annotated[Path | None, typer.Option(help="Pictures without masks whose looks are borrowed.")] = None,
+    images: Annotated[int, typer.Option(help="Training images in total.")] = 200_000,
+    style_from: Annotated[
+        Path | None,
+        typer.Option(help="Folder of images without masks; augmentation takes backgrounds and colours from them."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 0,
 ):
     """Train the face parser on real faces with component masks, resumable."""

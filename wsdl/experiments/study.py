@@ -82,7 +82,7 @@ class Study:
         from wsdl.generators.diffusion.train_p2 import train_p2
 
         if self.own_generator and not is_done(self.out / "p2"):
-            train_p2(self.faces().folder, self.out / "p2", seed=self.data_seed, **vars(self.profile.generator))
+            train_p2(self.faces().folder, self.out / "p2", self.profile.generator, seed=self.data_seed)
 
     @property
     def own_generator(self) -> bool:

@@ -43,19 +43,19 @@ def study_generator(study: Study, name: str):
 
 def _train_generator(study: Study, name: str) -> Path:
     """STUDY/NAME, a finished run: trained on the study's real faces if need be."""
-    from wsdl.generators.diffusion.train_autoencoder import train_autoencoder
-    from wsdl.generators.diffusion.train_ldm import train_ldm
-    from wsdl.generators.inpainting.train import train_inpainter
+    from wsdl.generators.diffusion.train_autoencoder import AutoencoderTraining, train_autoencoder
+    from wsdl.generators.diffusion.train_ldm import LDMTraining, train_ldm
+    from wsdl.generators.inpainting.train import InpainterTraining, train_inpainter
 
     out, data = study.out / name, study.faces().folder
-    amount = {"images": study.profile.further_images, "seed": study.data_seed}
+    images, seed = study.profile.further_images, study.data_seed
     if is_done(out):
         return out
     if name == LDM:
-        train_autoencoder(data, study.out / "autoencoder", **amount)
-        train_ldm(data, study.out / "autoencoder", out, **amount)
+        train_autoencoder(data, study.out / "autoencoder", AutoencoderTraining(images), seed=seed)
+        train_ldm(data, study.out / "autoencoder", out, LDMTraining(images), seed=seed)
     else:
-        train_inpainter(name, data, out, **amount)
+        train_inpainter(name, data, out, InpainterTraining(images), seed=seed)
     return out
 
 

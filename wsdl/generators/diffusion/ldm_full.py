@@ -1,31 +1,28 @@
 """Full-size latent diffusion in diffusers' layout, such as CompVis/ldm-celebahq-256: a folder or hub id with
-unet/ (UNet2DModel), vqvae/ (VQModel) and, if there, scheduler/.
+unet/ (UNet2DModel), vqvae/ (VQModel) and optionally scheduler/.
 """
 
 from pathlib import Path
 
 from diffusers import DDIMScheduler, UNet2DModel, VQModel
-from safetensors import SafetensorError
 
 from wsdl.core.io import WsdlError, hub_id, sha256_of_files
 from wsdl.generators.diffusion.autoencoder import Codec, downscale_factor
 from wsdl.generators.diffusion.unet import FullUNet
-from wsdl.generators.diffusion.weights import first_line, weight_files
+from wsdl.generators.diffusion.weights import LOADING_ERRORS, first_line, weight_files
 
 _PARTS = ("unet", "vqvae")
-# What CompVis trained with, for a folder that does not say.
+# The schedule of the published CompVis models, for a folder without scheduler/.
 COMPVIS_SCHEDULE = {"beta_start": 0.0015, "beta_end": 0.0195, "beta_schedule": "scaled_linear", "clip_sample": False}
-LOADING_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError)
 
 
 def load_full_ldm(weights: str | Path) -> tuple[FullUNet, Codec, int, dict]:
-    """The network, the autoencoder, the size of pictures and the noise schedule. WsdlError where one cannot be had."""
+    """The U-Net, the autoencoder, the image size and the noise schedule. WsdlError where one cannot be loaded."""
     where, size = _locate_ldm(weights), full_ldm_image_size(weights)
     try:
-        unet, vae = (
-            kind.from_pretrained(where, subfolder=part) for kind, part in ((UNet2DModel, "unet"), (VQModel, "vqvae"))
-        )
-        stated = VQModel.load_config(where, subfolder="vqvae")
+        unet = UNet2DModel.from_pretrained(where, subfolder="unet")
+        vae = VQModel.from_pretrained(where, subfolder="vqvae")
+        vae_config = VQModel.load_config(where, subfolder="vqvae")
     except LOADING_ERRORS as error:
         raise _unusable(weights, error) from None
     if unet.config.in_channels != vae.config.latent_channels:
@@ -33,15 +30,16 @@ def load_full_ldm(weights: str | Path) -> tuple[FullUNet, Codec, int, dict]:
             f"{weights}: its unet works on {unet.config.in_channels} channels, but its vqvae gives "
             f"{vae.config.latent_channels}; give both parts of one model."
         )
-    # Only a scale that is written down counts: the default of today's diffusers is not that of the published model,
-    # whose latents are not scaled (huggingface/diffusers, issue 6725).
-    scale = 1 / stated.get("scaling_factor", 1.0)
-    codec = Codec(vae, downscale_factor(vae.config.block_out_channels), [0.0] * vae.config.latent_channels, scale)
+    # Only a scaling_factor stated in the file counts: the default of current diffusers is not that of the published
+    # model, whose latents are not scaled (huggingface/diffusers, issue 6725).
+    scale = 1 / vae_config.get("scaling_factor", 1.0)
+    factor = downscale_factor(vae.config.block_out_channels)
+    codec = Codec(vae, factor, [0.0] * vae.config.latent_channels, scale)
     return FullUNet(unet), codec, size, _noise_schedule(where)
 
 
 def _noise_schedule(where: str) -> dict:
-    """The noise schedule that the model was trained with."""
+    """The noise schedule of the training, as keyword arguments of diffusers' schedulers."""
     if Path(where).is_dir() and not (Path(where) / "scheduler").is_dir():
         return COMPVIS_SCHEDULE
     try:
@@ -52,7 +50,7 @@ def _noise_schedule(where: str) -> dict:
 
 
 def full_ldm_image_size(weights: str | Path) -> int:
-    """Side in pixels of what this model paints, read from its configs alone."""
+    """Side of its images in pixels, read from the configs alone."""
     where = _locate_ldm(weights)
     try:
         latent = UNet2DModel.load_config(where, subfolder="unet")["sample_size"]
@@ -70,7 +68,7 @@ def full_ldm_fingerprint(weights: str | Path) -> str:
 
 
 def _locate_ldm(weights: str | Path) -> str:
-    """`weights` as diffusers wants it. WsdlError where it can be neither a folder of a model nor a hub id."""
+    """`weights` as diffusers expects it. WsdlError where it is neither the folder of a model nor a hub id."""
     folder = Path(weights)
     if not folder.is_dir():
         return hub_id(weights)

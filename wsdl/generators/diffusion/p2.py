@@ -1,4 +1,4 @@
-"""P2 diffusion: the loss, the sampler, and the generator that paints whole faces or one region."""
+"""P2 diffusion (Choi et al. 2022): loss, DDIM sampling of full fakes, and inpainting by RePaint."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +23,11 @@ from wsdl.generators.diffusion.weights import load_unet
 
 def p2_loss(
     model, x0: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, predicts: str, gamma: float = 1.0, moved=(0, 0)
-):
-    """The P2-weighted squared error of what the network predicts, averaged over (moved) pictures [n, C, S, S]."""
+) -> torch.Tensor:
+    """P2-weighted squared error of the prediction, a scalar.
+
+    x0 and noise [n, C, S, S], t [n]; predicts: "x0" or "noise"; moved: how far x0 is shifted down and right.
+    """
     abar = alphas_bar().to(x0.device)[t]
     predicted = model(add_noise(x0, noise, abar), t, moved).float()
     error = (predicted - (x0 if predicts == "x0" else noise)).square().mean(dim=(1, 2, 3))
@@ -32,25 +35,25 @@ def p2_loss(
 
 
 def shift(t: int, patch: int) -> tuple[int, int]:
-    """How many pixels down and right (0 .. patch - 1, wrapping around) the picture is moved at step t."""
+    """Pixels down and right (0 .. patch - 1, wrapping around) by which the image is shifted at step t."""
     return divmod(seed_for("shift", t) % patch**2, patch)
 
 
 class Denoiser:
-    """A trained network and what it denoises: pixels, or latents."""
+    """A trained denoising network of pixels or latents, with its noise schedule."""
 
     def __init__(self, model: torch.nn.Module, shape: tuple[int, int, int], noising: dict):
         self.model = model.to(pick_device(), memory_format=torch.channels_last).eval()
         self.shape = shape  # of one x_t: (C, S, S)
         self.noising = noising  # as in `wsdl.generators.diffusion.schedule`
-        self.abar = alphas_bar().to(pick_device())  # of our own networks, which predict x0
+        self.abar = alphas_bar().to(pick_device())  # of wsdl's own networks, which predict x0
 
     @torch.no_grad()
     def noise(self, x_t: torch.Tensor, t: int) -> torch.Tensor:
-        """The noise that the network sees in x_t [n, C, S, S] at step t, whatever it was trained to predict.
+        """The predicted noise in x_t [n, C, S, S] at step t, also of a network that predicts x0.
 
-        A network that works on patches sees the picture moved by a few pixels, another way at each step, so that the
-        grid of its patches never falls on the same pixels and averages out over the steps.
+        A network that works on patches gets the image shifted by a few pixels, by another offset at each step, so
+        that traces of its patch grid average out over the steps.
         """
         steps = torch.full((len(x_t),), int(t), device=x_t.device)
         move = down, right = shift(int(t), self.model.patch)
@@ -63,7 +66,7 @@ class Denoiser:
         return noise_from_x0(x_t, x0, self.abar[steps])
 
     def draw(self, seeds: list[int], steps: int, on_step: Callable | None = None) -> torch.Tensor:
-        """One x0 for each seed, [n, C, S, S], by DDIM (deterministic) in `steps` calls; on_step(t, x_t) after each."""
+        """One x0 per seed, [n, C, S, S], by DDIM (deterministic) in `steps` calls; on_step(t, x_t) after each."""
         scheduler = DDIMScheduler(**self.noising, timestep_spacing="trailing")
         scheduler.set_timesteps(steps)
         x, _ = noise_like(self.shape, seeds)
@@ -75,7 +78,7 @@ class Denoiser:
         return x
 
     def rehearse(self, batch: int, size: int) -> None:
-        """One call of the network, to see how long it takes; `size` is that of its pictures, and known already."""
+        """One network call on `batch` images, to time it. `size` is ignored: the network has one image size."""
         self.noise(torch.zeros(batch, *self.shape, device=self.abar.device), 0).cpu()
 
 
@@ -83,25 +86,25 @@ class P2(Denoiser):
     """A trained diffusion model of pixels as a generator: `sample` by DDIM, `inpaint` by RePaint."""
 
     name = "p2"
-    clean = True  # pixels outside the mask are copied back exactly
+    clean = True  # the original pixels are restored outside the mask
 
     def __init__(self, model: torch.nn.Module, size: int):
         super().__init__(model, (3, size, size), PIXEL_SCHEDULE)
         self.size = size
 
     def sample(self, n: int, seed: int, steps: int = 50, first: int = 0, on_step: Callable | None = None) -> np.ndarray:
-        """Pictures first .. first+n-1 of `seed` by DDIM (deterministic) in `steps` calls: uint8 [n, S, S, 3].
+        """Images first .. first+n-1 of `seed` by DDIM (deterministic) in `steps` calls: uint8 [n, S, S, 3].
 
         on_step(t, x_t) is called after each network call.
         """
         return to_uint8(self.draw([seed_for(seed, "p2", first + i) for i in range(n)], steps, on_step))
 
     def inpaint(self, images: np.ndarray, masks: np.ndarray, seeds: list[int], **schedule) -> np.ndarray:
-        """Paint where masks [n, S, S] are 1 into uint8 images [n, S, S, 3]; schedule: see `repaint`."""
+        """Inpaint uint8 images [n, S, S, 3] where masks [n, S, S] are 1; schedule: see `repaint`."""
         known = to_unit(images)
         holes = torch.as_tensor(masks).to(known.device)[:, None].float()
-        painted = to_uint8(repaint(self.noise, known, holes, seeds, **schedule))
-        return np.where(masks[..., None] == 1, painted, images)
+        inpainted = to_uint8(repaint(self.noise, known, holes, seeds, **schedule))
+        return np.where(masks[..., None] == 1, inpainted, images)
 
 
 def load_p2(weights: str | Path) -> P2:

@@ -1,7 +1,7 @@
-"""RePaint (Lugmayr et al. 2022): an unconditional diffusion model paints a hole so that it fits its surroundings.
+"""RePaint (Lugmayr et al. 2022): inpainting with an unconditional diffusion model, on pixels or latents.
 
-The known pixels are noised to the current step, joined with what the model painted, and the joint picture is
-noised again and repainted several times ("resampling"), until the two agree. Works in any space: pixels or latents.
+At each step the known pixels, noised to that step, are joined with the generated ones; the joint image is noised
+again and denoised several times ("resampling"), which harmonises the two.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,14 @@ from wsdl.generators.diffusion.schedule import PIXEL_SCHEDULE, noise_like
 
 
 def repaint_scheduler(T: int, jump_length: int, resamplings: int, noising: dict = PIXEL_SCHEDULE) -> RePaintScheduler:  # noqa: N803
-    """The order of steps: T levels, going back `jump_length` levels, so that each stretch runs `resamplings` times."""
+    """The scheduler with T levels; jumps back of `jump_length` levels run each stretch `resamplings` times."""
     steps = RePaintScheduler(**noising)
     steps.set_timesteps(T, jump_length, resamplings)
     return steps
 
 
 def repaint_calls(T: int, jump_length: int, resamplings: int) -> int:  # noqa: N803 (the paper's letter)
-    """Network calls a picture costs. The paper's T = 250, 10, 10 costs 2,410."""
+    """Network calls per image. The paper's T = 250, jump_length = 10, resamplings = 10 takes 2,410."""
     order = repaint_scheduler(T, jump_length, resamplings).timesteps.tolist()
     return sum(t < before for before, t in zip([order[0] + 1, *order], order, strict=False))
 
@@ -29,17 +29,18 @@ def repaint_calls(T: int, jump_length: int, resamplings: int) -> int:  # noqa: N
 def repaint(
     noise: Callable,  # noise(x_t, t) -> the noise in x_t [n, C, H, W] at step t
     known: torch.Tensor,  # [n, C, H, W], the originals
-    holes: torch.Tensor,  # [n, 1, H, W], 1 = paint
-    seeds: list[int],  # one a picture: a picture does not depend on its batch
+    holes: torch.Tensor,  # [n, 1, H, W], 1 = inpaint
+    seeds: list[int],  # one per image: an image does not depend on its batch
     *,
-    noising: dict = PIXEL_SCHEDULE,  # the model's noise schedule: PIXELS, LATENTS, or what a full-size model says
+    noising: dict = PIXEL_SCHEDULE,  # the noise schedule of the model's training
     T: int = 250,  # noise levels  # noqa: N803
     jump_length: int = 10,  # levels to go back
-    resamplings: int = 10,  # times each stretch is run
+    resamplings: int = 10,  # runs of each stretch
     on_step: Callable | None = None,  # on_step(t, x_t), called after each network call
 ) -> torch.Tensor:
-    """The whole pictures [n, C, H, W]. The last step takes the known part from `known`, without noise: it comes back
-    as it was, up to rounding. Where `known` is not pixels but latents, decoding alters it all the same.
+    """Inpainted images [n, C, H, W]. The last step copies the known part from `known` without noise.
+
+    So it is unchanged up to rounding; where `known` holds latents, decoding still alters the known pixels.
     """
     steps = repaint_scheduler(T, jump_length, resamplings, noising)
     x, sources = noise_like(tuple(known.shape[1:]), seeds)

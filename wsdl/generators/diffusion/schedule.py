@@ -1,12 +1,12 @@
-"""The noise schedule and the loss weights of P2 ("perception prioritized" training, Choi et al. 2022).
+"""Noise schedule and loss weights of P2 ("perception prioritized" training, Choi et al. 2022).
 
 Notation: x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise, SNR_t = abar_t / (1 - abar_t), t = 0 .. steps-1.
 """
 
 import torch
 
-# The schedule as diffusers' schedulers take it. Pixels end at 1, so a guess of x0 may be clipped there; latents of unit
-# variance have no such end.
+# Keyword arguments of diffusers' schedulers. Pixels are in [-1, 1], so a predicted x0 may be clipped; latents are
+# unbounded.
 PIXEL_SCHEDULE = {"beta_start": 1e-4, "beta_end": 0.02, "clip_sample": True}
 LATENT_SCHEDULE = {**PIXEL_SCHEDULE, "clip_sample": False}
 
@@ -17,7 +17,7 @@ def alphas_bar(steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> to
 
 
 def noise_like(shape: tuple[int, ...], seeds: list[int]) -> tuple[torch.Tensor, list[torch.Generator]]:
-    """Start noise [n, *shape] and one CPU generator a picture: a picture's noise does not depend on its batch."""
+    """Initial noise [n, *shape] and one CPU generator per image, so that an image does not depend on its batch."""
     sources = [torch.Generator().manual_seed(seed) for seed in seeds]
     return torch.stack([torch.randn(shape, generator=source) for source in sources]), sources
 
@@ -28,7 +28,7 @@ def snr(abar: torch.Tensor) -> torch.Tensor:
 
 
 def plain_weight(abar: torch.Tensor, predicts: str) -> torch.Tensor:
-    """The usual DDPM loss: 1 on the squared error of the noise, hence SNR on that of x0."""
+    """Weight of the plain DDPM loss: 1 on the squared error of the noise, hence SNR on that of x0."""
     return torch.ones_like(abar) if predicts == "noise" else snr(abar)
 
 
@@ -53,6 +53,6 @@ def noise_from_x0(x_t: torch.Tensor, x0: torch.Tensor, abar: torch.Tensor) -> to
 
 
 def x0_from_noise(x_t: torch.Tensor, noise: torch.Tensor, abar: torch.Tensor) -> torch.Tensor:
-    """The clean picture that x_t would come from, given its noise, at abar_t [n]."""
+    """The clean image x0 of x_t, given its noise, at abar_t [n]."""
     abar = abar.view(-1, 1, 1, 1)
     return (x_t - (1 - abar).sqrt() * noise) / abar.sqrt()

@@ -1,7 +1,6 @@
-"""Inpainting by Stable Diffusion, as everybody can do it at home: a text says what to paint into the hole.
+"""Inpainting by Stable Diffusion with a text prompt: diffusers' pipeline, by folder or hub id, optionally with a LoRA.
 
-The network is diffusers' pipeline, by folder or hub id, optionally with a LoRA: a small file that teaches it one
-person's face, say. Weights are read from .safetensors alone. Needs `pip install 'wsdl[stable]'`.
+Weights are read from .safetensors only. Needs `pip install 'wsdl[stable]'`.
 """
 
 from collections.abc import Callable
@@ -14,8 +13,7 @@ from PIL import Image
 from wsdl.core.device import pick_device
 from wsdl.core.io import WsdlError, hub_id, sha256_of_files
 from wsdl.data.images import resize_image
-from wsdl.generators.diffusion.ldm_full import LOADING_ERRORS
-from wsdl.generators.diffusion.weights import first_line
+from wsdl.generators.diffusion.weights import LOADING_ERRORS, first_line
 
 PROMPT = "a photo of a face"
 _NEAREST = Image.Resampling.NEAREST
@@ -24,8 +22,8 @@ _NEAREST = Image.Resampling.NEAREST
 class StableInpaint:
     """diffusers' inpainting pipeline as a generator of partial fakes.
 
-    Pictures are brought to the size that the network knows and back. Raw, the whole picture comes out of the
-    autoencoder, as from the usual tools; clean, the pixels outside the mask are copied back exactly.
+    Images are resized to the size of the network and back. With clean=False the autoencoder outputs the full image,
+    as in the usual tools; with clean=True the original pixels are restored outside the mask.
     """
 
     def __init__(self, pipeline, clean: bool):
@@ -39,18 +37,18 @@ class StableInpaint:
         masks: np.ndarray,
         seeds: list[int],
         prompt: str = PROMPT,
-        steps: int = 50,  # network calls a picture, two each where guidance is above 1
-        guidance: float = 7.5,  # how much more than usual the text counts
+        steps: int = 50,  # network calls per image; where guidance is above 1, each is two
+        guidance: float = 7.5,  # classifier-free guidance scale; 1: none
         on_step: Callable | None = None,
     ) -> np.ndarray:
-        """Paint where masks [n, S, S] are 1 into uint8 images [n, S, S, 3]; one seed a picture."""
+        """Inpaint uint8 images [n, S, S, 3] where masks [n, S, S] are 1; one seed per image."""
 
-        def told(pipeline, step: int, t: int, found: dict) -> dict:
+        def report_step(pipeline, step: int, t: int, tensors: dict) -> dict:
             if on_step:
-                on_step(int(t), found["latents"])
-            return found
+                on_step(int(t), tensors["latents"])
+            return tensors
 
-        painted = self.pipeline(
+        inpainted = self.pipeline(
             prompt=[prompt] * len(images),
             image=[_resize_square(self.side, Image.fromarray(image)) for image in images],
             mask_image=[Image.fromarray(255 * mask).resize((self.side, self.side), _NEAREST) for mask in masks],
@@ -59,34 +57,34 @@ class StableInpaint:
             num_inference_steps=steps,
             guidance_scale=guidance,
             generator=[torch.Generator().manual_seed(seed) for seed in seeds],
-            callback_on_step_end=told,
+            callback_on_step_end=report_step,
         ).images
-        back = np.stack([np.asarray(_resize_square(images.shape[1], picture)) for picture in painted])
-        return np.where(masks[..., None] == 1, back, images) if self.clean else back
+        resized = np.stack([np.asarray(_resize_square(images.shape[1], image)) for image in inpainted])
+        return np.where(masks[..., None] == 1, resized, images) if self.clean else resized
 
     def rehearse(self, batch: int, size: int) -> None:
-        """One call of the network, to see how long it takes; encoding and decoding are in it."""
+        """One network call on `batch` images, to time it; encoding and decoding are included."""
         grey = np.full((batch, size, size, 3), 127, np.uint8)
         self.inpaint(grey, np.ones(grey.shape[:3], np.uint8), [0] * batch, steps=1)
 
 
-def _resize_square(side: int, picture: Image.Image) -> Image.Image:
-    """A square picture at another size: made smaller as all data is, or larger."""
-    if picture.width >= side:
-        return resize_image(picture, side)
-    return picture.resize((side, side), Image.Resampling.BICUBIC)
+def _resize_square(side: int, image: Image.Image) -> Image.Image:
+    """A square image at another size: reduced like all data, or enlarged."""
+    if image.width >= side:
+        return resize_image(image, side)
+    return image.resize((side, side), Image.Resampling.BICUBIC)
 
 
 def load_stable(weights: str | Path, clean: bool = False, lora: str | Path = "") -> StableInpaint:
     """Stable Diffusion from a diffusers folder or hub id, with a LoRA by file, folder or hub id if one is named.
 
-    WsdlError where a library, the model or the LoRA is missing or does not fit.
+    WsdlError where a library, the model or the LoRA is missing or cannot be used.
     """
     pipeline = inpainting_pipeline()
     where = _locate_stable(weights)
     kind = torch.bfloat16 if pick_device().type == "cuda" else torch.float32
     try:
-        # The checker of published models would blacken what it takes for nudity: a dataset of black holes.
+        # No safety checker: it replaces images that it flags by black ones.
         loaded = pipeline.from_pretrained(
             where, torch_dtype=kind, use_safetensors=True, safety_checker=None, requires_safety_checker=False
         )
@@ -109,9 +107,9 @@ def _add_lora(pipeline, lora: str) -> None:
 
 
 def inpainting_pipeline():
-    """The pipeline of diffusers. WsdlError where what it needs is not installed."""
+    """The pipeline class of diffusers. WsdlError where what it needs is not installed."""
     try:
-        import transformers  # noqa: F401 (reads the text; diffusers leaves a stand-in for the pipeline without it)
+        import transformers  # noqa: F401 (encodes the prompt; without it diffusers offers only a placeholder)
         from diffusers import StableDiffusionInpaintPipeline
     except ImportError:
         raise _missing_library("transformers") from None
@@ -123,7 +121,7 @@ def _missing_library(library: str) -> WsdlError:
 
 
 def _locate_stable(weights: str | Path) -> str:
-    """`weights` as diffusers wants it. WsdlError where it can be neither a folder or file nor a hub id."""
+    """`weights` as diffusers expects it. WsdlError where it is no folder, file or hub id."""
     return str(weights) if Path(weights).exists() else hub_id(weights)
 
 

@@ -1,5 +1,6 @@
 """`train-generator autoencoder`: train the small autoencoder on the real faces of a dataset's train split."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -7,126 +8,98 @@ import torch
 
 from wsdl.core.device import to_unit
 from wsdl.core.io import WsdlError, seed_for, write_json
-from wsdl.core.progress import print_stderr
 from wsdl.core.run import Run
-from wsdl.data.contact_sheet import contact_sheet
 from wsdl.data.dataset import Dataset
-from wsdl.data.images import write_image
-from wsdl.data.manifest import hash_faces
-from wsdl.generators.diffusion.autoencoder import (
-    AUTOENCODER_WIDTHS,
-    LATENT_CHANNELS,
-    LATENT_STATISTICS_FILE,
-    Autoencoder,
-    Codec,
-    downscale_factor,
-    psnr,
-)
-from wsdl.training.loop import fit
+from wsdl.generators.diffusion.autoencoder import LATENT_STATISTICS_FILE, Autoencoder, Codec, downscale_factor, psnr
+from wsdl.generators.training import SHEET_FACES, finish_run, fit_generator, read_faces, training_config, write_sheet
 
-CROP = 64  # pixels: a piece of a face costs a quarter of it at 128 px, so four times as many steps fit into a minute
-SHOWN = 8  # validation faces on the sheet of each check
-JUDGED = 128  # validation faces at most in each check
+CROP = 64  # pixels; a crop costs a quarter of a face of 128 px, so four times as many steps fit into a minute
+_VALIDATED = 128  # validation faces at most in each check
+
+
+@dataclass(frozen=True)
+class AutoencoderTraining:
+    """Training of the small autoencoder."""
+
+    images: int = 40_000  # crops of images to train on
+    widths: tuple[int, ...] = (24, 48, 96)  # channels at full, half and quarter resolution: 1.4 M parameters
+    latents: int = 4  # channels of a latent
+    batch: int = 8
+    rate: float = 5e-4  # learning rate of Adam
+    kl: float = 1e-3  # weight of the KL divergence per latent value against the L1 error per pixel value
+    ema_decay: float = 0.998
+    check_every: int = 4_000  # crops between checkpoints and sheets
 
 
 def train_autoencoder(
     data: Path,
     out: Path,
+    settings: AutoencoderTraining = AutoencoderTraining(),
     *,
-    images: int = 40_000,  # pieces of pictures to see, in all
-    widths: tuple[int, ...] = AUTOENCODER_WIDTHS,  # channels at each level
-    latents: int = LATENT_CHANNELS,  # channels of a latent
-    batch: int = 8,
-    rate: float = 5e-4,
-    kl: float = 1e-3,  # weight of the KL of a latent's number against the L1 error of a pixel's number
-    ema_decay: float = 0.998,
-    check_every: int = 4000,  # pieces between checkpoints and sheets
     seed: int = 0,
 ) -> Codec:
-    """Train, or go on training, until `images` pieces were seen. Writes a run folder with sheets: above, validation
-    faces as they are; below, after the round trip.
+    """Train until `settings.images` crops were seen, or resume. Writes a run folder with sheets: first row
+    validation faces, second row their reconstructions.
 
-    The loss is L1 + a small KL: no network judges the result, so nothing that was trained on photographs is needed.
-    Only real faces of the train split are seen, in pieces of 64 px, mirrored half of the time. The best checkpoint is
-    chosen by the L1 error on whole real faces of the validation split; stats.jsonl also has their PSNR.
+    The loss is L1 + a small KL term, without a perceptual loss, so no network trained on photographs is needed. Only
+    real faces of the train split are used, in crops of 64 px, half of them mirrored. The best checkpoint has the
+    lowest L1 error on full real faces of the validation split; stats.jsonl also has their PSNR.
     """
     dataset = Dataset(data)
-    factor = downscale_factor(widths)
+    factor = downscale_factor(settings.widths)
     if dataset.size % factor:
         raise WsdlError(
-            f"{data}: has pictures of {dataset.size} px, but an autoencoder of {len(widths)} levels needs a multiple "
-            f"of {factor}; prepare the data with another --size."
+            f"{data}: has images of {dataset.size} px, but an autoencoder of {len(settings.widths)} levels needs a "
+            f"multiple of {factor}; prepare the data with another --size."
         )
-    rows = dataset.select(kind="real", split="train")
-    valid = dataset.select(kind="real", split="valid").index[:JUDGED]
-    if rows.empty or valid.empty:
-        raise WsdlError(f"{data}: has no real face in train or in valid; prepare it with more pictures.")
-    faces, judged = dataset.images[rows.index], dataset.images[valid]
-    config = {"generator": "autoencoder", "faces": hash_faces(rows), "size": dataset.size, "widths": list(widths),
-              "latents": latents, "images": images, "batch": batch, "rate": rate, "kl": kl, "ema_decay": ema_decay,
-              "seed": seed}  # fmt: skip
+    faces, validation = read_faces(dataset, "train"), read_faces(dataset, "valid", _VALIDATED)
     torch.manual_seed(seed)
-    model = Autoencoder(tuple(widths), latents)
-    run = Run(out, config)
+    model = Autoencoder(settings.widths, settings.latents)
+    run = Run(out, training_config("autoencoder", dataset, settings, seed))
     crop = min(CROP, dataset.size)
+    noise_shape = (settings.batch, settings.latents, crop // factor, crop // factor)
 
     def loss(net, step: int, share: slice):
-        x, source = training_batch(faces, crop, batch, seed, step)
-        noise = torch.randn((batch, latents, crop // factor, crop // factor), generator=source).to(x.device)
-        back, divergence = net(x[share], noise[share])
-        return (back - x[share]).abs().mean() + kl * divergence
+        x, source = crop_batch(faces, crop, settings.batch, seed, step)
+        noise = torch.randn(noise_shape, generator=source).to(x.device)
+        reconstruction, divergence = net(x[share], noise[share])
+        return (reconstruction - x[share]).abs().mean() + settings.kl * divergence
 
-    def check(net, seen: int) -> dict:
-        plain = Codec(net.vae, factor, [0.0] * latents, 1.0)
-        back = plain.decode(plain.encode(judged))
-        write_image(run.path(f"samples/{seen:08d}.png"), sheet(judged[:SHOWN], back[:SHOWN]))
-        return judge(judged, back)
+    def check(net, images: int) -> dict:
+        unscaled = Codec(net.vae, factor, [0.0] * settings.latents, 1.0)
+        reconstructed = unscaled.decode(unscaled.encode(validation))
+        shown = min(SHEET_FACES, len(validation))
+        write_sheet(run, images, validation[:shown], reconstructed[:shown], columns=shown)
+        return _validate(validation, reconstructed)
 
-    fit(
-        run,
-        model,
-        loss,
-        check,
-        images=images,
-        batch=batch,
-        rate=rate,
-        check_every=check_every,
-        clip=1.0,
-        ema_decay=ema_decay,
-        what="training the autoencoder",
-    )
-    mean, scale = measure(model, faces)
+    fit_generator(run, model, loss, check, settings)
+    mean, scale = latent_statistics(model, faces)
     write_json(run.path(LATENT_STATISTICS_FILE), {"mean": mean, "scale": scale})
-    run.report("done")
-    print_stderr(f"{out}: trained on {images} pieces of pictures; round trips in {run.path('samples')}.")
+    finish_run(run)
     return Codec(model.vae, factor, mean, scale)
 
 
-def training_batch(faces: np.ndarray, crop: int, batch: int, seed: int, step: int):
-    """Batch `step`: x [n, 3, crop, crop], and the source of its noise; a function of seed and step alone."""
+def crop_batch(faces: np.ndarray, crop: int, batch: int, seed: int, step: int) -> tuple[torch.Tensor, torch.Generator]:
+    """Batch `step`: x [n, 3, crop, crop], and the generator of its noise; a function of seed and step alone."""
     rng = np.random.default_rng(seed_for(seed, "autoencoder batch", step))
     chosen, tops, lefts = (rng.integers(high, size=batch) for high in (len(faces), *[faces.shape[1] - crop + 1] * 2))
     places = zip(chosen, tops, lefts, strict=True)
-    pieces = np.stack([faces[i, top : top + crop, left : left + crop] for i, top, left in places])
+    crops = np.stack([faces[i, top : top + crop, left : left + crop] for i, top, left in places])
     mirror = rng.random(batch) < 0.5
-    pieces[mirror] = pieces[mirror, :, ::-1]
-    return to_unit(pieces), torch.Generator().manual_seed(seed_for(seed, "autoencoder noise", step))
+    crops[mirror] = crops[mirror, :, ::-1]
+    return to_unit(crops), torch.Generator().manual_seed(seed_for(seed, "autoencoder noise", step))
 
 
-def judge(pictures: np.ndarray, back: np.ndarray) -> dict:
-    """L1 error on the scale of the loss, where pixels run from -1 to 1, and mean PSNR in dB."""
-    error = np.abs(pictures.astype(np.float64) - back).mean() / 127.5
-    return {"validation": round(float(error), 6), "psnr": round(float(psnr(pictures, back).mean()), 3)}
+def _validate(images: np.ndarray, reconstructed: np.ndarray) -> dict:
+    """L1 error on the scale of the loss, where pixels are in [-1, 1], and mean PSNR in dB."""
+    error = np.abs(images.astype(np.float64) - reconstructed).mean() / 127.5
+    return {"validation": round(float(error), 6), "psnr": round(float(psnr(images, reconstructed).mean()), 3)}
 
 
-def sheet(pictures: np.ndarray, back: np.ndarray) -> np.ndarray:
-    return np.asarray(contact_sheet(np.concatenate([pictures, back]), columns=len(pictures)))
-
-
-def measure(model: Autoencoder, faces: np.ndarray) -> tuple[list[float], float]:
+def latent_statistics(model: Autoencoder, faces: np.ndarray) -> tuple[list[float], float]:
     """Mean of each channel, and the one scale that gives the latents of `faces` unit variance.
 
-    One scale for all channels: a channel that says little stays small, and a latent diffusion model may neglect it.
+    One scale for all channels keeps a channel of low variance small, as it should matter little to latent diffusion.
     """
     latents = Codec(model.vae, 1, [0.0], 1.0).encode(faces).double()
     mean = latents.mean(dim=(0, 2, 3))

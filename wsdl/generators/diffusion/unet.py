@@ -1,4 +1,4 @@
-"""The denoising network: diffusers' U-Net, small on unshuffled pictures for a CPU, plain at full size."""
+"""Denoising networks: diffusers' U-Net on pixel-unshuffled images (small, for a CPU) and at full size."""
 
 import torch
 import torch.nn as nn
@@ -7,19 +7,18 @@ from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
 
 from wsdl.core.io import WsdlError
 
-HEAD_CHANNELS = 8  # what the U-Net hands to the full-resolution head, per pixel
-HEAD_WIDTH = 32
+_HEAD_CHANNELS = 8  # U-Net features per pixel, input of the full-resolution head
+_HEAD_WIDTH = 32
 
 
 class SmallUNet(nn.Module):
-    """A U-Net on pixel-unshuffled pictures that predicts x0.
+    """A U-Net on pixel-unshuffled images or latents that predicts x0.
 
-    A picture [n, 3, S, S] enters as [n, 4 p^2, S/p, S/p], so that almost all work happens at S/p. Shuffling alone
-    prints a grid of period p into the result, a giveaway no real generator has: hence two 3x3 convolutions
-    at full resolution, which see across the borders of patches and see x_t itself, and pictures that move by less than
-    a patch, wrapping around, in training and in sampling (Denoiser.noise). A fourth channel marks the frame of the
-    picture where the move has taken it: without it the network cannot tell the frame from an edge, and paints a dark
-    seam. Latents are pictures of `planes` channels.
+    An image [n, 3, S, S] enters as [n, 4 p^2, S/p, S/p] (p: `patch`), so that almost all computation is at S/p.
+    Shuffling alone leaves a grid of period p in the output, a trace that no published generator has. Two measures
+    remove it: a head of two 3x3 convolutions at full resolution, across the borders of patches, and shifts of the
+    image by less than a patch, wrapping around, in training and in sampling (`Denoiser.noise`). A further input
+    channel marks the border of the shifted image; without it the network generates a dark seam there.
     """
 
     predicts = "x0"
@@ -39,7 +38,7 @@ class SmallUNet(nn.Module):
         self.unet = UNet2DModel(
             sample_size=size // patch,
             in_channels=(planes + 1) * patch**2,
-            out_channels=HEAD_CHANNELS * patch**2,
+            out_channels=_HEAD_CHANNELS * patch**2,
             layers_per_block=1,
             block_out_channels=channels,
             down_block_types=down,
@@ -47,24 +46,24 @@ class SmallUNet(nn.Module):
             norm_num_groups=16,
         )
         self.head = nn.Sequential(
-            nn.Conv2d(HEAD_CHANNELS + planes + 1, HEAD_WIDTH, 3, padding=1),
+            nn.Conv2d(_HEAD_CHANNELS + planes + 1, _HEAD_WIDTH, 3, padding=1),
             nn.SiLU(),
-            nn.Conv2d(HEAD_WIDTH, planes, 3, padding=1),
+            nn.Conv2d(_HEAD_WIDTH, planes, 3, padding=1),
         )
 
     def forward(self, x_t: torch.Tensor, t: torch.Tensor, moved: tuple[int, int] = (0, 0)) -> torch.Tensor:
-        """x_t [n, planes, S, S] at steps t [n] -> x0 like it; moved: how far down and right, both of them."""
+        """x_t [n, planes, S, S] at steps t [n] -> x0 like x_t; moved: the shift (down, right) of both."""
         frame = self.frame.roll(moved, dims=(2, 3)).expand(len(x_t), -1, -1, -1)
-        seen = torch.cat([x_t, frame.to(x_t.dtype)], dim=1)
-        features = pixel_shuffle(self.unet(pixel_unshuffle(seen, self.patch), t).sample, self.patch)
-        return self.head(torch.cat([features, seen], dim=1))
+        inputs = torch.cat([x_t, frame.to(x_t.dtype)], dim=1)
+        features = pixel_shuffle(self.unet(pixel_unshuffle(inputs, self.patch), t).sample, self.patch)
+        return self.head(torch.cat([features, inputs], dim=1))
 
 
 class FullUNet(nn.Module):
-    """A full-size U-Net of diffusers that predicts the noise. P2's own have 6 output channels: the first 3 are it."""
+    """A full-size U-Net of diffusers that predicts the noise: the first 3 of the 6 output channels of P2's models."""
 
     predicts = "noise"
-    patch = 1  # works on single pixels
+    patch = 1  # no pixel-unshuffling
 
     def __init__(self, unet: UNet2DModel):
         super().__init__()

@@ -1,11 +1,11 @@
-"""The critic that keeps inpainting sharp: which patches of this picture were painted?
+"""The patch discriminator of the inpainting networks: which patches of an image are inpainted?
 
-With the mean error alone a network paints the average of all that could be there: a blur, which a detector would find
-without knowing anything about forgery. The critic looks at patches of 38 px and tells real ones from painted ones; the
-painter must please it. As in free-form inpainting (Yu et al. 2019): hinge loss and spectral normalisation. At their
-equal weight of critic and mean error a short training paints grids of strokes in wrong colours: here the error leads
-until colours and shapes are right, and what is fine comes last. A patch counts as painted only where it holds some of
-the hole, and the critic is not told where that is: it learns to find it, as the detectors of this package do.
+Trained with the mean error alone, a network predicts the average of all plausible fillings, which is blurred and
+easy to detect. The discriminator classifies patches of 38 px as real or inpainted, and the inpainting network is
+trained to be classified as real, with the hinge loss and spectral normalisation of free-form inpainting (Yu et al.
+2019). With equal weights of adversarial loss and mean error, short trainings give grids of strokes in wrong colours,
+so the mean error dominates, and most in the first part of the training. A patch counts as inpainted if it overlaps the
+mask; the discriminator does not see the mask.
 """
 
 import torch
@@ -13,52 +13,50 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-ADVERSARIAL_WEIGHTS = (
-    0.1,
-    0.3,
-)  # weight of the critic's opinion beside the mean error of pictures in [-1, 1]: first, and later
-ADVERSARIAL_SWITCH = 20_000  # pictures seen when the second weight begins
-PATCH_STRIDE = 8  # pixels of the picture to a cell of the critic's map
+ADVERSARIAL_WEIGHTS = 0.1, 0.3  # against the mean error of pixels in [-1, 1]: at first, and later
+ADVERSARIAL_SWITCH = 20_000  # training images after which the second weight applies
+PATCH_STRIDE = 8  # pixels between the patches of the discriminator's map
 
 
 class Discriminator(nn.Module):
-    """Pictures [n, 3, S, S] in [-1, 1] -> a map [n, 1, S/8, S/8], high where it looks real.
+    """Images [n, 3, S, S] in [-1, 1] -> a map of logits [n, 1, S/8, S/8], high where a patch looks real.
 
-    Spectral normalisation holds each layer's largest gain at 1, so that the critic cannot win by shouting.
+    Spectral normalisation bounds the discriminator's Lipschitz constant.
     """
 
     def __init__(self, width: int = 32):
         super().__init__()
         layers: list[nn.Module] = []
-        for few, many in ((3, width), (width, 2 * width), (2 * width, 4 * width)):
-            layers += [spectral_norm(nn.Conv2d(few, many, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
+        for channels_in, channels_out in ((3, width), (width, 2 * width), (2 * width, 4 * width)):
+            conv = nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1)
+            layers += [spectral_norm(conv), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(4 * width, 1, 3, padding=1)))
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        return self.layers(pictures)
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layers(images)
 
 
-def adversarial_weight(seen: int) -> float:
-    """The weight of `pleasing_loss` after `seen` pictures."""
-    return ADVERSARIAL_WEIGHTS[seen >= ADVERSARIAL_SWITCH]
+def adversarial_weight(images: int) -> float:
+    """The weight of `adversarial_loss` after `images` training images."""
+    return ADVERSARIAL_WEIGHTS[images >= ADVERSARIAL_SWITCH]
 
 
-def hole_patches(holes: torch.Tensor) -> torch.Tensor:
-    """Holes [n, 1, S, S] -> the cells [n, 1, S/8, S/8] that hold any of the hole: 1, else 0."""
-    return F.max_pool2d(holes, PATCH_STRIDE)
+def hole_patches(masks: torch.Tensor) -> torch.Tensor:
+    """Masks [n, 1, S, S] -> [n, 1, S/8, S/8], 1 for the patches whose centre square overlaps the mask, else 0."""
+    return F.max_pool2d(masks, PATCH_STRIDE)
 
 
-def masked_mean(values: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-    """The mean of `values` over the cells or pixels where `where` (broadcast) is 1."""
-    where = where.expand_as(values)
-    return (values * where).sum() / where.sum().clamp(min=1)
+def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The mean of `values` where `mask` (broadcast) is 1; 0 where the mask is empty."""
+    mask = mask.expand_as(values)
+    return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
-def discriminator_loss(real: torch.Tensor, fake: torch.Tensor, painted: torch.Tensor) -> torch.Tensor:
-    """Hinge: real cells should be above 1, painted cells below -1. Maps and `painted` [n, 1, s, s]."""
-    return F.relu(1 - real.float()).mean() + masked_mean(F.relu(1 + fake.float()), painted)
+def discriminator_loss(real: torch.Tensor, fake: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+    """Hinge loss: logits of real patches should be above 1, of inpainted ones below -1. All [n, 1, s, s]."""
+    return F.relu(1 - real.float()).mean() + masked_mean(F.relu(1 + fake.float()), patches)
 
 
-def adversarial_loss(fake: torch.Tensor, painted: torch.Tensor) -> torch.Tensor:
-    """What the painter wants: that its cells look real."""
-    return -masked_mean(fake.float(), painted)
+def adversarial_loss(fake: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+    """The negative mean logit of the inpainted patches: low where the discriminator classifies them as real."""
+    return -masked_mean(fake.float(), patches)

@@ -1,7 +1,7 @@
-"""What LaMa and Pluralistic share here: the way down to an eighth of the size, and back up.
+"""Encoder and decoder of LaMa and Pluralistic: from full size to an eighth, and back with skip connections.
 
-The way up hears the way down (skip connections). The published LaMa has none and trains for days; with them an hour
-is enough to continue lines and colours across the edge of a hole.
+The published LaMa has no skip connections and trains for days; with them an hour of training is enough to continue
+lines and colours across the border of a mask.
 """
 
 from itertools import pairwise
@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 import torch.nn as nn
 
-STEP = 8  # pictures must be a multiple of this
+STEP = 8  # the side of images must be a multiple of this
 
 
 class Down(nn.Module):
@@ -29,10 +29,10 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Features at S/8 [n, width, S/8, S/8] and those of the way down -> a picture [n, 3, S, S], about [-1, 1].
+    """Features [n, width, S/8, S/8] and those of the encoder -> images [n, 3, S, S], roughly in [-1, 1].
 
-    Kernels of 4 at stride 2 reach every pixel equally often: kernels of 3 print a chequerboard. The last two
-    convolutions work at full size, across what is left of the grid.
+    Kernels of 4 at stride 2 cover all pixels equally often; kernels of 3 leave a checkerboard. The last two
+    convolutions at full size remove what is left of it.
     """
 
     def __init__(self, width: int):

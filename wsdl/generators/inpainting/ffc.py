@@ -1,8 +1,8 @@
 """Fast Fourier convolution (Chi et al. 2020), the block that LaMa is made of (Suvorov et al. 2022).
 
-An ordinary 3x3 convolution sees its neighbours. A 1x1 convolution *of the spectrum* sees the whole picture at once,
-since every frequency is a sum over all pixels: so one layer already knows what the far side of a large hole looks like.
-The channels are split: the local ones are convolved as usual, the global ones also pass through the spectrum.
+A 3x3 convolution depends on neighbouring pixels. A 1x1 convolution *of the spectrum* depends on all pixels, since
+every frequency is a sum over them; so the receptive field of one layer spans a large hole. The channels are split:
+local ones are convolved as usual, global ones also pass through the spectrum.
 """
 
 import torch
@@ -10,18 +10,18 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 GLOBAL_SHARE = 0.75  # of the channels, as in LaMa
-GROUPS = 8  # of the normalisation; LaMa's batch norm would let a picture depend on its neighbours in training
+GROUPS = 8  # of the normalisation; with LaMa's batch norm an image would depend on its batch in training
 
 
-def norm(channels: int) -> nn.GroupNorm:
+def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(GROUPS, channels)
 
 
 def spectral(x: torch.Tensor, weight: torch.Tensor, between=lambda spectrum: spectrum) -> torch.Tensor:
     """x [n, C, H, W] -> rfft2 -> `weight` [2 C, 2 C] across real and imaginary parts -> `between` -> irfft2.
 
-    The spectrum is handled as [n, 2 C, H, W // 2 + 1]: C real parts, then C imaginary ones. "ortho" keeps the scale
-    of numbers. In float32, since there is no half-precision transform for every size.
+    The spectrum is [n, 2 C, H, W // 2 + 1]: C real parts, then C imaginary ones. norm="ortho" keeps the scale of
+    values. In float32, since half-precision transforms do not support every size.
     """
     height, width = x.shape[-2:]
     with torch.autocast(x.device.type, enabled=False):
@@ -32,14 +32,14 @@ def spectral(x: torch.Tensor, weight: torch.Tensor, between=lambda spectrum: spe
 
 
 class SpectralTransform(nn.Module):
-    """The global path: 1x1 convolution to half the channels, the spectrum beside them, 1x1 convolution back."""
+    """The global path: 1x1 convolution to half the channels, residual spectral convolution, 1x1 convolution back."""
 
     def __init__(self, channels: int):
         super().__init__()
         half = channels // 2
-        self.enter = nn.Sequential(nn.Conv2d(channels, half, 1, bias=False), norm(half), nn.SiLU())
+        self.enter = nn.Sequential(nn.Conv2d(channels, half, 1, bias=False), group_norm(half), nn.SiLU())
         self.weight = nn.Parameter(torch.randn(2 * half, 2 * half) / (2 * half) ** 0.5)
-        self.between = nn.Sequential(norm(2 * half), nn.SiLU())
+        self.between = nn.Sequential(group_norm(2 * half), nn.SiLU())
         self.leave = nn.Conv2d(half, channels, 1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -48,7 +48,7 @@ class SpectralTransform(nn.Module):
 
 
 class FFC(nn.Module):
-    """One fast Fourier convolution [n, C, H, W] -> [n, C, H, W]: local and global channels, each hearing the other."""
+    """One fast Fourier convolution [n, C, H, W] -> [n, C, H, W]: local and global channels, with paths between them."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -64,11 +64,11 @@ class FFC(nn.Module):
 
 
 class FFCBlock(nn.Module):
-    """Two fast Fourier convolutions around a shortcut. `channels`: a multiple of 64, so that parts fit groups."""
+    """A residual block of two fast Fourier convolutions; `channels` must be a multiple of 64."""
 
     def __init__(self, channels: int):
         super().__init__()
-        self.body = nn.Sequential(FFC(channels), norm(channels), nn.SiLU(), FFC(channels), norm(channels))
+        self.body = nn.Sequential(FFC(channels), group_norm(channels), nn.SiLU(), FFC(channels), group_norm(channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.body(x)

@@ -1,9 +1,8 @@
-"""Pluralistic image completion (Zheng et al. 2019): a conditional VAE that fills one hole in several ways.
+"""Pluralistic image completion (Zheng et al. 2019): a conditional VAE with several results for one mask.
 
-Two encoders look at a face. The prior sees it with the hole and says what could be there, as a normal distribution of
-a code z. The posterior sees the truth and says which code it was. In training the painter gets the posterior's code
-and must paint the truth (the code is worth listening to), and the prior learns to foresee the posterior. Afterwards
-codes are drawn from the prior: another code, another filling.
+The prior encodes the image with its hole as a normal distribution of a latent code z, the posterior encodes the
+complete image. In training the decoder reconstructs the image from a code of the posterior, and the KL divergence
+brings the prior close to the posterior. At inference codes are sampled from the prior: another code, another result.
 """
 
 import torch
@@ -12,54 +11,56 @@ import torch.nn.functional as F
 
 from wsdl.generators.diffusion.schedule import noise_like
 from wsdl.generators.inpainting.encoder_decoder import Down, Up
-from wsdl.generators.inpainting.ffc import norm
+from wsdl.generators.inpainting.ffc import group_norm
 
-CODE_SIZE = 32  # numbers in z
-FREE_NATS = 0.1  # nats of each number of z that cost nothing (see `kl_loss`)
-KL_WEIGHT = 0.05  # of the KL in nats, beside the mean error of pictures in [-1, 1]
-PRIOR_ERROR_WEIGHT = 0.3  # weight of the mean error where the prior's codes paint
-COLOUR_WEIGHT = 0.7  # weight of `colour_error` there
-_COLOUR_PATCH = 8  # pixels a side, over which colours are averaged
+CODE_SIZE = 32  # dimensions of z
+FREE_NATS = 0.1  # nats per dimension of z without cost (see `kl_loss`)
+KL_WEIGHT = 0.05  # of the KL in nats, against the mean error of pixels in [-1, 1]
+PRIOR_ERROR_WEIGHT = 0.3  # weight of the mean error of images from codes of the prior
+COLOUR_WEIGHT = 0.7  # weight of `colour_error` of these images
+_COLOUR_PATCH = 8  # side in pixels of the squares over which colours are averaged
 
-Normal = tuple[torch.Tensor, torch.Tensor]  # mean and log of the deviation, each [n, CODE]
+Normal = tuple[torch.Tensor, torch.Tensor]  # mean and log standard deviation, each [n, CODE_SIZE]
 
 
 def normal_kl(posterior: Normal, prior: Normal) -> torch.Tensor:
-    """KL(posterior || prior) of two diagonal normals, in nats: [n, CODE]."""
+    """KL(posterior || prior) of two diagonal normals, in nats: [n, CODE_SIZE]."""
     (m, log_s), (m0, log_s0) = posterior, prior
     return log_s0 - log_s + ((2 * log_s).exp() + (m - m0).square()) / (2 * (2 * log_s0).exp()) - 0.5
 
 
 def kl_loss(posterior: Normal, prior: Normal, free: float = FREE_NATS) -> torch.Tensor:
-    """The KL summed over z, where each number of z has `free` nats for nothing (Kingma et al. 2016).
+    """The KL summed over z, with `free` nats per dimension of z without cost (Kingma et al. 2016).
 
-    This is the guard against posterior collapse. Left to itself, the KL is cheapest when the code says nothing, and
-    the painter then learns not to listen: all fillings are the same. Below `free` nats there is nothing to gain.
+    This prevents posterior collapse. The plain KL is lowest when the code carries no information; the decoder then
+    ignores it and all results are the same. Below `free` nats there is no gradient.
     """
     return normal_kl(posterior, prior).mean(dim=0).clamp(min=free).sum()
 
 
-def colour_error(apart: torch.Tensor, holes: torch.Tensor) -> torch.Tensor:
-    """The mean error in the holes of colours averaged over COARSE x COARSE pixels; apart [n, 3, S, S], 0 elsewhere.
+def colour_error(difference: torch.Tensor, holes: torch.Tensor) -> torch.Tensor:
+    """Mean error in the holes of colours averaged over 8 x 8 pixels; difference [n, 3, S, S], 0 outside the holes.
 
-    A filling may be another than the truth in its detail. Its colours on the whole may not: the critic, which sees
-    small patches, would let a cheek take on the blue of the wall beside it.
+    A result sampled from the prior may differ from the original in detail, but not in its colours. The discriminator
+    does not enforce that: a patch of cheek in the blue of the background looks real to it.
     """
-    painted = F.avg_pool2d(holes, _COLOUR_PATCH).sum().clamp(min=_COLOUR_PATCH**-2)
-    return F.avg_pool2d(apart, _COLOUR_PATCH).abs().sum() / (apart.shape[1] * painted)
+    area = F.avg_pool2d(holes, _COLOUR_PATCH).sum().clamp(min=_COLOUR_PATCH**-2)
+    return F.avg_pool2d(difference, _COLOUR_PATCH).abs().sum() / (difference.shape[1] * area)
 
 
 def sample_code(normal: Normal, noise: torch.Tensor) -> torch.Tensor:
-    """A code from `normal`, by noise [n, CODE]: differentiable in both numbers."""
+    """A code sampled from `normal` by standard normal noise [n, CODE_SIZE]; differentiable in its parameters."""
     return normal[0] + normal[1].exp() * noise
 
 
 class CodeBlock(nn.Module):
-    """Two convolutions around a shortcut; the code shifts and scales what is between them."""
+    """A residual block of two convolutions; the code scales and shifts the features between them."""
 
     def __init__(self, width: int):
         super().__init__()
-        self.first = nn.Sequential(norm(width), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1), norm(width))
+        self.first = nn.Sequential(
+            group_norm(width), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1), group_norm(width)
+        )
         self.code = nn.Linear(CODE_SIZE, 2 * width)
         self.second = nn.Sequential(nn.SiLU(), nn.Conv2d(width, width, 3, padding=1))
 
@@ -69,7 +70,7 @@ class CodeBlock(nn.Module):
 
 
 class CodeDistribution(nn.Module):
-    """Features at S/8 [n, width, s, s] -> the normal distribution of z, within sane bounds."""
+    """Features at S/8 [n, width, s, s] -> the normal distribution of z, with bounded log standard deviation."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -82,9 +83,9 @@ class CodeDistribution(nn.Module):
 
 
 class Pluralistic(nn.Module):
-    """The small network. Prior and painter share the way down of the picture with its hole."""
+    """The small network. Prior and decoder share the encoder of the image with its hole."""
 
-    def __init__(self, width: int = 192, blocks: int = 3):
+    def __init__(self, width: int, blocks: int = 3):
         super().__init__()
         self.down, self.up = Down(4, width), Up(width)
         self.prior = CodeDistribution(width)
@@ -92,30 +93,30 @@ class Pluralistic(nn.Module):
         self.blocks = nn.ModuleList(CodeBlock(width) for _ in range(blocks))
 
     def forward(self, known: torch.Tensor, holes: torch.Tensor, noise: torch.Tensor, truth: torch.Tensor | None = None):
-        """Painted pictures [n, 3, S, S] and the two distributions (posterior, prior).
+        """Inpainted images [n, 3, S, S], and the distributions posterior (None without `truth`) and prior.
 
-        known [n, 3, S, S] in [-1, 1], 0 in its holes [n, 1, S, S] (1 = paint); noise [n, CODE]. With `truth`, the
-        whole pictures, the first half of the batch (rounded up) is painted from the posterior's codes and the rest
-        from the prior's: so both ways of painting are trained for the price of one. Without it, all from the prior's.
+        known [n, 3, S, S] in [-1, 1], 0 where holes [n, 1, S, S] are 1; noise [n, CODE_SIZE]; truth: the complete
+        images. With `truth` the first half of the batch (rounded up) is decoded from codes of the posterior and the
+        rest from codes of the prior, so that one pass trains both; without it all are from the prior.
         """
         features = self.down(torch.cat([known, holes], dim=1))
         prior, posterior = self.prior(features[-1]), None
         z = sample_code(prior, noise)
         if truth is not None:
             posterior = self.posterior(self.truth(torch.cat([truth, holes], dim=1))[-1])
-            told = posterior_count(len(z))
-            z = torch.cat([sample_code(posterior, noise)[:told], z[told:]])
+            half = posterior_count(len(z))
+            z = torch.cat([sample_code(posterior, noise)[:half], z[half:]])
         x = features[-1]
         for block in self.blocks:
             x = block(x, z)
         return self.up(x, features), posterior, prior
 
-    def paint(self, known: torch.Tensor, holes: torch.Tensor, seeds: list[int]) -> torch.Tensor:
-        """One filling a picture, its code drawn from the prior by its own seed."""
+    def inpaint(self, known: torch.Tensor, holes: torch.Tensor, seeds: list[int]) -> torch.Tensor:
+        """One result per image; its code is sampled from the prior with its own seed."""
         noise, _ = noise_like((CODE_SIZE,), seeds)
         return self(known, holes, noise.to(known.device))[0]
 
 
 def posterior_count(n: int) -> int:
-    """How many pictures of a batch of n are painted from the truth's code."""
+    """How many images of a batch of n are decoded from codes of the posterior."""
     return (n + 1) // 2
