@@ -139,7 +139,7 @@ def test_the_default_is_small():
 
 def test_errors_are_one_sentence(run, faces, tmp_path):
     with pytest.raises(
-        WsdlError, match=r"has pictures of 32 px, but an autoencoder of 7 levels needs a multiple of 64"
+        WsdlError, match=r"has images of 32 px, but an autoencoder of 7 levels needs a multiple of 64"
     ):
         train_autoencoder(faces, tmp_path / "deep", AutoencoderTraining(widths=(8,) * 7))
     assert not (tmp_path / "deep").exists()
@@ -148,7 +148,7 @@ def test_errors_are_one_sentence(run, faces, tmp_path):
     for name in ("config.json", LATENT_STATISTICS_FILE):
         (tmp_path / name).write_bytes((run / name).read_bytes())
     (tmp_path / MODEL_FILE).write_bytes(b"cut short")
-    with pytest.raises(WsdlError, match=r"model\.safetensors: does not fit the autoencoder"):
+    with pytest.raises(WsdlError, match=r"model\.safetensors: does not fit the network"):
         load_autoencoder(tmp_path)
 
 

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from wsdl.data.masks import COMPONENTS, component_mask
 from wsdl.generators.inpainting import hole_masks as module
-from wsdl.generators.inpainting.hole_masks import LARGEST, SMALLEST, hole_masks, random_hole_mask, stroke_mask
+from wsdl.generators.inpainting.hole_masks import (
+    MAX_STROKE_AREA,
+    MIN_STROKE_AREA,
+    hole_masks,
+    random_hole_mask,
+    stroke_mask,
+)
 
 
 def face(size: int = 32) -> np.ndarray:
@@ -25,7 +31,7 @@ def test_strokes_cover_some_and_never_much(size, seed):
     assert drawn.dtype == np.uint8
     assert drawn.shape == (size, size)
     assert set(np.unique(drawn)) == {0, 1}
-    assert SMALLEST <= drawn.mean() <= LARGEST
+    assert MIN_STROKE_AREA <= drawn.mean() <= MAX_STROKE_AREA
     assert np.array_equal(drawn, stroke_mask(size, np.random.default_rng(seed)))
 
 
@@ -37,7 +43,7 @@ def test_a_hole_holds_a_whole_component_or_is_made_of_strokes(seed):
     assert drawn.dtype == np.uint8
     assert 0 < drawn.mean() < 1
     whole = [drawn[component_mask(labels, name)].all() for name in COMPONENTS]
-    assert any(whole) or drawn.mean() >= SMALLEST
+    assert any(whole) or drawn.mean() >= MIN_STROKE_AREA
 
 
 def test_components_and_strokes_both_come_in_their_share(monkeypatch):
@@ -56,7 +62,7 @@ def test_every_component_comes_up():
 
 
 def test_a_face_without_components_gets_strokes():
-    assert 0 < random_hole_mask(np.zeros((32, 32), np.uint8), np.random.default_rng(0)).mean() <= LARGEST
+    assert 0 < random_hole_mask(np.zeros((32, 32), np.uint8), np.random.default_rng(0)).mean() <= MAX_STROKE_AREA
 
 
 def test_a_hole_depends_on_its_place_and_not_on_its_neighbours():

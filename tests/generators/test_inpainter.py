@@ -130,7 +130,7 @@ def test_weights_that_cannot_be_used_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(WsdlError, match=r"notes\.txt: is no TorchScript file"):
         load_inpainter("lama", tmp_path / "notes.txt")
     (lama / MODEL_FILE).write_bytes(b"cut short")
-    with pytest.raises(WsdlError, match=r"^\S*model\.safetensors: does not fit the network[^\n]*train the generator"):
+    with pytest.raises(WsdlError, match=r"^\S*model\.safetensors: does not fit the network[^\n]*train it"):
         load_inpainter("lama", lama)
 
 
@@ -179,7 +179,7 @@ def test_fillings_differ_as_the_truth_does_unless_the_posterior_collapses(guarde
         (error + weight * kl_loss(posterior, prior, free)).backward()
         optimizer.step()
     with torch.no_grad():
-        fillings = network.paint(known.repeat(8, 1, 1, 1), hole.repeat(8, 1, 1, 1), list(range(64)))
+        fillings = network.inpaint(known.repeat(8, 1, 1, 1), hole.repeat(8, 1, 1, 1), list(range(64)))
     brightness = fillings[..., 5:11, 5:11].mean(dim=(1, 2, 3))
     assert (brightness.std() > 0.4) == guarded
 

@@ -72,7 +72,7 @@ def test_weights_that_cannot_be_used_are_refused_in_one_sentence(tmp_path):
         load_p2(tmp_path / "empty")
     run = p2_run(tmp_path / "old")
     write_json(run / "config.json", {"size": SIZE, "channels": [32], "patch": 4})
-    with pytest.raises(WsdlError, match=r"^\S*old/model\.safetensors: does not fit the network[^\n]*train the gen"):
+    with pytest.raises(WsdlError, match=r"^\S*old/model\.safetensors: does not fit the network[^\n]*train it"):
         load_p2(run)
     (run / MODEL_FILE).write_bytes(b"cut short")
     with pytest.raises(WsdlError, match="does not fit the network"):

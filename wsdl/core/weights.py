@@ -27,7 +27,7 @@ def load_model(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
     try:
         model.load_state_dict(load_file(path))
     except (RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()
+        reason = str(error).strip().splitlines()[-1].strip().rstrip(".")
         raise WsdlError(
             f"{path}: does not fit the network that config.json describes ({reason}); train it again."
         ) from None

@@ -7,7 +7,7 @@ from wsdl.core.io import seed_for
 from wsdl.data.masks import random_region, visible_components
 
 COMPONENT_SHARE = 0.75  # of the masks; the others are strokes, so that the network accepts masks of any shape
-_SMALLEST, _LARGEST = 0.03, 0.4  # area of strokes, as a fraction of the image
+MIN_STROKE_AREA, MAX_STROKE_AREA = 0.03, 0.4  # area of strokes, as a fraction of the image
 
 
 def random_hole_mask(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -23,11 +23,11 @@ def random_hole_mask(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray
 
 def stroke_mask(size: int, rng: np.random.Generator) -> np.ndarray:
     """Brush strokes until they cover a random fraction of the image: uint8 [size, size], 1 = inpaint."""
-    wanted = rng.uniform(_SMALLEST, _LARGEST)
+    wanted = rng.uniform(MIN_STROKE_AREA, MAX_STROKE_AREA)
     mask = np.zeros((size, size), np.uint8)
     while mask.mean() < wanted:
         grown = _add_stroke(mask, rng)
-        if grown.mean() > _LARGEST and mask.any():
+        if grown.mean() > MAX_STROKE_AREA and mask.any():
             break
         mask = grown
     return mask
