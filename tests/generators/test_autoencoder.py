@@ -138,9 +138,7 @@ def test_the_default_is_small():
 
 
 def test_errors_are_one_sentence(run, faces, tmp_path):
-    with pytest.raises(
-        WsdlError, match=r"has images of 32 px, but an autoencoder of 7 levels needs a multiple of 64"
-    ):
+    with pytest.raises(WsdlError, match=r"has images of 32 px, but an autoencoder of 7 levels needs a multiple of 64"):
         train_autoencoder(faces, tmp_path / "deep", AutoencoderTraining(widths=(8,) * 7))
     assert not (tmp_path / "deep").exists()
     with pytest.raises(WsdlError, match="holds no trained autoencoder; finish"):
