@@ -59,7 +59,7 @@ def test_quick_does_not_shrink_the_pictures(method):
 
 
 def test_an_unknown_method_is_named():
-    with pytest.raises(WsdlError, match="--method: is 'magic', but must be one of patches, grad-cam, attention"):
+    with pytest.raises(WsdlError, match=r"--method.*'magic'.*patches, grad-cam, attention"):
         load_profile("quick").training("magic")
 
 
@@ -85,5 +85,5 @@ def test_wrong_settings_are_refused(tmp_path, changes, words):
 
 
 def test_an_unknown_profile_is_named():
-    with pytest.raises(WsdlError, match="huge: no such profile; choose quick, full"):
+    with pytest.raises(WsdlError, match=r"huge: .*quick, full"):
         load_profile("huge")

@@ -52,7 +52,7 @@ def bad(tmp_path_factory):
 
 def test_unknown_parameter_is_refused_and_the_valid_ones_are_named(tmp_path):
     toy = make(tmp_path / "toy.ipynb")
-    with pytest.raises(WsdlError, match=r"no parameter 'sede'; valid are seed, out") as said:
+    with pytest.raises(WsdlError, match=r"'sede'.*seed, out") as said:
         notebooks.run_notebook(toy, tmp_path / "out", {"sede": 1})
     assert "\n" not in str(said.value)
     assert not (tmp_path / "out").exists()
@@ -98,7 +98,7 @@ def test_failed_run_says_which_cell_and_is_still_converted(bad):
 
 def test_dead_kernel_is_a_failure_though_the_notebook_looks_completed(tmp_path):
     toy = make(tmp_path / "99_toy.ipynb", "1", "import os\nos._exit(3)", "2")
-    with pytest.raises(WsdlError, match=r"cell 4 \(`import os`\) failed: DeadKernelError"):
+    with pytest.raises(WsdlError, match=r"cell 4.*import os.*DeadKernelError"):
         notebooks.run_notebook(toy, tmp_path / "out", {})
     assert read_json(tmp_path / "out" / "99_toy.run.json")["status"] == "failed"
 

@@ -131,7 +131,7 @@ def test_a_region_has_a_size_and_lies_within_its_face():
     with pytest.raises(ValueError, match="empty mask"):
         crop_region(face, np.zeros((8, 8), np.uint8))
     for at in ((-1, 0), (0, -1), (6, 0), (0, 6)):
-        with pytest.raises(ValueError, match=f"3x3 at {at[0]},{at[1]}, beyond its face of 8x8"):
+        with pytest.raises(ValueError, match=f"3x3.* {at[0]},{at[1]}.* 8x8"):
             paste_region(face, np.full((3, 3, 4), 255, np.uint8), at)
 
 
@@ -188,10 +188,10 @@ def test_fakes_made_with_the_halved_weights_are_made_again_from_the_bundle(faces
     generate_partial("repaint-p2", again, again, run, 2, 0, **partial)
     assert images_in(again / "fake") == made
 
-    with pytest.raises(WsdlError, match=r"choose another --out"):  # the recipes came along: no mixing of seeds
+    with pytest.raises(WsdlError, match="--out"):  # the recipes came along: no mixing of seeds
         generate_full(again, run, 2, 1, **full)
     other = finished_p2_run(tmp_path / "other", seed=1)
-    with pytest.raises(WsdlError, match=r"p2/recipe.json: these fakes were made with weights of sha256 .*data halve"):
+    with pytest.raises(WsdlError, match=r"p2/recipe.json: .*sha256 .*data halve"):
         pack_style("studio", data, other, tmp_path / "c.zip")
 
 

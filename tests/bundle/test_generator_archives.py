@@ -109,11 +109,11 @@ def test_a_gap_is_filled(mine, painted, extra_archive):
 def test_fakes_by_other_weights_and_other_faces_are_not_mixed(mine, painted, extra_archive, free):
     data = Dataset(mine)
     write_json(mine / RECIPE, {**read_json(painted / RECIPE), "weights": "f" * 64})
-    refuses("fake/lama: was begun with weights = 'ffff", mine, extra_archive)
+    refuses("fake/lama: .*weights = 'ffff", mine, extra_archive)
     shutil.rmtree(mine / "fake/lama")
     face = data.select(kind="real").path.iloc[0]
     write_manifest(mine, data.table[data.table.path != face], data.info)
-    refuses("its real faces differ from those of studio that lama inpainted; add the fakes", mine, extra_archive)
+    refuses("real faces .*studio.* lama", mine, extra_archive)
 
 
 def test_the_weights_are_those_that_made_the_fakes(extra_archive, lama, painted, tmp_path, monkeypatch):
@@ -131,9 +131,7 @@ def test_the_weights_are_those_that_made_the_fakes(extra_archive, lama, painted,
         assert (
             unpack_generator("studio", name, cache=tmp_path) == "studio-repaint-ldm-clean.zip"
         )  # one model, two ways to paint
-    with pytest.raises(
-        WsdlError, match=r"studio-repaint-ldm.zip: is missing; available .*: lama, repaint-ldm-clean\.$"
-    ):
+    with pytest.raises(WsdlError, match=r"studio-repaint-ldm.zip: is missing.*: lama, repaint-ldm-clean\b"):
         add_fakes(tmp_path, "studio", "repaint-ldm")
 
 
@@ -141,13 +139,13 @@ def test_the_weights_are_those_that_made_the_fakes(extra_archive, lama, painted,
 
 
 def test_another_style_generator_or_kind_of_archive_is_refused(mine, archive, extra_archive, tmp_path):
-    refuses("has the style 'studio', not 'snapshot'; use another archive", mine, extra_archive, style="snapshot")
-    refuses("has the generator 'lama', not 'pluralistic'; use", mine, extra_archive, generator="pluralistic")
-    refuses("has the generator None, not 'lama'; use another archive", mine, archive)
-    with pytest.raises(WsdlError, match="has the generator 'lama', not None; use another archive"):
+    refuses("'studio', not 'snapshot'", mine, extra_archive, style="snapshot")
+    refuses("'lama', not 'pluralistic'", mine, extra_archive, generator="pluralistic")
+    refuses("None, not 'lama'", mine, archive)
+    with pytest.raises(WsdlError, match="'lama', not None"):
         unpack_dataset("studio", extra_archive, tmp_path / "c")
     for words in (("../studio", "lama"), ("studio", "../lama"), ("studio", "")):
-        with pytest.raises(WsdlError, match="is not the name of a"):
+        with pytest.raises(WsdlError, match="name of a"):
             unpack_generator(*words, cache=tmp_path / "c")
     assert not (tmp_path / "c").exists()
 
@@ -156,7 +154,7 @@ def test_another_style_generator_or_kind_of_archive_is_refused(mine, archive, ex
 def test_a_truncated_archive_is_refused(mine, extra_archive, tmp_path, keep):
     data = extra_archive.read_bytes()
     (tmp_path / "b.zip").write_bytes(data[: int(keep * len(data))])
-    refuses("b.zip: is damaged or no bundle", mine, tmp_path / "b.zip")
+    refuses("b.zip: is damaged", mine, tmp_path / "b.zip")
 
 
 def test_a_file_that_was_changed_or_lost_is_refused(mine, extra_archive, tmp_path):
@@ -173,9 +171,7 @@ def test_a_file_that_was_changed_or_lost_is_refused(mine, extra_archive, tmp_pat
         extra_archive, tmp_path / "b.zip", lambda members: members.pop(first_name(members, "fake/lama/images"))
     )
     refuses("b.zip: is damaged .*There is no item named 'fake/lama", mine, lost)
-    with pytest.raises(
-        WsdlError, match=f"c.zip: is damaged .*run/{MODEL_FILE} is not the file that its manifest lists"
-    ):
+    with pytest.raises(WsdlError, match=f"c.zip: is damaged .*run/{MODEL_FILE}"):
         unpack_generator("studio", "lama", rewrite_archive(extra_archive, tmp_path / "c.zip", spoil), tmp_path / "c")
 
 
@@ -194,7 +190,7 @@ def test_nothing_is_written_but_fakes_of_this_generator(mine, extra_archive, tmp
         members["manifest.json"] = json.dumps(about).encode()
 
     changed = rewrite_archive(extra_archive, tmp_path / "b.zip", lead_out)
-    refuses("is not a name within|lists more than fakes by lama", mine, changed)
+    refuses("not a name within|more than fakes by lama", mine, changed)
     assert not list(tmp_path.rglob("*evil*"))
 
 

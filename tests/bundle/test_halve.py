@@ -54,9 +54,9 @@ def test_a_run_that_lacks_something_is_refused(tmp_path):
     for name in ("autoencoder/latents.json", "run.json"):
         broken = shutil.copytree(run, tmp_path / name.replace("/", "-"))
         (broken / name).unlink()
-        with pytest.raises(WsdlError, match=rf"{name}: no such file; give a finished run of `train-generator`\.$"):
+        with pytest.raises(WsdlError, match=f"{name}: .*train-generator"):
             halve_run(broken, tmp_path / "out")
     write_json(run / "run.json", {"status": "running"})
-    with pytest.raises(WsdlError, match="is not finished"):
+    with pytest.raises(WsdlError, match="not finished"):
         halve_run(run, tmp_path / "out")
     assert not (tmp_path / "out").exists()

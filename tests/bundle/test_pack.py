@@ -59,12 +59,12 @@ def another_encoder(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        (blacken_fake, "`data check` finds 1 faults, of which the first is: .*sha256 differs"),
-        (leak, r"differs from its real face in 1 pixels outside its mask"),
-        (paint_nothing, r"has an empty mask; leave this fake out"),
-        (lose_the_face, r"its real face '\d+' is not in the dataset"),
-        (change_licence, r"has the licence 'unknown', but the bundle is CC0-1.0"),
-        (another_encoder, r"manifest.csv: unpacks to different bytes"),
+        (blacken_fake, "data check.* 1 .*sha256"),
+        (leak, "1 pixels outside"),
+        (paint_nothing, "empty mask"),
+        (lose_the_face, r"real face '\d+'"),
+        (change_licence, "licence 'unknown'.*CC0-1.0"),
+        (another_encoder, "manifest.csv: .*different"),
     ],
 )
 def test_what_could_not_come_out_again_is_refused(copy, p2, tmp_path, fault, sentence):
@@ -78,7 +78,7 @@ def test_what_could_not_come_out_again_is_refused(copy, p2, tmp_path, fault, sen
 def test_packing_notices_when_unpacking_is_wrong(free, p2, tmp_path, monkeypatch, name):
     write = getattr(unpacking, name)
     monkeypatch.setattr(unpacking, name, lambda path, pixels: write(path, pixels ^ 1))
-    with pytest.raises(WsdlError, match="unpacks to different pixels"):
+    with pytest.raises(WsdlError, match="different pixels"):
         pack_style("studio", free, p2, tmp_path / "b.zip")
     assert not list(tmp_path.iterdir())
 
@@ -86,7 +86,7 @@ def test_packing_notices_when_unpacking_is_wrong(free, p2, tmp_path, monkeypatch
 def test_an_archive_that_is_too_large_is_refused(free, p2, archive, tmp_path, monkeypatch):
     size = archive.stat().st_size
     monkeypatch.setattr(archive_format, "MAX_BYTES", size - 1)
-    with pytest.raises(WsdlError, match=f"would have {size:,} bytes, and {size:,} with .* more than {size - 1:,}"):
+    with pytest.raises(WsdlError, match=f" {size:,} bytes.* {size:,} .* {size - 1:,}"):
         pack_style("studio", free, p2, tmp_path / "studio.zip")
     assert not list(tmp_path.iterdir())
 
@@ -97,7 +97,7 @@ def test_the_limit_holds_for_all_archives_in_the_folder(free, p2, archive, tmp_p
     (tmp_path / "notes.txt").write_bytes(bytes(5000))  # no archive
     (tmp_path / "studio.zip").write_bytes(b"the one before")  # to be replaced: not counted
     monkeypatch.setattr(archive_format, "MAX_BYTES", size + 999)
-    with pytest.raises(WsdlError, match=f"would have {size:,} bytes, and {size + 1000:,} with .*than {size + 999:,}; "):
+    with pytest.raises(WsdlError, match=f" {size:,} bytes.* {size + 1000:,} .* {size + 999:,}"):
         pack_style("studio", free, p2, tmp_path / "studio.zip")
     assert (tmp_path / "studio.zip").read_bytes() == b"the one before"
     monkeypatch.setattr(archive_format, "MAX_BYTES", size + 1000)
@@ -107,7 +107,7 @@ def test_the_limit_holds_for_all_archives_in_the_folder(free, p2, archive, tmp_p
 
 @pytest.mark.parametrize("style", ["../studio", "a/b", ""])
 def test_a_style_is_a_plain_name_before_anything_is_read(tmp_path, style):
-    with pytest.raises(WsdlError, match="is not the name of a style"):
+    with pytest.raises(WsdlError, match="name of a style"):
         pack_style(style, tmp_path / "none", tmp_path / "none", tmp_path / "b.zip")
 
 
@@ -131,10 +131,10 @@ def test_generators_that_cannot_be_packed_are_refused(free, p2, tmp_path, monkey
     def other_size(run: Path) -> None:
         write_json(run / "config.json", {"size": 64, "channels": [16], "patch": 4})
 
-    refused("is not finished", lambda run: write_json(run / "run.json", {"status": "running"}))
-    refused("run.json: no such file", lambda run: (run / "run.json").unlink())
+    refused("not finished", lambda run: write_json(run / "run.json", {"status": "running"}))
+    refused("run.json: ", lambda run: (run / "run.json").unlink())
     refused("has values beyond fp16", too_large_a_number)
     refused("has images of 32 px, but .* generates 64 px", other_size)
     monkeypatch.setattr(packing, "MAX_MEMBER", 1000)
-    refused("bytes in fp16, more than 1,000", lambda run: None)
+    refused("bytes in fp16.* 1,000", lambda run: None)
     assert not (tmp_path / "b.zip").exists()

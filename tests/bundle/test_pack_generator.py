@@ -99,9 +99,9 @@ def other_origin(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        (blacken_fake, "`data check` finds 1 faults, of which the first is: .*sha256 differs"),
-        (leak, "differs from its real face in 1 pixels outside its mask"),
-        (change_licence, "has the licence 'unknown', but the bundle is CC0-1.0"),
+        (blacken_fake, "data check.* 1 .*sha256"),
+        (leak, "1 pixels outside"),
+        (change_licence, "licence 'unknown'.*CC0-1.0"),
         (
             fewer_faces,
             "its real faces differ from those of the bundled studio; make the fakes in a folder that ",
@@ -120,12 +120,12 @@ def test_what_could_not_come_out_again_is_refused(copy, pack_lama, tmp_path, fau
 
 def test_weights_that_did_not_make_the_fakes_are_refused(painted, pack_lama, tmp_path):
     other = fp16_run(untrained_run("lama", tmp_path / "other", seed=1))
-    with pytest.raises(WsdlError, match=r"lama/recipe.json: these fakes were made with weights of sha256 .*data halve"):
+    with pytest.raises(WsdlError, match=r"lama/recipe.json: .*sha256 .*data halve"):
         pack_lama(painted, other)
-    with pytest.raises(WsdlError, match="is a run of pluralistic, not of lama"):
+    with pytest.raises(WsdlError, match=r"pluralistic, not .*lama"):
         pack_lama(painted, untrained_run("pluralistic", tmp_path / "pluralistic"))
     write_json(other / "run.json", {"status": "running"})
-    with pytest.raises(WsdlError, match="is not finished"):
+    with pytest.raises(WsdlError, match="not finished"):
         pack_lama(painted, other)
 
 
@@ -133,7 +133,7 @@ def test_weights_that_did_not_make_the_fakes_are_refused(painted, pack_lama, tmp
 def test_packing_notices_when_unpacking_is_wrong(painted, pack_lama, tmp_path, monkeypatch, name):
     write = getattr(unpacking, name)
     monkeypatch.setattr(unpacking, name, lambda path, pixels: write(path, pixels ^ 1))
-    with pytest.raises(WsdlError, match="unpacks to different pixels"):
+    with pytest.raises(WsdlError, match="different pixels"):
         pack_lama(painted)
     assert not list((tmp_path / "out").iterdir())
 
@@ -144,7 +144,7 @@ def test_the_limit_holds_for_styles_and_generators_together(painted, pack_lama, 
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(bytes(1000))  # the one to be replaced, and strangers, do not count
     monkeypatch.setattr(archive_format, "MAX_BYTES", size + 1999)
-    with pytest.raises(WsdlError, match=f"and {size + 2000:,} with the other archives, more than {size + 1999:,}; "):
+    with pytest.raises(WsdlError, match=f" {size + 2000:,} .* {size + 1999:,}"):
         pack_lama(painted, out=out)
     monkeypatch.setattr(archive_format, "MAX_BYTES", size + 2000)
     pack_lama(painted, out=out)
@@ -158,7 +158,7 @@ def test_latent_diffusion_comes_with_its_autoencoder_and_clean(archive, painted,
     copy_dataset(data, "studio", archive=archive, cache=painted.parent / "cache")
     for name in ("repaint-ldm", "repaint-ldm-clean"):
         generate_partial(name, data, data, run, 4, 0, batch=4, **FEW_STEPS)
-    with pytest.raises(WsdlError, match=r"repaint-ldm/.* pixels outside its mask; only fakes that copy those back"):
+    with pytest.raises(WsdlError, match=r"repaint-ldm/.* pixels outside"):
         pack_lama(data, run, out, "repaint-ldm")
     pack_lama(data, run, out, "repaint-ldm-clean")
     for name in ("repaint-ldm", "repaint-ldm-clean"):

@@ -60,7 +60,7 @@ def test_an_error_in_the_middle_leaves_nothing(archive, free, tmp_path, monkeypa
         write(path, pixels)
 
     monkeypatch.setattr(unpacking, "write_image", full_disk)
-    with pytest.raises(WsdlError, match=r"cannot be written .No space left on device"):
+    with pytest.raises(WsdlError, match="No space left on device"):
         unpack_dataset("studio", archive, tmp_path)
     assert len(written) == 10
     assert folders(tmp_path) == []
@@ -136,6 +136,6 @@ def test_a_copy_may_grow_and_is_not_overwritten(archive, tmp_path):
     copy_dataset(out, "studio", archive=archive, cache=cache)
     assert len(Dataset(out).table) == 49
     write_manifest(out, Dataset(out).table.iloc[:5], data.info)
-    with pytest.raises(WsdlError, match="holds something else already; choose another --out"):
+    with pytest.raises(WsdlError, match=r"something else.*--out"):
         copy_dataset(out, "studio", archive=archive, cache=cache)
     assert len(Dataset(unpack_dataset("studio", archive, cache)).table) == 48

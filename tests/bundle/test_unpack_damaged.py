@@ -25,8 +25,8 @@ def refuses(archive: Path | None, cache: Path, sentence: str, call=unpack_datase
 
 
 def test_a_missing_archive_is_said_in_one_sentence(tmp_path):
-    refuses(tmp_path / "nowhere.zip", tmp_path, r"nowhere\.zip: is missing; available styles: ")
-    refuses(tmp_path / "nowhere.zip", tmp_path, r"nowhere\.zip: is missing; available styles: ", unpack_p2)
+    refuses(tmp_path / "nowhere.zip", tmp_path, r"nowhere\.zip: is missing")
+    refuses(tmp_path / "nowhere.zip", tmp_path, r"nowhere\.zip: is missing", unpack_p2)
 
 
 @pytest.mark.parametrize("there", [["snapshot", "watercolour"], []])
@@ -35,7 +35,7 @@ def test_a_style_without_an_archive_names_those_that_are_there(tmp_path, monkeyp
     for style in there:
         (tmp_path / "assets").mkdir(exist_ok=True)
         (tmp_path / "assets" / f"{style}.zip").touch()
-    sentence = rf"studio\.zip: is missing; available styles: {', '.join(there) or 'none'}; the source photos needs no"
+    sentence = rf"studio\.zip: is missing.*: {', '.join(there) or 'none'}; .*photos"
     refuses(None, tmp_path / "c", sentence)
     refuses(None, tmp_path / "c", sentence, unpack_p2)
 
@@ -48,7 +48,7 @@ def test_a_picture_that_was_changed_is_refused(archive, tmp_path):
     refuses(
         rewrite_archive(archive, tmp_path / "b.zip", swap),
         tmp_path / "c",
-        r"real/train/\S+ is not the file that its mani",
+        r"real/train/\S+ is not the file",
     )
 
 
@@ -59,14 +59,14 @@ def test_one_flipped_bit_is_refused(archive, tmp_path, start, call):
         member = bundle.getinfo(first_name(bundle.namelist(), start))
     data[member.header_offset + 30 + len(member.filename) + 10] ^= 1
     (tmp_path / "b.zip").write_bytes(data)
-    refuses(tmp_path / "b.zip", tmp_path / "c", f"b.zip: is damaged or no bundle .*{start}", call)
+    refuses(tmp_path / "b.zip", tmp_path / "c", f"b.zip: is damaged .*{start}", call)
 
 
 @pytest.mark.parametrize("keep", [0, 100, 0.5, -10])
 def test_a_truncated_archive_is_refused(archive, tmp_path, keep):
     data = archive.read_bytes()
     (tmp_path / "b.zip").write_bytes(data[: int(keep * len(data)) if isinstance(keep, float) else keep])
-    refuses(tmp_path / "b.zip", tmp_path / "c", "b.zip: is damaged or no bundle")
+    refuses(tmp_path / "b.zip", tmp_path / "c", "b.zip: is damaged")
 
 
 @pytest.mark.parametrize("start", ["real", "fake/repaint-p2", "manifest.csv", "manifest.json"])
@@ -90,30 +90,24 @@ def test_a_file_that_the_manifest_forgot_is_refused(archive, tmp_path):
         boxes |= {path: [31, 31] for path in boxes}
 
     cache = tmp_path / "c"
-    refuses(rewrite_archive(archive, tmp_path / "b.zip", manifest=forget("real")), cache, "is missing from the bundle")
-    refuses(
-        rewrite_archive(archive, tmp_path / "b.zip", manifest=forget("fake/re")), cache, "is missing from the bundle"
-    )
-    refuses(
-        rewrite_archive(archive, tmp_path / "b.zip", manifest=forget("manifest")), cache, "is missing from the bundle"
-    )
-    refuses(rewrite_archive(archive, tmp_path / "b.zip", manifest=no_box), cache, "no real face or no box")
-    refuses(
-        rewrite_archive(archive, tmp_path / "b.zip", manifest=wrong_box), cache, "cannot be composed .*beyond its face"
-    )
+    refuses(rewrite_archive(archive, tmp_path / "b.zip", manifest=forget("real")), cache, "missing from")
+    refuses(rewrite_archive(archive, tmp_path / "b.zip", manifest=forget("fake/re")), cache, "missing from")
+    refuses(rewrite_archive(archive, tmp_path / "b.zip", manifest=forget("manifest")), cache, "missing from")
+    refuses(rewrite_archive(archive, tmp_path / "b.zip", manifest=no_box), cache, "no box")
+    refuses(rewrite_archive(archive, tmp_path / "b.zip", manifest=wrong_box), cache, "cannot be composed")
 
 
 def test_another_format_or_style_is_refused(archive, tmp_path):
     newer = rewrite_archive(archive, tmp_path / "b.zip", manifest=lambda about: about.update(format=2))
-    refuses(newer, tmp_path / "c", r"b.zip: has format 2, but this wsdl reads format 1")
-    refuses(newer, tmp_path / "c", r"b.zip: has format 2, but this wsdl reads format 1", unpack_p2)
+    refuses(newer, tmp_path / "c", "b.zip: .*format 2.*format 1")
+    refuses(newer, tmp_path / "c", "b.zip: .*format 2.*format 1", unpack_p2)
     none = rewrite_archive(archive, tmp_path / "d.zip", manifest=lambda about: about.pop("format"))
-    refuses(none, tmp_path / "c", "names no format")
+    refuses(none, tmp_path / "c", "no format")
     other = rewrite_archive(archive, tmp_path / "e.zip", manifest=lambda about: about.update(style="snapshot"))
-    refuses(other, tmp_path / "c", r"e.zip: has the style 'snapshot', not 'studio'; use another archive\.$")
-    refuses(other, tmp_path / "c", r"e.zip: has the style 'snapshot', not 'studio'; use another archive\.$", unpack_p2)
+    refuses(other, tmp_path / "c", "e.zip: .*'snapshot', not 'studio'")
+    refuses(other, tmp_path / "c", "e.zip: .*'snapshot', not 'studio'", unpack_p2)
     none = rewrite_archive(archive, tmp_path / "f.zip", manifest=lambda about: about.pop("boxes"))
-    refuses(none, tmp_path / "c", "does not describe a dataset")
+    refuses(none, tmp_path / "c", "describe a dataset")
 
 
 def lead_out(members: dict, where: str, evil: str) -> None:
@@ -152,7 +146,7 @@ def test_nothing_is_written_outside_the_folder(archive, tmp_path, where):
         changed = rewrite_archive(
             archive, tmp_path / "b.zip", lambda members, evil=evil: lead_out(members, where, evil)
         )
-        refuses(changed, tmp_path / "c", "is not a name within", unpack_p2 if where == "weights" else unpack_dataset)
+        refuses(changed, tmp_path / "c", "not a name within", unpack_p2 if where == "weights" else unpack_dataset)
     assert not list(tmp_path.rglob("*evil*"))
 
 
@@ -160,7 +154,7 @@ def test_nothing_is_written_outside_the_folder(archive, tmp_path, where):
 def test_a_style_is_a_plain_name(archive, tmp_path, style):
     for call in (unpack_dataset, unpack_p2):
         for given in (archive, None):
-            with pytest.raises(WsdlError, match="is not the name of a style"):
+            with pytest.raises(WsdlError, match="name of a style"):
                 call(style, given, tmp_path / "c")
 
 
@@ -173,6 +167,6 @@ def test_links_compressed_and_oversize_members_are_refused(archive, tmp_path, mo
         info.compress_type = ZIP_DEFLATED
 
     refuses(rewrite_archive(archive, tmp_path / "b.zip", zipinfo=link), tmp_path / "c", r"real/\S+ is a link")
-    refuses(rewrite_archive(archive, tmp_path / "b.zip", zipinfo=deflate), tmp_path / "c", "is compressed, or larger")
+    refuses(rewrite_archive(archive, tmp_path / "b.zip", zipinfo=deflate), tmp_path / "c", "compressed")
     monkeypatch.setattr(archive_format, "MAX_MEMBER", 20_000)
-    refuses(archive, tmp_path / "c", r"p2/model.safetensors is compressed, or larger than 20,000 bytes", unpack_p2)
+    refuses(archive, tmp_path / "c", "p2/model.safetensors .* 20,000 bytes", unpack_p2)

@@ -37,7 +37,7 @@ def test_a_lock_is_held_within_the_block_alone(tmp_path):
     lock = tmp_path / "new" / "lock"
     with hold_lock(lock):
         assert str(os.getpid()) in lock_holder(lock)
-        with pytest.raises(WsdlError, match=f"is held by process {os.getpid()}"), hold_lock(lock):
+        with pytest.raises(WsdlError, match=f"process {os.getpid()}"), hold_lock(lock):
             pass
         assert lock_holder(lock)  # the one that was refused has not removed it
     assert not lock.exists()
@@ -78,7 +78,7 @@ def test_a_process_that_ended_unread_is_dead(tmp_path):
 def test_another_machines_lock_counts(tmp_path):
     lock = tmp_path / "lock"
     lock.write_text("elsewhere 1 2")
-    with pytest.raises(WsdlError, match="process 1 on elsewhere; wait for it, or delete the file"), hold_lock(lock):
+    with pytest.raises(WsdlError, match="process 1 on elsewhere"), hold_lock(lock):
         pass
 
 

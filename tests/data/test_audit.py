@@ -106,9 +106,9 @@ def test_full_fakes_are_compared_as_files(dataset):
 
 
 def test_nothing_to_compare_is_said(faces, dataset):
-    with pytest.raises(WsdlError, match="has 0 partial fakes by 'repaint-p2' and 24 real faces; an audit needs both"):
+    with pytest.raises(WsdlError, match=r"0 partial fakes by 'repaint-p2'.*24 real"):
         audit_dataset(faces)
-    with pytest.raises(WsdlError, match="has 0 partial fakes by 'lama'"):
+    with pytest.raises(WsdlError, match="0 partial fakes by 'lama'"):
         audit_dataset(dataset, "lama")
 
 

@@ -94,7 +94,7 @@ def test_a_good_dataset_has_no_problems(dataset, faces):
 def test_no_dataset_is_an_error(tmp_path):
     with pytest.raises(WsdlError, match="no such folder"):
         check_dataset(tmp_path / "nowhere")
-    with pytest.raises(WsdlError, match="holds no dataset"):
+    with pytest.raises(WsdlError, match="no dataset"):
         check_dataset(tmp_path)
 
 

@@ -91,14 +91,14 @@ def test_a_face_in_two_splits_is_refused(dataset, copy):
     table = data.table.copy()
     table.loc[table[table.kind == "partial"].index[0], "split"] = "train"  # it was in test
     write_manifest(copy, table, data.info)
-    with pytest.raises(WsdlError, match=r"source face '\d+' is in test and train \(1 such faces\)"):
+    with pytest.raises(WsdlError, match=r"source face '\d+'.*test and train.*\(1 "):
         Dataset(copy)
     check_splits(Dataset(dataset).table, dataset)
 
 
 def test_a_changed_manifest_is_refused(copy):
     (copy / "manifest.csv").write_text((copy / "manifest.csv").read_text().replace("train", "test"))
-    with pytest.raises(WsdlError, match=r"manifest\.csv: has sha256 .* but dataset\.json says"):
+    with pytest.raises(WsdlError, match=r"manifest\.csv: .*sha256 .*dataset\.json"):
         Dataset(copy)
 
 
@@ -118,7 +118,7 @@ def test_pictures_are_decoded_once_for_each_manifest(copy):
 def test_a_picture_of_another_size_is_named(copy):
     data = Dataset(copy)
     write_image(copy / data.table.path[3], np.zeros((16, 16, 3), np.uint8))
-    with pytest.raises(WsdlError, match=rf"{data.table.path[3]}: its image is 16x16, but this dataset has 32x32"):
+    with pytest.raises(WsdlError, match=f"{data.table.path[3]}: .*16x16.*32x32"):
         _ = data.images
     assert not list((copy / ".cache").rglob("*.npy"))
 
@@ -160,5 +160,5 @@ def test_manifest_keeps_its_columns(copy):
     (copy / "manifest.csv").write_text(table.to_csv(index=False))
 
     write_json(copy / "dataset.json", {**info, "manifest_sha256": sha256(copy / "manifest.csv")})
-    with pytest.raises(WsdlError, match="has the columns path, mask, kind, generator, component, size"):
+    with pytest.raises(WsdlError, match=r"columns.*path, mask, kind, generator, component, size"):
         Dataset(copy)

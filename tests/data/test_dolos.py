@@ -85,16 +85,16 @@ def wrong_size(folder: Path) -> None:
 
 
 BROKEN = [
-    (lambda d: [shutil.rmtree(d / part) for part in ("real", "fake")], "celebahq: holds no dataset; prepare one"),
+    (lambda d: [shutil.rmtree(d / part) for part in ("real", "fake")], "celebahq: .*no dataset"),
     (
         lambda d: first(d, "fake/*/masks/train/*").unlink(),
-        r"\.png: partial fake without a mask; .*masks/train has none",
+        r"\.png: .*without a mask.*masks/train",
     ),
-    (lambda d: first(d, "fake/*/images/train/*").unlink(), r"\.png: mask without a partial fake; .*images/train has"),
-    (invert, r"repaint-p2/masks: call 8\d% of a picture fake on average: probably inverted; 255 must be real"),
-    (move_face, r"source face '0003' is in test and train"),
-    (wrong_size, r"\.png: is 8x8, but the pictures are 32x32"),
-    (lambda d: first(d, "real/test/*").write_bytes(b"\x89PNG no"), r"real/test/0003\.png: cannot be decoded"),
+    (lambda d: first(d, "fake/*/images/train/*").unlink(), r"\.png: mask without .*images/train"),
+    (invert, r"repaint-p2/masks: .*8\d% .*inverted.*255"),
+    (move_face, "'0003'.*test and train"),
+    (wrong_size, r"\.png: .*8x8.*32x32"),
+    (lambda d: first(d, "real/test/*").write_bytes(b"\x89PNG no"), r"real/test/0003\.png: .*decoded"),
 ]
 
 
@@ -109,7 +109,7 @@ def test_what_is_wrong_is_said_and_no_manifest_is_left(download, spoil, message)
 
 
 def test_the_folder_above_names_the_ones_to_open(download):
-    with pytest.raises(WsdlError, match=r"open one of the folders in it \(celebahq\)"):
+    with pytest.raises(WsdlError, match=r"\(celebahq\)"):
         Dataset(download.parent)
 
 

@@ -99,12 +99,12 @@ def test_the_components_are_the_papers():
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda p: Image.fromarray(np.full((4, 4), 19, np.uint8)).save(p), "has the unknown class 19; .* are 0-18"),
-        (lambda p: Image.new("RGB", (4, 4)).save(p), "has mode RGB, but a component mask is"),
-        (lambda p: p.write_bytes(b"not a picture"), "cannot be read as a picture"),
+        (lambda p: Image.fromarray(np.full((4, 4), 19, np.uint8)).save(p), "class 19.* 0-18"),
+        (lambda p: Image.new("RGB", (4, 4)).save(p), "mode RGB"),
+        (lambda p: p.write_bytes(b"not a picture"), "cannot be read"),
     ],
 )
 def test_bad_label_maps_are_named(tmp_path, write, message):
     write(tmp_path / "l.png")
-    with pytest.raises(WsdlError, match=rf"l\.png: {message}"):
+    with pytest.raises(WsdlError, match=rf"l\.png: .*{message}"):
         read_label_map(tmp_path / "l.png")

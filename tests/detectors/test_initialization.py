@@ -56,13 +56,13 @@ def test_the_weights_of_ffd_fill_the_map_too(tmp_path):
 def test_weights_that_do_not_fit_are_one_sentence(tmp_path):
     model = GradCam(SIDE, has_masks=True)
     save_file(published(**{"conv1.weight": torch.zeros(3, 3)}), tmp_path / "other.safetensors")
-    with pytest.raises(WsdlError, match=r"does not fit, 1 of \d+ tensors .* \(first: conv1.weight\); give weights of"):
+    with pytest.raises(WsdlError, match=r"does not fit.* 1 of \d+ .*conv1.weight"):
         start.load_initial_weights(model, tmp_path / "other.safetensors")
     for name in ("none.safetensors", "none.pth"):
         (tmp_path / name).write_text("not weights")
-        with pytest.raises(WsdlError, match="is not a file of weights"):
+        with pytest.raises(WsdlError, match="file of weights"):
             start.load_initial_weights(model, tmp_path / name)
-    with pytest.raises(WsdlError, match="nowhere: no such file; start must be scratch, xavier, imagenet"):
+    with pytest.raises(WsdlError, match=r"nowhere: .*scratch, xavier, imagenet"):
         start.find_initial_weights("nowhere")
 
 

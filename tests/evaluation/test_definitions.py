@@ -110,7 +110,7 @@ def test_evaluate_and_definitions_give_the_same_numbers(run, dataset, tidy):
     assert json.loads((run / "metrics.json").read_text()) == pooled
     assert pooled["preset"] == "pooled"
     assert pooled["rows"] == wide(tidy, "pooled")
-    with pytest.raises(WsdlError, match="holds the numbers of preset 'pooled', but the table is of dolos"):
+    with pytest.raises(WsdlError, match=r"'pooled'.*dolos"):
         results_by_job(run.parent)
     evaluate(run, dataset)
     assert "patches" in set(results_by_job(run.parent).method)
@@ -172,5 +172,5 @@ def test_side_by_side_has_a_column_a_definition(tidy):
 
 
 def test_an_unknown_preset_is_refused(run, dataset):
-    with pytest.raises(WsdlError, match="--preset: is 'mine', but must be dolos or pooled"):
+    with pytest.raises(WsdlError, match=r"--preset.*'mine'.*dolos.*pooled"):
         evaluate(run, dataset, "mine")

@@ -136,11 +136,11 @@ def test_a_table_has_what_stands_beside_once(run, dataset):
 
 
 def test_errors_are_one_sentence(run, dataset, faces, tmp_path):
-    with pytest.raises(WsdlError, match="--preset: is 'mine', but must be dolos"):
+    with pytest.raises(WsdlError, match=r"--preset.*'mine'.*dolos"):
         evaluate(run, dataset, preset="mine")
-    with pytest.raises(WsdlError, match="0 partial pictures in test"):
+    with pytest.raises(WsdlError, match=r"0 partial .*test"):
         evaluate(run, faces)
-    with pytest.raises(WsdlError, match=r"config\.json: no such file"):
+    with pytest.raises(WsdlError, match=r"config\.json"):
         evaluate(tmp_path, dataset)
 
 

@@ -106,7 +106,7 @@ def test_upsample_stays_a_map(map_, shape):
 def test_maps_that_are_no_maps_are_refused(bad):
     map_ = np.full((4, 4), 0.3)
     map_[1, 2] = bad
-    word = "lie in" if np.isfinite(bad) else "finite"
+    word = r"\[0, 1\]" if np.isfinite(bad) else "finite"
     for call in (lambda: metrics.upsample(map_, (8, 8)), lambda: metrics.binary(map_)):
         with pytest.raises(ValueError, match=word):
             call()
@@ -173,7 +173,7 @@ def test_scores_that_mean_nothing_are_refused():
         metrics.average_precision([1, 1], [0.1, 0.2])
     with pytest.raises(ValueError, match="0 or 1"):
         metrics.average_precision([1, 2], [0.1, 0.2])
-    with pytest.raises(ValueError, match="source face of each"):
+    with pytest.raises(ValueError, match="source face"):
         metrics.bootstrap([0.1, 0.2], ["a"])
     with pytest.raises(ValueError, match="two source faces"):
         metrics.bootstrap([0.1, 0.2], ["a", "a"])

@@ -103,7 +103,7 @@ def test_the_table_starts_from_what_evaluate_says_and_ends_in_controls(runs, dat
 
 def test_the_same_numbers_again_are_loaded(runs, dataset, monkeypatch):
     first = robustness(runs / "0", dataset)
-    monkeypatch.setattr("wsdl.evaluation.robustness.judge", None)  # would be called
+    monkeypatch.setattr("wsdl.evaluation.robustness.score_test_images", None)  # would be called
     pd.testing.assert_frame_equal(robustness(runs / "0", dataset), first)
 
 

@@ -73,9 +73,9 @@ def test_durations_read_well():
 
 
 def test_wrong_sources_are_one_sentence(tmp_path):
-    with pytest.raises(WsdlError, match="--source: is 'moon', but must be one of studio, snapshot, photos, made-up"):
+    with pytest.raises(WsdlError, match=r"--source.*'moon'.*studio, snapshot, photos, made-up"):
         Study(tmp_path, load_profile("quick"), "moon")
-    with pytest.raises(WsdlError, match="--images: missing"):
+    with pytest.raises(WsdlError, match="--images"):
         Study(tmp_path, load_profile("quick"), "photos")
 
 

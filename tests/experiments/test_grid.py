@@ -136,7 +136,7 @@ def test_the_same_twice_and_killed_and_resumed_gives_the_same_numbers(ran, words
 
 def test_two_at_once_on_one_cell_are_refused(words, tmp_path):
     grid = make_grid(**words, out=tmp_path / "out")
-    with hold_lock(grid.lock(B0)), pytest.raises(WsdlError, match=f"is held by process {os.getpid()}"):
+    with hold_lock(grid.lock(B0)), pytest.raises(WsdlError, match=f"process {os.getpid()}"):
         run_job(grid, B0)
     assert not grid.run_folder(B0).exists()
 
@@ -146,9 +146,9 @@ def test_more_seeds_are_added_and_other_settings_refused(words, tmp_path):
     write_grid(make_grid("table2", out, words["profile"], "made-up", seeds=(0,)))
     write_grid(make_grid("table2", out, words["profile"], "made-up", seeds=(1,)))
     assert {job.seed for job in load_grid(out).jobs} == {0, 1}
-    with pytest.raises(WsdlError, match="was begun with profile"):
+    with pytest.raises(WsdlError, match="profile"):
         write_grid(make_grid("table2", out, "quick", "made-up"))
-    with pytest.raises(WsdlError, match="no run of this grid is done yet"):
+    with pytest.raises(WsdlError, match=r"no run .*done"):
         collect_results(out)
 
 

@@ -32,11 +32,11 @@ def test_a_file_without_seeds_is_run_with_each(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"jobs": [{"method": "patches"}]}, "job 0: is .* but must have a method .* and a setup"),
-        ({"jobs": [{"method": "guess", "setup": "a"}]}, r"must have a method \(patches"),
-        ({"jobs": [{"method": "patches", "setup": "a", "seeds": 3}]}, "unknown setting 'seeds'; valid are method"),
-        ({"jobs": [{"method": "patches", "setup": "a", "train_source": "moon"}]}, "is 'moon', but must be one of"),
-        ({"runs": []}, "must hold one list, `jobs`"),
+        ({"jobs": [{"method": "patches"}]}, "job 0: .*method .*setup"),
+        ({"jobs": [{"method": "guess", "setup": "a"}]}, r"method \(patches"),
+        ({"jobs": [{"method": "patches", "setup": "a", "seeds": 3}]}, "'seeds'.*method"),
+        ({"jobs": [{"method": "patches", "setup": "a", "train_source": "moon"}]}, "'moon'"),
+        ({"runs": []}, "`jobs`"),
     ],
 )
 def test_wrong_files_are_one_sentence(tmp_path, content, message):
@@ -46,9 +46,9 @@ def test_wrong_files_are_one_sentence(tmp_path, content, message):
 
 
 def test_wrong_words_are_one_sentence(tmp_path):
-    with pytest.raises(WsdlError, match="table3: no such grid; choose table2, cross-source, cross-generator, or"):
+    with pytest.raises(WsdlError, match=r"table3: .*table2, cross-source, cross-generator"):
         make_grid("table3", tmp_path)
-    with pytest.raises(WsdlError, match="holds no grid; begin one with"):
+    with pytest.raises(WsdlError, match="no grid"):
         grid_status(tmp_path)
     result = CliRunner().invoke(app, ["grid", "plan", "table2", "--seeds", "0;1"])
     assert "--seeds: is '0;1'" in str(result.exception)

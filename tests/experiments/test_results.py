@@ -105,12 +105,12 @@ def test_a_dataset_opened_for_one_generator_lists_no_other_and_keeps_its_places(
 @pytest.mark.parametrize(
     ("generator", "words"),
     [
-        ("pluralistic", "generate pluralistic --data .* `python -m wsdl train-generator pluralistic`"),
-        ("repaint-ldm-clean", "generate repaint-ldm --data .* --clean`, .* train-generator ldm`"),
+        ("pluralistic", "generate pluralistic --data .*train-generator pluralistic"),
+        ("repaint-ldm-clean", "generate repaint-ldm --data .* --clean.*train-generator ldm"),
     ],
 )
 def test_missing_fakes_are_one_sentence_that_says_how_to_make_them(both, generator, words):
-    with pytest.raises(WsdlError, match=rf"has no partial fakes by '{generator}' \(by lama, repaint-p2\).*{words}"):
+    with pytest.raises(WsdlError, match=rf"no partial fakes by '{generator}'.*lama, repaint-p2.*{words}"):
         Dataset(both, (generator,))
 
 
@@ -121,7 +121,7 @@ def test_a_grid_without_the_fakes_stops_before_anything_is_trained(grid, tmp_pat
     asked = make_grid(
         "cross-generator", tmp_path / "out", str(grid.out.parent / "tiny.json"), "made-up", generators=three
     )
-    with pytest.raises(WsdlError, match="has no partial fakes by 'pluralistic'"):
+    with pytest.raises(WsdlError, match="no partial fakes by 'pluralistic'"):
         run_all(asked)
     assert not (tmp_path / "out/made-up/runs").exists()
 
@@ -245,5 +245,5 @@ def test_the_bundle_carries_fakes_of_other_generators_and_a_study_passes_them_ov
     for name in whole.select(generator="lama").path:
         np.testing.assert_array_equal(read_image(whole.folder / name), read_image(both / name))
     write_json(free / "fake/repaint-p2/recipe.json", {"generator": "repaint-p2", "weights": "f" * 64})
-    with pytest.raises(WsdlError, match="these fakes were made with weights of sha256 ffff"):
+    with pytest.raises(WsdlError, match="sha256 ffff"):
         pack_style("studio", free, p2, tmp_path / "again.zip")

@@ -107,7 +107,7 @@ def test_a_child_killed_by_the_system_is_told(fake, monkeypatch):
             started[0][1].wait()
 
     monkeypatch.setattr(slots.time, "sleep", kill)
-    with pytest.raises(WsdlError, match="1 of 1 runs failed"):
+    with pytest.raises(WsdlError, match=r"1 of 1 .*failed"):
         slots.run_grid(grid, only=(0,))
     assert job_state(grid, B0) == ("failed", "killed by SIGKILL; was there too little memory?")
 
@@ -126,5 +126,5 @@ def test_a_gpu_for_each_slot_or_a_share_of_the_cores(monkeypatch):
 def test_only_takes_numbers_of_the_plan(fake):
     grid, _ = fake
     assert slots.select_jobs(grid, (0, 2)) == [B0, C0]
-    with pytest.raises(WsdlError, match="--only: is 3, but the grid has runs 0 to 2"):
+    with pytest.raises(WsdlError, match=r"--only.* 3.* 0 to 2"):
         slots.run_grid(grid, only=(3,))

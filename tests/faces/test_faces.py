@@ -60,7 +60,7 @@ def test_drawing_resumes_and_grows(tmp_path):
 
 def test_faces_of_another_seed_are_not_mixed_in(tmp_path):
     draw_faces(tmp_path, 1, seed=1, size=32)
-    with pytest.raises(WsdlError, match="was begun with seed = 1, not 2"):
+    with pytest.raises(WsdlError, match=r"seed.* 1.* 2"):
         draw_faces(tmp_path, 1, seed=2, size=32)
     draw_faces(tmp_path / "other", 1, seed=2, size=32)
     one, other = (read_image(folder / "images" / "0000.png") for folder in (tmp_path, tmp_path / "other"))

@@ -109,7 +109,7 @@ def test_it_goes_on_where_it_was_stopped_and_the_same_seed_gives_the_same_bytes(
     run_command("data", "match", dataset, "--out", half)
     assert kept.stat().st_mtime_ns == old
     assert (half / "manifest.csv").read_bytes() == (matched / "manifest.csv").read_bytes()
-    with pytest.raises(WsdlError, match="begun with seed = 0, not 1"):
+    with pytest.raises(WsdlError, match=r"seed.* 0.* 1"):
         match_sharpness_dataset(dataset, half, seed=1)
 
 
@@ -135,7 +135,7 @@ def test_other_faces_are_refused_and_nothing_is_deleted(dataset, matched, tmp_pa
     data = Dataset(fewer)
     gone = data.select(kind="real").source_id.iloc[0]
     write_manifest(fewer, data.table[data.table.source_id != gone], data.info)
-    with pytest.raises(WsdlError, match="was begun with matched = "):
+    with pytest.raises(WsdlError, match="matched = "):
         match_sharpness_dataset(fewer, out)
     assert check_dataset(out) == []
 
@@ -151,5 +151,5 @@ def test_another_seed_moves_the_grain(dataset):
 
 
 def test_there_must_be_fakes(faces, tmp_path):
-    with pytest.raises(WsdlError, match="no partial fakes to match"):
+    with pytest.raises(WsdlError, match="no partial fakes"):
         match_sharpness_dataset(faces, tmp_path / "out")

@@ -86,9 +86,9 @@ def test_nothing_is_done_twice_and_the_dataset_says_how_it_was_made(made, weight
 def test_the_recipe_keeps_other_weights_and_seeds_out(made, weights, tmp_path):
     other = inpainter_run(tmp_path / "other", "lama", size=32, seed=1)
     before = tree(made)
-    with pytest.raises(WsdlError, match="fake/lama: was begun with weights = "):
+    with pytest.raises(WsdlError, match=r"fake/lama: .*weights = "):
         generate_partial("lama", made, made, other, COUNT, 0, batch=8)
-    with pytest.raises(WsdlError, match=r"fake/lama: was begun with seed = 0, not 1;"):
+    with pytest.raises(WsdlError, match=r"fake/lama: .*seed.* 0.* 1"):
         generate_partial("lama", made, made, weights["lama"], COUNT, 1, batch=8)
     assert tree(made) == before
 
@@ -110,12 +110,12 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(faces, weights,
     message = r"^\S*data: has images of 32 px, but \S*small generates 16 px; prepare the data with --size 16, or .*\.$"
     with pytest.raises(WsdlError, match=message):
         generate_partial("lama", faces, tmp_path / "out", small, 4, 0)
-    with pytest.raises(WsdlError, match="is a run of lama, not of pluralistic"):
+    with pytest.raises(WsdlError, match=r"lama, not .*pluralistic"):
         generate_partial("pluralistic", faces, tmp_path / "out", weights["lama"], 4, 0)
     assert not (tmp_path / "out").exists()
     bare = shutil.copytree(faces, tmp_path / "bare")
     shutil.rmtree(bare / "components")
-    with pytest.raises(WsdlError, match="no component mask to say where to paint"):
+    with pytest.raises(WsdlError, match="component mask"):
         generate_partial("lama", bare, bare, weights["lama"], 4, 0)
 
 

@@ -172,16 +172,16 @@ def test_a_killed_training_ends_as_an_undisturbed_one(processes, faces, autoenco
 
 
 def test_training_refuses_what_does_not_fit(faces, autoencoder, tmp_path):
-    with pytest.raises(WsdlError, match=r"is 32 px, but this latent diffusion model needs a multiple of 64"):
+    with pytest.raises(WsdlError, match=r"32 px.*multiple of 64"):
         train_ldm(faces, autoencoder, tmp_path / "deep", LDMTraining(images=4, widths=(16,) * 5))
-    with pytest.raises(WsdlError, match="holds no trained autoencoder"):
+    with pytest.raises(WsdlError, match="autoencoder"):
         train_ldm(faces, tmp_path, tmp_path / "run", LDMTraining(images=4))
     train_ldm(faces, autoencoder, tmp_path / "run", LDMTraining(**{**TRAINING, "images": 4}))
     train_autoencoder(faces, tmp_path / "other", AutoencoderTraining(images=8, widths=(8, 8, 8), batch=8), seed=1)
-    with pytest.raises(WsdlError, match=r"was begun with autoencoder = "):
+    with pytest.raises(WsdlError, match="autoencoder = "):
         train_ldm(faces, tmp_path / "other", tmp_path / "run", LDMTraining(**TRAINING))
     write_json(tmp_path / "run" / "config.json", {**read_json(tmp_path / "run" / "config.json"), "widths": [32]})
-    with pytest.raises(WsdlError, match=r"model\.safetensors: does not fit the network"):
+    with pytest.raises(WsdlError, match=r"model\.safetensors: does not fit"):
         load_ldm(tmp_path / "run")
 
 

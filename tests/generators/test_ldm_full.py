@@ -65,17 +65,17 @@ def test_a_full_size_model_says_its_schedule_and_its_scale(tmp_path, pictures, m
 
 
 def test_models_that_cannot_be_used_are_refused_in_one_sentence(tmp_path):
-    with pytest.raises(WsdlError, match=r"missing: no such folder, and not a hub id"):
+    with pytest.raises(WsdlError, match=r"missing: .*hub id"):
         load_ldm(tmp_path / "missing")
     whole = save_full(tmp_path / "whole")
     mixed = save_full(tmp_path / "mixed", channels=4)
-    with pytest.raises(WsdlError, match=r"its unet works on 3 channels, but its vqvae gives 4"):
+    with pytest.raises(WsdlError, match=r"unet .*3 channels.*vqvae .*4"):
         load_ldm(mixed)
     weights = next((whole / "unet").glob("*.safetensors"))
     weights.write_bytes(b"cut short")
-    with pytest.raises(WsdlError, match=r"^\S*whole: no latent diffusion model could be loaded from it \([^\n]*\)\.$"):
+    with pytest.raises(WsdlError, match=r"^\S*whole: [^\n]*latent diffusion[^\n]*$"):
         load_ldm(whole)
     shutil.rmtree(whole / "vqvae")
     for ask in (load_ldm, ldm_image_size, ldm_fingerprint):
-        with pytest.raises(WsdlError, match=r"whole: holds no trained vqvae; give"):
+        with pytest.raises(WsdlError, match=r"whole: .*vqvae"):
             ask(whole)

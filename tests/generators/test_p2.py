@@ -24,7 +24,7 @@ def test_small_unet_keeps_the_shape(size, channels, patch):
 
 
 def test_small_unet_refuses_a_size_that_does_not_fit():
-    with pytest.raises(WsdlError, match=r"^size: is 36 px, but .* needs a multiple of 8\.$"):
+    with pytest.raises(WsdlError, match=r"^size.* 36 px.*multiple of 8\b"):
         SmallUNet(36, (16, 32), 4)
 
 
@@ -65,17 +65,17 @@ def test_fingerprint_tells_weights_apart_but_not_places(tmp_path):
 
 
 def test_weights_that_cannot_be_used_are_refused_in_one_sentence(tmp_path):
-    with pytest.raises(WsdlError, match=r"missing: no such folder, and not a hub id"):
+    with pytest.raises(WsdlError, match=r"missing: .*hub id"):
         load_p2(tmp_path / "missing")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(WsdlError, match=r"empty: holds no trained weights"):
+    with pytest.raises(WsdlError, match=r"empty: .*weights"):
         load_p2(tmp_path / "empty")
     run = p2_run(tmp_path / "old")
     write_json(run / "config.json", {"size": SIZE, "channels": [32], "patch": 4})
     with pytest.raises(WsdlError, match=r"^\S*old/model\.safetensors: does not fit the network[^\n]*train it"):
         load_p2(run)
     (run / MODEL_FILE).write_bytes(b"cut short")
-    with pytest.raises(WsdlError, match="does not fit the network"):
+    with pytest.raises(WsdlError, match=r"model\.safetensors: does not fit"):
         load_p2(run)
 
 

@@ -107,9 +107,9 @@ def test_a_training_begins_from_the_weights_it_is_given(faces, tmp_path):
 
 def test_weights_of_another_shape_are_refused_as_a_start(faces, tmp_path):
     start = p2_run(tmp_path / "start", size=32)
-    with pytest.raises(WsdlError, match=r"start: has channels \[.*\], but this run has \[16, 32, 48\]"):
+    with pytest.raises(WsdlError, match=r"start: .*channels .*\[16, 32, 48\]"):
         train_p2(faces, tmp_path / "run", P2Training(**TRAINING | {"channels": (16, 32, 48)}), start=start)
-    with pytest.raises(WsdlError, match="empty: holds no trained weights"):
+    with pytest.raises(WsdlError, match=r"empty: .*weights"):
         train_p2(faces, tmp_path / "run", P2Training(**TRAINING), start=tmp_path / "empty")
     assert not (tmp_path / "run").exists()
 

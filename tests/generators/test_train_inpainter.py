@@ -172,11 +172,11 @@ def test_an_adversary_takes_turns_and_is_resumed(tmp_path):
 def test_what_cannot_be_trained_on_is_refused_before_a_run_is_begun(faces, tmp_path):
     data = shutil.copytree(faces, tmp_path / "data")
     shutil.rmtree(data / "components")
-    with pytest.raises(WsdlError, match="no component mask to say where to paint; prepare the data with --masks"):
+    with pytest.raises(WsdlError, match=r"component mask.*--masks"):
         train_inpainter("lama", data, tmp_path / "run", InpainterTraining(**TRAINING))
     assert not (tmp_path / "run").exists()
 
 
 def test_other_settings_do_not_join_a_run(run, faces):
-    with pytest.raises(WsdlError, match=r"was begun with seed = 0, not 1; choose another --out, or delete the folder"):
+    with pytest.raises(WsdlError, match=r"seed.* 0.* 1.*--out"):
         train_inpainter(run.name, faces, run, InpainterTraining(**TRAINING), seed=1)

@@ -195,13 +195,13 @@ def write_half(*args) -> None:
 def test_other_settings_are_refused_and_change_nothing(made, weights, tmp_path):
     again = shutil.copytree(made, tmp_path / "again")
     other = p2_run(tmp_path / "other", size=32, seed=1)
-    with pytest.raises(WsdlError, match=r"fake/p2: was begun with seed = 0, not 1;"):
+    with pytest.raises(WsdlError, match=r"fake/p2: .*seed.* 0.* 1"):
         generate_full(again, weights, 20, 1, **FULL)
-    with pytest.raises(WsdlError, match="was begun with steps = 2, not 3;"):
+    with pytest.raises(WsdlError, match=r"steps.* 2.* 3"):
         generate_full(again, weights, 20, 0, steps=3, batch=4)
-    with pytest.raises(WsdlError, match="was begun with weights = "):
+    with pytest.raises(WsdlError, match="weights = "):
         generate_full(again, other, 20, 0, **FULL)
-    with pytest.raises(WsdlError, match=r"fake/repaint-p2: was begun with T = 4, not 5;"):
+    with pytest.raises(WsdlError, match=r"fake/repaint-p2: .*T.* 4.* 5"):
         generate_partial("repaint-p2", again, again, weights, 20, 0, **PARTIAL | {"T": 5})
     assert tree(again) == tree(made)
     assert read_json(again / "fake/p2/recipe.json")["seed"] == 0
@@ -220,7 +220,7 @@ def test_weights_for_another_size_are_refused_before_anything_is_written(data, t
 
 def test_faces_without_component_masks_are_refused(data, weights):
     shutil.rmtree(data / "components")
-    with pytest.raises(WsdlError, match="no component mask"):
+    with pytest.raises(WsdlError, match="component mask"):
         generate_partial("repaint-p2", data, data, weights, 4, 0, **PARTIAL)
 
 

@@ -145,10 +145,10 @@ def test_large_pictures_are_refused_before_they_are_decoded(tmp_path, monkeypatc
 def test_paths_that_are_no_files(tmp_path):
     with pytest.raises(WsdlError, match="no such file"):
         open_image(tmp_path / "none.png")
-    with pytest.raises(WsdlError, match=r"cannot be read \(File name too long\)"):
+    with pytest.raises(WsdlError, match="File name too long"):
         open_image(tmp_path / ("x" * 300 + ".png"))
     os.mkfifo(tmp_path / "pipe.png")  # to open it would wait for ever
-    with pytest.raises(WsdlError, match="is not a file"):
+    with pytest.raises(WsdlError, match="not a file"):
         open_image(tmp_path / "pipe.png")
 
 
@@ -159,7 +159,7 @@ def test_files_that_may_not_be_read(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.open", refuse)  # a mode of 000 does not stop root
-    with pytest.raises(WsdlError, match=r"a\.png: cannot be read \(Permission denied\)\."):
+    with pytest.raises(WsdlError, match=r"a\.png: .*Permission denied"):
         open_image(path)
 
 

@@ -113,23 +113,23 @@ def test_several_datasets_and_borrowed_styles(faces, made_up, tmp_path):
     with pytest.raises(WsdlError, match="style_from"):  # never mixed with a run without
         train_parser([faces, faces], tmp_path / "two", **short)
     prepare_dataset(*made_up, tmp_path / "small", size=16, source="made-up")
-    with pytest.raises(WsdlError, match=r"^--data: .* has 32 px, .* has 16 px; prepare all with the same --size\.$"):
+    with pytest.raises(WsdlError, match=r"^--data: .* 32 px.* 16 px.*--size"):
         train_parser([faces, tmp_path / "small"], tmp_path / "mixed", **short)
     assert not (tmp_path / "mixed").exists()
 
 
 def test_parsers_that_cannot_be_found_are_refused_in_one_sentence(tmp_path, monkeypatch, trained):
     monkeypatch.setattr(models, "SHIPPED", tmp_path / "none")
-    with pytest.raises(WsdlError, match=r"none: holds no weights; name a run .* with --model\.$"):
+    with pytest.raises(WsdlError, match=r"none: .*weights.*--model"):
         load_parser()
-    with pytest.raises(WsdlError, match=r"missing: no such folder, and not a hub id"):
+    with pytest.raises(WsdlError, match=r"missing: .*hub id"):
         load_parser(tmp_path / "missing")
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(WsdlError, match=r"^owner/name: .*`pip install transformers`\.$"):
+    with pytest.raises(WsdlError, match=r"^owner/name: .*`pip install transformers`"):
         load_parser("owner/name")
     broken = shutil.copytree(trained, tmp_path / "broken")
     save_model(FaceUNet((8, 16)), broken)
-    with pytest.raises(WsdlError, match=r"model\.safetensors: does not fit the network"):
+    with pytest.raises(WsdlError, match=r"model\.safetensors: does not fit"):
         load_parser(broken)
 
 
@@ -154,7 +154,7 @@ def test_segformers_are_asked_in_their_own_way(tmp_path, monkeypatch):
     found = load_parser("owner/faces").parse_squares([oracle_image(labels)])[0]
     assert found.shape == labels.shape
     assert np.array_equal(found[16::32, 16::32], labels[16::32, 16::32])
-    with pytest.raises(WsdlError, match=r"^owner/cats: is no SegFormer face parser with the 19 classes"):
+    with pytest.raises(WsdlError, match=r"^owner/cats: .*SegFormer.*19 classes"):
         load_parser("owner/cats")
 
 

@@ -162,7 +162,7 @@ def test_a_dataset_alone_is_reported_without_being_decoded(dataset, tmp_path):
     assert not (tmp_path / "data" / ".cache").exists()
 
 
-@pytest.mark.parametrize(("name", "words"), [("none", "no such folder"), (".", "there is nothing to report")])
+@pytest.mark.parametrize(("name", "words"), [("none", "no such folder"), (".", "nothing to report")])
 def test_a_folder_without_anything_is_refused(tmp_path, name, words):
     with pytest.raises(WsdlError, match=words):
         build_site(tmp_path / name, tmp_path / "out")

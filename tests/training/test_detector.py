@@ -140,7 +140,7 @@ def test_unknown_setup_method_and_missing_fakes_are_one_sentence(dataset, faces,
         setup_examples(Dataset(dataset), "d", "train")
     with pytest.raises(WsdlError, match="0 fake images in train for setup b; make fakes"):
         setup_examples(Dataset(faces), "b", "train")
-    with pytest.raises(WsdlError, match="--method: is 'magic'"):
+    with pytest.raises(WsdlError, match=r"--method.*'magic'"):
         train("magic", "a", dataset, tmp_path / "run", seed=0, settings=TINY)
 
 
@@ -222,7 +222,7 @@ def test_a_killed_training_ends_like_an_undisturbed_one(dataset, tmp_path):
 
 def test_other_settings_do_not_continue_a_run(dataset, tmp_path):
     train("patches", "a", dataset, tmp_path / "run", seed=0, settings=TINY)
-    with pytest.raises(WsdlError, match="was begun with seed = 0, not 1; choose another --out"):
+    with pytest.raises(WsdlError, match=r"seed.* 0.* 1.*--out"):
         train("patches", "a", dataset, tmp_path / "run", seed=1, settings=TINY)
 
 
