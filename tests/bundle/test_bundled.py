@@ -51,7 +51,7 @@ def test_nothing_in_it_is_damaged_or_gives_fakes_away(style):
     assert check_dataset(unpack_dataset(style)) == []
     for kind in ("partial", "full"):
         table = audit_dataset(unpack_dataset(style), kind=kind, seed=0)
-        honest = ~table.feature.str.contains("depend on what was painted")
+        honest = ~table.feature.str.contains("depend on what was inpainted")
         assert (table.verdict[honest] == "ok").all(), table
 
 

@@ -96,7 +96,7 @@ def test_an_injected_shortcut_is_caught(made_up, tmp_path, change, suffix, expec
 
 def test_the_same_seed_gives_the_same_table(made_up, tmp_path):
     folder = build(made_up, tmp_path, jpeg)
-    assert audit_dataset(folder, seed=3, most=12).equals(audit_dataset(folder, seed=3, most=12))
+    assert audit_dataset(folder, seed=3, max_fakes=12).equals(audit_dataset(folder, seed=3, max_fakes=12))
 
 
 def test_full_fakes_are_compared_as_files(dataset):

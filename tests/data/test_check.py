@@ -64,12 +64,12 @@ CASES = [
     (lambda d: (d / partial(d).path).write_bytes(b"x"), ["its sha256 differs", "cannot be decoded"]),
     (lambda d: (d / partial(d)["mask"]).unlink(), ["masks/test/0003-03-mouth.png: no such file"]),
     (lambda d: change_mask(d, lambda m: 1 - m), ["is inverted; 255 must be real and 0 fake"]),
-    (lambda d: change_mask(d, lambda m: m * 0), ["calls 0.00% of the picture fake, but the manifest says 0.78%"]),
+    (lambda d: change_mask(d, lambda m: m * 0), ["marks 0.00% of the image as fake, but the manifest lists 0.78%"]),
     (lambda d: change_mask(d, lambda m: m[:8, :8]), ["is 8x8, but this dataset has 32x32"]),
     (lambda d: rewrite(d, mask=""), ["names no mask", "masks/test/0003-03-mouth.png: is not in the manifest"]),
     (lambda d: rewrite(d, source_id="0001"), ["source face '0001' is in test and train"]),
     (lambda d: rewrite(d, split="dev"), ["is in split 'dev'; splits are train, valid, test", "is in dev and test"]),
-    (same_bytes_in_two_splits, ["are the same picture in different splits"]),
+    (same_bytes_in_two_splits, ["are the same image in different splits"]),
     (stray, ["real/train/stray.png: is not in the manifest"]),
     (edit_manifest, ["manifest.csv: has sha256"]),
 ]
@@ -103,7 +103,7 @@ def test_summary_counts(dataset):
     assert table.kind.tolist() == ["real", "full", "partial"]
     assert table.generator.tolist() == ["", "p2", "repaint-p2"]
     assert table[["train", "valid", "test"]].to_numpy().tolist() == [[20, 2, 2], [4, 2, 2], [8, 4, 4]]
-    assert table.pictures.tolist() == [24, 8, 16]
+    assert table.images.tolist() == [24, 8, 16]
     assert table.faces.tolist() == [24, 8, 8]
     areas = Dataset(dataset).select("partial").area
     assert table.mean_area.tolist() == pytest.approx([0, 1, areas.mean()])

@@ -1,4 +1,4 @@
-"""The same work on many files, on all cores, with a progress bar."""
+"""Map a function over many files in parallel, with a progress bar."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -7,9 +7,9 @@ from wsdl.core.progress import progress_bar
 
 
 def parallel_map(work: Callable, items: Iterable, what: str) -> list:
-    """[work(item) for item in items] in threads: Pillow and hashing release the interpreter lock.
+    """[work(item) for item in items] in threads, as Pillow and hashing release the interpreter lock.
 
-    The first error is raised at once; what has not begun by then is dropped.
+    what: label of the progress bar. The first error is raised at once, and work that has not started is cancelled.
     """
     items = list(items)
     progress, results = progress_bar(len(items), what), []

@@ -1,1 +1,1 @@
-"""Data: the dataset folder (layout), where faces come from (prepare, dolos), masks, and checks on all of it."""
+"""Dataset folders: manifest, images and masks, preparation, and checks."""

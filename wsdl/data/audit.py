@@ -1,11 +1,11 @@
-"""`data audit`: can real and fake be told apart by something that is *not* the forgery?
+"""`data audit`: test whether properties other than the forgery separate real from fake images.
 
-If the fakes are saved in another format, or their untouched pixels differ from a photograph's, a detector learns that
-instead, scores well and localises nothing. So a simple classifier (logistic regression) gets each such property alone
-and tries. It must fail: an area under the ROC curve (AUC) of 0.5 is a coin.
+If fakes are saved in another format, or their untouched pixels differ from those of a photograph, a detector learns
+that instead, scores well and localises nothing. A logistic regression is trained on each such property alone. It should
+fail: an area under the ROC curve (AUC) of 0.5 is chance level.
 
-Each partial fake is paired with the real picture of its source face. What concerns pixels is measured outside the
-fake's mask in *both*, so that the two differ in nothing but what a generator or a codec did out there.
+Each partial fake is paired with the real image of its source face. Pixel properties are measured outside the fake's
+mask in *both* images, so that the two differ only by what a generator or a codec changed there.
 """
 
 from io import BytesIO
@@ -26,40 +26,40 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.masks import dilate, read_mask
 
-_BANDS = 3  # octaves of the spectrum, from the finest
-MASK_MARGIN = 10  # pixels beside the mask that are left out: the filters below reach 7 along both axes, 9.9 diagonally
+_BANDS = 3  # octaves of the spectrum, starting from the finest
+MASK_MARGIN = 10  # pixels around the mask that are excluded: filters reach 7 px along the axes, 9.9 px diagonally
 _BOOTSTRAP_ROUNDS = 1000  # bootstrap resamples
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 
 FILE_FEATURES = (
     "file format",
-    "picture size",
+    "image size",
     "file bytes against our own PNG",
-    "file bytes (depend on what was painted)",
+    "file bytes (depend on what was inpainted)",
 )
 PIXEL_FEATURES = ("colour means outside the mask", "spectrum outside the mask", "8-pixel grid outside the mask")
 
 
 def audit_dataset(
-    folder: Path, generator: str | None = None, seed: int = 0, kind: str = "partial", most: int = 2000
+    folder: Path, generator: str | None = None, seed: int = 0, kind: str = "partial", max_fakes: int = 2000
 ) -> pd.DataFrame:
-    """One row for each property: feature, auc, low, high (95 % bootstrap over source faces), verdict.
+    """One row per property: feature, auc, low, high (95 % bootstrap over source faces), verdict.
 
-    verdict is "ok" where 0.5 is not below the interval (worse than a coin on unseen faces is no shortcut either), else
-    "shortcut?". One property may well stand out: the bytes of a file depend on what was painted; no detector sees them.
-    generator: "repaint-p2" where none is given, "p2" for kind "full", which compares files only (a full fake has no
-    outside). most: at most so many fakes, drawn by `seed`. WsdlError where there is nothing to compare.
+    verdict is "shortcut?" where the interval is above 0.5, else "ok" (an AUC below chance level on unseen faces is no
+    shortcut). The number of bytes of a file may stand out: it depends on the inpainted content, and no detector uses
+    it. generator: default "repaint-p2", or "p2" for kind "full", which compares files only (a full fake has no
+    outside). max_fakes: upper limit, drawn by `seed`. WsdlError where there is nothing to compare.
     """
-    usual = {"partial": "repaint-p2", "full": "p2"}
-    if kind not in usual:
+    defaults = {"partial": "repaint-p2", "full": "p2"}
+    if kind not in defaults:
         raise WsdlError(f"--kind: is '{kind}', but must be partial or full.")
-    generator = generator or usual[kind]
+    generator = generator or defaults[kind]
     data = Dataset(folder)
-    pairs = _pick_pairs(data, kind, generator, seed, most)
+    pairs = _pick_pairs(data, kind, generator, seed, max_fakes)
     names = FILE_FEATURES + PIXEL_FEATURES if kind == "partial" else FILE_FEATURES
     measured = [m for m in parallel_map(lambda pair: _measure_pair(data.folder, *pair), pairs, "measuring") if m]
     if len({face for face, _, _ in measured}) < 5:
-        raise WsdlError(f"{folder}: has fewer than 5 faces with {kind} fakes by {generator}; make more to audit.")
+        raise WsdlError(f"{folder}: has fewer than 5 faces with {kind} fakes by {generator}; generate more.")
     faces = np.repeat([face for face, _, _ in measured], 2)
     fake = np.tile([0, 1], len(measured))
     rows = []
@@ -72,8 +72,8 @@ def audit_dataset(
     return pd.DataFrame(rows)
 
 
-def _pick_pairs(data: Dataset, kind: str, generator: str, seed: int, most: int) -> list[tuple]:
-    """(real row, fake row): each fake with its own source face, or with another face of its split without one."""
+def _pick_pairs(data: Dataset, kind: str, generator: str, seed: int, max_fakes: int) -> list[tuple]:
+    """Pairs (real row, fake row): each fake with its source face, or, without one, a random face of its split."""
     rng = np.random.default_rng(seed_for(seed, "audit", kind, generator))
     fakes, reals = data.select(kind, generator=generator), data.select("real")
     if fakes.empty or reals.empty:
@@ -83,14 +83,14 @@ def _pick_pairs(data: Dataset, kind: str, generator: str, seed: int, most: int) 
     others = {split: list(some.itertuples()) for split, some in reals.groupby("split")}
     everyone = list(reals.itertuples())
     pairs = []
-    for fake in fakes.iloc[np.sort(rng.permutation(len(fakes))[:most])].itertuples():
+    for fake in fakes.iloc[np.sort(rng.permutation(len(fakes))[:max_fakes])].itertuples():
         pool = others.get(fake.split, everyone)
         pairs.append((own.get(fake.source_id) or pool[rng.integers(len(pool))], fake))
     return pairs
 
 
 def _measure_pair(folder: Path, real, fake) -> tuple[str, dict, dict] | None:
-    """(source face, what was measured on the real one, on the fake); None if the mask leaves nothing outside."""
+    """(source face, properties of the real image, of the fake); None where the mask covers nearly everything."""
     if fake.kind == "full":
         return fake.source_id, _measure_file(folder / real.path), _measure_file(folder / fake.path)
     outside = ~dilate(read_mask(folder / fake.mask), MASK_MARGIN)
@@ -101,7 +101,7 @@ def _measure_pair(folder: Path, real, fake) -> tuple[str, dict, dict] | None:
 
 
 def _measure_file(path: Path) -> dict[str, list[float]]:
-    """What a file says without its picture being looked at."""
+    """Properties of a file that do not depend on its pixels, but for the number of bytes."""
     with Image.open(path) as image:
         image.load()
         kind = [float(image.format == name) for name in _FORMATS] + [float(len(image.getbands()))]
@@ -114,18 +114,18 @@ def _measure_file(path: Path) -> dict[str, list[float]]:
 
 
 def measure_pixels(pixels: np.ndarray, outside: np.ndarray) -> dict[str, list[float]]:
-    """What pixels [H, W, 3] say where `outside` [H, W] is true, far enough from the mask that nothing leaks in."""
+    """Properties of the pixels [H, W, 3] where `outside` [H, W] is true."""
     colours = pixels[outside].mean(axis=0).tolist()
     values = (colours, log_spectrum(pixels, outside), block_grid(pixels, outside))
     return dict(zip(PIXEL_FEATURES, values, strict=True))
 
 
 def log_spectrum(pixels: np.ndarray, outside: np.ndarray) -> list[float]:
-    """Log energy of brightness in BANDS octaves: the difference between one blur and the next (reach 1, 3, 7 px)."""
+    """Log energy of the brightness in _BANDS octaves (differences between blurs that reach 1, 3 and 7 px)."""
     image, energies = pixels.mean(axis=2), []
     for band in range(_BANDS):
         kernel = np.zeros(2 * 2**band + 1)
-        kernel[[0, 2**band, -1]] = 0.25, 0.5, 0.25  # "a trous": holes double the reach at each band
+        kernel[[0, 2**band, -1]] = 0.25, 0.5, 0.25  # "a trous" filter: the holes double the reach at each band
         blurred = convolve1d(convolve1d(image, kernel, axis=0), kernel, axis=1)
         energies.append(np.log((image - blurred)[outside].var() + 1e-3))
         image = blurred
@@ -133,29 +133,29 @@ def log_spectrum(pixels: np.ndarray, outside: np.ndarray) -> list[float]:
 
 
 def block_grid(pixels: np.ndarray, outside: np.ndarray, period: int = 8) -> list[float]:
-    """Log ratio of steps across block borders to steps elsewhere, along rows and columns: 0 where there is no grid.
+    """Log ratio of pixel differences across block borders to those elsewhere, along rows and columns; 0 = no grid.
 
-    A period of 8 px is JPEG's; a network that works on patches of p pixels may print one of p.
+    JPEG has a period of 8 px; a network that works on patches of p pixels may leave a period of p.
     """
     ratios = []
     for axis in (0, 1):
         steps = np.abs(np.diff(pixels.astype(np.float32).mean(axis=2), axis=axis))
-        seen = outside.take(range(1, outside.shape[axis]), axis)
-        border = np.expand_dims(np.arange(steps.shape[axis]) % period == period - 1, 1 - axis) & seen
-        inner = seen & ~border
+        inside = outside.take(range(1, outside.shape[axis]), axis)
+        border = np.expand_dims(np.arange(steps.shape[axis]) % period == period - 1, 1 - axis) & inside
+        inner = inside & ~border
         ratios.append(np.log((steps[border].mean() + 1e-3) / (steps[inner].mean() + 1e-3)) if border.any() else 0.0)
     return ratios
 
 
 def _out_of_fold(features: np.ndarray, fake: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """The log odds of being fake [n], each picture judged by a classifier that never saw its face."""
+    """Log odds of being fake [n] by 5-fold cross-validation, where no face is in both training and test part."""
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     folds = GroupKFold(5, shuffle=True, random_state=0)
     return cross_val_predict(model, features, fake, groups=faces, cv=folds, method="decision_function").round(9)
 
 
 def weighted_auc(scores: np.ndarray, fake: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """How often a fake picture scores above a real one, ties counting half; weights [n] repeat pictures."""
+    """Area under the ROC curve with ties counted half; weights [n] repeat images."""
     _, rank = np.unique(scores, return_inverse=True)
     weights = np.ones(len(scores)) if weights is None else weights
     fakes, reals = (np.bincount(rank, weights * chosen) for chosen in (fake == 1, fake == 0))
@@ -163,7 +163,7 @@ def weighted_auc(scores: np.ndarray, fake: np.ndarray, weights: np.ndarray | Non
 
 
 def _auc_interval(scores: np.ndarray, fake: np.ndarray, faces: np.ndarray, seed: int) -> tuple[float, float]:
-    """95 % bootstrap interval of the AUC, resampling source faces with all their pictures."""
+    """95 % bootstrap interval of the AUC, resampling source faces with all their images."""
     names, index = np.unique(faces, return_inverse=True)
     rng = np.random.default_rng(seed_for(seed, "audit bootstrap"))
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=_BOOTSTRAP_ROUNDS)

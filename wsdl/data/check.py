@@ -1,4 +1,4 @@
-"""`data check`: is a dataset folder what its manifest says, and are its splits apart?"""
+"""`data check`: verify that a dataset folder matches its manifest and that its splits are disjoint."""
 
 from pathlib import Path
 
@@ -15,15 +15,15 @@ AREA_ROUNDING = 1e-5  # the manifest keeps six digits
 
 
 def check_dataset(folder: Path) -> list[str]:
-    """Everything wrong with a dataset folder, one sentence each; an empty list means that all is well.
+    """All faults of a dataset folder, one sentence each; an empty list if there are none.
 
-    Reads every file: sha256, size, mask areas (which also shows inverted masks), splits that share a face or a
-    picture, files that the manifest does not know. WsdlError where `folder` is no dataset at all.
+    Reads every file: sha256, size, mask areas (which also reveals inverted masks), splits that share a face or an
+    image, files that the manifest does not list. WsdlError where `folder` is not a dataset.
     """
     folder = Path(folder)
     finish_manifest(folder)
     if not (folder / "manifest.csv").exists():
-        Dataset(folder)  # writes the manifest of a Dolos download, or says why it cannot
+        Dataset(folder)  # writes the manifest of a Dolos download, or raises
     info = read_json(folder / "dataset.json")
     try:
         table = read_manifest(folder / "manifest.csv", info)
@@ -36,15 +36,15 @@ def check_dataset(folder: Path) -> list[str]:
 
 
 def _check_row(folder: Path, row, size: int) -> list[str]:
-    """What is wrong with one row of the manifest: its picture, then its mask."""
+    """Faults of one row of the manifest: its image, then its mask."""
     path = folder / row.path
     if row.split not in SPLITS:
         return [f"{path}: is in split '{row.split}'; splits are {', '.join(SPLITS)}."]
     if not path.exists():
-        return [f"{path}: is in the manifest but does not exist; make it again."]
+        return [f"{path}: is in the manifest but does not exist; generate it again."]
     problems = []
     if sha256(path) != row.sha256:
-        problems.append(f"{path}: is not the file that the manifest lists (its sha256 differs); make it again.")
+        problems.append(f"{path}: is not the file that the manifest lists (its sha256 differs); generate it again.")
     try:
         problems += _check_size(path, read_image(path).shape, size)
         if row.kind == "partial":
@@ -57,7 +57,7 @@ def _check_row(folder: Path, row, size: int) -> list[str]:
 
 
 def _check_mask(folder: Path, row, size: int) -> list[str]:
-    """What is wrong with the mask of a partial fake, whose area the manifest keeps."""
+    """Faults of the mask of a partial fake, whose area the manifest lists."""
     if not row.mask:
         return [f"{folder / row.path}: is a partial fake, but the manifest names no mask for it."]
     path = folder / row.mask
@@ -68,8 +68,8 @@ def _check_mask(folder: Path, row, size: int) -> list[str]:
     if abs(area - row.area) <= AREA_ROUNDING:
         return []
     if abs(1 - area - row.area) <= AREA_ROUNDING:
-        return [f"{path}: is inverted; 255 must be real and 0 fake, {row.area:.1%} of the picture."]
-    return [f"{path}: calls {area:.2%} of the picture fake, but the manifest says {row.area:.2%}."]
+        return [f"{path}: is inverted; 255 must be real and 0 fake, {row.area:.1%} of the image."]
+    return [f"{path}: marks {area:.2%} of the image as fake, but the manifest lists {row.area:.2%}."]
 
 
 def _check_size(path: Path, shape: tuple[int, ...], size: int) -> list[str]:
@@ -79,7 +79,7 @@ def _check_size(path: Path, shape: tuple[int, ...], size: int) -> list[str]:
 
 
 def _find_leaks(table: pd.DataFrame, folder: Path) -> list[str]:
-    """Faces and pictures that are in two splits."""
+    """Faces and images that are in two splits."""
     problems = []
     try:
         check_splits(table, folder)
@@ -87,17 +87,17 @@ def _find_leaks(table: pd.DataFrame, folder: Path) -> list[str]:
         problems.append(str(error))
     for _, same in table.groupby("sha256"):
         if same.split.nunique() > 1:
-            problems.append(f"{folder}: {' and '.join(same.path)} are the same picture in different splits; remove all "
+            problems.append(f"{folder}: {' and '.join(same.path)} are the same image in different splits; remove all "
                             f"but one.")  # fmt: skip
     return problems
 
 
 def _find_unlisted_files(table: pd.DataFrame, folder: Path) -> list[str]:
-    """Pictures in the folders of the layout that no row of the manifest names."""
+    """Images in the folders of the layout that no row of the manifest lists."""
     known = {folder / name for name in (*table.path, *table["mask"]) if name}
     known |= {folder / label_map_path(row) for row in table[table.kind == "real"].itertuples()}
     return [
-        f"{path}: is not in the manifest; remove it, or make the manifest again."
+        f"{path}: is not in the manifest; remove it, or write the manifest again."
         for top in ("real", "fake", "components")
         for path in sorted((folder / top).rglob("*"))
         if path.suffix.lower() in IMAGE_SUFFIXES and path not in known
@@ -105,12 +105,12 @@ def _find_unlisted_files(table: pd.DataFrame, folder: Path) -> list[str]:
 
 
 def summarize_dataset(folder: Path) -> pd.DataFrame:
-    """One row for each kind and generator: pictures in each split and in all, source faces, mean mask area."""
+    """One row per kind and generator: images in each split and in all, source faces, mean mask area."""
     table = Dataset(folder).table
     rows = []
     for (kind, generator), some in table.groupby(["kind", "generator"]):
         counts = {split: int((some.split == split).sum()) for split in SPLITS}
-        rows.append({"kind": kind, "generator": generator, **counts, "pictures": len(some),
+        rows.append({"kind": kind, "generator": generator, **counts, "images": len(some),
                      "faces": some.source_id.nunique(), "mean_area": some.area.mean()})  # fmt: skip
     order = {"real": 0, "full": 1, "partial": 2}
     return pd.DataFrame(rows).sort_values(["kind", "generator"], key=lambda c: c.map(order) if c.name == "kind" else c,

@@ -1,4 +1,4 @@
-"""Contact sheets: images side by side with a title each."""
+"""Contact sheets: images side by side, each with a title."""
 
 from functools import cache
 from pathlib import Path
@@ -7,29 +7,27 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-GAP = 6  # pixels between the pictures of a sheet
-
-
-LETTERS = 16  # pixels, about 11.5 pt at 100 dpi
+_GAP = 6  # pixels between images
+_FONT_SIZE = 16  # pixels, about 11.5 pt at 100 dpi
 
 
 def contact_sheet(
-    pictures: np.ndarray,  # uint8 [n, H, W, 3]
-    titles: list[str] | None = None,  # one above each picture
+    images: np.ndarray,  # uint8 [n, H, W, 3]
+    titles: list[str] | None = None,  # one above each image
     columns: int = 8,
-    scale: int | None = None,  # whole-number enlargement; None makes pictures about 112 px wide
+    scale: int | None = None,  # integer enlargement; None: images about 112 px wide
 ) -> Image.Image:
-    """Pictures side by side on white, row by row; enlarged pixels stay square, so that nothing is smoothed away."""
-    height, width = pictures.shape[1:3]
+    """Images side by side on white, row by row, enlarged without interpolation."""
+    height, width = images.shape[1:3]
     scale = scale or max(1, round(112 / width))
-    height, width, columns = height * scale, width * scale, min(columns, len(pictures))
-    head = LETTERS + 6 if titles else 0
-    rows = -(-len(pictures) // columns)
-    sheet = Image.new("RGB", (columns * (width + GAP) - GAP, rows * (head + height + GAP) - GAP), "white")
+    height, width, columns = height * scale, width * scale, min(columns, len(images))
+    head = _FONT_SIZE + 6 if titles else 0
+    rows = -(-len(images) // columns)
+    sheet = Image.new("RGB", (columns * (width + _GAP) - _GAP, rows * (head + height + _GAP) - _GAP), "white")
     pen = ImageDraw.Draw(sheet)
-    for i, picture in enumerate(pictures):
-        x, y = i % columns * (width + GAP), i // columns * (head + height + GAP)
-        tile = Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST)
+    for i, image in enumerate(images):
+        x, y = i % columns * (width + _GAP), i // columns * (head + height + _GAP)
+        tile = Image.fromarray(image).resize((width, height), Image.Resampling.NEAREST)
         sheet.paste(tile, (x, y + head))
         if titles:
             text = fit_text(titles[i], width - 4)
@@ -38,8 +36,8 @@ def contact_sheet(
 
 
 @cache
-def label_font(size: int = LETTERS) -> ImageFont.FreeTypeFont:
-    """The letters of matplotlib's figures, `size` pixels high."""
+def label_font(size: int = _FONT_SIZE) -> ImageFont.FreeTypeFont:
+    """The font of matplotlib's figures, `size` pixels high."""
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)
 
 

@@ -1,6 +1,6 @@
-"""What happens to pictures on their way: saved as JPEG, made smaller, blurred, noisy. The whole picture, real or fake.
+"""Image corruptions: JPEG compression, resizing, blur and noise, applied to the whole image, real or fake.
 
-Each treatment is a function (uint8 [H, W, 3], level, rng) -> uint8 [H, W, 3] of the same size, so that masks stay true.
+Each is a function (uint8 [H, W, 3], level, rng) -> uint8 [H, W, 3] of the same size, so that masks remain valid.
 """
 
 import io
@@ -11,34 +11,34 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 
-def compress_jpeg(picture: np.ndarray, quality: float, rng: np.random.Generator) -> np.ndarray:
-    """Saved as JPEG of `quality` (1 to 95, PIL's scale) and opened again."""
+def compress_jpeg(image: np.ndarray, quality: float, rng: np.random.Generator) -> np.ndarray:
+    """Compress as JPEG of `quality` (1 to 95, PIL's scale)."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=round(quality))
+    Image.fromarray(image).save(buffer, "JPEG", quality=round(quality))
     return np.asarray(Image.open(buffer).convert("RGB"))
 
 
-def rescale(picture: np.ndarray, factor: float, rng: np.random.Generator) -> np.ndarray:
-    """Made smaller by `factor` (0 to 1) and brought back to its size, both BICUBIC: what is fine is gone."""
-    image = Image.fromarray(picture)
-    small = image.resize([max(1, round(side * factor)) for side in image.size], Image.Resampling.BICUBIC)
-    return np.asarray(small.resize(image.size, Image.Resampling.BICUBIC))
+def rescale(image: np.ndarray, factor: float, rng: np.random.Generator) -> np.ndarray:
+    """Reduce by `factor` (0 to 1) and enlarge to the original size, both BICUBIC."""
+    original = Image.fromarray(image)
+    small = original.resize([max(1, round(side * factor)) for side in original.size], Image.Resampling.BICUBIC)
+    return np.asarray(small.resize(original.size, Image.Resampling.BICUBIC))
 
 
-def gaussian_blur(picture: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
-    """Blurred by a Gaussian of `sigma` pixels (PIL's: boxes in a row, near to it)."""
-    return np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(sigma)))
+def gaussian_blur(image: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
+    """Blur by a Gaussian of `sigma` pixels (PIL approximates it by box filters)."""
+    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(sigma)))
 
 
-def gaussian_noise(picture: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
-    """With Gaussian noise of `sigma` grey levels, another for each pixel and colour."""
-    return (picture + rng.normal(0, sigma, picture.shape)).round().clip(0, 255).astype(np.uint8)
+def gaussian_noise(image: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
+    """Add Gaussian noise of `sigma` grey levels, independent for each pixel and channel."""
+    return (image + rng.normal(0, sigma, image.shape)).round().clip(0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)
 class Corruption:
     apply: Callable
-    levels: tuple[float, ...]  # from harmless to harsh: those that are measured
+    levels: tuple[float, ...]  # the tested levels, from weak to strong
     unit: str  # of a level
 
 
@@ -50,14 +50,14 @@ CORRUPTIONS = {
 }
 
 
-def corrupt_fraction(pictures: np.ndarray, part: float, rng: np.random.Generator) -> np.ndarray:
-    """uint8 [n, H, W, 3] in which about `part` of the pictures were treated: one treatment each, of any level between.
+def corrupt_fraction(images: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
+    """Apply one random corruption of random level to about `fraction` of the images uint8 [n, H, W, 3].
 
-    For training: which pictures, how and how much does not depend on what is real or fake.
+    For training: the choice does not depend on whether an image is real or fake.
     """
-    treated = pictures.copy()
-    for i in np.flatnonzero(rng.random(len(pictures)) < part):
-        treatment = CORRUPTIONS[rng.choice(list(CORRUPTIONS))]
-        level = rng.uniform(min(treatment.levels), max(treatment.levels))
-        treated[i] = treatment.apply(pictures[i], level, rng)
-    return treated
+    corrupted = images.copy()
+    for i in np.flatnonzero(rng.random(len(images)) < fraction):
+        corruption = CORRUPTIONS[rng.choice(list(CORRUPTIONS))]
+        level = rng.uniform(min(corruption.levels), max(corruption.levels))
+        corrupted[i] = corruption.apply(images[i], level, rng)
+    return corrupted

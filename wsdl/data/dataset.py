@@ -15,9 +15,10 @@ from wsdl.data.masks import read_label_map, read_mask
 
 
 class Dataset:
-    """An opened dataset folder. `table` has one row a picture; `images` and `masks` are indexed like it.
+    """An opened dataset folder. `table` has one row per image; `images` and `masks` are indexed like it.
 
-    generators: whose partial fakes `table` lists; the others are passed over. (): all of them.
+    generators: partial fakes by other generators are left out of `table`; () keeps all. A folder in the Dolos layout
+    without manifest gets one. WsdlError where the folder is no dataset or a source face is in two splits.
     """
 
     def __init__(self, folder: Path, generators: tuple[str, ...] = ()):
@@ -42,7 +43,7 @@ class Dataset:
 
     @property
     def size(self) -> int:
-        """Side of every picture in pixels."""
+        """Side of every image in pixels."""
         return self.info["size"]
 
     def select(self, kind: str | None = None, split: str | None = None, generator: str | None = None) -> pd.DataFrame:
@@ -54,13 +55,15 @@ class Dataset:
         return table
 
     def source_index(self, fakes: pd.DataFrame) -> np.ndarray:
-        """Where in `images` the real face of each row of `fakes` is: int [n]. WsdlError where one is missing."""
+        """Index into `images` of the real face of each row of `fakes`: int [n]. WsdlError where one is missing."""
         real = self.select(kind="real")
-        where = pd.Series(real.index, real.source_id).reindex(fakes.source_id)
-        if where.isna().any():
-            lost = where.index[where.isna()][0]
-            raise WsdlError(f"{self.folder}: has no real face '{lost}' to hold its fakes against; keep both together.")
-        return where.to_numpy(int)
+        index = pd.Series(real.index, real.source_id).reindex(fakes.source_id)
+        if index.isna().any():
+            missing = index.index[index.isna()][0]
+            raise WsdlError(
+                f"{self.folder}: has no real face '{missing}' to compare its fakes with; keep both together."
+            )
+        return index.to_numpy(int)
 
     @cached_property
     def images(self) -> np.ndarray:
@@ -76,7 +79,7 @@ class Dataset:
         """The component label map uint8 [S, S] of a real face (a row of `table`)."""
         path = self.folder / label_map_path(row)
         if not path.exists():
-            raise WsdlError(f"{path}: no component mask to say where to paint; prepare the data with --masks.")
+            raise WsdlError(f"{path}: no component mask, which inpainting needs; prepare the data with --masks.")
         return read_label_map(path)
 
     def _image(self, row) -> np.ndarray:

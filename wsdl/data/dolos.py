@@ -1,7 +1,7 @@
-"""The official Dolos download as a dataset: it has the folders but no manifest, so one is written, once.
+"""Write the manifest of an official Dolos download, which has the folders of a dataset but no manifest.
 
 Open one source of it, such as data/celebahq (PAPER.md, Data): real/SPLIT/*, fake/GENERATOR/SPLIT/* (full) and
-fake/GENERATOR/{images,masks}/SPLIT/* (partial), where a mask has its picture's file name.
+fake/GENERATOR/{images,masks}/SPLIT/* (partial), where a mask has the file name of its image.
 """
 
 import re
@@ -23,13 +23,13 @@ _LICENCE = "CC BY-NC-SA 4.0 (Dolos)"
 def write_dolos_manifest(folder: Path) -> None:
     """Write manifest.csv and dataset.json for a folder in the Dolos layout that has none.
 
-    Nothing is written where something is wrong (WsdlError): no such layout, a picture without its mask or the
-    reverse, masks of inverted polarity, a face in two splits.
+    WsdlError, and nothing is written, for another layout, an image without its mask or the reverse, masks of inverted
+    polarity, or a face in two splits.
     """
     folder = Path(folder)
     rows = _list_rows(folder)
     first = open_image(folder / rows[0]["path"])
-    print_stderr(f"{folder}: has no manifest; reading {len(rows)} pictures in the Dolos layout to write one.")
+    print_stderr(f"{folder}: has no manifest; reading {len(rows)} images in the Dolos layout to write one.")
 
     def complete(row: dict) -> dict:
         row["sha256"] = sha256(folder / row["path"])
@@ -46,7 +46,7 @@ def write_dolos_manifest(folder: Path) -> None:
 
 
 def _list_rows(folder: Path) -> list[dict]:
-    """One row of the manifest a picture, still without sha256 and area."""
+    """One row of the manifest per image, without sha256 and area."""
     real = {split: _images_by_stem(folder / "real" / split) for split in SPLITS}
     faces = {stem for found in real.values() for stem in found}
     rows = [_row(folder, path, "real", split, stem) for split, found in real.items() for stem, path in found.items()]
@@ -62,7 +62,7 @@ def _list_rows(folder: Path) -> list[dict]:
 
 
 def _full_rows(folder: Path, made: Path, split: str) -> list[dict]:
-    """Rows of the full fakes of one generator folder. They have no source face: each counts as its own."""
+    """Rows of the full fakes of one generator folder. They have no source face: each is its own."""
     found = _images_by_stem(made / split)
     return [
         _row(folder, path, "full", split, f"{made.name}/{split}/{stem}", made.name, area=1.0)
@@ -92,16 +92,16 @@ def _row(folder: Path, path: Path, kind: str, split: str, source: str, generator
 
 
 def _images_by_stem(folder: Path) -> dict[str, Path]:
-    """The pictures in `folder` by stem; none where there is no such folder (most splits of most sets do not exist)."""
+    """The images in `folder` by stem; empty where there is no such folder (not every generator has every split)."""
     filled = folder.is_dir() and any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
     return list_image_files(folder) if filled else {}
 
 
 def _source_face(stem: str, faces: set[str]) -> str:
-    """The source face of a partial fake: the longest start of its name, cut at "-" or "_", that is a real face here.
+    """The source face of a partial fake: the longest prefix of its name, cut at "-" or "_", that names a real face.
 
-    Where there is none, the name up to its first "-" or "_". How the download names its files is not published
-    in the paper, so this is an assumption: look at `source_id` in manifest.csv before you rely on it.
+    Where there is none, the name up to its first "-" or "_". The file names of the download are not documented in the
+    paper, so this is an assumption: check `source_id` in manifest.csv before you rely on it.
     """
     starts = [stem[: cut.start()] for cut in re.finditer(r"[-_]", stem)] + [stem]
     return next((start for start in reversed(starts) if start in faces), starts[0])
@@ -110,14 +110,14 @@ def _source_face(stem: str, faces: set[str]) -> str:
 def _mask_area(folder: Path, name: str, size: tuple[int, int]) -> float:
     mask = read_mask(folder / name)
     if mask.shape[::-1] != size:
-        raise WsdlError(f"{folder / name}: is {mask.shape[1]}x{mask.shape[0]}, but the pictures are "
+        raise WsdlError(f"{folder / name}: is {mask.shape[1]}x{mask.shape[0]}, but the images are "
                         f"{size[0]}x{size[1]}.")  # fmt: skip
     return float(mask.mean())
 
 
 def _check_polarity(table: pd.DataFrame, folder: Path) -> None:
-    """WsdlError where a generator's masks cover more than half of the picture on average: 255 must be real."""
+    """WsdlError where a generator's masks cover more than half of the image on average: 255 must be real."""
     for generator, area in table[table.kind == "partial"].groupby("generator").area.mean().items():
         if area > 0.5:
-            raise WsdlError(f"{folder / 'fake' / generator / 'masks'}: call {area:.0%} of a picture fake on average: "
-                            f"probably inverted; 255 must be real and 0 fake.")  # fmt: skip
+            raise WsdlError(f"{folder / 'fake' / generator / 'masks'}: mark {area:.0%} of an image as fake on average, "
+                            f"so they are probably inverted; 255 must be real and 0 fake.")  # fmt: skip

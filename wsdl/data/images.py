@@ -1,6 +1,6 @@
-"""The one way pictures are decoded, resized and encoded, real and fake alike.
+"""Decode, resize and encode images, in the same way for real and fake ones.
 
-A difference in codec or resampling between real and fake would be a shortcut that a detector finds first.
+A difference in codec or resampling between real and fake would be a shortcut for a detector.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 def list_image_files(folder: Path) -> dict[str, Path]:
-    """The pictures directly in `folder`, by stem, sorted. WsdlError where there are none or a stem is there twice."""
+    """The images directly in `folder`, by stem, sorted. WsdlError for an empty folder or a stem that occurs twice."""
     folder = Path(folder)
     if not folder.is_dir():
         raise WsdlError(f"{folder}: no such folder.")
@@ -23,15 +23,15 @@ def list_image_files(folder: Path) -> dict[str, Path]:
         if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
             continue
         if path.stem in found:
-            raise WsdlError(f"{path}: has the same name as {found[path.stem].name}; give each picture its own stem.")
+            raise WsdlError(f"{path}: has the same name as {found[path.stem].name}; give each image its own stem.")
         found[path.stem] = path
     if not found:
-        raise WsdlError(f"{folder}: holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}).")
+        raise WsdlError(f"{folder}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}).")
     return found
 
 
 def open_image(path: Path) -> Image.Image:
-    """The picture at `path`, fully decoded, upright (EXIF) and RGB. WsdlError where it is broken."""
+    """The image at `path`, fully decoded, rotated by EXIF and RGB. WsdlError where it is damaged."""
     try:
         with Image.open(path) as image:
             image.load()
@@ -43,15 +43,15 @@ def open_image(path: Path) -> Image.Image:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """The picture at `path` as uint8 [H, W, 3]."""
+    """The image at `path` as uint8 [H, W, 3]."""
     return np.asarray(open_image(path))
 
 
 def resize_image(image: Image.Image, size: int) -> Image.Image:
     """`image` at `size` x `size`: halved with BOX while it is at least twice as large, then BICUBIC (paper's code).
 
-    Halving first averages whole pixels, so that the JPEG blocks of the original do not survive.
-    Square input is expected; other shapes are cut to their central square.
+    Halving averages whole pixels, so that JPEG blocks of the original disappear. Images that are not square are cropped
+    to their central square. ValueError where `image` is smaller than `size`.
     """
     side = min(image.size)
     if side < size:

@@ -1,7 +1,7 @@
-"""A dataset is a folder in the layout of the Dolos download, with a manifest beside it.
+"""The manifest of a dataset folder, which has the layout of the Dolos download.
 
 dataset.json    name, size, licence, made_by, sha256 of the manifest
-manifest.csv    one row a picture; its columns are COLUMNS
+manifest.csv    one row per image, with the columns MANIFEST_COLUMNS
 real/SPLIT/ID.png · components/SPLIT/ID.png (label maps of the real faces)
 fake/GENERATOR/SPLIT/ID.png (full) · fake/GENERATOR/{images,masks}/SPLIT/ID.png (partial)
 """
@@ -15,20 +15,20 @@ from wsdl.core.io import WsdlError, atomic, read_json, sha256, write_json
 
 SPLITS = ("train", "valid", "test")
 MANIFEST_COLUMNS = ("path", "mask", "kind", "generator", "component", "area", "source_id", "split", "sha256")
-PENDING_MANIFEST = ".manifest.next.csv"  # a manifest that is written but not yet vouched for
+PENDING_MANIFEST = ".manifest.next.csv"  # a new manifest whose sha256 is not yet in dataset.json
 
 
 def label_map_path(row) -> str:
-    """Where a dataset keeps the label map of a real face (a row of its table)."""
+    """Path of the label map of a real face (a row of the table) within the dataset folder."""
     return f"components/{row.split}/{Path(row.path).stem}.png"
 
 
 def read_manifest(path: Path, info: dict) -> pd.DataFrame:
-    """The manifest as a table of COLUMNS. WsdlError if it is not the one that dataset.json vouches for."""
+    """The manifest as a table with MANIFEST_COLUMNS. WsdlError if its sha256 is not the one in dataset.json."""
     if (found := sha256(path)) != info.get("manifest_sha256"):
         raise WsdlError(
-            f"{path}: has sha256 {found[:12]}..., but dataset.json says "
-            f"{str(info.get('manifest_sha256'))[:12]}...; restore it, or prepare the data again."
+            f"{path}: has sha256 {found[:12]}..., but dataset.json lists "
+            f"{str(info.get('manifest_sha256'))[:12]}...; restore it, or prepare the dataset again."
         )
     table = pd.read_csv(path, dtype={"source_id": str}, keep_default_na=False)
     if tuple(table.columns) != MANIFEST_COLUMNS:
@@ -37,25 +37,25 @@ def read_manifest(path: Path, info: dict) -> pd.DataFrame:
 
 
 def keep_generators(table: pd.DataFrame, generators: tuple[str, ...], folder: Path) -> pd.DataFrame:
-    """`table` without the partial fakes of other generators. WsdlError names one of `generators` that has none."""
+    """`table` without partial fakes by other generators. WsdlError for a generator that has no fakes."""
     partial = table.kind == "partial"
-    there = sorted(set(table.generator[partial]))
+    available = sorted(set(table.generator[partial]))
     for generator in generators:
-        if generator not in there:
+        if generator not in available:
             name, clean = generator.removesuffix("-clean"), " --clean" if generator.endswith("-clean") else ""
             raise WsdlError(
-                f"{folder}: has no partial fakes by '{generator}' (by {', '.join(there) or 'no generator'}); make "
-                f"them with `python -m wsdl generate {name} --data {folder} --weights RUN --count N{clean}`, where RUN "
-                f"is what `python -m wsdl train-generator {name.removeprefix('repaint-')}` trained."
+                f"{folder}: has no partial fakes by '{generator}' (by {', '.join(available) or 'no generator'}); "
+                f"generate them with `python -m wsdl generate {name} --data {folder} --weights RUN --count N{clean}`, "
+                f"where RUN is a run of `python -m wsdl train-generator {name.removeprefix('repaint-')}`."
             )
     return table[~partial | table.generator.isin(generators)]
 
 
 def write_manifest(folder: Path, table: pd.DataFrame, info: dict) -> None:
-    """Write manifest.csv (sorted by path) and dataset.json that vouches for it.
+    """Write manifest.csv (sorted by path) and dataset.json with its sha256.
 
-    Two files cannot be renamed at once, so the new manifest waits beside the old one until dataset.json is written;
-    `finish_manifest` ends what a kill in between left.
+    Two files cannot be renamed at once: the new manifest has a temporary name until dataset.json is written, and
+    `finish_manifest` completes an interrupted write.
     """
     folder = Path(folder)
     table = table[list(MANIFEST_COLUMNS)].sort_values("path")
@@ -66,25 +66,25 @@ def write_manifest(folder: Path, table: pd.DataFrame, info: dict) -> None:
 
 
 def finish_manifest(folder: Path) -> None:
-    """Put the waiting manifest in its place if dataset.json vouches for it; drop it if not."""
-    waiting, about = Path(folder) / PENDING_MANIFEST, Path(folder) / "dataset.json"
-    if not waiting.exists():
+    """Complete an interrupted `write_manifest` if dataset.json has the new sha256, else delete the new manifest."""
+    pending, info = Path(folder) / PENDING_MANIFEST, Path(folder) / "dataset.json"
+    if not pending.exists():
         return
-    if about.exists() and read_json(about).get("manifest_sha256") == sha256(waiting):
-        waiting.replace(waiting.with_name("manifest.csv"))
+    if info.exists() and read_json(info).get("manifest_sha256") == sha256(pending):
+        pending.replace(pending.with_name("manifest.csv"))
     else:
-        waiting.unlink()
+        pending.unlink()
 
 
 def check_splits(table: pd.DataFrame, folder: Path) -> None:
-    """All pictures of one source face are in one split, or WsdlError: else a test face was seen in training."""
+    """WsdlError where images of one source face are in several splits: a test face would be in the training set."""
     splits = table[table.source_id != ""].groupby("source_id").split.nunique()
     if (splits > 1).any():
         face = splits.index[splits > 1][0]
         where = sorted(table[table.source_id == face].split.unique())
         raise WsdlError(
             f"{folder}: source face '{face}' is in {' and '.join(where)} ({(splits > 1).sum()} such "
-            f"faces); all pictures of a face must share one split."
+            f"faces); all images of a face must be in one split."
         )
 
 
@@ -93,13 +93,13 @@ def assign_splits(names: list[str], seed: int, fractions: tuple[float, float] = 
     from wsdl.core.io import seed_for
 
     ranked = sorted(names, key=lambda name: seed_for(seed, "split", name))
-    valid, test = (max(1, round(len(ranked) * part)) for part in fractions)
+    valid, test = (max(1, round(len(ranked) * fraction)) for fraction in fractions)
     if len(ranked) < valid + test + 1:
-        raise WsdlError(f"{len(ranked)} pictures cannot be split into train, valid and test; give at least 3.")
+        raise WsdlError(f"{len(ranked)} images cannot be split into train, valid and test; give at least 3.")
     return {name: "valid" if i < valid else "test" if i < valid + test else "train" for i, name in enumerate(ranked)}
 
 
 def hash_faces(faces: pd.DataFrame) -> str:
-    """What tells these real faces from others."""
+    """A sha256 of the real faces `faces`: their source ids, splits and files."""
     lines = sorted(f"{face.source_id} {face.split} {face.sha256}" for face in faces.itertuples())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

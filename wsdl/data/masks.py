@@ -1,7 +1,7 @@
-"""Masks: what they mean, how they are read and written, and how a region to repaint is chosen.
+"""Masks and component label maps: reading, writing, and the choice of a region to inpaint.
 
 In memory a mask is H x W with **1 = fake**. On disk it follows the Dolos download: 255 = real, 0 = fake.
-`read_mask` and `write_mask` are the only two functions that convert.
+Only `read_mask` and `write_mask` convert.
 """
 
 from pathlib import Path
@@ -18,12 +18,12 @@ CLASSES = ("background", "skin", "nose", "glasses", "left eye", "right eye", "le
            "right ear", "mouth inside", "upper lip", "lower lip", "hair", "hat", "earring", "necklace", "neck",
            "cloth")  # fmt: skip
 
-# The six regions that the paper repaints (section 3), as classes of the label map.
+# The six regions that the paper inpaints (section 3), as classes of the label map.
 COMPONENTS = {"skin": (1,), "hair": (13,), "eyes": (4, 5), "mouth": (10, 11, 12), "nose": (2,), "glasses": (3,)}
 
 # The paper dilates small components by 1-15 px at 256 px; it does not list them. Skin and hair are large already.
 SMALL_COMPONENTS = ("eyes", "mouth", "nose", "glasses")
-MIN_AREA = 0.001  # a component of fewer pixels than this part of the picture (16 px at 128 x 128) counts as absent
+MIN_AREA = 0.001  # a component below this fraction of the image (16 px at 128 x 128) counts as absent
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -45,12 +45,12 @@ def read_label_map(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             if image.mode not in ("P", "L"):
                 raise WsdlError(
-                    f"{path}: has mode {image.mode}, but a component mask is a palette or grey picture "
+                    f"{path}: has mode {image.mode}, but a component mask is a palette or grey image "
                     f"of class numbers 0-{len(CLASSES) - 1}."
                 )
             labels = np.asarray(image)
     except OSError as error:
-        raise WsdlError(f"{path}: cannot be read as a picture ({error}).") from None
+        raise WsdlError(f"{path}: cannot be read as an image ({error}).") from None
     if labels.max() >= len(CLASSES):
         raise WsdlError(
             f"{path}: has the unknown class {labels.max()}; CelebAMask-HQ classes are 0-{len(CLASSES) - 1}."
@@ -59,26 +59,26 @@ def read_label_map(path: Path) -> np.ndarray:
 
 
 def component_mask(labels: np.ndarray, component: str) -> np.ndarray:
-    """Where `labels` [H, W] shows `component`: bool [H, W]."""
+    """The mask of `component` in `labels` [H, W]: bool [H, W]."""
     return np.isin(labels, COMPONENTS[component])
 
 
 def visible_components(labels: np.ndarray) -> list[str]:
-    """The components that `labels` [H, W] shows, in the order of COMPONENTS."""
+    """The components that occur in `labels` [H, W], in the order of COMPONENTS."""
     return [name for name in COMPONENTS if component_mask(labels, name).mean() >= MIN_AREA]
 
 
 def dilate(mask: np.ndarray, radius: float) -> np.ndarray:
     """Grow `mask` [H, W] by a disc of `radius` pixels: bool [H, W]. An empty mask stays empty."""
-    if not mask.any():  # there is nothing to be distant from
+    if not mask.any():  # the distance transform needs a pixel to measure from
         return np.zeros(mask.shape, bool)
     return distance_transform_edt(~mask.astype(bool)) <= radius
 
 
 def random_region(labels: np.ndarray, component: str, rng: np.random.Generator) -> np.ndarray:
-    """The region of one partial fake: uint8 [H, W], 1 = to be painted (paper, section 3).
+    """The region to inpaint for one partial fake: uint8 [H, W], 1 = fake (paper, section 3).
 
-    Small components grow by a random 1-15 px at 256 px, in proportion at other sizes.
+    Small components are dilated by a random 1-15 px at 256 px, proportionally at other sizes.
     """
     mask = component_mask(labels, component)
     if component in SMALL_COMPONENTS:
