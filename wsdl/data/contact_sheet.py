@@ -41,8 +41,8 @@ def label_font(size: int = _FONT_SIZE) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)
 
 
-def fit_text(text: str, width: int, size: int = LETTERS) -> str:
-    """`text` in letters of `size` pixels, shortened to `width` pixels."""
+def fit_text(text: str, width: int, size: int = _FONT_SIZE) -> str:
+    """`text` in a font of `size` pixels, shortened to `width` pixels."""
     font = label_font(size)
     if font.getlength(text) <= width:
         return text
