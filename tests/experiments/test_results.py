@@ -211,7 +211,7 @@ def test_the_matrix_has_one_line_for_all_but_the_tested_and_the_best_control():
     shown = cross_matrix(rows, "c")
     assert dict(zip(zip(shown.trained_on, shown.tested_on, strict=True), shown.iou, strict=True)) == {
         ("s/x", "s/x"): 0.9, ("s/x", "s/y"): 0.4, ("s/y", "s/x"): 0.3, ("s/y", "s/y"): 0.8, (OTHERS, "s/x"): 0.5,
-        ("best control", "s/x"): 0.2, ("best control", "s/y"): 0.2,
+        ("best baseline", "s/x"): 0.2, ("best baseline", "s/y"): 0.2,
     }  # fmt: skip
 
 

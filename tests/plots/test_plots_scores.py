@@ -57,7 +57,7 @@ FIGURES = {
     "components of one": lambda: plots.component_scores(TABLE[TABLE.who == "setup b"]),
     "areas": lambda: plots.area_scores(CELLS),
     "areas of one": lambda: plots.area_scores({"setup b": CELLS["setup b"]}),
-    "thresholds": lambda: plots.threshold_curves({"setup b": CURVE, "setup c": CURVE}, control=0.19),
+    "thresholds": lambda: plots.threshold_curves({"setup b": CURVE, "setup c": CURVE}, baseline=0.19),
     "reliability": lambda: plots.reliability_diagram({"setup b": RELIABLE, "setup c": RELIABLE}),
     "reliability of one": lambda: plots.reliability_diagram({"setup b": RELIABLE}),
     "gallery": lambda: plots.case_gallery(*cases()),
@@ -121,7 +121,7 @@ def test_gallery_shows_both_sides_on_one_scale_with_the_iou_below():
     assert {image.get_clim() for image in maps} == {(0, 1)}
     said = [text.get_text() for text in chart.findobj(Text)]
     worst, easiest = worst_and_best(CELLS["setup b"], 3)
-    assert {"worst", "easiest", "picture", "painted", "map"} <= set(said)
+    assert {"worst", "best", "image", "inpainted", "map"} <= set(said)
     assert set(plots.case_notes(worst)) | set(plots.case_notes(easiest)) <= set(said)
     assert plots.case_notes(worst)[0] == f"{worst.component.iloc[0]}\nIoU {worst.iou.iloc[0]:.2f}"
 

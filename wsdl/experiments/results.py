@@ -62,7 +62,7 @@ def cross_matrix(table: pd.DataFrame, setup: str) -> pd.DataFrame:
     several = detectors.trained_on.str.contains("+", regex=False)
     detectors = detectors.assign(trained_on=detectors.trained_on.where(~several, OTHERS))
     controls = single[(single.method.map(row_kind) == "trivial") & single.tested_on.isin(detectors.tested_on)]
-    best = controls.loc[controls.groupby("tested_on", sort=False).iou.idxmax()].assign(trained_on="best control")
+    best = controls.loc[controls.groupby("tested_on", sort=False).iou.idxmax()].assign(trained_on="best baseline")
     return pd.concat([detectors, best], ignore_index=True)
 
 

@@ -1,4 +1,4 @@
-"""Figures made of numbers: training curves, tables, noise schedules, histograms."""
+"""Charts of numbers: training curves, results tables, noise schedules, histograms."""
 
 import numpy as np
 import pandas as pd
@@ -8,22 +8,21 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from wsdl.evaluation.baselines import TRIVIAL_BASELINES, row_kind
-from wsdl.plots.style import FAKE, PALETTE, REAL, new_figure, styled
+from wsdl.plots.style import FAKE, PALETTE, REAL, SCORE_LABELS, new_figure, styled
 
-SCORES = {"iou": "IoU %", "pbca": "PBCA %", "ap": "AP %"}  # shares in [0, 1], shown in percent as in the paper
-LINE_HEIGHT = 0.085  # of a label, as a part of the height of its axes
-SHORT_NAME = 24  # letters that still leave room for the lines they are written beside
-NOTE = "In brackets: 95 % interval over source faces. Shaded: no training; controls look at no picture."
+LABEL_HEIGHT = 0.085  # as a fraction of the height of the axes
+SHORT_NAME = 24  # characters; longer names are written below the panels, not next to their lines
+NOTE = "In brackets: 95 % interval over source faces. Shaded: baselines without training."
 
 
 @styled
 def training_curves(
     stats: list[dict] | dict[str, list[dict]], keys: tuple[str, ...] = ("loss", "validation")
 ) -> Figure:
-    """Training curves against pictures seen. `stats`: the rows of one run's stats.jsonl, or {name: rows} of several.
+    """Training curves against the number of training images.
 
-    One run: all keys in one panel. Several: a panel a key, a line a run. Lines are labelled where they end, or below
-    the panels where a name is long.
+    stats: the rows of one run's stats.jsonl, or name -> rows for several runs. One run: all keys in one panel. Several:
+    one panel per key, one line per run. Lines are labelled at their ends, or below the panels where a name is long.
     """
     if isinstance(stats, list):
         chart, ax = new_figure(size=(8, 4))
@@ -49,23 +48,23 @@ def _lines(ax: Axes, lines: dict[str, tuple[list[dict], str]], at_ends: bool = T
         if len(points) == 1:
             line.set_marker("o")
         ends[name] = (points[-1][1], line.get_color())
-    ax.set_xlabel("pictures seen")
+    ax.set_xlabel("training images")
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.margins(x=0.01)
     if at_ends:
-        label_ends(ax, ends)
+        _label_ends(ax, ends)
 
 
 @styled
-def label_ends(ax: Axes, ends: dict[str, tuple[float, str]]) -> None:
-    """Write each name in its colour at the right edge, at its last value; names that would touch move apart."""
+def _label_ends(ax: Axes, ends: dict[str, tuple[float, str]]) -> None:
+    """Write each name in its colour at the right edge, at its last value; names that would overlap are moved apart."""
     bottom, top = ax.get_ylim()
     names = sorted(ends, key=lambda name: ends[name][0])
     heights = [(ends[name][0] - bottom) / (top - bottom) for name in names]
     for _ in range(50):
         for low in range(len(names) - 1):
-            apart = max(0, LINE_HEIGHT - (heights[low + 1] - heights[low])) / 2
+            apart = max(0, LABEL_HEIGHT - (heights[low + 1] - heights[low])) / 2
             heights[low], heights[low + 1] = heights[low] - apart, heights[low + 1] + apart
     for name, height in zip(names, heights, strict=True):
         ax.text(1.02, height, name, color=ends[name][1], transform=ax.transAxes, va="center")
@@ -75,14 +74,14 @@ def label_ends(ax: Axes, ends: dict[str, tuple[float, str]]) -> None:
 def results_table(frame: pd.DataFrame, note: str = NOTE) -> Figure:
     """Results as a figure: columns of results.csv, with `iou`, `iou_low`, `iou_high` joined into "64.9 (61.0 to 68.3)".
 
-    Rows of controls and forensic methods are shaded; a missing value is a dash.
+    Rows of baselines are shaded; a missing value is a dash.
     """
-    hidden = {f"{name}_{end}" for name in SCORES for end in ("low", "high")}
+    hidden = {f"{name}_{end}" for name in SCORE_LABELS for end in ("low", "high")}
     columns = [name for name in frame.columns if name not in hidden]
-    cells = [[SCORES.get(name, name) for name in columns]]
+    cells = [[f"{SCORE_LABELS[name]} %" if name in SCORE_LABELS else name for name in columns]]
     cells += [[_score_text(row, name) for name in columns] for row in frame.to_dict("records")]
-    left = [name not in SCORES and not pd.api.types.is_numeric_dtype(frame[name]) for name in columns]
-    # An average letter of 12 pt is about 0.105 inches wide.
+    left = [name not in SCORE_LABELS and not pd.api.types.is_numeric_dtype(frame[name]) for name in columns]
+    # An average character of 12 pt is about 0.105 inches wide.
     widths = np.array([max(len(line[j]) for line in cells) * 0.105 + 0.3 for j in range(len(columns))])
     starts, height = np.concatenate([[0], np.cumsum(widths)]), 0.36
     lines = len(cells) + bool(note)
@@ -109,7 +108,7 @@ def _score_text(row: dict, name: str) -> str:
     value = row[name]
     if pd.isna(value):
         return "-"
-    if name in SCORES:
+    if name in SCORE_LABELS:
         low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
         between = "" if pd.isna(low) or pd.isna(high) else f" ({100 * low:.1f} to {100 * high:.1f})"
         return f"{100 * value:.1f}{between}"
@@ -120,18 +119,18 @@ def _score_text(row: dict, name: str) -> str:
 
 @styled
 def noise_schedule(abar: np.ndarray, weights: dict[str, np.ndarray]) -> Figure:
-    """How diffusion noises a picture, and how much each step counts in the loss.
+    """Amplitudes of image and noise at each diffusion step, and the weight of the step in the loss.
 
-    abar [T]: the share of the picture's variance left at step t (wsdl.generators.diffusion.schedule.alphas_bar).
-    weights: name -> [T], such as the plain weight and P2's; on a logarithmic scale where they need one.
+    abar [T]: the fraction of the image's variance left at step t (wsdl.generators.diffusion.schedule.alphas_bar).
+    weights: name -> [T], such as the plain weight and that of P2; on a logarithmic scale where they exceed 20.
     """
     abar = np.asarray(abar, dtype=float)
     chart, (left, right) = new_figure(1, 2, (11, 4))
-    for values, name, colour in ((abar**0.5, "picture", REAL), ((1 - abar) ** 0.5, "noise", FAKE)):
+    for values, name, colour in ((abar**0.5, "image", REAL), ((1 - abar) ** 0.5, "noise", FAKE)):
         left.plot(values, color=colour)
         x = int(0.12 * len(abar))
         left.text(x, values[x] + (0.05 if values[x] > 0.5 else -0.05), name, color=colour, va="center")
-    left.set(xlabel="step t", ylabel="amplitude", title="What step t is made of", ylim=(0, 1.08))
+    left.set(xlabel="step t", ylabel="amplitude", title="Image and noise at step t", ylim=(0, 1.08))
     ends = {}
     for (name, weight), colour in zip(weights.items(), PALETTE[2:], strict=False):
         weight = np.asarray(weight, dtype=float)
@@ -139,7 +138,7 @@ def noise_schedule(abar: np.ndarray, weights: dict[str, np.ndarray]) -> Figure:
         ends[name] = (weight, colour)
     if max(weight.max() for weight, _ in ends.values()) > 20:
         right.set_yscale("log")
-    right.set(xlabel="step t", ylabel="weight in the loss", title="How much step t counts")
+    right.set(xlabel="step t", ylabel="weight in the loss", title="Weight of step t")
     right.legend(handles=right.lines, labels=list(ends))
     return chart
 
@@ -148,10 +147,10 @@ def noise_schedule(abar: np.ndarray, weights: dict[str, np.ndarray]) -> Figure:
 def patch_histogram(
     values: dict[str, np.ndarray],  # name -> patch probabilities of any shape, in [0, 1]
     threshold: float = 0.5,
-    lines: dict[str, float] | None = None,  # name -> where to draw a further vertical line
+    lines: dict[str, float] | None = None,  # name -> position of a further vertical line
     bins: int = 50,
 ) -> Figure:
-    """How the probabilities of patches are spread, real against fake: the share of each kind in each bin.
+    """Histogram of patch probabilities, real against fake: the fraction of each group in each bin.
 
     Names that begin with "real" are blue, with "fake" orange-red. Patches right of the threshold are called fake.
     """
@@ -159,18 +158,18 @@ def patch_histogram(
     others = iter(PALETTE[2:])
     edges = np.linspace(0, 1, bins + 1)
     for name, numbers in values.items():
-        share, _ = np.histogram(np.ravel(numbers), edges)
-        share = share / max(1, np.size(numbers))
+        fraction, _ = np.histogram(np.ravel(numbers), edges)
+        fraction = fraction / max(1, np.size(numbers))
         colour = REAL if name.startswith("real") else FAKE if name.startswith("fake") else next(others)
-        ax.stairs(share, edges, color=colour, alpha=0.25, fill=True)
-        ax.stairs(share, edges, color=colour, linewidth=2, label=name)
+        ax.stairs(fraction, edges, color=colour, alpha=0.25, fill=True)
+        ax.stairs(fraction, edges, color=colour, linewidth=2, label=name)
     top = ax.get_ylim()[1]
     marks = sorted({f"threshold {threshold:g}": threshold, **(lines or {})}.items(), key=lambda mark: -mark[1])
-    for i, (name, x) in enumerate(marks):  # each line ends at its name, below the names of those to its left
+    for i, (name, x) in enumerate(marks):  # each line ends at its name; names to the left are higher
         height = top * (1.02 + 0.1 * i)
         ax.vlines(x, 0, height + 0.07 * top, color="#333333", linewidth=1.5, linestyle="-" if x == threshold else "--")
         ax.text(x + 0.008, height, name, va="bottom")
     ax.set(xlim=(0, 1), ylim=(0, top * (1.02 + 0.1 * len(marks))), xlabel="probability of fake")
-    ax.set_ylabel("share of patches")
+    ax.set_ylabel("fraction of patches")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(values))
     return chart

@@ -1,4 +1,4 @@
-"""What all figures share: colours, letters that survive half size, the colour bar, and saving small."""
+"""The style of all figures: colours, font sizes that stay readable at half size, and saving within a size limit."""
 
 from io import BytesIO
 from pathlib import Path
@@ -11,14 +11,16 @@ from PIL import Image
 
 from wsdl.core.io import atomic
 
-# Okabe and Ito's colours, told apart with any kind of colour blindness.
+# The palette of Okabe and Ito, distinguishable with any kind of colour blindness.
 REAL, FAKE = "#0072B2", "#D55E00"
 PALETTE = (REAL, FAKE, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#555555")
-MAP_COLOURS = "magma"  # perceptual: equal steps of the map look equal; black is 0 = real, light yellow is 1 = fake
-DIFFERENCE_COLOURS = "cividis"  # another one, so that a difference is never taken for a map
+MAP_COLOURS = "magma"  # perceptually uniform; black is 0 = real, light yellow is 1 = fake
+DIFFERENCE_COLOURS = "cividis"  # differs from that of maps
+
+SCORE_LABELS = {"iou": "IoU", "pbca": "PBCA", "ap": "AP"}
 
 DPI = 100
-MAX_FILE_BYTES = 200_000  # bytes of a saved figure
+MAX_FILE_BYTES = 200_000  # of a saved figure
 STYLE = {
     "font.size": 13,
     "axes.titlesize": 13,
@@ -36,11 +38,11 @@ STYLE = {
     "lines.linewidth": 2,
     "figure.facecolor": "white",
 }
-styled = rc_context(STYLE)  # a decorator: what the function draws is drawn in our style
+styled = rc_context(STYLE)  # a decorator: the function draws in this style
 
 
 class Chart(Figure):
-    """A figure that a notebook shows once, whether or not pyplot was imported."""
+    """A figure that a notebook displays once, whether or not pyplot was imported."""
 
     def _repr_png_(self) -> bytes:
         return _png(figure_to_image(self))
@@ -59,7 +61,7 @@ def new_figure(
 
 
 def hide_axes(ax: Axes, title: str = "") -> None:
-    """No ticks and no frame: for pictures."""
+    """Remove ticks and frame: for images."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
@@ -68,7 +70,7 @@ def hide_axes(ax: Axes, title: str = "") -> None:
 
 
 def figure_to_image(chart: Figure | Image.Image) -> Image.Image:
-    """The figure as an RGB picture at 100 dpi, without white margins."""
+    """The figure as an RGB image at 100 dpi, without white margins."""
     if isinstance(chart, Image.Image):
         return chart.convert("RGB")
     buffer = BytesIO()
@@ -79,8 +81,8 @@ def figure_to_image(chart: Figure | Image.Image) -> Image.Image:
 def save_figure(chart: Figure | Image.Image, path: Path) -> Path:
     """Write a figure or PIL image as a PNG or JPEG (by the suffix) of at most 200 kB, and return its path.
 
-    A PNG that is larger gets 256 colours, mixed in dots as in print; what is still larger is made smaller as well. A
-    JPEG, for sheets of faces alone, is made coarser. Same figure, same bytes.
+    A larger PNG is dithered to 256 colours, then also reduced in size until it fits. A JPEG, used for sheets of faces
+    only, is saved at a lower quality. The same figure gives the same bytes.
     """
     image = figure_to_image(chart)
     data = _jpeg(image) if Path(path).suffix == ".jpg" else _png(image)
@@ -95,13 +97,15 @@ def save_figure(chart: Figure | Image.Image, path: Path) -> Path:
 
 
 def in_256_colours(image: Image.Image) -> Image.Image:
-    """`image` with a palette; the colours of maps get their share of it, so that a colour bar stays true."""
-    sample = np.asarray(image.resize((128, 128), Image.Resampling.NEAREST)).reshape(-1, 3)  # all pixels take minutes
+    """`image` with a palette that includes the colours of maps, so that colour bars stay correct."""
+    sample = np.asarray(image.resize((128, 128), Image.Resampling.NEAREST)).reshape(
+        -1, 3
+    )  # all pixels would take minutes
     ramps = [colormaps[name](np.linspace(0, 1, 64))[:, :3] * 255 for name in (MAP_COLOURS, DIFFERENCE_COLOURS)]
     weighted = np.concatenate([sample, np.tile(np.concatenate(ramps).round(), (32, 1))]).astype(np.uint8)
     palette = Image.fromarray(weighted.reshape(-1, 128, 3)).quantize(256, kmeans=1)
     colours = np.reshape(palette.getpalette(), (-1, 3))
-    colours[colours.min(axis=1) >= 245] = 255  # paper stays white
+    colours[colours.min(axis=1) >= 245] = 255  # the background stays white
     palette.putpalette(colours.ravel().tolist())
     return image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
 

@@ -1,4 +1,4 @@
-"""Figures of what carries over: trained here and tested there, pictures that were treated badly, and who painted."""
+"""Figures of generalisation: across sources and generators, under corruptions; and the traces of each generator."""
 
 import textwrap
 
@@ -8,19 +8,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from wsdl.plots.heatmap import outline
-from wsdl.plots.style import DIFFERENCE_COLOURS, PALETTE, hide_axes, new_figure, styled
+from wsdl.plots.style import DIFFERENCE_COLOURS, PALETTE, SCORE_LABELS, hide_axes, new_figure, styled
 
-MATRIX_COLOURS = "viridis"  # not those of maps
-SCORE_LABELS = {"iou": "IoU", "pbca": "PBCA", "ap": "AP"}
+MATRIX_COLOURS = "viridis"  # differs from that of maps
 
 
 @styled
 def transfer_matrix(panels: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
-    """A heat map a panel: what a detector was trained on at the left, what it is tested on above, in percent.
+    """Score in percent by training data (rows) and test data (columns), one heat map per panel.
 
-    panels: title -> rows of `cross.matrix`. In each cell the mean, and below it the 95 % interval over source
-    faces. Framed: trained and tested on the same (setup a: on faces of the same source). The last line is the best
-    control of each test.
+    panels: title -> rows of `experiments.results.cross_matrix`. Each entry is the mean with its 95 % interval over
+    source faces. Framed: trained and tested on the same data (setup a: on faces of the same source). The last row is
+    the best baseline of each test set.
     """
     lines = {title: list(dict.fromkeys(rows.trained_on)) for title, rows in panels.items()}
     heads = {title: list(dict.fromkeys(rows.tested_on)) for title, rows in panels.items()}
@@ -57,22 +56,22 @@ def _heat(ax, rows: pd.DataFrame, lines: list[str], heads: list[str], score: str
 
 
 def _labels(names: list[str], every: list[str]) -> list[str]:
-    """Without the source, where `every` name has the same."""
+    """`names` on short lines, without the source where all of `every` have the same."""
     sources = {name.partition("/")[0] for name in every if "/" in name}
-    return [_short(name.partition("/")[2] or name if len(sources) == 1 else name) for name in names]
+    return [_wrap(name.partition("/")[2] or name if len(sources) == 1 else name) for name in names]
 
 
-def _short(name: str) -> str:
+def _wrap(name: str) -> str:
     """ "studio/repaint-p2" on two lines."""
     return "\n".join(part for piece in name.split("/") for part in textwrap.wrap(piece, 14, break_on_hyphens=True))
 
 
 @styled
 def robustness_curves(tables: dict[str, pd.DataFrame], score: str = "iou") -> Figure:
-    """Score against how badly pictures were treated, a panel a treatment, a line a name, with 95 % bands.
+    """Score against the strength of a corruption with 95 % bands, one panel per corruption, one line per name.
 
-    tables: name -> table of `evaluation.robustness`. The leftmost point of each panel is the untouched picture;
-    the grey line is the best control.
+    tables: name -> table of `evaluation.robustness`. The leftmost point of each panel is the original image;
+    the grey line is the best baseline.
     """
     first = next(iter(tables.values()))
     kinds = [kind for kind in dict.fromkeys(first.treatment) if kind not in ("none", "control")]
@@ -83,8 +82,8 @@ def robustness_curves(tables: dict[str, pd.DataFrame], score: str = "iou") -> Fi
             x, colour = np.arange(len(rows)), PALETTE[k % len(PALETTE)]
             ax.fill_between(x, rows[f"{score}_low"], rows[f"{score}_high"], color=colour, alpha=0.15, linewidth=0)
             ax.plot(x, rows[score], "o-", color=colour, label=name)
-        control = first.loc[first.treatment == "control", score].max()
-        ax.axhline(control, color="#777777", linewidth=1.6, label="best control", zorder=1)
+        baseline = first.loc[first.treatment == "control", score].max()
+        ax.axhline(baseline, color="#777777", linewidth=1.6, label="best baseline", zorder=1)
         ax.set_xticks(x, ["none", *(f"{level:g}" for level in rows.level[1:])])
         ax.set(ylim=(0, 1.02), xlabel=rows.unit.iloc[-1], title=kind)
     np.ravel(axes)[0].set_ylabel(SCORE_LABELS[score])
@@ -96,33 +95,32 @@ def robustness_curves(tables: dict[str, pd.DataFrame], score: str = "iou") -> Fi
 @styled
 def generator_gallery(
     real: np.ndarray,  # uint8 [S, S, 3]
-    mask: np.ndarray,  # [S, S], 1 = painted
+    mask: np.ndarray,  # [S, S], 1 = inpainted
     fakes: dict[str, np.ndarray],  # generator -> uint8 [S, S, 3]
     spectra: dict[str, np.ndarray],  # "real" and each generator -> [S, S], from `wsdl.fakes.quality.spectrum`
     gain: int = 16,
 ) -> Figure:
-    """One face and one mask, a column a generator: picture, noise residual (amplified), spectrum of many residuals.
+    """Image, noise residual (amplified) and mean spectrum of residuals, one column per generator.
 
-    The first column is the untouched face, with the mask outlined. All residuals share one scale, and so do all
-    spectra.
+    The first column is the real face with the mask outlined. All residuals share one scale, as do all spectra.
     """
     from wsdl.evaluation.forensics import noise_of  # brings torch
 
-    pictures = {"real": real, **fakes}
-    chart, axes = new_figure(3, len(pictures), (1.9 * len(pictures) + 1.2, 6.2), "compressed", squeeze=False)
-    logs = {name: np.log10(spectra[name] + 1e-3) for name in pictures}
+    images = {"real": real, **fakes}
+    chart, axes = new_figure(3, len(images), (1.9 * len(images) + 1.2, 6.2), "compressed", squeeze=False)
+    logs = {name: np.log10(spectra[name] + 1e-3) for name in images}
     least, most = min(log.min() for log in logs.values()), max(log.max() for log in logs.values())
-    for column, (name, picture) in zip(axes.T, pictures.items(), strict=True):
-        column[0].imshow(picture)
-        residual = noise_of(picture.astype(np.float32).mean(axis=2))
+    for column, (name, image) in zip(axes.T, images.items(), strict=True):
+        column[0].imshow(image)
+        residual = noise_of(image.astype(np.float32).mean(axis=2))
         column[1].imshow(128 + gain * residual, cmap="gray", vmin=0, vmax=255)
         for ax in column[:2] if name == "real" else column[1:2]:
             outline(ax, mask)
         shown = column[2].imshow(logs[name], cmap=DIFFERENCE_COLOURS, vmin=max(least, most - 4), vmax=most)
         for ax in column:
             hide_axes(ax)
-        column[0].set_title(_short(name))
-    for ax, name in zip(axes[:, 0], ("picture", f"residual, {gain} x", "spectrum"), strict=True):
+        column[0].set_title(_wrap(name))
+    for ax, name in zip(axes[:, 0], ("image", f"residual, {gain} x", "spectrum"), strict=True):
         ax.set_ylabel(name)
     chart.colorbar(shown, ax=axes[2], label="log10 of power", shrink=0.9).outline.set_visible(False)
     return chart
