@@ -1,15 +1,15 @@
-"""The main job: from faces to a table and a report, in one study folder. Run again, it does what is missing."""
+"""The main job: one study, from faces to a table and a report. Rerun the same command to resume it."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from wsdl import notebooks
-from wsdl.config import check_methods, complete_profile, load_profile, profile_to_dict
+from wsdl.config import check_methods, load_profile
 from wsdl.core.io import WsdlError, atomic, read_json, sha256
 from wsdl.core.progress import print_stderr
-from wsdl.core.run import write_or_check_config
-from wsdl.experiments.estimate import describe, plan
+from wsdl.experiments.estimate import describe_stages, plan_study
 from wsdl.experiments.study import Study
+from wsdl.experiments.study_checks import record_study
 from wsdl.report.site import build_site
 
 
@@ -18,7 +18,7 @@ def run_demo(
 ) -> Path:
     """Run the whole study into `out` and return the path of the report. WsdlError if a lesson failed.
 
-    methods: names with commas between them, e.g. "patches,grad-cam"; "" for those of the profile.
+    methods: comma-separated names, such as "patches,grad-cam"; "" for those of the profile.
     """
     settings = load_profile(profile)
     if p2_weights:
@@ -26,30 +26,19 @@ def run_demo(
     if methods:
         settings = replace(settings, methods=check_methods(tuple(methods.split(","))))
     study = Study(Path(out).resolve(), settings, source, absolute_path(images), absolute_path(masks), seed)
-    begin_study(study)
+    record_study(study.out, study.source, study.seed, study.profile)
 
     study.faces()
-    print_stderr(describe(plan(study)))
+    print_stderr(describe_stages(plan_study(study)))
     study.fakes()
     results = study.table()
     with atomic(study.out / "results.csv") as temporary:
         results.to_csv(temporary, index=False)
-    done = run_lessons(study, str(study.out / "profile.json"))
+    succeeded = run_lessons(study)
     page = build_site(study.out, study.out)
-    if not done:
+    if not succeeded:
         raise WsdlError(f"{page}: some lessons failed; the report names the cells.")
     return page
-
-
-def begin_study(study: Study) -> None:
-    """Write down what this study is of. WsdlError where the folder holds another one."""
-    profile, (about, settings) = (
-        profile_to_dict(study.profile),
-        (study.out / name for name in ("study.json", "profile.json")),
-    )
-    write_or_check_config(about, {"source": study.source, "seed": study.seed, "profile": profile},
-          understood=lambda old: {**old, "profile": complete_profile(old["profile"], f"{about}: profile")})  # fmt: skip
-    write_or_check_config(settings, profile, understood=lambda old: complete_profile(old, str(settings)))
 
 
 def absolute_path(path: str) -> str:
@@ -57,15 +46,15 @@ def absolute_path(path: str) -> str:
     return str(Path(path).resolve()) if path and Path(path).exists() else path
 
 
-def run_lessons(study: Study, profile: str, long: bool = False) -> bool:
-    """Run every notebook of the series in `study`, a failed one never stopping the others; did all succeed?
+def run_lessons(study: Study, long: bool = False) -> bool:
+    """Run every lesson in `study`; return whether all succeeded. A failed one does not stop the others.
 
-    long: also those that train detectors of their own. A lesson that succeeded is not run again while its text, its
-    parameters and the study's results are the same.
+    long: also those that train detectors of their own. A lesson that succeeded is not run again while its notebook, its
+    parameters and the results of the study are the same.
     """
-    fine = True
-    parameters = {"out": str(study.out), "profile": profile, "source": study.source, "images": study.images,
-                  "masks": study.masks, "seed": study.seed}  # fmt: skip
+    succeeded = True
+    parameters = {"out": str(study.out), "profile": str(study.out / "profile.json"), "source": study.source,
+                  "images": study.images, "masks": study.masks, "seed": study.seed}  # fmt: skip
     for lesson in notebooks.lesson_notebooks(long):
         made_of = {"lesson": sha256(lesson), "results": _results_hash(study)}
         status = study.out / "lessons" / f"{lesson.stem}.run.json"
@@ -77,11 +66,11 @@ def run_lessons(study: Study, profile: str, long: bool = False) -> bool:
             notebooks.run_notebook(lesson, study.out / "lessons", parameters, made_of)
         except WsdlError as error:
             print_stderr(str(error))
-            fine = False
-    return fine
+            succeeded = False
+    return succeeded
 
 
 def _results_hash(study: Study) -> str:
-    """What tells the results in this study from others; "" while there are none."""
+    """The sha256 of results.csv; "" while there is none."""
     table = study.out / "results.csv"
     return sha256(table) if table.exists() else ""

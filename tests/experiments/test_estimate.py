@@ -11,7 +11,7 @@ from wsdl.config import load_profile
 from wsdl.core.device import retain_freed_memory
 from wsdl.core.io import WsdlError, write_json
 from wsdl.core.progress import format_duration
-from wsdl.experiments.estimate import LESSON_SECONDS, describe, detector_stages, plan
+from wsdl.experiments.estimate import LESSON_SECONDS, describe_stages, detector_stages, plan_study
 from wsdl.experiments.study import Study
 from wsdl.notebooks import lesson_notebooks
 
@@ -30,7 +30,7 @@ def study(tmp_path):
 
 
 def test_a_new_study_has_all_to_do(study):
-    stages = plan(study)
+    stages = plan_study(study)
     assert [stage.name for stage in stages] == [
         "faces",
         "generator",
@@ -39,10 +39,10 @@ def test_a_new_study_has_all_to_do(study):
         "lessons",
     ]
     assert all(stage.seconds > 0 for stage in stages)
-    text = describe(stages)
-    assert "train P2 on 1,000 pictures" in text
+    text = describe_stages(stages)
+    assert "train P2 on 1,000 images" in text
     assert "10 full (5 network calls each), 20 partial (18 each): 410 calls" in text
-    assert "in all" in text
+    assert "total" in text
 
 
 def test_what_is_done_costs_nothing(study):
@@ -51,7 +51,7 @@ def test_what_is_done_costs_nothing(study):
     for lesson in lesson_notebooks()[:-1]:
         write_json(study.out / "lessons" / f"{lesson.stem}.run.json", {"status": "done"})
     write_json(study.out / "lessons" / f"{lesson_notebooks()[-1].stem}.run.json", {"status": "failed"})
-    seconds = {stage.name: stage.seconds for stage in plan(study)}
+    seconds = {stage.name: stage.seconds for stage in plan_study(study)}
     assert seconds["lessons"] == LESSON_SECONDS
     assert seconds["generator"] == 0
     assert seconds["patches b"] == 0
@@ -65,7 +65,7 @@ def test_a_plan_holds_the_methods_that_are_asked_for(study):
     stages = detector_stages(study)
     assert [stage.name for stage in stages] == [f"{method} {s}" for method in ("patches", "grad-cam") for s in "abc"]
     assert [stage.seconds > 0 for stage in stages] == [True, False, True, False, True, True]
-    assert stages[-1].work == "train on 200 pictures"
+    assert stages[-1].work == "train on 200 images"
 
 
 def test_durations_read_well():

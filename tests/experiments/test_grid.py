@@ -20,8 +20,8 @@ from wsdl.core.run import read_stats
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.evaluate import BASELINES
 from wsdl.experiments import scheduler as slots
+from wsdl.experiments.estimate import describe_grid
 from wsdl.experiments.grid import job_state, load_grid, make_grid, run_job, write_grid
-from wsdl.experiments.grid_estimate import plan
 from wsdl.experiments.results import collect_results, missing_runs
 
 ROOT = Path(__file__).parents[2]
@@ -93,16 +93,16 @@ def test_status_and_collect_as_commands(ran):
 
 
 def test_plan_says_runs_time_and_memory_and_writes_nothing(ran, words, tmp_path):
-    new = plan(make_grid(**words, out=tmp_path / "new"), slots=2)
+    new = describe_grid(make_grid(**words, out=tmp_path / "new"), slots=2)
     assert not (tmp_path / "new").exists()
     assert "3 runs, 0 done; 2 at a time, sharing the cores of the CPU." in new
-    assert "made-up: generator: train P2 on 32 pictures" in new
+    assert "made-up: generator: train P2 on 32 images" in new
     assert "hours left" in new
-    assert "MB at most" in new
-    lines = plan(ran[0]).splitlines()
+    assert "MB per run" in new
+    lines = describe_grid(ran[0]).splitlines()
     assert [line.split()[5:7] for line in lines[1:3]] == [["done", "done"]] * 2
     assert lines[3].split()[5] == "failed"
-    assert "train on 320 pictures" in lines[3]
+    assert "train on 320 images" in lines[3]
 
 
 def test_the_same_twice_and_killed_and_resumed_gives_the_same_numbers(ran, words, tmp_path):

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from wsdl.__main__ import app
 from wsdl.core.io import WsdlError
 from wsdl.experiments import jobs as module
-from wsdl.experiments.grid import default_out, grid_status, make_grid
+from wsdl.experiments.grid import default_grid_folder, grid_status, make_grid
 from wsdl.experiments.jobs import Job
 
 
@@ -26,7 +26,7 @@ def test_a_file_without_seeds_is_run_with_each(tmp_path):
     (tmp_path / "mine.toml").write_text('[[jobs]]\nmethod = "patches"\nsetup = "b"\n')
     grid = make_grid(str(tmp_path / "mine.toml"), tmp_path, source="snapshot", seeds=(4, 5))
     assert grid.jobs == (Job("patches", "b", "snapshot", 4), Job("patches", "b", "snapshot", 5))
-    assert default_out("some/mine.toml") == Path("out/grid-mine")
+    assert default_grid_folder("some/mine.toml") == Path("out/grid-mine")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,15 @@ from wsdl.evaluation.evaluate import BASELINES, read_json
 from wsdl.evaluation.tables import results_by_job
 from wsdl.experiments.grid import grid_status, is_finished, job_state, load_grid, make_grid, run_job, write_grid
 from wsdl.experiments.jobs import Job, cross_generator, cross_source, grid_jobs
-from wsdl.experiments.results import CROSS_COLUMNS, OTHERS, collect_results, cross_matrix, draw_matrix, missing_runs
+from wsdl.experiments.results import (
+    ALL_BUT_TESTED,
+    BEST_BASELINE,
+    CROSS_COLUMNS,
+    collect_results,
+    cross_matrix,
+    draw_matrix,
+    missing_runs,
+)
 from wsdl.experiments.scheduler import run_grid as run_all
 from wsdl.experiments.study import Study
 
@@ -87,9 +95,9 @@ def test_with_photographs_the_profile_says_who_paints_into_them_and_rendered_fac
     write_json(tmp_path / "p.json", {"name": "mine", "p2_weights": "photos-p2", "fakes": {"T": 40}})
     words = {"out": tmp_path / "grid", "profile": str(tmp_path / "p.json")}
     with_photos = make_grid("cross-source", images=str(tmp_path), **words)
-    assert with_photos.at("studio").has_fakes
+    assert with_photos.at("studio").has_bundled_fakes
     assert (with_photos.at("photos").p2_weights, with_photos.at("photos").profile.fakes.T) == ("photos-p2", 40)
-    assert not make_grid("cross-source", **words).at("studio").has_fakes
+    assert not make_grid("cross-source", **words).at("studio").has_bundled_fakes
 
 
 def test_a_dataset_opened_for_one_generator_lists_no_other_and_keeps_its_places(both):
@@ -131,7 +139,7 @@ def test_a_run_sees_only_its_generator_and_each_test_only_its_own(grid):
     assert read_json(grid.run_folder(lama) / "config.json")["generator"] == "lama"
     assert read_json(grid.run_folder(usual) / "config.json")["generator"] == "repaint-p2"
     assert grid.name(lama) == "patches-c-lama-made-up-s0"
-    tested = grid.tested(lama)
+    tested = grid.test_folders(lama)
     assert list(tested) == ["made-up/lama", "made-up/repaint-p2", "photos/repaint-p2"]
     for test, folder in tested.items():
         kept = pd.read_csv(folder / "pictures.csv")
@@ -158,7 +166,7 @@ def test_collect_has_a_row_a_training_and_test_and_names_what_is_missing(grid):
     rows = collect_results(grid.out)
     assert tuple(rows.columns) == CROSS_COLUMNS
     pairs = list(zip(rows.trained_on[:5], rows.tested_on[:5], strict=True))
-    assert pairs[:3] == [("made-up/lama", f"{test}") for test in grid.tested(grid.jobs[0])]
+    assert pairs[:3] == [("made-up/lama", f"{test}") for test in grid.test_folders(grid.jobs[0])]
     assert (rows.iou_low[:5] <= rows.iou[:5]).all()
     assert list(rows.missing[:7]) == [""] * 5 + ["0", "0"]
     assert missing_runs(rows)[1] == "patches b made-up/lama+repaint-p2 on made-up/lama: seed 0"
@@ -178,7 +186,7 @@ def test_collect_has_a_row_a_training_and_test_and_names_what_is_missing(grid):
 def test_a_run_is_finished_when_all_its_tests_are(grid, monkeypatch):
     make_nothing(monkeypatch)
     job = grid.jobs[0]
-    last = list(grid.tested(job).values())[-1] / "metrics.json"
+    last = list(grid.test_folders(job).values())[-1] / "metrics.json"
     before = last.read_text()
     last.unlink()
     assert not is_finished(grid, job)
@@ -210,8 +218,8 @@ def test_the_matrix_has_one_line_for_all_but_the_tested_and_the_best_control():
     ])  # fmt: skip
     shown = cross_matrix(rows, "c")
     assert dict(zip(zip(shown.trained_on, shown.tested_on, strict=True), shown.iou, strict=True)) == {
-        ("s/x", "s/x"): 0.9, ("s/x", "s/y"): 0.4, ("s/y", "s/x"): 0.3, ("s/y", "s/y"): 0.8, (OTHERS, "s/x"): 0.5,
-        ("best baseline", "s/x"): 0.2, ("best baseline", "s/y"): 0.2,
+        ("s/x", "s/x"): 0.9, ("s/x", "s/y"): 0.4, ("s/y", "s/x"): 0.3, ("s/y", "s/y"): 0.8,
+        (ALL_BUT_TESTED, "s/x"): 0.5, (BEST_BASELINE, "s/x"): 0.2, (BEST_BASELINE, "s/y"): 0.2,
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A study on bundled faces loads what came with them, and makes what did not."""
+"""A study of bundled faces loads what comes with them and makes the rest."""
 
 from dataclasses import replace
 
@@ -7,9 +7,8 @@ from factories import untrained_run
 
 from wsdl.bundle import generator_archives, unpack
 from wsdl.config import Fakes, GradCamTraining, PatchesTraining, Profile
-from wsdl.core.io import WsdlError, read_json, write_json
+from wsdl.core.io import WsdlError, write_json
 from wsdl.data.dataset import Dataset
-from wsdl.demo import begin_study
 from wsdl.evaluation.evaluate import BASELINES
 from wsdl.experiments.grid import make_grid, prepare_data
 from wsdl.experiments.study import Study
@@ -28,7 +27,7 @@ def study(archive, tmp_path, monkeypatch):
     def begin(profile: Profile = BUNDLED, source: str = "studio", seed: int = 0) -> Study:
         return Study(tmp_path / "out", profile, source, seed=seed)
 
-    return begin_study
+    return begin
 
 
 def test_bundled_faces_come_with_their_fakes(study, free):
@@ -39,7 +38,7 @@ def test_bundled_faces_come_with_their_fakes(study, free):
 
 @pytest.mark.parametrize("seed", [0, 3])
 def test_no_fake_is_made_that_came_with_the_faces(study, monkeypatch, seed):
-    monkeypatch.setattr("wsdl.generators.write_fakes.load_p2", None)  # would be called
+    monkeypatch.setattr("wsdl.generators.diffusion.p2.load_p2", None)  # would be called
     begun = study(seed=seed)
     before = begun.faces().table
     assert begun.fakes().table.equals(before)
@@ -48,7 +47,7 @@ def test_no_fake_is_made_that_came_with_the_faces(study, monkeypatch, seed):
 
 def test_the_bundled_generator_is_loaded(study, p2):
     begun = study()
-    assert not begun.own_generator
+    assert not begun.trains_p2
     assert begun.generator().size == 32
     assert not (begun.out / "p2").exists()
 
@@ -56,7 +55,7 @@ def test_the_bundled_generator_is_loaded(study, p2):
 @pytest.mark.parametrize("change", [{"T": 7}, {"batch": 3}])
 def test_other_fakes_than_the_bundles_are_made_anew(study, change):
     begun = study(replace(BUNDLED, fakes=replace(BUNDLED.fakes, **change)), seed=2)
-    assert not begun.has_fakes
+    assert not begun.has_bundled_fakes
     assert set(begun.faces().table.kind) == {"real"}
     assert begun.fakes_seed == 2
 
@@ -139,17 +138,3 @@ def test_tables_maps_and_figures_hold_every_method_of_the_profile(study):
     assert {found.shape[0] for found in maps.values()} == {3}
     page = build_site(begun.out, begun.out).read_text(encoding="utf-8")
     assert [page.count(f'alt="{method} on ') for method in ("patches", "grad-cam", "attention")] == [1, 1, 0]
-
-
-def test_a_study_of_a_version_with_fewer_settings_goes_on_and_another_is_refused(tmp_path):
-    mine = Study(tmp_path, Profile(name="mine"), "studio")
-    begin_study(mine)
-    before = {name: read_json(tmp_path / name) for name in ("study.json", "profile.json")}
-    study, profile = (read_json(tmp_path / name) for name in before)
-    del study["profile"]["further"], profile["further"]
-    write_json(tmp_path / "study.json", study)
-    write_json(tmp_path / "profile.json", profile)
-    begin_study(mine)
-    assert before == {name: read_json(tmp_path / name) for name in before}
-    with pytest.raises(WsdlError, match="profile"):
-        begin_study(Study(tmp_path, Profile(name="mine", faces=12), "studio"))

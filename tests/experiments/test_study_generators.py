@@ -73,7 +73,7 @@ def test_a_trained_generator_is_loaded_and_paints_only_its_hole(faces, tmp_path)
     train_inpainter(
         "lama", faces, tmp_path / "lama", InpainterTraining(images=4, width=64, blocks=1, batch=2, check_every=4)
     )
-    mine = study(tmp_path, further=("lama",))
+    mine = study(tmp_path, further=("lama",), further_images=4)
     assert study_generators.generator_runs(mine) == {
         "lama": tmp_path / "lama"
     }  # is there: nothing is trained, no faces are drawn

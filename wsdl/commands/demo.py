@@ -1,24 +1,25 @@
-"""`python -m wsdl demo`: the main job, from faces to a report."""
+"""python -m wsdl demo: the main job, from faces to a report."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wsdl.commands.options import Out, Profile, Seed, Source
+from wsdl.commands.options import PhotoMasks, Photos, Profile, Seed, Source
 
 
 def demo(
-    out: Out = Path("out/demo"),
+    out: Annotated[Path | None, typer.Option(help="Output folder (default: out/demo of this repository).")] = None,
     source: Source = "studio",
-    images: Annotated[str, typer.Option(help="Folder of photographs.")] = "",
-    masks: Annotated[str, typer.Option(help="Folder of their component masks.")] = "",
+    images: Photos = "",
+    masks: PhotoMasks = "",
     profile: Profile = "quick",
     p2_weights: Annotated[str, typer.Option(help="Use these weights instead of training the small P2 model.")] = "",
-    methods: Annotated[str, typer.Option(help="Detectors, commas between them; default: the profile's.")] = "",
+    methods: Annotated[str, typer.Option(help="Comma-separated detectors (default: those of the profile).")] = "",
     seed: Seed = 0,
 ):
-    """The whole series: faces, fakes, detectors, lessons -> OUT/index.html and OUT/results.csv. Needs no arguments."""
+    """Run the whole series: faces, fakes, detectors, lessons -> OUT/index.html and OUT/results.csv."""
     from wsdl.demo import run_demo
+    from wsdl.experiments.study import default_study_folder
 
-    print(run_demo(out, profile, source, images, masks, p2_weights, seed, methods))
+    print(run_demo(out or default_study_folder(), profile, source, images, masks, p2_weights, seed, methods))

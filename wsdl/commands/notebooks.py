@@ -1,11 +1,11 @@
-"""python -m wsdl notebooks: the numbered lessons without a browser."""
+"""python -m wsdl notebooks: run, refresh and convert the lessons without a browser."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wsdl.commands.options import Out, Profile, Seed, Source
+from wsdl.commands.options import Out, PhotoMasks, Photos, Seed
 
 notebooks = typer.Typer(no_args_is_help=True, help="Run the numbered notebooks without a browser.")
 
@@ -13,41 +13,40 @@ Long = Annotated[bool, typer.Option("--long", help="Also lessons 07 and 08, whic
 
 
 @notebooks.command("run")
-def notebooks_run(
-    out: Out,
-    source: Source = "studio",
-    images: str = "",
-    masks: str = "",
-    profile: Profile = "quick",
+def run_notebooks(
+    out: Annotated[Path, typer.Option(help="The folder of a study; what exists in it is loaded.")],
+    source: Annotated[str, typer.Option(help="Default: the source of the study, studio for a new one.")] = "",
+    images: Photos = "",
+    masks: PhotoMasks = "",
+    profile: Annotated[str, typer.Option(help="Default: the profile of the study, quick for a new one.")] = "",
     seed: Seed = 0,
     long: Long = False,
 ):
-    """Run the series in OUT; what is there already is loaded."""
+    """Run the lessons in the study OUT -> OUT/lessons."""
     from wsdl.demo import absolute_path, run_lessons
-    from wsdl.experiments.study import Study, load_profile
+    from wsdl.experiments.study import load_study
 
-    profile = absolute_path(profile)
-    study = Study(out.resolve(), load_profile(profile), source, absolute_path(images), absolute_path(masks), seed)
-    if not run_lessons(study, profile, long):
+    study = load_study(str(out), profile, source, absolute_path(images), absolute_path(masks), seed)
+    if not run_lessons(study, long):
         raise typer.Exit(1)
 
 
 @notebooks.command()
 def refresh(
     study: Annotated[
-        Path | None, typer.Option(help="A finished study by ci/demo.sh, so that nothing is trained.")
+        Path | None, typer.Option(help="A finished study of ci/demo.sh to start from; nothing is trained then.")
     ] = None,
     long: Long = False,
 ):
-    """Rerun the series as ci/demo.sh does and write the committed copies."""
-    from wsdl.notebooks import refresh_lessons as run_refresh
+    """Rerun the lessons as ci/demo.sh does, and rewrite the committed notebooks."""
+    from wsdl.notebooks import refresh_lessons
 
-    run_refresh(study=study, long=long)
+    refresh_lessons(study=study, long=long)
 
 
 @notebooks.command()
 def html(notebook: Annotated[Path, typer.Argument()], out: Out):
-    """One notebook as one offline HTML page."""
+    """Convert one notebook to an HTML page that works offline."""
     from wsdl.notebooks import to_html
 
     to_html(notebook, out)

@@ -34,14 +34,21 @@ def write_or_check_config(
 
 
 def check_same_config(folder: Path, old: dict, new: dict, growing: tuple[str, ...] = ()) -> None:
-    """WsdlError names the first setting in which `new` differs from `old`, with which `folder` was begun."""
+    """WsdlError where `new` differs from `old`, with which `folder` was begun, in another key than `growing`."""
+    if found := find_difference(old, new, growing):
+        key, before, now = found
+        raise WsdlError(
+            f"{folder}: was begun with {key} = {before!r}, not {now!r}; choose another --out, or delete the folder."
+        )
+
+
+def find_difference(old: dict, new: dict, ignored: tuple[str, ...] = ()) -> tuple | None:
+    """The first key in which two configs differ, and both values; None where they are the same."""
     old, new = (_flatten(json.loads(json.dumps(config))) for config in (old, new))
-    for key in sorted({*old, *new} - set(growing)):
+    for key in sorted({*old, *new} - set(ignored)):
         if old.get(key) != new.get(key):
-            raise WsdlError(
-                f"{folder}: was begun with {key} = {old.get(key)!r}, not {new.get(key)!r}; "
-                f"choose another --out, or delete the folder."
-            )
+            return key, old.get(key), new.get(key)
+    return None
 
 
 def _flatten(config: dict, before: str = "") -> dict:

@@ -16,6 +16,7 @@ from wsdl.core.io import WsdlError, atomic, read_json, sha256, write_json
 SPLITS = ("train", "valid", "test")
 MANIFEST_COLUMNS = ("path", "mask", "kind", "generator", "component", "area", "source_id", "split", "sha256")
 PENDING_MANIFEST = ".manifest.next.csv"  # a new manifest whose sha256 is not yet in dataset.json
+_CSV = {"index": False, "lineterminator": "\n", "float_format": "%.6f"}
 
 
 def label_map_path(row) -> str:
@@ -60,7 +61,7 @@ def write_manifest(folder: Path, table: pd.DataFrame, info: dict) -> None:
     folder = Path(folder)
     table = table[list(MANIFEST_COLUMNS)].sort_values("path")
     with atomic(folder / PENDING_MANIFEST) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6f")
+        table.to_csv(temporary, **_CSV)
     write_json(folder / "dataset.json", {**info, "manifest_sha256": sha256(folder / PENDING_MANIFEST)})
     finish_manifest(folder)
 
@@ -103,3 +104,9 @@ def hash_faces(faces: pd.DataFrame) -> str:
     """A sha256 of the real faces `faces`: their source ids, splits and files."""
     lines = sorted(f"{face.source_id} {face.split} {face.sha256}" for face in faces.itertuples())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def hash_manifest(table: pd.DataFrame) -> str:
+    """The sha256 of manifest.csv with the rows of `table`."""
+    text = table[list(MANIFEST_COLUMNS)].sort_values("path").to_csv(**_CSV)
+    return hashlib.sha256(text.encode()).hexdigest()

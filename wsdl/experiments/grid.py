@@ -1,6 +1,6 @@
-"""Many runs: which jobs a grid has, how each stands, what it costs, and what all say together.
+"""Grids: lists of jobs, their folders, and the state of each job.
 
-A grid is a plain list of jobs. Jobs that train on one source share one dataset, whatever their seed:
+Jobs that train on one source share one dataset, whatever their seed:
 OUT/grid.json what was asked · OUT/SOURCE a study (data, p2, runs/NAME) · OUT/logs/NAME.log · OUT/results.csv
 """
 
@@ -26,14 +26,15 @@ from wsdl.core.run import PER_IMAGE_FILE, is_done, read_stats, write_or_check_co
 from wsdl.evaluation.evaluate import evaluate, has_all_rows
 from wsdl.experiments.jobs import Job, grid_jobs, parse_test
 from wsdl.experiments.study import Study
+from wsdl.experiments.study_checks import PROFILE_LABELS
 
-DATA_SEED = 0  # the seeds of a grid are of training alone
-LOG_MARK = "---"  # how a line of a log starts that says that a process was started; so far it has said nothing itself
+DATA_SEED = 0  # of faces and fakes; the seeds of a grid are those of training
+LOG_MARK = "---"  # first characters of the log line that a start writes; a log that ends with it has no output yet
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Jobs and what they share. `images` and `masks` are the folders of the source photos."""
+    """Jobs and their shared settings. `images` and `masks` are the folders of the source photos."""
 
     out: Path
     jobs: tuple[Job, ...]
@@ -42,11 +43,13 @@ class Grid:
     masks: str = ""
 
     def study(self, job: Job) -> Study:
+        """The study in which `job` is trained."""
         return self.at(job.train_source, job.seed)
 
     def at(self, source: str, seed: int = DATA_SEED) -> Study:
+        """The study of one source."""
         profile = self.profile
-        if source in BUNDLED_SOURCES and self.has_photos:  # it says who paints into those, not into the bundle
+        if source in BUNDLED_SOURCES and self.has_photos:  # the profile's weights are for the photos, not the bundle
             profile = replace(profile, p2_weights="", fakes=Fakes())
         return Study(self.out / source, profile, source, self.images, self.masks, seed, data_seed=DATA_SEED)
 
@@ -55,15 +58,14 @@ class Grid:
         return any("photos" in job.needs() for job in self.jobs)
 
     def run_folder(self, job: Job) -> Path:
-        return self.study(job).run_folder(job.method, job.setup, job.own)
+        return self.study(job).run_folder(job.method, job.setup, job.own_generators)
 
-    def tested(self, job: Job) -> dict[str, Path]:
-        """Where the numbers of each test of `job` are: at home in the run itself, others in a folder of it."""
-        home = f"{job.train_source}/{'+'.join(job.own)}"
-        folders = {
-            "/".join(parse_test(test)): self.run_folder(job) / "on" / "-".join(parse_test(test)) for test in job.tests
-        }
-        return {home: self.run_folder(job)} | folders
+    def test_folders(self, job: Job) -> dict[str, Path]:
+        """SOURCE/GENERATOR -> folder of metrics.json of each test of `job`: the run itself, then folders inside it."""
+        own = f"{job.train_source}/{'+'.join(job.own_generators)}"
+        tests = [parse_test(test) for test in job.tests]
+        folders = {"/".join(test): self.run_folder(job) / "on" / "-".join(test) for test in tests}
+        return {own: self.run_folder(job)} | folders
 
     def name(self, job: Job) -> str:
         return self.run_folder(job).name
@@ -75,7 +77,7 @@ class Grid:
         return self.log(job).with_suffix(".lock")
 
 
-def default_out(name: str) -> Path:
+def default_grid_folder(name: str) -> Path:
     return Path("out") / f"grid-{Path(name).stem}"
 
 
@@ -89,61 +91,65 @@ def make_grid(
     seeds: tuple[int, ...] = (0,),
     generators: tuple[str, ...] = GENERATORS,
 ) -> Grid:
-    """The grid called `name` (see `wsdl.experiments.jobs.grid_jobs`); nothing is written."""
+    """The grid `name` (see `wsdl.experiments.jobs.grid_jobs`); writes nothing. WsdlError for an unknown source."""
     jobs = grid_jobs(name, source, seeds, bool(images), generators)
     images, masks = (str(Path(path).resolve()) if path else "" for path in (images, masks))
     grid = Grid(Path(out).resolve(), tuple(dict.fromkeys(jobs)), load_profile(profile), images, masks)
     for job in grid.jobs:
-        for source in job.needs():
-            grid.at(source)  # refuses one that does not exist
+        for needed in job.needs():
+            grid.at(needed)  # raises for an unknown source
     return grid
 
 
 def write_grid(grid: Grid) -> None:
-    """Write OUT/grid.json, jobs of earlier calls first. WsdlError if those had another profile or other pictures.
+    """Write OUT/grid.json, jobs of earlier calls first; the tests of a job are those of the last call.
 
-    What a run is tested on is what the last call says.
+    WsdlError where the earlier calls had another profile or other photographs.
     """
     path = grid.out / "grid.json"
     old = load_grid(grid.out).jobs if path.exists() else ()
-    jobs = [asdict(job) for job in {grid.name(job): job for job in (*old, *grid.jobs)}.values()]
-    shared = {"profile": profile_to_dict(grid.profile), "images": grid.images, "masks": grid.masks}
-    write_or_check_config(path, {**shared, "cells": jobs}, growing=("cells",),
-          understood=lambda old: {**old, "profile": complete_profile(old["profile"], f"{path}: profile")})  # fmt: skip
+    jobs = {grid.name(job): job for job in (*old, *grid.jobs)}.values()
+    asked = {"profile": profile_to_dict(grid.profile), "images": grid.images, "masks": grid.masks,
+             "cells": [asdict(job) for job in jobs]}  # fmt: skip
+
+    def complete(written: dict) -> dict:
+        return written | {"profile": complete_profile(written["profile"], f"{path}: profile")}
+
+    write_or_check_config(path, asked, growing=("cells", *PROFILE_LABELS), understood=complete)
 
 
 def load_grid(out: Path) -> Grid:
-    """The grid that was begun in `out`."""
+    """The grid in `out`. WsdlError where there is none."""
     path = Path(out) / "grid.json"
     if not path.exists():
         raise WsdlError(f"{out}: holds no grid; begin one with `python -m wsdl grid run`.")
-    said = read_json(path)
-    jobs = tuple(apply_changes(Job("", "", "", 0), job, f"{path}: jobs") for job in said["cells"])
-    profile = apply_changes(Profile(), said["profile"], f"{path}: profile")
-    return Grid(Path(out).resolve(), jobs, profile, said["images"], said["masks"])
+    written = read_json(path)
+    jobs = tuple(apply_changes(Job("", "", "", 0), job, f"{path}: cells") for job in written["cells"])
+    profile = apply_changes(Profile(), written["profile"], f"{path}: profile")
+    return Grid(Path(out).resolve(), jobs, profile, written["images"], written["masks"])
 
 
 def run_job(grid: Grid, job: Job) -> dict:
-    """Train and score one job in this process, from its last checkpoint on; its row of metrics.json.
+    """Train and score one job in this process, from its last checkpoint; return its row of metrics.json.
 
-    The data is made first if need be, by one process at a time. WsdlError where another process runs this job.
-    A Slurm array does the same in a job of its own (the number is that of `grid plan`; the folder must be shared):
+    Makes the data first if missing. WsdlError where another process runs this job. In a Slurm array, the task number is
+    that of `grid plan` (the folder must be shared):
     sbatch --array=0-8 --gres=gpu:1 --wrap 'python -m wsdl grid run table2 --out DIR --only $SLURM_ARRAY_TASK_ID'
     """
     with hold_lock(grid.lock(job)):
         prepare_data(grid, [job])
-        result = grid.study(job).scores(job.method, job.setup, job.own)
+        result = grid.study(job).scores(job.method, job.setup, job.own_generators)
         for test in job.tests:
             source, generator = parse_test(test)
-            folder = grid.tested(job)[f"{source}/{generator}"]
+            folder = grid.test_folders(job)[f"{source}/{generator}"]
             evaluate(grid.run_folder(job), grid.at(source).out / "data", generators=(generator,), into=folder)
         return result["rows"][0]
 
 
 def prepare_data(grid: Grid, jobs: list[Job]) -> None:
-    """Faces and fakes of all that `jobs` need, decoded. Under a lock: writing a manifest is no work for two.
+    """Make and decode the faces and fakes that `jobs` need, one process at a time.
 
-    WsdlError where there are no fakes of a generator that neither comes with wsdl nor is the study's own.
+    WsdlError where a generator has no fakes: they neither come with wsdl nor are made by the study.
     """
     needed: dict[str, tuple[str, ...]] = {}
     for source, generators in (need for job in jobs for need in job.needs().items()):
@@ -152,21 +158,21 @@ def prepare_data(grid: Grid, jobs: list[Job]) -> None:
         study = grid.at(source)
         with hold_lock(study.out / "data.lock", wait=True):
             dataset = study.fakes_by(generators)
-            _ = dataset.images, dataset.masks  # decoded into the dataset's cache
+            _ = dataset.images, dataset.masks  # decodes them into the cache of the dataset
 
 
 def is_finished(grid: Grid, job: Job) -> bool:
-    """Whether a job is trained and scored in all its tests, with the rows that this version has in a table."""
-    return is_done(grid.run_folder(job)) and all(map(_is_scored, grid.tested(job).values()))
+    """Whether a job is trained and all its tests are scored, with the baselines of this version."""
+    return is_done(grid.run_folder(job)) and all(map(_is_scored, grid.test_folders(job).values()))
 
 
 def _is_scored(folder: Path) -> bool:
-    there = all((folder / name).exists() for name in ("metrics.json", PER_IMAGE_FILE))
-    return there and has_all_rows(read_json(folder / "metrics.json")["rows"])
+    exists = all((folder / name).exists() for name in ("metrics.json", PER_IMAGE_FILE))
+    return exists and has_all_rows(read_json(folder / "metrics.json")["rows"])
 
 
 def job_state(grid: Grid, job: Job) -> tuple[str, str]:
-    """How a job stands, and a note: waiting, running (percent), stopped (percent), failed (why), done (seconds)."""
+    """The state of a job, and a note: waiting, running (percent), stopped (percent), failed (why), done (seconds)."""
     folder = grid.run_folder(job)
     if is_finished(grid, job):
         return "done", f"{read_json(folder / 'run.json')['seconds']:.0f} s"
@@ -180,22 +186,23 @@ def job_state(grid: Grid, job: Job) -> tuple[str, str]:
 
 
 def _percent(folder: Path) -> str:
-    """How much of its training a run had behind it at its last checkpoint."""
+    """How much of its training a run had completed at its last checkpoint."""
     stats = read_stats(folder)
     part = stats[-1]["images"] / read_json(folder / "config.json")["images"] if stats else 0
     return f"{min(100, 100 * part):.0f} %"
 
 
 def last_log_line(log: Path) -> str:
+    """The last line of a log, without a progress bar before an error message."""
     lines = re.split(r"[\r\n]+", log.read_text(encoding="utf-8", errors="replace").strip())
-    return lines[-1][max(0, lines[-1].find("wsdl: ")) :].strip()  # a progress bar may stand before an error
+    return lines[-1][max(0, lines[-1].find("wsdl: ")) :].strip()
 
 
 def grid_status(out: Path) -> pd.DataFrame:
-    """How every job of the grid in `out` stands: a row each."""
+    """The state of every job of the grid in `out`: one row each."""
     grid = load_grid(out)
     states = [job_state(grid, job) for job in grid.jobs]
-    jobs = pd.DataFrame([{k: " ".join(v) if isinstance(v, tuple) else v for k, v in asdict(job).items()}
-                          for job in grid.jobs])  # fmt: skip
-    jobs = jobs.loc[:, (jobs != "").any()]  # most grids name no generators and no further tests
-    return jobs.assign(state=[word for word, _ in states], note=[note for _, note in states])
+    rows = [{k: " ".join(v) if isinstance(v, tuple) else v for k, v in asdict(job).items()} for job in grid.jobs]
+    table = pd.DataFrame(rows)
+    table = table.loc[:, (table != "").any()]  # most grids name no generators and no further tests
+    return table.assign(state=[state for state, _ in states], note=[note for _, note in states])

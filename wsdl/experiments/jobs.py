@@ -1,4 +1,4 @@
-"""Which trainings a grid has, and what each is tested on: named grids, and files of jobs."""
+"""The jobs of a grid, each one training with its tests: the named grids, and files that list jobs."""
 
 import tomllib
 from dataclasses import dataclass
@@ -7,28 +7,28 @@ from pathlib import Path
 from wsdl.config import DEFAULT_GENERATORS, METHODS, SETUPS, apply_changes
 from wsdl.core.io import WsdlError, read_json
 
-RENDERED = "snapshot", "studio"  # the sources of `cross-source`: everyday pictures, and studio portraits
+RENDERED = "snapshot", "studio"  # the sources of `cross-source`: snapshots and studio portraits
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training and its scores, on fakes of what it was trained on and on the further `tests`."""
+    """One training. It is tested on the test split of its own dataset, and on each of `tests`."""
 
     method: str
     setup: str
     train_source: str
     seed: int
-    generators: tuple[str, ...] = ()  # whose partial fakes it is trained on (setups b and c); (): those of REPAINT
-    tests: tuple[str, ...] = ()  # SOURCE or SOURCE/GENERATOR: tested there too
+    generators: tuple[str, ...] = ()  # whose partial fakes setups b and c train on; (): DEFAULT_GENERATORS
+    tests: tuple[str, ...] = ()  # further tests: SOURCE/GENERATOR, or SOURCE for DEFAULT_GENERATORS
 
     @property
-    def own(self) -> tuple[str, ...]:
-        """The generators whose partial fakes it is tested on at home; in setup a it trains on none of them."""
+    def own_generators(self) -> tuple[str, ...]:
+        """The generators whose partial fakes it is tested on in its own dataset (setup a trains on none of them)."""
         return self.generators or DEFAULT_GENERATORS
 
     def needs(self) -> dict[str, tuple[str, ...]]:
-        """What must be there before it can run: source -> generators."""
-        found = {self.train_source: self.own}
+        """Source -> generators whose fakes must exist before it can run."""
+        found = {self.train_source: self.own_generators}
         for test in self.tests:
             source, generator = parse_test(test)
             found[source] = (*found.get(source, ()), generator)
@@ -36,7 +36,7 @@ class Job:
 
 
 def parse_test(test: str) -> tuple[str, str]:
-    """Source and generator of one of a job's tests: "studio/lama", or "studio" for its fakes by REPAINT."""
+    """Source and generator of one of the tests of a job: "studio/lama", or "studio" for the default generator."""
     source, _, generator = test.partition("/")
     return source, generator or DEFAULT_GENERATORS[0]
 
@@ -57,7 +57,7 @@ def cross_source(source: str, seeds: tuple[int, ...], photos: bool, generators: 
 def cross_generator(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Job]:
     """Patches in setups c and b, trained on the fakes of each generator and tested on each; then on all but one.
 
-    Every training sees as many pictures. With two generators, "all but one" is what was trained already.
+    Every training uses the same number of images. With two generators, "all but one" is a single one and is left out.
     """
     rest = {left: tuple(name for name in generators if name != left) for left in generators}
     each = [((name,), rest[name]) for name in generators]
@@ -71,20 +71,20 @@ GRIDS = {"table2": table2, "cross-source": cross_source, "cross-generator": cros
 
 def grid_jobs(
     name: str,  # one of GRIDS, or a JSON or TOML file with a list `jobs`
-    source: str,  # where a job of a file does not say another
-    seeds: tuple[int, ...],  # each job runs with each, where a job of a file does not say its own
+    source: str,  # where a job in a file states none
+    seeds: tuple[int, ...],  # each job runs with each of them, unless a job in a file states its own
     photos: bool,  # whether there are photographs to test on
     generators: tuple[str, ...],  # of cross-generator
 ) -> list[Job]:
-    """The jobs of the grid called `name`. WsdlError where there is none."""
+    """The jobs of the grid `name`. WsdlError where there is no such grid or file."""
     if name in GRIDS:
         return GRIDS[name](source, seeds, photos, generators)
     if Path(name).is_file():
-        return read_jobs(Path(name), source, seeds)
+        return _read_jobs(Path(name), source, seeds)
     raise WsdlError(f"{name}: no such grid; choose {', '.join(GRIDS)}, or a JSON or TOML file with a list `jobs`.")
 
 
-def read_jobs(path: Path, source: str, seeds: tuple[int, ...]) -> list[Job]:
+def _read_jobs(path: Path, source: str, seeds: tuple[int, ...]) -> list[Job]:
     """The jobs of a file {"jobs": [{"method": "patches", "setup": "b", "train_source": "studio", "seed": 0}]}."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8")) if path.suffix == ".toml" else read_json(path)
@@ -93,16 +93,15 @@ def read_jobs(path: Path, source: str, seeds: tuple[int, ...]) -> list[Job]:
     key = "cells" if isinstance(content, dict) and "cells" in content else "jobs"  # the name in earlier versions
     if not isinstance(content, dict) or set(content) != {key} or not isinstance(content[key], list):
         raise WsdlError(f"{path}: must hold one list, `jobs`, and nothing else.")
-    jobs = []
-    for number, entry in enumerate(content[key]):
-        where = f"{path}: job {number}"
-        for seed in seeds:
-            job = apply_changes(Job("", "", source, seed), entry, where)
-            if job.method not in METHODS or job.setup not in SETUPS:
-                raise WsdlError(
-                    f"{where}: is {entry}, but must have a method ({', '.join(METHODS)}) and a setup (a, b or c)."
-                )
-            if job.setup == "a" and job.generators:
-                raise WsdlError(f"{where}: is {entry}, but setup a trains on p2; leave `generators` out.")
-            jobs.append(job)
-    return jobs
+    return [
+        _read_job(entry, f"{path}: job {n}", source, seed) for n, entry in enumerate(content[key]) for seed in seeds
+    ]
+
+
+def _read_job(entry: dict, where: str, source: str, seed: int) -> Job:
+    job = apply_changes(Job("", "", source, seed), entry, where)
+    if job.method not in METHODS or job.setup not in SETUPS:
+        raise WsdlError(f"{where}: is {entry}, but must have a method ({', '.join(METHODS)}) and a setup (a, b or c).")
+    if job.generators and SETUPS[job.setup].fakes == "full":
+        raise WsdlError(f"{where}: is {entry}, but setup {job.setup} trains on p2; leave `generators` out.")
+    return job

@@ -1,4 +1,4 @@
-"""The jobs of a grid in child processes: so many at a time, none stopping the others, none outliving this one."""
+"""Runs the jobs of a grid in child processes: a limited number at a time, ended together with this process."""
 
 import os
 import signal
@@ -14,22 +14,23 @@ from wsdl.core.progress import print_stderr
 from wsdl.experiments.grid import LOG_MARK, Grid, is_finished, last_log_line, prepare_data, write_grid
 from wsdl.experiments.jobs import Job
 
-PAUSE = 0.3  # seconds between looks at the children
+PAUSE = 0.3  # seconds between checks of the children
 
 
 @dataclass
 class _Child:
     job: Job
     process: subprocess.Popen
-    place: dict[str, str]  # the variables of its slot
+    environment: dict[str, str]  # the variables of its slot
     start: float
 
 
 def run_grid(grid: Grid, slots: int = 0, only: tuple[int, ...] = ()) -> None:
-    """Run every job that is not done (of those numbered in `only`, if any), `slots` at a time; 0: one a GPU, or one.
+    """Run every job that is not finished, `slots` at a time (0: one per GPU, or one).
 
-    Two such calls on one folder share the work: a job that another process has is waited for, and done here only if
-    it does not end there. WsdlError names the jobs that failed, when all others have ended.
+    only: the numbers of the jobs to run, as in `grid plan`; (): all. Two such calls on one folder share the work: a job
+    that another process runs is waited for, and run here only if it is not finished then. WsdlError names the jobs that
+    failed, after all others have ended.
     """
     write_grid(grid)
     chosen = select_jobs(grid, only)
@@ -43,16 +44,16 @@ def run_grid(grid: Grid, slots: int = 0, only: tuple[int, ...] = ()) -> None:
                 if is_finished(grid, job):
                     print_stderr(f"{grid.name(job)}: done by another process.")
                 elif free:
-                    busy.append(_start(grid, job, free.pop(0)))
+                    busy.append(_start_job(grid, job, free.pop(0)))
                 else:
                     break
                 waiting.remove(job)
             for child in [child for child in busy if child.process.poll() is not None]:
                 busy.remove(child)
-                free.append(child.place)
+                free.append(child.environment)
                 if is_finished(grid, child.job):
-                    print_stderr(f"{_report(grid, child)}; {len(waiting) + len(busy)} left.")
-                elif lock_holder(grid.lock(child.job)):  # another process was faster
+                    print_stderr(f"{_describe_result(grid, child)}; {len(waiting) + len(busy)} left.")
+                elif lock_holder(grid.lock(child.job)):  # another process took the job first
                     waiting.append(child.job)
                 else:
                     failed.append(child.job)
@@ -66,19 +67,19 @@ def run_grid(grid: Grid, slots: int = 0, only: tuple[int, ...] = ()) -> None:
 
 
 def select_jobs(grid: Grid, only: tuple[int, ...]) -> list[Job]:
-    """The jobs numbered in `only`, in their order; all of them where it is empty."""
+    """The jobs numbered in `only`, in the order of the grid; all of them where it is empty."""
     if too_large := [number for number in only if number >= len(grid.jobs)]:
         raise WsdlError(f"--only: is {too_large[0]}, but the grid has runs 0 to {len(grid.jobs) - 1}.")
     return [job for number, job in enumerate(grid.jobs) if not only or number in only]
 
 
-def _start(grid: Grid, job: Job, place: dict[str, str]) -> _Child:
-    """A child that runs `job`; what it prints is added to the job's log."""
+def _start_job(grid: Grid, job: Job, environment: dict[str, str]) -> _Child:
+    """Start a child process that runs `job`; its output is appended to the log of the job."""
     log = grid.log(job)
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "wsdl", "grid", "job", grid.name(job), "--out", str(grid.out),
                "--parent", str(os.getpid())]  # fmt: skip
-    where = ", ".join(f"{name} {value}" for name, value in place.items())
+    where = ", ".join(f"{name} {value}" for name, value in environment.items())
     print_stderr(f"{grid.name(job)}: started{', ' if where else ''}{where}; log {log}")
     with open(log, "a", encoding="utf-8") as file:
         file.write(f"{LOG_MARK} {time.strftime('%Y-%m-%d %H:%M:%S')} {where}\n")
@@ -88,20 +89,20 @@ def _start(grid: Grid, job: Job, place: dict[str, str]) -> _Child:
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env=os.environ | place,
-            start_new_session=True,  # Ctrl-C comes here alone; the children are ended from here
+            env=os.environ | environment,
+            start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the children
         )
-    return _Child(job, process, place, time.monotonic())
+    return _Child(job, process, environment, time.monotonic())
 
 
-def _report(grid: Grid, child: _Child) -> str:
+def _describe_result(grid: Grid, child: _Child) -> str:
     row = read_json(grid.run_folder(child.job) / "metrics.json")["rows"][0]
-    numbers = ", ".join(f"{head} {100 * row[key]:.1f} %" for key, head in (("iou", "IoU"), ("pbca", "PBCA")))
-    return f"{grid.name(child.job)}: done in {time.monotonic() - child.start:.0f} s, {numbers}"
+    scores = f"IoU {100 * row['iou']:.1f} %, PBCA {100 * row['pbca']:.1f} %"
+    return f"{grid.name(child.job)}: done in {time.monotonic() - child.start:.0f} s, {scores}"
 
 
 def _failure_reason(grid: Grid, child: _Child) -> str:
-    """The last line of the log of a child that failed, after adding to it how the child ended if it could not."""
+    """The last line of the log of a child that failed; if a signal killed it, that is added to the log first."""
     code = child.process.returncode
     if code < 0:
         grid.lock(child.job).unlink(missing_ok=True)
@@ -111,16 +112,16 @@ def _failure_reason(grid: Grid, child: _Child) -> str:
     return last_log_line(grid.log(child.job))
 
 
-def _kill_all(busy: list[_Child]) -> None:
-    """End the children. A run that is killed goes on from its last checkpoint later, so there is no need to ask."""
-    for child in busy:
+def _kill_all(children: list[_Child]) -> None:
+    """Kill the children; their runs resume from the last checkpoint later."""
+    for child in children:
         child.process.kill()
-    for child in busy:
+    for child in children:
         child.process.wait()
 
 
 def slot_environments(slots: int) -> list[dict[str, str]]:
-    """What each slot's children get as variables: a GPU of their own, or their share of the cores."""
+    """The environment variables of the children of each slot: a GPU, or a share of the CPU cores."""
     cards = visible_gpus()
     slots = slots or max(1, len(cards))
     if cards:
@@ -131,21 +132,19 @@ def slot_environments(slots: int) -> list[dict[str, str]]:
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     import torch
 
     from wsdl.core.device import pick_device
 
     if pick_device().type != "cuda":
         return []
-    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    return [name.strip() for name in named.split(",") if name.strip()] or list(
-        map(str, range(torch.cuda.device_count()))
-    )
+    names = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return names or [str(index) for index in range(torch.cuda.device_count())]
 
 
 def exit_with_parent(parent: int) -> None:
-    """End this process within a second of `parent`, however that ends (not on Windows, where it cannot be seen)."""
+    """End this process within a second after the process `parent` has ended (not on Windows)."""
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -1,212 +1,247 @@
-"""A study is one folder in which the whole story happens: faces, fakes, detectors, scores, lessons.
+"""A study: one folder with faces, fakes, detectors, scores and executed lessons.
 
-Each step is "make it or load it": a notebook, the demo and a second call all find what is already there.
+Each step loads what exists and makes what is missing, so that a notebook, the demo and a second call share their work.
 
-OUT/data the dataset · OUT/p2 the generator's run · OUT/runs/NAME a detector's run · OUT/lessons/NAME.json numbers
+OUT/study.json, profile.json what was asked · OUT/data the dataset · OUT/p2 the run of the generator ·
+OUT/runs/NAME the run of a detector · OUT/lessons/NAME.json the numbers of a lesson
 """
 
 from dataclasses import replace
 from pathlib import Path
 
-from wsdl.config import BUNDLED_SOURCES, DEFAULT_GENERATORS, SOURCES, Fakes, Profile, load_profile
+from wsdl.config import BUNDLED_SOURCES, DEFAULT_GENERATORS, SETUPS, SOURCES, Fakes, Profile, load_profile
 from wsdl.core.io import WsdlError, write_json
+from wsdl.core.run import (
+    check_same_config,
+    describe_environment,
+    is_done,
+    repository_root,
+    run_environment,
+    short_path,
+)
 from wsdl.data.dataset import Dataset
+from wsdl.experiments import study_checks as checks
 
 
 class Study:
-    """Where a study lives and how large it is; its methods make or load one stage each."""
+    """A folder and the settings of what it holds. Its methods make or load one stage each.
+
+    data_seed: the seed of faces and fakes, by default `seed`; trainings of several seeds may share one dataset.
+    """
 
     def __init__(self, out: Path, profile: Profile, source: str, images: str = "", masks: str = "", seed: int = 0,
                  data_seed: int | None = None):  # fmt: skip
         self.out, self.profile, self.seed = Path(out), profile, seed
-        self.data_seed = seed if data_seed is None else data_seed  # trainings of several seeds may share one dataset
+        self.data_seed = seed if data_seed is None else data_seed
         self._dataset: Dataset | None = None
         self.source, self.images, self.masks = source, images, masks
         if source not in SOURCES:
             raise WsdlError(f"--source: is '{source}', but must be one of {', '.join(SOURCES)}.")
-        if source == "photos" and not images:
-            raise WsdlError("--images: missing; the source photos needs a folder of pictures, and --masks theirs.")
+        if source == "photos" and not images and not self.has_faces:
+            raise WsdlError("--images: missing; the source photos needs a folder of images, and --masks theirs.")
 
     @property
-    def bundled(self) -> bool:
+    def has_faces(self) -> bool:
+        """Whether the dataset of this study exists."""
+        return (self.out / "data" / "manifest.csv").exists()
+
+    @property
+    def is_bundled(self) -> bool:
+        """Whether the faces come with wsdl."""
         return self.source in BUNDLED_SOURCES
 
-    def faces(self) -> Dataset:
-        """The dataset with its real faces, unpacked or prepared if need be. A bundled one has its fakes already."""
-        from wsdl.data.prepare import prepare_dataset
+    @property
+    def has_bundled_fakes(self) -> bool:
+        """Whether the fakes come with the faces: those of the bundle were made with the settings of `quick`."""
+        wanted = self.profile.fakes
+        same = wanted == replace(Fakes(), full=wanted.full, partial=wanted.partial)
+        return self.is_bundled and not self.profile.p2_weights and same
 
-        if not (self.out / "data" / "manifest.csv").exists():
-            if self.bundled:
+    @property
+    def fakes_seed(self) -> int:
+        """The seed of the fakes: 0 for bundled ones, else the seed of the data."""
+        return 0 if self.has_bundled_fakes else self.data_seed
+
+    def faces(self) -> Dataset:
+        """The dataset with its real faces; unpacks or prepares them if missing. Bundled faces may include fakes."""
+        if not self.has_faces:
+            if self.is_bundled:
                 self._unpack()
             else:
-                images, masks = self._pictures()
-                prepare_dataset(images, masks, self.out / "data", self.profile.size, self.data_seed, self.source)
-        return Dataset(self.out / "data")
+                self._prepare()
+        dataset = Dataset(self.out / "data")
+        check_same_config(dataset.folder, {"size": dataset.size}, {"size": self.profile.size})
+        return dataset
 
     def _unpack(self) -> None:
-        """The bundled faces, with their fakes unless the profile wants other ones than those."""
+        """Copy the bundled faces, with their fakes unless the profile wants others."""
         from wsdl.bundle.unpack import copy_dataset, unpack_dataset
 
         size = Dataset(unpack_dataset(self.source)).size
         if size != self.profile.size:
             raise WsdlError(
-                f"--profile {self.profile.name}: wants pictures of {self.profile.size} px, but the bundled faces have "
+                f"--profile {self.profile.name}: wants images of {self.profile.size} px, but the bundled faces have "
                 f"{size}; set size to {size}, or take --source photos."
             )
-        copy_dataset(self.out / "data", self.source, fakes=self.has_fakes)
+        copy_dataset(self.out / "data", self.source, fakes=self.has_bundled_fakes)
 
-    @property
-    def has_fakes(self) -> bool:
-        """Whether the fakes of this profile come with the faces: the bundle's were made as profile `quick` says."""
-        wanted = self.profile.fakes
-        same = wanted == replace(Fakes(), full=wanted.full, partial=wanted.partial)
-        return self.bundled and not self.profile.p2_weights and same
-
-    def _pictures(self) -> tuple[Path, Path | None]:
-        if self.source == "photos":
-            return Path(self.images), Path(self.masks) if self.masks else None
+    def _prepare(self) -> None:
+        """Prepare the user's photos, or draw faces."""
+        from wsdl.data.prepare import prepare_dataset
         from wsdl.faces.drawn_faces import draw_faces
 
-        return draw_faces(self.out / "made-up", self.profile.faces, seed=self.data_seed)
-
-    def generator(self):
-        """The P2 generator: named weights, or the small model, trained on this study's faces if need be."""
-        from wsdl.generators.diffusion.p2 import load_p2
-
-        self.train_generator()
-        return load_p2(self.p2_weights)
-
-    def train_generator(self) -> None:
-        """Train the small P2 model, unless it is trained already, is bundled, or the profile names other weights."""
-        from wsdl.core.run import is_done
-        from wsdl.generators.diffusion.train_p2 import train_p2
-
-        if self.own_generator and not is_done(self.out / "p2"):
-            train_p2(self.faces().folder, self.out / "p2", self.profile.generator, seed=self.data_seed)
-
-    @property
-    def own_generator(self) -> bool:
-        """Whether this study trains its generator itself."""
-        return not self.profile.p2_weights and not self.bundled
-
-    @property
-    def p2_weights(self) -> str:
-        """Where the generator's weights are: a run folder, or what the profile names."""
-        from wsdl.bundle.unpack import unpack_p2
-
-        if self.profile.p2_weights or not self.bundled:
-            return self.profile.p2_weights or str(self.out / "p2")
-        return str(unpack_p2(self.source))
-
-    @property
-    def fakes_seed(self) -> int:
-        """What fakes are made from: bundled ones are there already, and the data's seed decides the rest alone."""
-        return 0 if self.has_fakes else self.data_seed
+        if self.source == "photos":
+            images, masks = Path(self.images), Path(self.masks) if self.masks else None
+        else:
+            images, masks = draw_faces(self.out / "made-up", self.profile.faces, seed=self.data_seed)
+        prepare_dataset(images, masks, self.out / "data", self.profile.size, self.data_seed, self.source)
 
     def fakes(self) -> Dataset:
         """The dataset with its real faces, full fakes and partial fakes; makes what is missing, at the first call.
 
-        Partial fakes of further generators may lie in the same folder; they are not listed (`Dataset` lists all).
+        Partial fakes of other generators in the same folder are not listed (`Dataset` lists all).
         """
-        if self._dataset is None:
-            self._dataset = self._make_fakes()
+        if not self._dataset:
+            bundled = self.has_bundled_fakes
+            self._dataset = Dataset(self.faces().folder, DEFAULT_GENERATORS) if bundled else self._make_fakes()
         return self._dataset
 
     def fakes_by(self, generators: tuple[str, ...]) -> Dataset:
-        """The dataset with its partial fakes by `generators`; where it has none, those that come with wsdl are added.
+        """The dataset with the partial fakes of `generators`; adds those that come with wsdl where they are missing.
 
-        A study whose own fakes are not the bundle's takes none from there. WsdlError names a generator without fakes.
+        Bundled fakes are not added to a study whose own fakes differ from them. WsdlError names a generator without
+        fakes.
         """
         from wsdl.bundle.generator_archives import add_fakes, bundled_generators
 
         folder = self.fakes().folder
         missing = set(generators) - set(Dataset(folder).generators)
-        added = missing & set(bundled_generators(self.source)) if self.has_fakes else set()
+        added = missing & set(bundled_generators(self.source)) if self.has_bundled_fakes else set()
         for generator in sorted(added):
             add_fakes(folder, self.source, generator)
         if added:
-            self._dataset = Dataset(folder, DEFAULT_GENERATORS)  # the manifest is another now
+            self._dataset = Dataset(folder, DEFAULT_GENERATORS)  # the manifest has changed
         return Dataset(folder, generators)
 
     def _make_fakes(self) -> Dataset:
         from wsdl.generators.write_fakes import generate_full, generate_partial
 
-        faces, settings = self.faces(), self.profile.fakes
-        self.train_generator()
-        generate_full(
-            faces.folder,
-            self.p2_weights,
-            settings.full,
-            self.fakes_seed,
-            steps=settings.ddim_steps,
-            batch=settings.batch,
-        )
+        data, wanted, seed = self.faces().folder, self.profile.fakes, self.fakes_seed
+        self.train_p2()
+        generate_full(data, self.p2_weights, wanted.full, seed, steps=wanted.ddim_steps, batch=wanted.batch)
         generate_partial(
-            "repaint-p2",
-            faces.folder,
-            faces.folder,
-            self.p2_weights,
-            settings.partial,
-            self.fakes_seed,
-            batch=settings.batch,
-            **settings.schedule,
+            "repaint-p2", data, data, self.p2_weights, wanted.partial, seed, batch=wanted.batch, **wanted.schedule
         )
-        return Dataset(faces.folder, DEFAULT_GENERATORS)
+        return Dataset(data, DEFAULT_GENERATORS)
+
+    @property
+    def trains_p2(self) -> bool:
+        """Whether this study trains its P2 model itself."""
+        return not self.profile.p2_weights and not self.is_bundled
+
+    @property
+    def p2_weights(self) -> str:
+        """The weights of P2: a run folder, or what the profile names."""
+        from wsdl.bundle.unpack import unpack_p2
+
+        if self.profile.p2_weights or not self.is_bundled:
+            return self.profile.p2_weights or str(self.out / "p2")
+        return str(unpack_p2(self.source))
+
+    def generator(self):
+        """The P2 model, trained on the faces of this study if need be."""
+        from wsdl.generators.diffusion.p2 import load_p2
+
+        self.train_p2()
+        return load_p2(self.p2_weights)
+
+    def train_p2(self) -> None:
+        """Train the small P2 model, unless it is trained or bundled, or the profile names weights."""
+        from wsdl.generators.diffusion.train_p2 import train_p2
+
+        if not self.trains_p2:
+            return
+        run, settings = self.out / "p2", self.profile.generator
+        if is_done(run):
+            checks.check_run(run, vars(settings) | {"seed": self.data_seed})
+        else:
+            train_p2(self.faces().folder, run, settings, seed=self.data_seed)
 
     def run_folder(self, method: str, setup: str, generators: tuple[str, ...] = DEFAULT_GENERATORS) -> Path:
-        generator = "p2" if setup == "a" else "+".join(generators)
+        """The run folder of the detector of one method and setup."""
+        generator = "p2" if SETUPS[setup].fakes == "full" else "+".join(generators)
         return self.out / "runs" / f"{method}-{setup}-{generator}-{self.source}-s{self.seed}"
 
     def detector(self, method: str, setup: str, generators: tuple[str, ...] = DEFAULT_GENERATORS):
-        """The trained detector of one method and setup, trained if need be.
+        """The trained detector of one method and setup; trains it if missing.
 
-        generators: whose partial fakes setups b and c see. WsdlError where some of them have made none.
+        generators: whose partial fakes setups b and c train on. WsdlError where one of them has no fakes, or where the
+        run was trained with other settings than those of this study.
         """
-        from wsdl.core.run import is_done
         from wsdl.detectors import load_detector
         from wsdl.training.detector import train
 
-        folder = self.run_folder(method, setup, generators)
-        if not is_done(folder):
-            data, settings = self.fakes().folder, self.profile.training(method)
-            train(method, setup, data, folder, self.seed, settings, generators)
+        folder, settings = self.run_folder(method, setup, generators), self.profile.training(method)
+        if is_done(folder):
+            checks.check_detector_run(folder, method, setup, self.seed, settings, generators, self.out / "data")
+        else:
+            train(method, setup, self.fakes().folder, folder, self.seed, settings, generators)
         return load_detector(folder)
 
     def scores(self, method: str, setup: str, generators: tuple[str, ...] = DEFAULT_GENERATORS) -> dict:
-        """metrics.json of one method and setup on fakes of `generators`, made if need be."""
+        """metrics.json of the detector of one method and setup, on the test fakes of `generators`."""
         from wsdl.evaluation.evaluate import evaluate
 
         self.detector(method, setup, generators)
         return evaluate(self.run_folder(method, setup, generators), self.out / "data", generators=generators)
 
-    def maps(self, pictures, setups: str = "abc") -> dict:
-        """What every detector of this study sees in pictures uint8 [n, S, S, 3]: "patches, a" -> float32 [n, h, w]."""
+    def maps(self, images, setups: str = "abc") -> dict:
+        """The maps of every detector of this study: "patches, a" -> float32 [n, h, w], of images uint8 [n, S, S, 3]."""
         return {
-            f"{method}, {setup}": self.detector(method, setup).predict(pictures).maps
+            f"{method}, {setup}": self.detector(method, setup).predict(images).maps
             for method in self.profile.methods
             for setup in setups
         }
 
     def table(self, setups: str = "abc"):
-        """The scores of every detector of this study, then the baselines: `results_table`."""
+        """The scores of every detector of this study, then those of the baselines, as a data frame."""
         from wsdl.evaluation.evaluate import results_table
 
         return results_table([self.scores(method, setup) for method in self.profile.methods for setup in setups])
 
     def finish(self, lesson: str, **numbers) -> None:
-        """Write what a lesson found to OUT/lessons/LESSON.json: success is what is written here."""
+        """Write the numbers of a lesson to OUT/lessons/LESSON.json."""
         write_json(self.out / "lessons" / f"{lesson}.json", numbers)
         print(f"{lesson}: done")
 
 
-def open_study(
-    out: str, profile: str = "quick", source: str = "studio", images: str = "", masks: str = "", seed: int = 0
-):
-    """Open a study and print what its numbers depend on: versions, device, profile, seed."""
-    from wsdl.core.run import describe_environment, run_environment
+def default_study_folder() -> Path:
+    """The folder of the demo: out/demo of the repository that wsdl runs from, else of the current folder."""
+    return (repository_root() or Path.cwd()) / "out" / "demo"
 
-    study = Study(Path(out), load_profile(profile), source, images, masks, seed)
+
+def load_study(
+    out: str = "",  # empty: the folder of the demo
+    profile: str = "",  # quick, full or a JSON file; empty: that of the study, quick for a new one
+    source: str = "",  # studio, snapshot, photos or made-up; empty: that of the study, studio for a new one
+    images: str = "",  # photos: folder of images
+    masks: str = "",  # photos: folder of their component masks
+    seed: int = 0,
+) -> Study:
+    """Open or begin a study. WsdlError where the folder was begun with another profile, source or seed."""
+    folder = Path(out).resolve() if out else default_study_folder()
+    profile, source = profile or checks.recorded_profile(folder), source or checks.recorded_source(folder)
+    study = Study(folder, load_profile(profile), source, images, masks, seed)
+    checks.record_study(study.out, study.source, study.seed, study.profile)
+    return study
+
+
+def open_study(
+    out: str = "", profile: str = "", source: str = "", images: str = "", masks: str = "", seed: int = 0
+) -> Study:
+    """`load_study`, and print what the numbers depend on: versions, device, profile, source, seed."""
+    study = load_study(out, profile, source, images, masks, seed)
     print(describe_environment(run_environment()))
-    print(f"profile {study.profile.name} ({study.profile.purpose}), source {source}, seed {seed}")
-    print(f"study {study.out}")
+    print(f"profile {study.profile.name} ({study.profile.purpose}), source {study.source}, seed {study.seed}")
+    print(f"study {short_path(study.out)}")
     return study
