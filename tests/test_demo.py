@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from wsdl.core.io import read_json
+from wsdl.core.io import read_json, write_json
 from wsdl.data.check import check_dataset
 from wsdl.evaluation.evaluate import BASELINES
 
@@ -86,7 +87,43 @@ def test_a_second_call_does_only_what_is_missing(study):
 def test_other_settings_are_refused(study):
     refused = demo(study[0], "--seed", "1")
     assert refused.returncode == 1
-    assert "was begun with seed = 0, not 1" in refused.stderr
+    assert "this study was begun with seed 0, not 1" in refused.stderr
+
+
+@pytest.fixture(scope="module")
+def checkout(study, tmp_path_factory):
+    """A checkout of the repository whose out/demo is the finished study."""
+    root = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(ROOT / "wsdl", root / "wsdl", ignore=shutil.ignore_patterns("assets", "__pycache__"))
+    (root / "wsdl/assets").symlink_to(ROOT / "wsdl/assets")
+    shutil.copytree(ROOT / "notebooks", root / "notebooks")
+    shutil.copy(ROOT / "pyproject.toml", root)
+    (root / "out").mkdir()
+    (root / "out/demo").symlink_to(study[0])
+    return root
+
+
+@pytest.mark.parametrize("lesson", ["00_first_look", "05_setup_c"])
+def test_a_lesson_finds_the_study_of_the_demo_by_itself_and_trains_nothing(study, checkout, lesson):
+    before = {name: time for name, time in files(study[0]).items() if not name.startswith("lessons")}
+    command = [sys.executable, "-m", "papermill", f"notebooks/{lesson}.ipynb", "run.ipynb", "--no-progress-bar"]
+    environment = os.environ | {"PYTHONPATH": str(checkout)}
+    result = subprocess.run(command, capture_output=True, text=True, cwd=checkout, env=environment, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    text = (checkout / "run.ipynb").read_text(encoding="utf-8")
+    assert "profile miniature (" in text
+    assert "source made-up, seed 0" in text
+    assert before == {name: time for name, time in files(study[0]).items() if not name.startswith("lessons")}
+    assert {path.name for path in checkout.iterdir()} == {"wsdl", "notebooks", "pyproject.toml", "out", "run.ipynb"}
+
+
+def test_a_lesson_refuses_another_profile(study, checkout):
+    write_json(checkout.parent / "few.json", read_json(ROOT / "tests/miniature.json") | {"patches": {"images_c": 400}})
+    words = ["-p", "out", str(study[0]), "-p", "profile", str(checkout.parent / "few.json"), "--no-progress-bar"]
+    command = [sys.executable, "-m", "papermill", "notebooks/05_setup_c.ipynb", str(checkout.parent / "few.ipynb")]
+    result = subprocess.run([*command, *words], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert result.returncode == 1
+    assert "this study was begun with" in result.stderr
 
 
 def test_the_long_lessons_run_with_every_generator(study):

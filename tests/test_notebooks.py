@@ -221,16 +221,18 @@ def test_committed_lesson_has_the_skeleton(lesson):
     assert lengths[len(lengths) // 2] <= 8
 
 
-def test_refresh_takes_the_profile_of_the_study_it_starts_from(tmp_path, monkeypatch):
+def test_refresh_runs_in_a_copy_of_the_study_and_writes_no_path_of_this_machine(tmp_path, monkeypatch):
     lessons, study = tmp_path / "lessons", tmp_path / "study"
     lessons.mkdir()
     write_json(study / "profile.json", {"name": "mine"})
-    toy = make(lessons / "99_toy.ipynb", "import json\njson.load(open(profile))['name']")
-    more = "out: str = ''\\nprofile: str = 'quick'\\nsource: str = ''"
-    toy.write_text(toy.read_text().replace("out: str = ''", more))
+    toy = make(
+        lessons / "99_toy.ipynb",
+        "import json, pathlib\njson.load(open(pathlib.Path(out, 'profile.json')))['name'], out",
+    )
+    toy.write_text(toy.read_text().replace("out: str = ''", "out: str = ''\\nprofile: str = ''\\nsource: str = ''"))
     monkeypatch.setattr(notebooks, "LESSONS_FOLDER", lessons)
-    form = make(lessons / f"{notebooks.REPORT}.ipynb", "runs")
-    form.write_text(form.read_text().replace("out: str = ''", "out: str = ''\\nruns: str = ''"))
+    report = make(lessons / f"{notebooks.REPORT}.ipynb", "runs")
+    report.write_text(report.read_text().replace("out: str = ''", "out: str = ''\\nruns: str = ''"))
     notebooks.refresh_lessons(study=study)
-    assert nbformat.read(toy, 4).cells[-1].outputs[0].data["text/plain"] == "'mine'"
-    assert nbformat.read(form, 4).cells[-1].outputs[0].data["text/plain"] == "'../out'"
+    assert nbformat.read(toy, 4).cells[-1].outputs[0].data["text/plain"] == "('mine', 'out/demo')"
+    assert nbformat.read(report, 4).cells[-1].outputs[0].data["text/plain"] == "'out/demo'"

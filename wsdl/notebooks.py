@@ -1,7 +1,7 @@
-"""Notebooks as programs: run one with parameters, tidy it for git, turn it into one offline page.
+"""Run notebooks with parameters, tidy them for git, and convert them to HTML pages that work offline.
 
-Beside a notebook that was run stand NAME.ipynb, NAME.html and NAME.run.json. Whether it succeeded is what the runner
-writes in the last of these: a notebook whose kernel died looks completed.
+A run writes NAME.ipynb, NAME.html and NAME.run.json. Only the last says whether it succeeded: a notebook whose kernel
+died looks complete.
 """
 
 import base64
@@ -23,28 +23,26 @@ from wsdl.core.progress import print_stderr
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 INJECTED = ("injected-parameters", "papermill-error-cell-tag")  # tags of the cells that papermill adds
-LARGE = 80_000  # letters of a picture in base64
-LESSONS_FOLDER = Path(__file__).parent.parent / "notebooks"  # the committed series, in a checkout
+LARGE = 80_000  # characters of an image in base64 above which it is reduced to 256 colours
+LESSONS_FOLDER = Path(__file__).parent.parent / "notebooks"  # the committed lessons, in a checkout
 LONG = ("07_generalisation", "08_background")  # not run by the demo, which would take more than twice as long
-REPORT = "90_report"  # beside the lessons: what any runs say, as a notebook
-HIDDEN = ("parameters", *INJECTED, "remove-cell")  # tags of the cells that a page does without
+REPORT = "90_report"  # not a lesson: a report of any runs
+HIDDEN = ("parameters", *INJECTED, "remove-cell")  # tags of the cells that are left out of HTML pages
 
 
 def lesson_notebooks(long: bool = False) -> list[Path]:
-    """The notebooks of the series, in order; with `long` also those that train detectors of their own."""
+    """The lessons in order; with `long` also those that train detectors of their own."""
     found = sorted(path for path in LESSONS_FOLDER.glob("[0-9][0-9]_*.ipynb") if path.stem != REPORT)
     if not found:
-        raise WsdlError(f"{LESSONS_FOLDER}: holds no lessons; work in a checkout of the repository.")
+        raise WsdlError(f"{LESSONS_FOLDER}: holds no lessons; run wsdl from a checkout of the repository.")
     return [lesson for lesson in found if long or lesson.stem not in LONG]
 
 
 def run_notebook(notebook: Path, out_folder: Path, parameters: dict, made_of: dict | None = None) -> Path:
-    """Run `notebook` with `parameters` and return the page made of it, `out_folder`/NAME.html.
+    """Run `notebook` with `parameters` and return its HTML page, `out_folder`/NAME.html.
 
-    made_of is noted in NAME.run.json: what a caller compares, to tell whether the lesson must be run again.
-
-    Raises WsdlError for a parameter that the notebook does not have, and, after writing everything that there is to
-    see, for a cell that failed.
+    made_of is recorded in NAME.run.json, so that a caller can decide whether the notebook must be run again.
+    WsdlError for a parameter that the notebook does not have and, after the page was written, for a cell that failed.
     """
     notebook, out_folder = Path(notebook).resolve(), Path(out_folder).resolve()
     parameters = check_parameters(notebook, parameters)
@@ -79,7 +77,7 @@ def run_notebook(notebook: Path, out_folder: Path, parameters: dict, made_of: di
 
 
 def check_parameters(notebook: Path, parameters: dict) -> dict:
-    """`parameters` as plain JSON values; WsdlError where `notebook` has no parameter of such a name."""
+    """`parameters` as JSON values. WsdlError where `notebook` has no parameter of that name."""
     import papermill
 
     if not notebook.exists():
@@ -91,18 +89,18 @@ def check_parameters(notebook: Path, parameters: dict) -> dict:
         return json.loads(json.dumps(parameters))
     except TypeError as error:
         raise WsdlError(
-            f"{notebook.name}: a parameter is no plain value ({error}); give text, numbers or lists."
+            f"{notebook.name}: a parameter is no plain value ({error}); give strings, numbers or lists."
         ) from None
 
 
 def _execute(notebook: Path, done: Path, parameters: dict) -> None:
-    """Run `notebook` by papermill into `done`, in the notebook's folder and with the Python that runs this."""
+    """Run `notebook` with papermill into `done`, in the folder of the notebook and with the current Python."""
     import papermill
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpec
 
     class ThisPython(AsyncKernelManager):
-        """A user's own kernel named python3 may be another Python, without wsdl: never ask for it by name."""
+        """A kernel of the current Python: the user's kernel named python3 may be another one, without wsdl."""
 
         @property
         def kernel_spec(self) -> KernelSpec:
@@ -118,12 +116,12 @@ def _execute(notebook: Path, done: Path, parameters: dict) -> None:
         cwd=str(notebook.parent),
         progress_bar=False,
         kernel_manager_class=ThisPython,
-        extra_arguments=["--IPKernelApp.log_level=50"],  # at 40 a kernel that is shut down tells of an interrupt
+        extra_arguments=["--IPKernelApp.log_level=50"],  # at 40 a kernel that is shut down reports an interrupt
     )
 
 
 def _failure_sentence(notebook: Path, done: Path, error: Exception) -> str:
-    """Which cell failed, and why, in one sentence. Cells are counted from 1, text and code alike."""
+    """One sentence: the cell that failed, and the reason. Cells are counted from 1, text and code alike."""
     import papermill
 
     reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
@@ -136,7 +134,7 @@ def _failure_sentence(notebook: Path, done: Path, error: Exception) -> str:
     begun = [n for n, cell in enumerate(own) if cell.metadata.get("papermill", {}).get("start_time")]
     if not begun:
         return f"{notebook.name}: did not run: {reason}"
-    first = next(iter(own[begun[-1]].source.splitlines()), "")  # nothing is begun after a failure
+    first = next(iter(own[begun[-1]].source.splitlines()), "")  # no cell starts after a failure
     return f"{notebook.name}: cell {begun[-1] + 1} (`{first}`) failed: {reason}"
 
 
@@ -149,12 +147,12 @@ def notebook_title(notebook: Path) -> str:
 
 
 def notebook_question(notebook: Path) -> str:
-    """The question that `notebook` puts after "**Question:**" in its first cell, or nothing."""
+    """The text after "**Question:**" in the first cell of `notebook`, or ""."""
     found = re.search(r"\*\*Question:\*\* (.+)", nbformat.read(notebook, 4).cells[0].source)
     return found.group(1).strip() if found else ""
 
 
-# Code can be folded away, and stands open: the lessons are about it.
+# Code cells can be folded; they are open at first.
 TEMPLATE = """{% extends 'basic/index.html.j2' %}
 {% block input_group %}<details open class="code"><summary>code</summary>{{ super() }}</details>{% endblock %}
 {% block in_prompt %}{% endblock %}{% block empty_in_prompt %}{% endblock %}{% block output_area_prompt %}{% endblock %}
@@ -162,7 +160,7 @@ TEMPLATE = """{% extends 'basic/index.html.j2' %}
 
 
 def to_html(notebook: Path, html: Path, problem: str = "") -> None:
-    """Write `notebook` as one page that needs no network; `problem` stands above it where a run failed."""
+    """Write `notebook` as one HTML page that works offline, with `problem` as a banner above it where a run failed."""
     from nbconvert import HTMLExporter
     from nbconvert.preprocessors import TagRemovePreprocessor
 
@@ -174,39 +172,37 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
     book.metadata.pop("widgets", None)
     for cell in book.cells:
         for output in cell.get("outputs", []):
-            output.get("data", {}).pop(WIDGET, None)  # draws nothing without a network: its picture stands in
+            output.get("data", {}).pop(WIDGET, None)  # needs a network; the static image below it is shown instead
     body, _ = exporter.from_notebook_node(book)
     body = re.sub(r'href="([\w./-]+)\.ipynb"', r'href="\1.html"', body)
     write_text(Path(html), html_page(notebook_title(notebook), body, problem))
 
 
 def refresh_lessons(study: Path | None = None, long: bool = False) -> None:
-    """Run the series, then the report, and write the tidy results over the committed notebooks.
+    """Run the lessons and the report, and write the tidied results over the committed notebooks.
 
-    study: a finished study of the bundled studio faces to start from, so that nothing is trained again; its own profile
-    is taken, methods and all, and without a study that is `quick`. Unless every lesson succeeds, none is written. long:
-    also those that train detectors of their own.
+    study: a finished study of the studio faces to start from, so that nothing is trained; the lessons run in a copy of
+    it, with its profile. Without one, a new study of the profile `quick` is made. long: also the lessons that train
+    detectors of their own. If any notebook fails, none is written.
     """
-    own = study and Path(study, "profile.json").exists()
-    parameters = {"out": "../out", "profile": "../out/profile.json" if own else "quick", "source": "studio"}
-    with tempfile.TemporaryDirectory() as scratch:
-        # The lessons print where the study is: from a copy, that is the same "../out" every time.
-        copies = Path(scratch, "notebooks")
-        shutil.copytree(LESSONS_FOLDER, copies)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder).resolve()
+        out = scratch / "out" / "demo"  # what the notebooks print of it is the same as from the default study
         if study:
-            shutil.copytree(study, Path(scratch, "out"))
-        chosen = dict.fromkeys(lesson_notebooks(long), parameters)
-        chosen |= {form: {"runs": "../out", "out": "../out/report"} for form in LESSONS_FOLDER.glob(f"{REPORT}.ipynb")}
-        for notebook, its in chosen.items():
+            shutil.copytree(study, out)
+        chosen = {lesson: {"out": str(out), "source": "studio"} for lesson in lesson_notebooks(long)}
+        chosen |= {report: {"runs": str(out)} for report in LESSONS_FOLDER.glob(f"{REPORT}.ipynb")}
+        for notebook, parameters in chosen.items():
             print_stderr(f"running {notebook.name}")
-            run_notebook(copies / notebook.name, Path(scratch, "run"), its)
+            run_notebook(notebook, scratch / "run", parameters)
         for notebook in chosen:
-            tidy_notebook(Path(scratch, "run", notebook.name))
-            write_text(notebook, Path(scratch, "run", notebook.name).read_text(encoding="utf-8"))
+            done = scratch / "run" / notebook.name
+            tidy_notebook(done)
+            write_text(notebook, done.read_text(encoding="utf-8").replace(f"{scratch}{os.sep}", ""))
 
 
 def tidy_notebook(notebook: Path) -> None:
-    """Rewrite `notebook` so that two runs give the same bytes: source, tags and outputs stay, traces of the run go."""
+    """Rewrite `notebook` so that two runs give the same bytes: keep source, tags and outputs, drop the rest."""
     book = nbformat.read(notebook, 4)
     book.cells = [cell for cell in book.cells if not set(INJECTED) & set(cell.metadata.get("tags", []))]
     book.metadata = {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}}
@@ -223,12 +219,12 @@ def tidy_notebook(notebook: Path) -> None:
 
 
 def _is_kept(output) -> bool:
-    """Whether git should see `output`: not what went to stderr, not a widget with nothing else to show for it."""
+    """Whether `output` is committed: not stderr, not a widget without a static image."""
     return output.get("name") != "stderr" and list(output.get("data", ())) not in ([WIDGET], [WIDGET, "text/plain"])
 
 
 def _tidy_output(output, count: int):
-    """`output` without widget views, and without the JPEG that Pillow adds to each PNG."""
+    """`output` without widget views and without the JPEG that Pillow adds to each PNG."""
     data = output.get("data", {})
     data.pop(WIDGET, None)
     if "image/png" in data:
@@ -240,10 +236,10 @@ def _tidy_output(output, count: int):
 
 
 def smaller_png(png: str) -> str:
-    """A PNG in base64, with 256 colours where it is large: git keeps every version of every notebook."""
+    """A PNG in base64, reduced to 256 colours where it is large: git keeps every version of every notebook."""
     from PIL import Image
 
-    from wsdl.plots.style import in_256_colours  # keeps the colours of maps true
+    from wsdl.plots.style import in_256_colours  # keeps the colours of maps
 
     image, smaller = Image.open(BytesIO(base64.b64decode(png))), BytesIO()
     if len(png) <= LARGE or image.mode == "P":
