@@ -106,7 +106,7 @@ def trained(faces, tmp_path_factory) -> Path:
     from wsdl.parsing.train import train_parser
 
     out = tmp_path_factory.mktemp("parser") / "run"
-    train_parser([faces], out, **PARSER)
+    train_parser([faces], out, PARSER)
     return out
 
 

@@ -20,11 +20,11 @@ from wsdl.generators.diffusion.autoencoder import Autoencoder
 from wsdl.generators.diffusion.ldm import latent_unet, load_autoencoder
 from wsdl.generators.diffusion.unet import SmallUNet
 from wsdl.generators.inpainting.inpainter import NETWORKS
+from wsdl.parsing.train import ParserTraining
 
 FACES, FAKES = 24, 24
 SIZE = 16  # px: the images of networks with random weights
-PARSER = {"images": 1600, "batch": 8, "widths": (8, 16, 24, 32), "rate": 5e-3, "ema_decay": 0.95,
-          "check_every": 800, "seed": 0}  # fmt: skip
+PARSER = ParserTraining(images=1600, batch=8, widths=(8, 16, 24, 32), rate=5e-3, ema_decay=0.95, check_every=800)
 REPAINT_STEPS = {"T": 10, "jump_length": 3, "resamplings": 2}
 FEW_STEPS = {"T": 3, "jump_length": 1, "resamplings": 1}
 

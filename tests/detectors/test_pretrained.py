@@ -18,8 +18,8 @@ from wsdl.detectors.pretrained import (
 )
 from wsdl.evaluation.evaluate import BASELINES, evaluate
 from wsdl.inference.localize import RENDERS_WARNING
-from wsdl.parsing.models import SHIPPED
-from wsdl.parsing.score import score
+from wsdl.parsing.models import BUNDLED_PARSER
+from wsdl.parsing.score import score_parser
 
 ASSETS = PRETRAINED_FOLDER.parent
 STYLES = "studio", "snapshot"
@@ -46,7 +46,7 @@ def test_a_shipped_detector_scores_what_it_says(name, tmp_path):
 
 def test_the_shipped_parser_knows_skin_and_hair_of_faces_it_never_saw():
     for style in STYLES:
-        found = score(unpack_dataset(style), "", "test").set_index("part")
+        found = score_parser(unpack_dataset(style), "", "test").set_index("part")
         assert found.f1[["skin", "hair"]].min() > 0.9, style
 
 
@@ -54,7 +54,7 @@ def test_every_shipped_file_is_the_one_that_is_listed():
     listed = dict(reversed(line.split("  ")) for line in (ASSETS / "SHA256SUMS").read_text().splitlines())
     there = {path.relative_to(ASSETS).as_posix(): path for path in ASSETS.rglob("*") if path.is_file()}
     assert set(listed) == set(there) - {"SHA256SUMS", "README.md"}
-    assert SHIPPED.is_relative_to(ASSETS)
+    assert BUNDLED_PARSER.is_relative_to(ASSETS)
     for name, sha in listed.items():
         assert hashlib.sha256(there[name].read_bytes()).hexdigest() == sha, name
 

@@ -16,7 +16,7 @@ from wsdl.evaluation.metrics import iou, upsample
 from wsdl.inference.face_crop import FaceCrop, crop_face, crop_whole, map_to_image, resize_to_square, square_windows
 from wsdl.inference.image_input import InputImage
 from wsdl.inference.localize import Localizer
-from wsdl.parsing.align import EYES, NoFaceError, Similarity
+from wsdl.parsing.align import EYE_POSITIONS, NoFaceError, Similarity
 
 SIZE = 128
 
@@ -67,7 +67,7 @@ def test_a_painted_square_is_found_where_it_was_painted(x, y, apart, tilt, dx, d
 def test_a_face_at_the_end_of_a_wide_picture_is_found():
     pixels = scene(900, 300, np.array([780.0, 140.0]), 70, 0)
     frame = crop_face(Image.fromarray(pixels), Finder(), SIZE)
-    expected = frame.to_image(EYES * SIZE).mean(axis=0)
+    expected = frame.to_image(EYE_POSITIONS * SIZE).mean(axis=0)
     np.testing.assert_allclose(expected, [780, 140], atol=3)
     with pytest.raises(NoFaceError):
         crop_face(Image.fromarray(pixels[:, :300]), Finder(), SIZE)
@@ -76,7 +76,7 @@ def test_a_face_at_the_end_of_a_wide_picture_is_found():
 def test_a_face_framed_as_in_training_is_not_resampled():
     """Turned by a degree it would lose the traces that a detector looks for."""
     side = 2 * SIZE
-    eyes = EYES * side + np.array([[4, 3], [4, 3]])
+    eyes = EYE_POSITIONS * side + np.array([[4, 3], [4, 3]])
     labels = face_labels(side, eyes, 8)
     noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     pixels = oracle_image(labels)

@@ -8,17 +8,17 @@ from wsdl.core.io import WsdlError
 from wsdl.data.dataset import Dataset
 from wsdl.data.masks import CLASSES
 from wsdl.parsing import train
-from wsdl.parsing.augment import augment, blur, borrow_style, new_background, recolour
+from wsdl.parsing.augment import augment, blur_each, borrow_style, new_background, recolour
 from wsdl.parsing.models import Parser
 from wsdl.parsing.network import MIRRORED, FaceUNet, mirror_labels, mirror_logits
 from wsdl.parsing.train import training_batch
-from wsdl.parsing.warp import move, random_grid
+from wsdl.parsing.warp import random_grid, warp_batch
 
 
 @pytest.fixture
 def batch(faces):
     """uint8 pictures [8, 32, 32, 3] and labels [8, 32, 32] of drawn faces."""
-    pictures, labels = train.read_faces([Dataset(faces)], "train").batch(np.arange(8))
+    pictures, labels = train.read_parser_faces([Dataset(faces)], "train").batch(np.arange(8))
     return pictures, labels
 
 
@@ -61,7 +61,7 @@ def test_pictures_and_labels_move_together(batch):
     labels = batch[1].repeat(4, 1, 1)
     labels[labels != 1] = 0  # one large region, without left and right
     grid, mirror = random_grid(torch.Generator().manual_seed(1), len(labels), labels.shape[-1])
-    pictures, moved = move(labels[:, None].float().expand(-1, 3, -1, -1), labels, grid, mirror)
+    pictures, moved = warp_batch(labels[:, None].float().expand(-1, 3, -1, -1), labels, grid, mirror)
     assert mirror.any()
     assert not mirror.all()
     agree = ((pictures[:, 0] > 0.5) == (moved == 1)).float().mean()
@@ -77,7 +77,7 @@ def test_a_mirror_exchanges_left_and_right(batch):
     flipped = straight * torch.tensor([-1.0, 1.0])
     mirror = torch.arange(n) % 2 == 0
     grid = torch.where(mirror[:, None, None, None], flipped, straight)
-    _, moved = move(torch.zeros(n, 3, size, size), labels, grid, mirror)
+    _, moved = warp_batch(torch.zeros(n, 3, size, size), labels, grid, mirror)
     assert torch.equal(moved[mirror], mirror_labels(labels[mirror]))
     assert torch.equal(moved[~mirror], labels[~mirror])
 
@@ -89,7 +89,7 @@ def test_mirrored_draws_are_mirrored():
 
 
 def test_augmentation_depends_on_seed_and_step_alone(faces):
-    data = train.read_faces([Dataset(faces)], "train")
+    data = train.read_parser_faces([Dataset(faces)], "train")
     one, two = (training_batch(data, 8, 3, 7) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
     for other in (training_batch(data, 8, 4, 7), training_batch(data, 8, 3, 8)):
@@ -145,7 +145,7 @@ def test_blur_is_that_of_scipy():
     from scipy.ndimage import gaussian_filter
 
     pictures = torch.rand(2, 3, 24, 24)
-    blurred = blur(pictures, torch.tensor([0.6, 1.2]).reshape(2, 1, 1, 1))
+    blurred = blur_each(pictures, torch.tensor([0.6, 1.2]).reshape(2, 1, 1, 1))
     for picture, result, sigma in zip(pictures.numpy(), blurred.numpy(), (0.6, 1.2), strict=True):
         expected = [gaussian_filter(channel, sigma, mode="nearest", radius=4) for channel in picture]
         np.testing.assert_allclose(result, expected, atol=1e-5)

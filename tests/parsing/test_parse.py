@@ -18,9 +18,9 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.images import resize_image
 from wsdl.data.masks import read_label_map
 from wsdl.data.prepare import prepare_dataset
-from wsdl.parsing.align import EYES, NoFaceError, align, eye_centres, similarity
+from wsdl.parsing.align import EYE_POSITIONS, NoFaceError, align_face, eye_centres, similarity_to_aligned
 from wsdl.parsing.network import FaceUNet
-from wsdl.parsing.parse import parse
+from wsdl.parsing.parse import parse_folder
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def portraits(made_up, tmp_path):
 def test_parse_gives_every_picture_a_mask_of_its_size_and_stem(portraits, trained, unchecked, tmp_path):
     folder, truth = portraits
     out = tmp_path / "masks"
-    parse(folder, out, trained)
+    parse_folder(folder, out, trained)
     assert {path.stem for path in out.glob("*.png")} == set(truth)
     for stem, expected in truth.items():
         found = read_label_map(out / f"{stem}.png")
@@ -60,22 +60,22 @@ def test_parse_gives_every_picture_a_mask_of_its_size_and_stem(portraits, traine
     before = {path: path.stat().st_mtime_ns for path in out.glob("*.png")}
     gone = min(before)
     gone.unlink()
-    parse(folder, out, trained)
+    parse_folder(folder, out, trained)
     assert gone.exists()
     assert all(path.stat().st_mtime_ns == when for path, when in before.items() if path != gone)
     retrained = shutil.copytree(trained, tmp_path / "retrained")
-    save_model(FaceUNet(PARSER["widths"]), retrained)
+    save_model(FaceUNet(PARSER.widths), retrained)
     with pytest.raises(WsdlError, match="parser"):
-        parse(folder, out, retrained)
+        parse_folder(folder, out, retrained)
 
 
 def test_parse_leaves_other_peoples_files_alone(portraits, trained, made_up, tmp_path):
     folder, _ = portraits
     with pytest.raises(WsdlError, match=r"portraits: .*--out"):
-        parse(folder, folder, trained)
+        parse_folder(folder, folder, trained)
     human = shutil.copytree(made_up[1], tmp_path / "human")
     with pytest.raises(WsdlError, match=r"data parse.*--out"):
-        parse(folder, human, trained)
+        parse_folder(folder, human, trained)
 
 
 def test_bad_pictures_stop_the_work_or_are_named(portraits, tmp_path, monkeypatch, capsys):
@@ -87,18 +87,18 @@ def test_bad_pictures_stop_the_work_or_are_named(portraits, tmp_path, monkeypatc
     Image.fromarray(oracle_image(np.pad(face, tall, constant_values=17))).save(folder / "good.png")
     (folder / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(WsdlError, match=r"broken\.png: "):
-        parse(folder, tmp_path / "out")
+        parse_folder(folder, tmp_path / "out")
     (folder / "broken.png").unlink()
     Image.new("RGB", (64, 64)).save(folder / "night.png")
     with pytest.raises(WsdlError, match=r"night\.png: .*no face.*0%"):
-        parse(folder, tmp_path / "out")
+        parse_folder(folder, tmp_path / "out")
     Image.fromarray(oracle_image(np.where(labels == 1, 1, 0))).save(folder / "blank.png")
     (folder / "broken.png").write_bytes(b"not a picture")
-    parse(folder, tmp_path / "out", skip_bad=True)
+    parse_folder(folder, tmp_path / "out", skip_bad=True)
     said = capsys.readouterr().err
     assert all(f"{name}.png: " in said for name in ("broken", "night", "blank"))
     assert "blank.png: no face was found (it shows neither eyes nor nose nor mouth only)" in said
-    assert "masks of 1 of 4 pictures" in said
+    assert "masks of 1 of 4 images" in said
     assert [path.name for path in (tmp_path / "out").glob("*.png")] == ["good.png"]
     assert np.array_equal(read_label_map(tmp_path / "out/good.png"), labels)
 
@@ -116,12 +116,12 @@ def test_alignment_puts_eyes_where_celeba_has_them(x, y, apart, tilt, size):
     labels = face_labels(200, eyes, apart / 6)
     found = eye_centres(labels)
     np.testing.assert_allclose(found, eyes, atol=0.3)
-    np.testing.assert_allclose(similarity(found, size)(EYES * size), found, atol=1e-6)
+    np.testing.assert_allclose(similarity_to_aligned(found, size)(EYE_POSITIONS * size), found, atol=1e-6)
     picture = Image.fromarray(np.repeat(255 * np.isin(labels, (4, 5))[..., None], 3, -1).astype(np.uint8))
-    bright = np.asarray(align(picture, found, size))[..., 0] > 127
+    bright = np.asarray(align_face(picture, found, size))[..., 0] > 127
     assert bright.shape == (size, size)
     places = (np.stack(np.nonzero(bright)[::-1], axis=1) + 0.5) / size
-    for eye in EYES:  # near the border there may be reflected eyes
+    for eye in EYE_POSITIONS:  # near the border there may be reflected eyes
         near = places[np.hypot(*(places - eye).T) < 0.1]
         np.testing.assert_allclose(near.mean(axis=0), eye, atol=1 / size)
 
@@ -129,10 +129,10 @@ def test_alignment_puts_eyes_where_celeba_has_them(x, y, apart, tilt, size):
 def test_alignment_halves_large_pictures_as_prepare_does():
     """Eight pixels become one: single pixels must be averaged, not picked."""
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8))
-    small = np.asarray(align(picture, EYES * 512, 64))
+    small = np.asarray(align_face(picture, EYE_POSITIONS * 512, 64))
     assert np.abs(small.astype(int) - np.asarray(resize_image(picture, 64))).max() <= 4  # Pillow rounds in several ways
     same = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
-    assert np.abs(np.asarray(align(same, EYES * 64, 64)).astype(int) - np.asarray(same)).max() <= 1
+    assert np.abs(np.asarray(align_face(same, EYE_POSITIONS * 64, 64)).astype(int) - np.asarray(same)).max() <= 1
 
 
 def test_eyes_that_cannot_be_are_refused():
@@ -159,12 +159,12 @@ def test_parse_aligned_writes_pictures_and_masks_ready_to_prepare(tmp_path, monk
         labels = face_labels(160, np.array([[60, 70 + i], [90, 72.0 + 2 * i]]), 5)
         picture = np.pad(oracle_image(labels), ((0, 40 + i), (0, 0), (0, 0)))
         Image.fromarray(picture).save(folder / f"{i}.png")
-    parse(folder, out, aligned=True, size=96)
+    parse_folder(folder, out, aligned=True, size=96)
     for i in range(4):
         assert Image.open(out / f"images/{i}.png").size == (96, 96)
         labels = read_label_map(out / f"masks/{i}.png")
         # The oracle reads colours, and interpolation mixes them at edges: eyes have a rim of other classes.
-        np.testing.assert_allclose(eye_centres(labels) / 96, EYES, atol=0.02)
+        np.testing.assert_allclose(eye_centres(labels) / 96, EYE_POSITIONS, atol=0.02)
     prepare_dataset(out / "images", out / "masks", tmp_path / "data", size=64)
     assert len(Dataset(tmp_path / "data").table) == 4
 
@@ -177,6 +177,6 @@ def test_commands(portraits, faces, trained, unchecked, tmp_path):
     assert len(list((tmp_path / "masks").glob("*.png"))) == len(truth)
     arguments = ["data", "parse-score", "--data", faces, "--model", trained, "--split", "valid"]
     printed = run(app, [str(word) for word in arguments], catch_exceptions=False).stdout
-    assert printed.startswith("part,pictures,f1,mean,low,high\nskin,2,")
+    assert printed.startswith("part,images,f1,mean,low,high\nskin,2,")
     write_json(tmp_path / "nothing/config.json", {})
     assert isinstance(run(app, ["train-parser", "--data", str(tmp_path), "--out", str(tmp_path)]).exception, WsdlError)

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from wsdl.core.weights import save_model
 from wsdl.data.dataset import Dataset
 from wsdl.data.prepare import prepare_dataset
 from wsdl.parsing import models, score, train
-from wsdl.parsing.models import largest, load_parser
+from wsdl.parsing.models import load_parser, upsampled_argmax
 from wsdl.parsing.network import FaceUNet
 from wsdl.parsing.train import train_parser
 
@@ -25,7 +26,7 @@ from wsdl.parsing.train import train_parser
 @pytest.fixture
 def batch(faces):
     """uint8 pictures [8, 32, 32, 3] and labels [8, 32, 32] of drawn faces."""
-    pictures, labels = train.read_faces([Dataset(faces)], "train").batch(np.arange(8))
+    pictures, labels = train.read_parser_faces([Dataset(faces)], "train").batch(np.arange(8))
     return pictures, labels
 
 
@@ -34,9 +35,9 @@ def test_f1_is_that_of_scikit_learn():
     labels, predicted = rng.integers(0, 14, (2, 5, 12, 12))
     labels[0][labels[0] == 13] = 0
     predicted[0][predicted[0] == 13] = 0  # the first picture neither has hair nor was said to
-    counts = score.component_counts(predicted, labels)
-    pooled, each = score.f1(counts.sum(axis=0)), score.f1(counts)
-    for part, classes in score.PARTS.items():
+    counts = score.count_pixels(predicted, labels)
+    pooled, each = score.f1_scores(counts.sum(axis=0)), score.f1_scores(counts)
+    for part, classes in score.LABEL_PARTS.items():
         if part in ("neck", "cloth"):
             assert np.isnan(pooled[part])
             continue
@@ -44,8 +45,8 @@ def test_f1_is_that_of_scikit_learn():
         assert pooled[part] == pytest.approx(f1_score(there.ravel(), found.ravel()))
         expected = [f1_score(t.ravel(), f.ravel(), zero_division=np.nan) for t, f in zip(there, found, strict=True)]
         np.testing.assert_allclose(each[part], expected)
-    table = score.table(counts, np.arange(5)).set_index("part")
-    assert table.loc["hair", "pictures"] == 4
+    table = score.f1_table(counts, np.arange(5)).set_index("part")
+    assert table.loc["hair", "images"] == 4
     assert table.loc["hair", "mean"] == pytest.approx(np.nanmean(each["hair"]))
     assert table.loc["skin", "low"] < table.loc["skin", "mean"] < table.loc["skin", "high"]
     assert np.isnan(table.loc["cloth", "mean"])
@@ -68,7 +69,7 @@ def test_rare_classes_weigh_more_but_missing_ones_nothing():
 
 
 def test_a_short_training_beats_the_majority_class(trained, faces):
-    table = score.score(faces, trained, split="all").set_index("part")
+    table = score.score_parser(faces, trained, split="all").set_index("part")
     assert table.loc["skin", "f1"] > 0.65
     assert table.loc["hair", "f1"] > 0.55
     assert table.loc["background", "f1"] > 0.75
@@ -83,9 +84,9 @@ def test_a_short_training_beats_the_majority_class(trained, faces):
 
 
 def test_a_killed_training_ends_as_an_undisturbed_one(faces, tmp_path, monkeypatch):
-    short = PARSER | {"images": 32, "check_every": 16}
+    short = replace(PARSER, images=32, check_every=16)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    train_parser([faces], whole, **short)
+    train_parser([faces], whole, short)
 
     draw = train.training_batch
 
@@ -97,29 +98,29 @@ def test_a_killed_training_ends_as_an_undisturbed_one(faces, tmp_path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(train, "training_batch", killing)
         with pytest.raises(KeyboardInterrupt):
-            train_parser([faces], killed, **short)
+            train_parser([faces], killed, short)
     assert not is_done(killed)
-    train_parser([faces], killed, **short)
+    train_parser([faces], killed, short)
     assert (killed / MODEL_FILE).read_bytes() == (whole / MODEL_FILE).read_bytes()
     assert (killed / "stats.jsonl").read_text() == (whole / "stats.jsonl").read_text()
 
 
 def test_several_datasets_and_borrowed_styles(faces, made_up, tmp_path):
-    short = PARSER | {"images": 8, "check_every": 8}
-    train_parser([faces, faces], tmp_path / "two", style_from=made_up[0], **short)
-    assert len(train.read_faces([Dataset(faces)] * 2, "train").labels) == 2 * len(
+    short = replace(PARSER, images=8, check_every=8)
+    train_parser([faces, faces], tmp_path / "two", short, style_from=made_up[0])
+    assert len(train.read_parser_faces([Dataset(faces)] * 2, "train").labels) == 2 * len(
         Dataset(faces).select("real", "train")
     )
     with pytest.raises(WsdlError, match="style_from"):  # never mixed with a run without
-        train_parser([faces, faces], tmp_path / "two", **short)
+        train_parser([faces, faces], tmp_path / "two", short)
     prepare_dataset(*made_up, tmp_path / "small", size=16, source="made-up")
     with pytest.raises(WsdlError, match=r"^--data: .* 32 px.* 16 px.*--size"):
-        train_parser([faces, tmp_path / "small"], tmp_path / "mixed", **short)
+        train_parser([faces, tmp_path / "small"], tmp_path / "mixed", short)
     assert not (tmp_path / "mixed").exists()
 
 
 def test_parsers_that_cannot_be_found_are_refused_in_one_sentence(tmp_path, monkeypatch, trained):
-    monkeypatch.setattr(models, "SHIPPED", tmp_path / "none")
+    monkeypatch.setattr(models, "BUNDLED_PARSER", tmp_path / "none")
     with pytest.raises(WsdlError, match=r"none: .*weights.*--model"):
         load_parser()
     with pytest.raises(WsdlError, match=r"missing: .*hub id"):
@@ -137,7 +138,7 @@ def test_segformers_are_asked_in_their_own_way(tmp_path, monkeypatch):
     """A stand-in for transformers that answers with the colour it sees, and numbers the classes backwards."""
 
     class Answers(torch.nn.Module):
-        config = SimpleNamespace(num_labels=19, id2label=dict(enumerate(models.HUB_NAMES[::-1])))
+        config = SimpleNamespace(num_labels=19, id2label=dict(enumerate(models.SEGFORMER_CLASSES[::-1])))
 
         @classmethod
         def from_pretrained(cls, model):
@@ -158,12 +159,12 @@ def test_segformers_are_asked_in_their_own_way(tmp_path, monkeypatch):
         load_parser("owner/cats")
 
 
-def test_the_shipped_parser_is_a_run_folder(trained, monkeypatch):
-    monkeypatch.setattr(models, "SHIPPED", trained)
+def test_the_bundled_parser_is_a_run_folder(trained, monkeypatch):
+    monkeypatch.setattr(models, "BUNDLED_PARSER", trained)
     assert load_parser().fingerprint == load_parser(trained).fingerprint
 
 
 def test_largest_is_argmax_of_the_enlarged_logits():
     logits = torch.randn(19, 8, 8)
     large = torch.nn.functional.interpolate(logits[None], size=(21, 21), mode="bilinear", align_corners=False)[0]
-    assert np.array_equal(largest(logits, 21), large.argmax(0).numpy())
+    assert np.array_equal(upsampled_argmax(logits, 21), large.argmax(0).numpy())

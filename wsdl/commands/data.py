@@ -138,9 +138,9 @@ def parse(
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Name pictures that fail and go on without.")] = False,
 ):
     """Component masks for pictures that have none, CelebAMask-HQ numbering, resumable."""
-    from wsdl.parsing.parse import parse as run_parse
+    from wsdl.parsing.parse import parse_folder
 
-    run_parse(images, out, model, align, size, skip_bad)
+    parse_folder(images, out, model, align, size, skip_bad)
 
 
 @data.command("parse-score")
@@ -151,6 +151,6 @@ def parse_score(
     seed: Annotated[int, typer.Option(help="Of the intervals.")] = 0,
 ):
     """F1 of predicted component masks, pooled and as a mean over pictures with its interval."""
-    from wsdl.parsing.score import score
+    from wsdl.parsing.score import score_parser
 
-    print(score(data, model, split, seed).to_csv(index=False, float_format="%.4f"), end="")
+    print(score_parser(data, model, split, seed).to_csv(index=False, float_format="%.4f"), end="")

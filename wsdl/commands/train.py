@@ -113,6 +113,7 @@ def train_parser(
     seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 0,
 ):
     """Train the face parser on real faces with component masks, resumable."""
+    from wsdl.parsing.train import ParserTraining
     from wsdl.parsing.train import train_parser as run_train
 
-    run_train(data, out, images=images, style_from=style_from, seed=seed)
+    run_train(data, out, ParserTraining(images=images), style_from=style_from, seed=seed)

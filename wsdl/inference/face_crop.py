@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from wsdl.evaluation.metrics import upsample
-from wsdl.parsing.align import EYES, NoFaceError, Similarity, align, eye_centres, similarity
+from wsdl.parsing.align import EYE_POSITIONS, NoFaceError, Similarity, align_face, eye_centres, similarity_to_aligned
 from wsdl.parsing.parse import check_face
 
 MAX_EYE_SHIFT = 0.06  # eyes closer to their places, as a fraction of the side, need no alignment; renders reach 0.05
@@ -68,11 +68,11 @@ def crop_face(image: Image.Image, parser, size: int) -> FaceCrop:
             reason = reason or error
             continue
         corner = np.array([left, top], float)
-        if np.abs(eyes - EYES).max() <= MAX_EYE_SHIFT:
+        if np.abs(eyes - EYE_POSITIONS).max() <= MAX_EYE_SHIFT:
             square = np.asarray(resize_to_square(window, size))
             return FaceCrop(square, Similarity(np.eye(2) * side / len(square), corner), image.size)
         eyes = corner + eyes * side
-        return FaceCrop(np.asarray(align(image, eyes, size)), similarity(eyes, size), image.size)
+        return FaceCrop(np.asarray(align_face(image, eyes, size)), similarity_to_aligned(eyes, size), image.size)
     raise reason
 
 

@@ -16,7 +16,7 @@ from wsdl.evaluation.metrics import THRESHOLD, binary
 from wsdl.inference.face_crop import FaceCrop, crop_face, crop_whole, map_to_image
 from wsdl.inference.image_input import InputImage, from_memory, open_image
 from wsdl.parsing.align import NoFaceError
-from wsdl.parsing.models import SHIPPED, load_parser
+from wsdl.parsing.models import BUNDLED_PARSER, load_parser
 
 MAX_ASPECT = 1.25  # longer side over shorter; above it, resizing to a square distorts visibly
 RENDERS_WARNING = (
@@ -87,7 +87,7 @@ def load_localizer(detector: str | Path = DEFAULT_DETECTOR, parser: str | Path =
 def _load(name: str, folder: Path, _: int, parser: str) -> "Localizer":
     network = load_detector(folder)
     config = read_json(folder / "config.json")
-    face_parser = load_parser(parser) if parser or (SHIPPED / MODEL_FILE).is_file() else None
+    face_parser = load_parser(parser) if parser or (BUNDLED_PARSER / MODEL_FILE).is_file() else None
     return Localizer(name, network, face_parser, config.get("size") or network.input_size, folder)
 
 

@@ -1,1 +1,1 @@
-"""Face parsing: component masks for pictures that have none (the paper needs them for FFHQ)."""
+"""Face parser: component masks for images that have none, and alignment of faces by their eyes."""

@@ -1,4 +1,4 @@
-"""The parsing network: a plain U-Net of less than a million parameters, and what a mirror does to its classes."""
+"""The parsing network, a plain U-Net with less than a million parameters, and mirroring of its classes."""
 
 import torch
 import torch.nn as nn
@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from wsdl.core.io import WsdlError
 from wsdl.data.masks import CLASSES
 
-WIDTHS = (16, 32, 48, 64, 96, 160)  # channels at each level, from full resolution to 1/32: 0.95 M parameters
-GROUP = 8  # channels that are normalised together
+PARSER_WIDTHS = (16, 32, 48, 64, 96, 160)  # channels at each level, from full resolution to 1/32: 0.95 M parameters
+_GROUP = 8  # channels per normalisation group
 
-# A mirror turns left into right: class MIRRORED[c] is what class c becomes. It is its own inverse.
+# Mirroring exchanges left and right: class c becomes MIRRORED[c].
 _OTHER_SIDE = {name: name.replace("left", "right") if "left" in name else name.replace("right", "left")
                for name in CLASSES}  # fmt: skip
 MIRRORED = torch.tensor([CLASSES.index(_OTHER_SIDE[name]) for name in CLASSES])
@@ -19,27 +19,27 @@ MIRRORED = torch.tensor([CLASSES.index(_OTHER_SIDE[name]) for name in CLASSES])
 class FaceUNet(nn.Module):
     """Pictures [n, 3, S, S] in [-1, 1] -> logits [n, 19, S, S] of the CelebAMask-HQ classes.
 
-    Left and right are classes of their own: the lowest level sees the whole face, so the network can tell them apart.
-    Groups, not batches, are normalised: a photograph is then normalised by itself, not by the statistics of renders.
-    On the way up, levels are narrowed before they are enlarged and added to their skip, not stacked on it: most of the
-    time of a U-Net goes into convolutions at full resolution.
+    Left and right are separate classes; the receptive field of the lowest level covers the face, so the network can
+    separate them. Group normalisation does not depend on the statistics of the training renders. In the decoder,
+    channels are reduced before upsampling and added to the skip connection instead of concatenated, because
+    convolutions at full resolution take most of the time.
     """
 
-    def __init__(self, widths: tuple[int, ...] = WIDTHS):
+    def __init__(self, widths: tuple[int, ...] = PARSER_WIDTHS):
         super().__init__()
         self.step = 2 ** (len(widths) - 1)  # the side S must be a multiple of it
-        self.down = nn.ModuleList([block(3, widths[0])])
+        self.down = nn.ModuleList([_conv_block(3, widths[0])])
         self.narrow, self.up = nn.ModuleList(), nn.ModuleList()
         for wide, narrow in zip(widths[1:], widths[:-1], strict=True):
-            self.down.append(block(narrow, wide))
+            self.down.append(_conv_block(narrow, wide))
             self.narrow.insert(0, nn.Conv2d(wide, narrow, 1))
-            self.up.insert(0, block(narrow, narrow))
+            self.up.insert(0, _conv_block(narrow, narrow))
         self.head = nn.Conv2d(widths[0], len(CLASSES), 1)
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        if pictures.shape[-1] % self.step or pictures.shape[-2] % self.step:
-            raise WsdlError(f"size: is {pictures.shape[-1]} px, but the parser needs a multiple of {self.step}.")
-        x, skips = self.down[0](pictures), []
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if images.shape[-1] % self.step or images.shape[-2] % self.step:
+            raise WsdlError(f"size: is {images.shape[-1]} px, but the parser needs a multiple of {self.step}.")
+        x, skips = self.down[0](images), []
         for down in self.down[1:]:
             skips.append(x)
             x = down(F.max_pool2d(x, 2))
@@ -48,19 +48,23 @@ class FaceUNet(nn.Module):
         return self.head(x)
 
 
-def block(before: int, after: int) -> nn.Sequential:
-    """Two 3x3 convolutions, each normalised in groups."""
+def _conv_block(before: int, after: int) -> nn.Sequential:
+    """Two 3x3 convolutions with group normalisation and SiLU."""
     layers = []
     for channels in (before, after):
-        layers += [nn.Conv2d(channels, after, 3, padding=1, bias=False), nn.GroupNorm(after // GROUP, after), nn.SiLU()]
+        layers += [
+            nn.Conv2d(channels, after, 3, padding=1, bias=False),
+            nn.GroupNorm(after // _GROUP, after),
+            nn.SiLU(),
+        ]
     return nn.Sequential(*layers)
 
 
 def mirror_labels(labels: torch.Tensor) -> torch.Tensor:
-    """Label maps [..., H, W] as a mirror shows them: flipped, with left and right exchanged."""
+    """Mirror label maps [..., H, W]: flipped, with left and right classes exchanged."""
     return MIRRORED.to(labels.device)[labels.flip(-1).long()].to(labels.dtype)
 
 
 def mirror_logits(logits: torch.Tensor) -> torch.Tensor:
-    """Logits [n, 19, H, W] as a mirror shows them."""
+    """Mirror logits [n, 19, H, W], with left and right classes exchanged."""
     return logits.flip(-1)[:, MIRRORED.to(logits.device)]
