@@ -142,7 +142,7 @@ def test_the_command_prints_a_row_a_generator(judged):
 
 
 def test_there_must_be_fakes_and_their_faces(faces, dataset, tmp_path):
-    with pytest.raises(WsdlError, match="no partial fakes"):
+    with pytest.raises(WsdlError, match="has no partial fakes"):
         fake_quality(faces)
     folder = shutil.copytree(dataset, tmp_path / "data")
     table = Dataset(folder).table

@@ -16,7 +16,7 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
 from wsdl.data.manifest import write_manifest
 from wsdl.fakes.quality import erode_mask, fake_quality, relative_sharpness
-from wsdl.fakes.sharpness import _grain, match_sharpness, match_sharpness_dataset
+from wsdl.fakes.sharpness import _shifted_noise, match_sharpness, match_sharpness_dataset
 
 RNG = np.random.default_rng(0)
 SIDE = 48
@@ -68,11 +68,11 @@ def test_the_colours_of_the_paint_stay():
 def test_grain_is_the_noise_of_the_picture_and_not_what_it_shows():
     """Its strength is that of the noise, and it is nowhere near where it came from: an edge would come along."""
     picture = noisy(4)
-    found = _grain(picture, RNG)
+    found = _shifted_noise(picture, RNG)
     plain = picture - SLOPE
     assert found.std() == pytest.approx(plain.std(), rel=0.2)
     assert abs(np.corrcoef(found.ravel(), plain.ravel())[0, 1]) < 0.1
-    assert _grain(SLOPE.astype(np.uint8), RNG).std() < 0.4
+    assert _shifted_noise(SLOPE.astype(np.uint8), RNG).std() < 0.4
 
 
 @pytest.fixture(scope="module")
