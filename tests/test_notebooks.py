@@ -1,5 +1,6 @@
 """Notebooks as programs, and the committed series."""
 
+import ast
 import base64
 import inspect
 import json
@@ -180,6 +181,14 @@ def test_links_inside_a_lesson_lead_somewhere():
         anchors = re.findall(r"\(#(.+?)\)", words)
         assert anchors
         assert set(anchors) <= headings
+
+
+@pytest.mark.parametrize("lesson", [*LESSONS, notebooks.LESSONS / "90_report.ipynb"], ids=lambda path: path.stem)
+def test_names_that_a_lesson_imports_exist(lesson):
+    code = "\n".join(cell.source for cell in nbformat.read(lesson, 4).cells if cell.cell_type == "code")
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            exec(ast.unparse(node), {})
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
