@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsdl.benchmarks.explorer import chromium, find_chromium, shown
+from wsdl.benchmarks.explorer import chromium, find_chromium, open_explorer
 from wsdl.explorer import Explorer
 
 
@@ -27,7 +27,7 @@ def open_chromium():
 def open_page(browser, explorer: Explorer, path, **options):
     """The exported page of `explorer` in `browser`; no script may fail meanwhile."""
     errors = []
-    page = shown(browser, explorer.to_html(path), **options)
+    page = open_explorer(browser, explorer.to_html(path), **options)
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     page.close()
@@ -71,7 +71,7 @@ def wait_for(page, true: str, arg=None) -> None:
 def wait_for_image(page, place: int) -> None:
     """Wait for the picture at `place` (from 1)."""
     wait_for(page, f"document.querySelector('.wx-position').textContent === '{place} of 4'")
-    wait_for(page, f"document.querySelector('.wx-stage canvas').ariaLabel.startsWith('Picture {place} of 4')")
+    wait_for(page, f"document.querySelector('.wx-stage canvas').ariaLabel.startsWith('Image {place} of 4')")
 
 
 # What axe would say of names and contrast, in a few lines. Gives sentences.

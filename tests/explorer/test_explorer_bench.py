@@ -1,4 +1,4 @@
-"""The benchmark of the explorer: what it prints, and what it says where there is no browser."""
+"""The benchmark of the explorer: what it prints, and its error where there is no browser."""
 
 import pytest
 from typer.testing import CliRunner
@@ -12,11 +12,11 @@ from wsdl.core.io import WsdlError
 def test_without_a_browser_it_is_one_sentence(monkeypatch):
     monkeypatch.setattr(bench_explorer, "BROWSERS", ("no-such-browser",))
     with pytest.raises(WsdlError, match="Chromium"):
-        bench_explorer.explorer(size=32, steps=2)
+        bench_explorer.bench_explorer(size=32, steps=2)
 
 
 def test_ratios_are_to_the_baseline():
-    table = bench_explorer.table({"slow": [100, 300, 200], "fast": [2, 4, 6]})
+    table = bench_explorer.latency_table({"slow": [100, 300, 200], "fast": [2, 4, 6]})
     assert table["median ms"].tolist() == [200, 4]
     assert table["times faster"].tolist() == [1, 50]
 

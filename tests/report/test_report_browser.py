@@ -77,7 +77,7 @@ def test_paper_is_white_whole_and_says_where_links_lead(opened):
     assert colour(page, "body", "color") == "rgb(28, 30, 33)"
     assert page.is_hidden("nav")
     assert page.is_hidden(".wsdl-explorer")
-    assert page.is_visible("text=On a screen, an explorer")
+    assert page.is_visible("text=On screen, this is an interactive explorer")
     assert colour(page, ".scroll", "overflowX") == "visible"
     widths = page.evaluate(
         "[...document.querySelectorAll('table, figure img')].map(e => e.getBoundingClientRect().right)"

@@ -1,4 +1,4 @@
-"""How long a step of the threshold slider takes: the explorer in headless Chromium beside interact with matplotlib."""
+"""Latency of the threshold slider: the explorer in headless Chromium against ipywidgets with matplotlib."""
 
 import io
 import shutil
@@ -14,12 +14,12 @@ from scipy.ndimage import gaussian_filter
 from wsdl.core.io import WsdlError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-TURNS = 5
-FRAME = """() => {
+ROUNDS = 5  # the loops alternate, so that other load affects all of them
+KEY_TO_FRAME = """() => {
   window.frames_ms = [];
   const slider = document.querySelector('[data-trait=threshold]');
   slider.addEventListener('input', (event) => {
-    if (!event.isTrusted) return; // only what a key did
+    if (!event.isTrusted) return; // only key presses
     const began = event.timeStamp;
     requestAnimationFrame(() => {
       const after = new MessageChannel();
@@ -29,7 +29,7 @@ FRAME = """() => {
   }, true);
   slider.focus();
 }"""
-STEPS = """(values) => {
+STEP_TIMES = """(values) => {
   const slider = document.querySelector('[data-trait=threshold]');
   const canvas = document.querySelector('.wx-stage canvas');
   const pen = canvas.getContext('2d');
@@ -47,41 +47,43 @@ STEPS = """(values) => {
 }"""
 
 
-def explorer(size: int = 256, steps: int = 100) -> pd.DataFrame:
-    """A slider step in ms: median, 95th percentile, least; and how many times faster than the baseline the median is.
+def bench_explorer(size: int = 256, steps: int = 100) -> pd.DataFrame:
+    """Time of a slider step in ms: median, 95th percentile and minimum, and the speed-up of the median.
 
-    baseline: ipywidgets.interactive calls a function that draws the map over the picture with its outline and encodes
-    a PNG, as the inline backend does; sending and showing it come on top. Explorer: from the input event until changed
-    pixels can be read back from the canvas, and from a key press until the frame that shows it was drawn. All three
-    take turns, so that a busy minute hits all.
+    Baseline: ipywidgets.interactive calls a function that draws the map over the image with its outline and encodes a
+    PNG, as the inline backend does, without the time to send and display it. Explorer: from the input event until
+    changed pixels can be read from the canvas, and from a key press until its frame is drawn.
     """
-    picture, map_ = example(size)
+    from wsdl.explorer import explore
+
+    image, map_ = _example(size)
     thresholds = np.tile(np.linspace(0.3, 0.7, 41), -(-steps // 41))[:steps].round(3)
-    plain, stepped = [], []
+    baseline, stepped = [], []
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
-        page = shown(browser, page_of(picture, map_, Path(folder)))
-        page.evaluate(STEPS, thresholds[::-1].tolist())  # warm
-        page.evaluate(FRAME)
-        for turn in np.array_split(thresholds, TURNS):
-            plain += baseline(picture, map_, turn[: max(1, len(turn) // 5)])
-            found = page.evaluate(STEPS, turn.tolist())
-            if not all(step["changed"] for step in found[1:]):
+        html = explore(image[None], map_[None], map_[None] > 0.6).to_html(Path(folder) / "page.html")
+        page = open_explorer(browser, html)
+        page.evaluate(STEP_TIMES, thresholds[::-1].tolist())  # warm-up
+        page.evaluate(KEY_TO_FRAME)
+        for part in np.array_split(thresholds, ROUNDS):
+            baseline += _matplotlib_times(image, map_, part[: max(1, len(part) // 5)])
+            steps_done = page.evaluate(STEP_TIMES, part.tolist())
+            if not all(step["changed"] for step in steps_done[1:]):
                 raise WsdlError(
-                    "a step of the slider changed no pixel, so its time says nothing; take a larger --size."
+                    "a step of the slider changed no pixel, so its time is meaningless; use a larger --size."
                 )
-            stepped += [step["ms"] for step in found]
-            for step in range(len(turn)):
+            stepped += [step["ms"] for step in steps_done]
+            for step in range(len(part)):
                 page.keyboard.press("ArrowLeft" if step % 2 else "ArrowRight")
         frames = page.evaluate("frames_ms")
     loops = {
-        "interactive + matplotlib, redrawn (baseline)": plain,
+        "interactive + matplotlib, redrawn (baseline)": baseline,
         "explorer, event to changed pixels": stepped,
         "explorer, key press to drawn frame": frames,
     }
-    return table(loops)
+    return latency_table(loops)
 
 
-def table(loops: dict[str, list[float]]) -> pd.DataFrame:
+def latency_table(loops: dict[str, list[float]]) -> pd.DataFrame:
     base = np.median(next(iter(loops.values())))
     rows = [
         {
@@ -96,23 +98,23 @@ def table(loops: dict[str, list[float]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def example(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """A picture uint8 [S, S, 3] and a map [S, S] whose outline is long and moves with every threshold."""
+def _example(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """An image uint8 [S, S, 3] and a map [S, S] with a long outline that moves with every threshold."""
     rng = np.random.default_rng(0)
     soft = gaussian_filter(rng.normal(size=(size, size)), size / 24)
-    picture = np.clip(rng.normal(128, 40, (size, size, 3)), 0, 255).astype(np.uint8)
-    return picture, ((soft - soft.min()) / np.ptp(soft)).astype(np.float32)
+    image = np.clip(rng.normal(128, 40, (size, size, 3)), 0, 255).astype(np.uint8)
+    return image, ((soft - soft.min()) / np.ptp(soft)).astype(np.float32)
 
 
-def baseline(picture: np.ndarray, map_: np.ndarray, thresholds: np.ndarray) -> list[float]:
-    """Milliseconds of each step of a slider that redraws a figure."""
+def _matplotlib_times(image: np.ndarray, map_: np.ndarray, thresholds: np.ndarray) -> list[float]:
+    """Milliseconds of each step of a slider that redraws a matplotlib figure."""
     from ipywidgets import FloatSlider, interactive
     from matplotlib.figure import Figure
 
     def draw(threshold: float) -> None:
         figure = Figure(figsize=(5, 5))
         ax = figure.subplots()
-        ax.imshow(picture.mean(axis=-1), cmap="gray")
+        ax.imshow(image.mean(axis=-1), cmap="gray")
         ax.imshow(map_, cmap="magma", vmin=0, vmax=1, alpha=0.5)
         ax.contour(map_, [threshold], colors="white")
         ax.set_axis_off()
@@ -129,35 +131,29 @@ def baseline(picture: np.ndarray, map_: np.ndarray, thresholds: np.ndarray) -> l
     return times
 
 
-def page_of(picture: np.ndarray, map_: np.ndarray, folder: Path) -> Path:
-    from wsdl.explorer import explore
-
-    return explore(picture[None], map_[None], map_[None] > 0.6).to_html(folder / "page.html")
-
-
 def find_chromium() -> str | None:
-    """A Chromium or Chrome that is installed already; none is ever downloaded."""
+    """The path of an installed Chromium or Chrome; nothing is downloaded."""
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 @contextmanager
 def chromium():
-    """Headless Chromium, driven by Playwright. WsdlError where there is no browser or no Playwright."""
+    """Headless Chromium through Playwright. Raises WsdlError where either is not installed."""
     path = find_chromium()
     if path is None:
-        raise WsdlError("no Chromium is installed; on Debian and Ubuntu `apt-get install chromium` gives one.")
+        raise WsdlError("no Chromium is installed; on Debian and Ubuntu, install it with `apt-get install chromium`.")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        raise WsdlError("Playwright is not installed; `pip install playwright` gives it.") from None
+        raise WsdlError("Playwright is not installed; install it with `pip install playwright`.") from None
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])  # as root it has no sandbox
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])  # root cannot use the sandbox
         yield browser
         browser.close()
 
 
-def shown(browser, path: Path, **options):
-    """A page of `browser` that shows the explorer in `path`, all decoded. options: those of Playwright's new_page."""
+def open_explorer(browser, path: Path, **options):
+    """Open the explorer in `path` and wait until it is ready. options: those of Playwright's new_page."""
     page = browser.new_page(**options)
     page.goto(path.resolve().as_uri())
     page.wait_for_selector(".wsdl-explorer[data-ready]", state="attached")

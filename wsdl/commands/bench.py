@@ -27,9 +27,9 @@ def bench_explorer(
     steps: Annotated[int, typer.Option(help="Steps of the slider to measure.")] = 100,
 ):
     """A step of the explorer's slider in headless Chromium against interactive matplotlib."""
-    from wsdl.benchmarks.explorer import explorer
+    from wsdl.benchmarks import explorer
 
-    print(explorer(size, steps).to_string(index=False))
+    print(explorer.bench_explorer(size, steps).to_string(index=False))
 
 
 for method in METHODS:

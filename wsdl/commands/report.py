@@ -1,13 +1,13 @@
-"""python -m wsdl report: what many runs say together."""
+"""python -m wsdl report: the results of many runs as a table or a page."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-report = typer.Typer(no_args_is_help=True, help="Put the results of many runs together.")
+report = typer.Typer(no_args_is_help=True, help="Report the results of many runs.")
 
-Runs = Annotated[Path, typer.Option(help="A folder; every run in it is taken, at any depth.")]
+Runs = Annotated[Path, typer.Option(help="Folder with runs, at any depth.")]
 
 
 @report.command()
@@ -15,21 +15,20 @@ def table(
     runs: Runs,
     format: Annotated[Literal["csv", "md"], typer.Option(help="csv: numbers in [0, 1]; md: percent.")] = "csv",
 ):
-    """One row a cell, seeds taken together, with intervals over source faces and the range over seeds."""
-    from wsdl.evaluation.tables import results_by_job as make_table
-    from wsdl.evaluation.tables import results_to_markdown
+    """One row per job over all its seeds, with intervals over source faces and the range over seeds."""
+    from wsdl.evaluation.tables import results_by_job, results_to_markdown
 
-    rows = make_table(runs)
+    rows = results_by_job(runs)
     print(results_to_markdown(rows) if format == "md" else rows.to_csv(index=False), end="")
 
 
 @report.command()
 def site(
     runs: Runs,
-    out: Annotated[Path, typer.Option(help="Where to write index.html.")],
-    data: Annotated[list[Path] | None, typer.Option(help="A folder with datasets that lie elsewhere.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for index.html.")],
+    data: Annotated[list[Path] | None, typer.Option(help="Folder with further datasets.")] = None,
 ):
-    """One offline page of runs, data and executed notebooks -> OUT/index.html: results, maps, curves, explorer."""
-    from wsdl.report.site import build_site as make_site
+    """One offline page about runs, data and notebooks -> OUT/index.html: results, maps, curves, explorer."""
+    from wsdl.report.site import build_site
 
-    print(make_site(runs, out, data))
+    print(build_site(runs, out, data))
