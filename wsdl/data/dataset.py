@@ -90,12 +90,16 @@ class Dataset:
             return read_mask(self.folder / row.mask)
         return np.full((self.size, self.size), row.kind == "full", np.uint8)
 
+    @property
+    def cache_folder(self) -> Path:
+        """The folder for files derived from this version of the manifest; deleted when the manifest changes."""
+        return self.folder / ".cache" / self.info["manifest_sha256"][:16]
+
     def _cached(self, name: str, shape: tuple[int, ...], read) -> np.ndarray:
-        version = self.info["manifest_sha256"][:16]
-        path = self.folder / ".cache" / version / f"{name}.npy"
+        path = self.cache_folder / f"{name}.npy"
         if not path.exists():
-            for old in (self.folder / ".cache").glob("*"):
-                if old.name != version:
+            for old in path.parent.parent.glob("*"):
+                if old != path.parent:
                     shutil.rmtree(old, ignore_errors=True)
             with atomic(path) as temporary:
                 self._fill(np.lib.format.open_memmap(temporary, "w+", np.uint8, shape), name, read)

@@ -1,1 +1,1 @@
-"""Maps and scores to numbers: metrics, protocols, baselines, tables."""
+"""Metrics, protocols and baselines: from maps and scores to tables with intervals."""

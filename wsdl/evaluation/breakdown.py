@@ -1,7 +1,7 @@
-"""Where is a detector good and where bad? Its numbers by component, by size of the mask, and picture by picture.
+"""The numbers of a detector by component, by mask area, and image by image, from pictures.csv of its run.
 
-Everything is read from pictures.csv of `wsdl.evaluation.evaluate`. A mean hides that skin is large and eyes are small:
-all-fake has an IoU equal to the mask's area, so a region is *found* only as far as IoU lies above its area.
+A mean over all fakes hides that skin regions are large and eyes are small. The IoU of all-fake is the area of the mask,
+so a region counts as found only as far as IoU exceeds its area.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,35 +15,32 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.masks import COMPONENTS
 from wsdl.evaluation.metrics import bootstrap, upsample
 
-SCORES = ("iou", "pbca")
-
 
 def partial_fakes(runs: list[pd.DataFrame | Path]) -> pd.DataFrame:
-    """The partial fakes of pictures.csv (tables or run folders), one run a seed; scores are averaged over the seeds.
+    """The partial fakes of pictures.csv (tables or run folders), one run per seed; scores are averaged over the seeds.
 
-    ValueError where the runs were tested on different pictures.
+    ValueError where the runs were tested on different images.
     """
-
     tables = [run if isinstance(run, pd.DataFrame) else read_per_image(Path(run)) for run in runs]
     tables = [table[table.kind == "partial"].sort_values("path", ignore_index=True) for table in tables]
     if any(list(table.path) != list(tables[0].path) for table in tables):
-        raise ValueError("runs that were tested on different pictures cannot be averaged")
-    numbers = ["score", *SCORES]
-    return tables[0].assign(**{name: np.mean([table[name] for table in tables], axis=0) for name in numbers})
+        raise ValueError("runs that were tested on different images cannot be averaged")
+    means = {name: np.mean([table[name] for table in tables], axis=0) for name in ("score", "iou", "pbca")}
+    return tables[0].assign(**means)
 
 
 def by_component(fakes: pd.DataFrame, score: str = "iou") -> pd.DataFrame:
     """`fakes` (from `partial_fakes`) by component, and "all": a row each, in the paper's order.
 
     Columns: component, value, low, high (95 % interval over source faces; NaN for fewer than two), area (the mean,
-    which is the IoU of all-fake), n pictures, faces. Components that no picture has are left out.
+    which is the IoU of all-fake), n images, faces. Components without images are left out.
     """
     parts = [(name, fakes[fakes.component == name]) for name in COMPONENTS] + [("all", fakes)]
-    return pd.DataFrame([{"component": name, **_summary(part, score)} for name, part in parts if len(part)])
+    return pd.DataFrame([{"component": name, **_summarise_part(part, score)} for name, part in parts if len(part)])
 
 
 def by_area(fakes: pd.DataFrame, bins: int = 6, score: str = "iou") -> pd.DataFrame:
-    """`fakes` by the area of the mask (share of the picture), in `bins` bins of about as many pictures each.
+    """`fakes` by the area of the mask (fraction of the image), in `bins` bins of about equal numbers of images.
 
     Columns: least, most (area of the smallest and largest mask in the bin), middle (their geometric mean, for a
     logarithmic axis), then as in `by_component`. Equal areas stay in one bin, so there can be fewer bins.
@@ -51,46 +48,45 @@ def by_area(fakes: pd.DataFrame, bins: int = 6, score: str = "iou") -> pd.DataFr
     bin_of = pd.qcut(fakes.area, min(bins, len(fakes)), labels=False, duplicates="drop")
     parts = [part for _, part in fakes.groupby(bin_of.fillna(0))]
     ends = [{"least": part.area.min(), "most": part.area.max()} for part in parts]
-    rows = [{**end, **_summary(part, score)} for end, part in zip(ends, parts, strict=True)]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame([{**end, **_summarise_part(part, score)} for end, part in zip(ends, parts, strict=True)])
     table.insert(2, "middle", np.sqrt(table.least * table.most))
     return table
 
 
-def _summary(part: pd.DataFrame, score: str) -> dict:
+def _summarise_part(part: pd.DataFrame, score: str) -> dict:
     faces = part.source_id.nunique()
     low, high = bootstrap(part[score].to_numpy(), part.source_id.to_numpy()) if faces > 1 else (np.nan, np.nan)
     return {"value": part[score].mean(), "low": low, "high": high, "area": part.area.mean(), "n": len(part),
             "faces": faces}  # fmt: skip
 
 
-def compare_runs(runs: dict[str, list[pd.DataFrame | Path]], cut: Callable = by_component, **more) -> pd.DataFrame:
-    """`cut` (`by_component` or `by_area`) of several cells {name: its runs, one a seed}, with a first column `who`."""
-    return pd.concat([cut(partial_fakes(of), **more).assign(who=who) for who, of in runs.items()], ignore_index=True)[
-        lambda table: ["who", *table.columns.drop("who")]
-    ]
+def compare_runs(runs: dict[str, list[pd.DataFrame | Path]], cut: Callable = by_component, **options) -> pd.DataFrame:
+    """`cut` (`by_component` or `by_area`) of several detectors {name: its runs, one per seed}, with a first column `who`."""
+    tables = [cut(partial_fakes(of), **options).assign(who=who) for who, of in runs.items()]
+    table = pd.concat(tables, ignore_index=True)
+    return table[["who", *table.columns.drop("who")]]
 
 
 def worst_and_best(fakes: pd.DataFrame, n: int = 4, score: str = "iou") -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The `n` worst and the `n` easiest fakes, each of another face, worst and easiest first.
+    """The `n` worst and the `n` best fakes, each of a different face, worst and best first.
 
-    Among equals (many have IoU 0) the larger mask comes first: it is the worse miss, and the more telling hit.
+    Ties (many have IoU 0) are ordered by decreasing area: a larger mask is the worse miss and the clearer hit.
     """
     fakes = fakes.sort_values(["area", "path"], ascending=[False, True])
-    worst, easiest = (fakes.sort_values(score, ascending=up, kind="stable") for up in (True, False))
-    return worst.drop_duplicates("source_id").head(n), easiest.drop_duplicates("source_id").head(n)
+    worst, best = (fakes.sort_values(score, ascending=up, kind="stable") for up in (True, False))
+    return worst.drop_duplicates("source_id").head(n), best.drop_duplicates("source_id").head(n)
 
 
 def predict_rows(dataset: Dataset, predict: Callable, rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Pictures, masks and maps [n, H, W] of `rows` (such as from `extremes`), in their order.
+    """Images, masks and maps [n, H, W] of `rows` (such as from `worst_and_best`), in their order.
 
-    predict(pictures uint8 [n, H, W, 3]) -> Prediction, such as a detector's own `predict`.
+    predict(images uint8 [n, H, W, 3]) -> Prediction, such as a detector's own `predict`.
     """
     number_of = pd.Series(dataset.table.index, index=dataset.table.path)
     index = number_of[rows.path].to_numpy()
-    pictures, masks = (np.stack([array[i] for i in index]) for array in (dataset.images, dataset.masks))
-    maps = [upsample(map_, mask.shape) for map_, mask in zip(predict(pictures).maps, masks, strict=True)]
-    return {"images": pictures, "masks": masks, "maps": np.stack(maps)}
+    images, masks = (np.stack([array[i] for i in index]) for array in (dataset.images, dataset.masks))
+    maps = [upsample(map_, mask.shape) for map_, mask in zip(predict(images).maps, masks, strict=True)]
+    return {"images": images, "masks": masks, "maps": np.stack(maps)}
 
 
 def iter_partial_fakes(dataset: Dataset, predict: Callable, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
@@ -104,5 +100,5 @@ def iter_partial_fakes(dataset: Dataset, predict: Callable, batch: int) -> Itera
 
 
 def read_per_image(run: Path) -> pd.DataFrame:
-    """What a run said of each test picture. Names of faces stay text: their order decides the resamples."""
+    """pictures.csv of a run. Names of faces are read as text: their order determines the resamples."""
     return pd.read_csv(run / PER_IMAGE_FILE, dtype={"source_id": str})

@@ -1,199 +1,162 @@
-"""A run and a dataset give metrics.json: the detector's row and, beside it, one for each control and forensic method.
+"""Evaluation of a run on the test split of a dataset: the detector's numbers, and those of all baselines.
 
-Preset `dolos` (paper, section 4): maps go BICUBIC to the mask's size, strict > 0.5, IoU and PBCA are means per
-picture over the partial fakes of the test split, AP is that of the scores on balanced real and partial pictures.
-The other presets are in `wsdl.evaluation.protocols`; `wsdl.evaluation.definitions` has all of them of the same maps.
+Preset `dolos` (section 4 of the paper): maps are upsampled BICUBIC to the size of the mask, a pixel is fake where the
+map is strictly above 0.5, IoU and PBCA are means per image over partial fakes, and AP is computed from the image
+scores of as many real images as partial fakes. `wsdl.evaluation.protocols` defines the other presets.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from wsdl.core.io import WsdlError, atomic, read_json, sha256, write_json
-from wsdl.core.progress import progress_bar
 from wsdl.core.run import MODEL_FILE, PER_IMAGE_FILE
 from wsdl.data.dataset import Dataset
-from wsdl.detectors.prediction import Prediction
-from wsdl.evaluation.baselines import TRIVIAL_BASELINES, mean_score, row_kind
-from wsdl.evaluation.forensics import FORENSIC_BASELINES, forensic_prediction
-from wsdl.evaluation.metrics import balanced_ap, binary, bootstrap, bootstrap_ap, iou, pbca, upsample
-from wsdl.evaluation.protocols import PROTOCOLS
+from wsdl.evaluation.baselines import BASELINES, baseline_rows, row_kind
+from wsdl.evaluation.protocols import EXTRA_PROTOCOLS, PROTOCOLS
+from wsdl.evaluation.scoring import DOLOS_MEASURES, PER_IMAGE_COLUMNS, score_protocols
 
-DESCRIBED = ("path", "kind", "generator", "component", "area", "source_id")  # what pictures.csv has of the manifest
-BATCH = 64  # pictures held at a time: memory does not grow with the test set
+METRICS_FILE = "metrics.json"  # rows of one preset
+PROTOCOLS_FILE = "definitions.json"  # rows of all presets
 METRICS_COLUMNS = (
-    "method",
-    "setup",
-    "seed",
-    "iou",
-    "iou_low",
-    "iou_high",
-    "pbca",
-    "pbca_low",
-    "pbca_high",
-    "ap",
-    "ap_low",
-    "ap_high",
+    *("method", "setup", "seed"),
+    *(name + end for name in DOLOS_MEASURES for end in ("", "_low", "_high")),
     "n",
 )
-BASELINES = {  # what needs no training, a row each in every table: name -> function of a dataset that gives a `predict`
-    **{f"control: {name}": lambda data, control=control: lambda index: baseline_prediction(control, index, data.size)
-       for name, control in TRIVIAL_BASELINES.items()},
-    **{f"forensic: {name}": lambda data, method=method: lambda index: forensic_prediction(method, data.images[index])
-       for name, method in FORENSIC_BASELINES.items()},
-}  # fmt: skip
+PROTOCOL_COLUMNS = ("method", "setup", "seed", "preset", "measure", "value", "low", "high", "n")
 
 
 def evaluate(
     run: Path,
     data: Path,
     preset: str = "dolos",
-    generators: tuple[str, ...] = (),  # whose partial fakes are scored; (): all that there are
+    generators: tuple[str, ...] = (),  # whose partial fakes are scored; (): all
     into: Path | None = None,  # the folder of metrics.json; default: the run
 ) -> dict:
-    """Score the detector in `run` on the test split of `data`; returns metrics.json, written into the run.
+    """Score the detector in `run` on the test split of `data`; returns metrics.json, and writes it.
 
-    pictures.csv beside it has what the detector said of each picture.
-    Done already for this model, data and preset, by a version with the same rows: loads it. WsdlError for an unknown
-    preset or without test pictures.
+    pictures.csv in the same folder holds the numbers of each image. Stored results of the same model, data and preset
+    are loaded. WsdlError for an unknown preset, a run without a model, or a test split without images to score.
     """
     if preset not in PROTOCOLS:
         raise WsdlError(f"--preset: is '{preset}', but must be {' or '.join(PROTOCOLS)}.")
     run, dataset = Path(run), Dataset(data, generators)
     into = Path(into or run)
-    config = read_json(run / "config.json")
-    about = {"preset": preset, **made_of(run, dataset)}
-    if (into / "metrics.json").exists() and (into / PER_IMAGE_FILE).exists():
-        old = read_json(into / "metrics.json")
-        if {key: value for key, value in old.items() if key != "rows"} == about and has_all_rows(old["rows"]):
-            return old
+    made_from = {"preset": preset, **evaluation_inputs(run, dataset)}
+    stored = _stored(into, METRICS_FILE, made_from)
+    if stored:
+        return stored
     if preset == "dolos":
-        pictures, rows = score_rows(run, config, dataset)
-        write_pictures(into, pictures)
+        table, rows = _score_run(run, dataset)
+        _write_per_image(into, table)
     else:
-        from wsdl.evaluation.definitions import definitions, wide
-
-        rows = wide(definitions(run, data, generators), preset)
-    result = {**about, "rows": rows}
-    write_json(into / "metrics.json", result)
+        rows = _protocol_rows(run, dataset)
+    result = {**made_from, "rows": metrics_rows(rows, preset)}
+    write_json(into / METRICS_FILE, result)
     return result
 
 
+def evaluate_protocols(run: Path, data: Path, generators: tuple[str, ...] = ()) -> pd.DataFrame:
+    """The numbers of the detector in `run` and of all baselines under every preset; written to RUN/definitions.json.
+
+    Columns are PROTOCOL_COLUMNS: `value` with its 95 % interval over source faces (none for AP and AUC of pooled
+    pixels), `n` the images behind it. Loads stored results and raises WsdlError as `evaluate` does.
+    """
+    return pd.DataFrame(_protocol_rows(Path(run), Dataset(data, generators)), columns=PROTOCOL_COLUMNS)
+
+
+def evaluation_table(run: Path, data: Path, preset: str, generators: tuple[str, ...] = ()) -> pd.DataFrame:
+    """The table that `python -m wsdl evaluate` prints: a row per method, or per number where preset is "all"."""
+    if preset == "all":
+        return evaluate_protocols(run, data, generators)
+    result = evaluate(run, data, preset, generators)
+    return results_table([result]) if preset == "dolos" else pd.DataFrame(result["rows"])
+
+
+def dolos_rows(run: Path, dataset: Dataset) -> list[dict]:
+    """The rows of metrics.json under preset `dolos`: those stored in `run`, or computed without writing."""
+    stored = _stored(run, METRICS_FILE, {"preset": "dolos", **evaluation_inputs(run, dataset)})
+    return stored["rows"] if stored else metrics_rows(_score_run(run, dataset)[1], "dolos")
+
+
 def has_all_rows(rows: list[dict]) -> bool:
-    """Whether kept rows are the detector's and those BESIDE it: earlier versions had fewer."""
+    """Whether stored rows are those of a detector and of all baselines; earlier versions had fewer."""
     return list(dict.fromkeys(row["method"] for row in rows))[1:] == list(BASELINES)
 
 
-def made_of(run: Path, dataset: Dataset) -> dict:
-    """What the numbers of a run depend on. WsdlError where the run holds no model.
-
-    `generators` is there only where the dataset has partial fakes of others too, which are not scored.
-    """
-    if not (run / MODEL_FILE).exists():
-        raise WsdlError(f"{run}: holds no {MODEL_FILE}; train it first.")
-    about = {"model": sha256(run / MODEL_FILE), "data": dataset.info["manifest_sha256"]}
-    return about | ({"generators": list(dataset.generators)} if dataset.is_filtered else {})
-
-
-def write_pictures(folder: Path, pictures: pd.DataFrame) -> None:
-    with atomic(folder / PER_IMAGE_FILE) as temporary:
-        pictures.to_csv(temporary, index=False, lineterminator="\n")
-
-
-def score_rows(run: Path, config: dict, dataset: Dataset) -> tuple[pd.DataFrame, list[dict]]:
-    """What the detector says of each picture, its row, and then those BESIDE it, all through `judge`."""
-    from wsdl.detectors import load_detector
-
-    detector = load_detector(run)
-    who = {"method": config["method"], "setup": config["setup"], "seed": config["seed"]}
-
-    def predict(index: np.ndarray) -> Prediction:
-        said = detector.predict(dataset.images[index])
-        return Prediction(detector.paper_maps(said.maps), said.scores)
-
-    pictures = score_test_images(dataset, predict)
-    rows = [metrics_row([pictures]) | who]
-    for name, say in BASELINES.items():
-        who = {"method": name, "setup": "", "seed": config["seed"]}
-        rows.append(metrics_row([score_test_images(dataset, say(dataset))]) | who)
-    return pictures, [{name: row[name] for name in METRICS_COLUMNS} for row in rows]
-
-
-def baseline_prediction(control: Callable, index: np.ndarray, size: int) -> Prediction:
-    """What a control says of the pictures at `index`, in the shape of a detector's answer."""
-    maps = np.stack([control(int(i), (size, size)) for i in index])
-    return Prediction(maps, np.array([mean_score(map_) for map_ in maps]))
-
-
-def score_test_images(dataset: Dataset, predict: Callable) -> pd.DataFrame:
-    """The test split picture by picture under `predict(indices) -> Prediction`: a score each, IoU and PBCA of fakes."""
-    table = test_pictures(dataset)
-    real, partial = table[table.kind == "real"], table[table.kind == "partial"]
-    real_scores, _ = stream(dataset, real, predict, None)
-    fake_scores, values = stream(dataset, partial, predict, iou_and_pbca)
-    ious, pbcas = np.array(values).T
-    nothing = np.full(len(real), np.nan)
-    return table[list(DESCRIBED)].assign(
-        score=np.concatenate([real_scores, fake_scores]),
-        iou=np.concatenate([nothing, ious]),
-        pbca=np.concatenate([nothing, pbcas]),
-    )
-
-
-def test_pictures(dataset: Dataset) -> pd.DataFrame:
-    """The rows of the test split that are scored: real pictures, then partial fakes. WsdlError where a kind lacks."""
-    real, partial = (dataset.select(kind=kind, split="test") for kind in ("real", "partial"))
-    if real.empty or partial.empty:
-        raise WsdlError(
-            f"{dataset.folder}: has {len(real)} real and {len(partial)} partial pictures in test; scoring needs both."
-        )
-    return pd.concat([real, partial])
-
-
-def metrics_row(runs: list[pd.DataFrame]) -> dict:
-    """IoU, PBCA and AP with 95 % intervals from `judge`'s tables of the same pictures, one for each seed.
-
-    A picture's IoU and PBCA are averaged over the seeds first, so the interval is about faces, not about training.
-    """
-    is_fake = (runs[0].kind == "partial").to_numpy()
-    faces = runs[0].source_id.to_numpy()
-    scores = np.array([run.score for run in runs])
-    real, fake = scores[:, ~is_fake], scores[:, is_fake]
-    numbers = {"n": int(is_fake.sum()), "ap": np.mean([balanced_ap(*pair) for pair in zip(real, fake, strict=True)])}
-    numbers["ap_low"], numbers["ap_high"] = bootstrap_ap(real, faces[~is_fake], fake, faces[is_fake])
-    for name in ("iou", "pbca"):
-        column = np.mean([run[name][is_fake] for run in runs], axis=0)
-        numbers[name] = column.mean()
-        numbers[f"{name}_low"], numbers[f"{name}_high"] = bootstrap(column, faces[is_fake])
-    return {name: value if name == "n" else round(float(value), 6) for name, value in numbers.items()}
-
-
-def iou_and_pbca(map_: np.ndarray, mask: np.ndarray, threshold: float = 0.5) -> tuple[float, float]:
-    """IoU and PBCA of one map [h, w] against its mask [H, W]."""
-    predicted = binary(upsample(map_, mask.shape), threshold)
-    return iou(predicted, mask), pbca(predicted, mask)
-
-
-def stream(dataset: Dataset, rows: pd.DataFrame, predict: Callable, measure: Callable | None):
-    """Scores [n] of the pictures in `rows`, and measure(map, mask) of each, a batch at a time."""
-    scores, values = [], []
-    progress = progress_bar(len(rows), "scoring")
-    for start in range(0, len(rows), BATCH):
-        index = rows.index[start : start + BATCH].to_numpy()
-        prediction = predict(index)
-        scores.append(prediction.scores)
-        if measure:
-            values += [measure(m, dataset.masks[i]) for m, i in zip(prediction.maps, index, strict=True)]
-        progress.update(len(index))
-    progress.close()
-    return np.concatenate(scores), values
+def metrics_rows(rows: list[dict], preset: str) -> list[dict]:
+    """The rows of one preset as in metrics.json: a row per method, each measure with its _low and _high."""
+    by_method = {}
+    for row in rows:
+        if row["preset"] == preset:
+            who = {key: row[key] for key in ("method", "setup", "seed")}
+            numbers, measure = by_method.setdefault(row["method"], who), row["measure"]
+            numbers |= {measure: row["value"], f"{measure}_low": row["low"], f"{measure}_high": row["high"]}
+            numbers["n"] = max(numbers.pop("n", 0), row["n"])  # stays the last key
+    return list(by_method.values())
 
 
 def results_table(results: list[dict]) -> pd.DataFrame:
-    """Results of `evaluate` as one tidy table: a row a detector, then those BESIDE them once."""
-    rows = [row for result in results for row in result["rows"]]
-    table = pd.DataFrame(rows, columns=METRICS_COLUMNS)
+    """Results of `evaluate` as one table: a row per detector, then each baseline once."""
+    table = pd.DataFrame([row for result in results for row in result["rows"]], columns=METRICS_COLUMNS)
     detector = table.method.map(row_kind) == "detector"
     return pd.concat([table[detector], table[~detector].drop_duplicates("method")], ignore_index=True)
+
+
+def protocols_side_by_side(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of `evaluate_protocols` for reading: a row per method and setup, a column "preset measure" per number."""
+    column = table.preset + " " + table.measure
+    rows = table.assign(column=column).pivot_table(
+        index=["method", "setup"], columns="column", values="value", sort=False
+    )
+    return rows[list(dict.fromkeys(column))].rename_axis(columns=None)
+
+
+def evaluation_inputs(run: Path, dataset: Dataset) -> dict:
+    """The keys of metrics.json that name the model and the data. WsdlError where the run holds no model.
+
+    `generators` is among them only where the dataset also has partial fakes of others, which are not scored.
+    """
+    if not (run / MODEL_FILE).exists():
+        read_json(run / "config.json")  # the better message where `run` is no run at all
+        raise WsdlError(f"{run}: holds no {MODEL_FILE}; train it first.")
+    inputs = {"model": sha256(run / MODEL_FILE), "data": dataset.info["manifest_sha256"]}
+    return inputs | ({"generators": list(dataset.generators)} if dataset.is_filtered else {})
+
+
+def _protocol_rows(run: Path, dataset: Dataset) -> list[dict]:
+    """The rows of definitions.json, computed unless they are stored."""
+    made_from = evaluation_inputs(run, dataset)
+    stored = _stored(run, PROTOCOLS_FILE, made_from)
+    if stored:
+        return stored["rows"]
+    table, rows = _score_run(run, dataset, EXTRA_PROTOCOLS)
+    _write_per_image(run, table)
+    write_json(run / PROTOCOLS_FILE, {**made_from, "rows": rows})
+    return rows
+
+
+def _score_run(run: Path, dataset: Dataset, extra: tuple[str, ...] = ()) -> tuple[pd.DataFrame, list[dict]]:
+    """The numbers of each image (`score_images`), and the rows of the detector and of all baselines."""
+    from wsdl.detectors import load_detector
+
+    config, detector = read_json(run / "config.json"), load_detector(run)
+    table, rows = score_protocols(
+        dataset, lambda index: detector.predict(dataset.images[index]), extra, detector.paper_maps
+    )
+    who = {key: config[key] for key in ("method", "setup", "seed")}
+    return table, [who | row for row in rows] + baseline_rows(dataset, config["seed"], extra)
+
+
+def _stored(folder: Path, name: str, made_from: dict) -> dict | None:
+    """The results in FOLDER/NAME where they are complete and were made from the same model and data."""
+    if not (folder / name).exists() or not (folder / PER_IMAGE_FILE).exists():
+        return None
+    stored = read_json(folder / name)
+    same = {key: value for key, value in stored.items() if key != "rows"} == made_from
+    return stored if same and has_all_rows(stored["rows"]) else None
+
+
+def _write_per_image(folder: Path, table: pd.DataFrame) -> None:
+    with atomic(folder / PER_IMAGE_FILE) as temporary:
+        table[list(PER_IMAGE_COLUMNS)].to_csv(temporary, index=False, lineterminator="\n")

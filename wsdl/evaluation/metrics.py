@@ -1,23 +1,23 @@
-"""How good is a map, how good is a score, and how sure are we: arrays in, numbers out.
+"""Localisation and detection metrics with bootstrap intervals: arrays in, numbers out.
 
-The definitions are those of the paper's code (preset `dolos`): a map is upsampled BICUBIC to the mask, a pixel is
-called fake where the map is strictly above 0.5, IoU and PBCA are computed for each picture and averaged over partial
-fakes, AP is computed on as many real pictures as fake ones.
+The definitions are those of the paper's code (preset `dolos`): a map is upsampled BICUBIC to the mask, a pixel is fake
+where the map is strictly above 0.5, IoU and PBCA are computed per image and averaged over partial fakes, and AP is
+computed on as many real images as fakes.
 """
 
 import numpy as np
 from PIL import Image
 
-THRESHOLD = 0.5  # of every method in the paper; a pixel of exactly 0.5 counts as real
-ROUNDING = 1e-3  # how far a map may leave [0, 1] and still be taken for one
+THRESHOLD = 0.5  # for all methods of the paper; a pixel of exactly 0.5 is real
+ROUNDING = 1e-3  # tolerance for map values outside [0, 1]
 
 
 def upsample(map_: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """`map_` [h, w] in [0, 1] at the size `shape` = (H, W) of the mask, BICUBIC: float32 [H, W] in [0, 1].
 
-    Bicubic curves shoot over: beside a sharp edge they leave [0, 1], so the result is clipped. Never normalise a map
-    by its own maximum instead: it would find something in every picture.
-    ValueError where the map holds NaN or infinity, leaves [0, 1] (logits, say), or is not [h, w].
+    Bicubic interpolation overshoots next to sharp edges, so the result is clipped. Normalising a map by its own
+    maximum instead would find something in every image.
+    ValueError where the map contains NaN or infinity, leaves [0, 1] (logits, for example), or is not [h, w].
     """
     array = _checked_map(map_)
     height, width = shape
@@ -26,14 +26,14 @@ def upsample(map_: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def binary(map_: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
-    """Where `map_` [H, W] says fake: bool [H, W], strictly above `threshold`. ValueError as in `upsample`."""
+    """The pixels of `map_` [H, W] that are called fake: bool [H, W], strictly above `threshold`. ValueError as in `upsample`."""
     return _checked_map(map_) > float(threshold)
 
 
 def iou(predicted: np.ndarray, mask: np.ndarray) -> float:
     """Intersection over union of two masks [H, W], 1 = fake: in [0, 1], 1 where both are empty (paper's code).
 
-    A detector that calls everything fake gets the area of the mask, about .19 on the paper's test set.
+    Calling every pixel fake gives the area of the mask, about .19 on the paper's test set.
     ValueError where the shapes differ or a value is not 0 or 1.
     """
     predicted, mask = _checked_pair(predicted, mask)
@@ -42,20 +42,26 @@ def iou(predicted: np.ndarray, mask: np.ndarray) -> float:
 
 
 def pbca(predicted: np.ndarray, mask: np.ndarray) -> float:
-    """Pixel-wise binary classification accuracy: the share of pixels [H, W] where two masks agree, in [0, 1].
+    """Pixel-wise binary classification accuracy: the fraction of pixels [H, W] where two masks agree, in [0, 1].
 
-    A detector that calls everything real gets 1 - area of the mask, about .81 on the paper's test set.
+    Calling every pixel real gives 1 - area of the mask, about .81 on the paper's test set.
     ValueError where the shapes differ or a value is not 0 or 1.
     """
     predicted, mask = _checked_pair(predicted, mask)
     return float((predicted == mask).mean())
 
 
-def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Average precision of picture `scores` [n] (higher = more fake) against `labels` [n] (1 = fake), in [0, 1].
+def iou_and_pbca(map_: np.ndarray, mask: np.ndarray, threshold: float = THRESHOLD) -> tuple[float, float]:
+    """IoU and PBCA of one map [h, w], upsampled, against its mask [H, W]."""
+    predicted = binary(upsample(map_, mask.shape), threshold)
+    return iou(predicted, mask), pbca(predicted, mask)
 
-    The sum over thresholds of (recall gained) x (precision there), as in scikit-learn. Pictures of equal score pass
-    a threshold together, so a constant score gets the share of fakes: .5 on balanced data.
+
+def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Average precision of image `scores` [n] (higher = more fake) against `labels` [n] (1 = fake), in [0, 1].
+
+    The sum over thresholds of (recall gained) x (precision there), as in scikit-learn. Images with equal scores pass
+    a threshold together, so a constant score has the fraction of fakes: .5 on balanced data.
     ValueError where labels or scores are not finite, differ in length, or one class is missing.
     """
     fake = np.asarray(labels, dtype=np.float64)
@@ -63,12 +69,12 @@ def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
     if fake.shape != scores.shape or not np.isin(fake, (0, 1)).all():
         raise ValueError(f"labels must be {len(scores)} values of 0 or 1, one for each score")
     if fake.min() == fake.max():
-        raise ValueError("average precision needs real and fake pictures, but only one kind is there")
+        raise ValueError("average precision needs real and fake images, but all labels are equal")
     return float(_weighted_ap(fake, scores, np.ones((1, len(fake))))[0])
 
 
 def balanced_ap(real_scores: np.ndarray, fake_scores: np.ndarray, draws: int = 5, seed: int = 0) -> float:
-    """The paper's AP: draw as many real as fake pictures without replacement, `draws` times, and average.
+    """The paper's AP: draw as many real images as fakes without replacement, `draws` times, and average.
 
     On the paper's test set: 900 real against 900 of the partial fakes, 5 draws.
     """
@@ -81,16 +87,16 @@ def balanced_ap(real_scores: np.ndarray, fake_scores: np.ndarray, draws: int = 5
 
 
 def bootstrap(
-    values: np.ndarray,  # [n], such as the IoU of each picture
-    groups: np.ndarray,  # [n], the source face of each picture
+    values: np.ndarray,  # [n], such as the IoU of each image
+    groups: np.ndarray,  # [n], the source face of each image
     seed: int = 0,
     rounds: int = 1000,  # resamples
-    level: float = 0.95,  # share of resamples inside the interval
+    level: float = 0.95,  # confidence level
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval (low, high) of the mean of `values`, resampling whole source faces.
+    """Percentile bootstrap interval (low, high) of the mean of `values`, resampling source faces.
 
-    Fakes of one face resemble each other: drawing pictures singly would count each as new evidence and make the
-    interval too narrow (cluster bootstrap; Efron and Tibshirani 1993, chapters 8 and 13).
+    Fakes of one face are correlated: resampling single images would treat them as independent and make the interval
+    too narrow (cluster bootstrap; Efron and Tibshirani 1993, chapters 8 and 13).
     ValueError for values that are not finite, or fewer than two source faces.
     """
     values = _checked_scores(values, "values")
@@ -101,7 +107,7 @@ def bootstrap(
 
 
 def bootstrap_ap(
-    real_scores: np.ndarray,  # [n], or [seeds, n] for detectors that differ in their seed alone
+    real_scores: np.ndarray,  # [n], or [seeds, n] for detectors that differ only in their seed
     real_groups: np.ndarray,
     fake_scores: np.ndarray,  # [m], or [seeds, m]
     fake_groups: np.ndarray,
@@ -109,11 +115,11 @@ def bootstrap_ap(
     rounds: int = 1000,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Bootstrap interval (low, high) of the balanced AP; a face that is drawn brings its real picture and its fakes.
+    """Bootstrap interval (low, high) of the balanced AP, resampling source faces with their real image and fakes.
 
-    In each resample the reals are weighted to count as much as the fakes: what `balanced_ap` tends to with many
-    draws, without the noise of drawing. A resample without reals, or without fakes, is left out. Scores of several
-    seeds give the interval of their mean AP, all seeds judged on the same resamples.
+    In each resample the reals are weighted to count as much as the fakes: the limit of `balanced_ap` for many draws,
+    without the noise of drawing. Resamples without reals or without fakes are skipped. Scores of several seeds give
+    the interval of their mean AP, with the same resamples for all seeds.
     """
     real = [_checked_scores(row, "real_scores") for row in np.atleast_2d(real_scores)]
     fake = [_checked_scores(row, "fake_scores") for row in np.atleast_2d(fake_scores)]
@@ -123,7 +129,7 @@ def bootstrap_ap(
     reals, fakes = (times @ np.bincount(index, weights=labels == kind) for kind in (0, 1))
     kept = (reals > 0) & (fakes > 0)
     if not kept.any():
-        raise ValueError("no resample holds real and fake pictures")
+        raise ValueError("no resample contains real and fake images")
     times, balance = times[kept], (fakes[kept] / reals[kept])[:, None]
     parts = np.array_split(np.arange(len(times)), max(1, times.shape[0] * len(labels) // 1_000_000))  # bounds memory
 
@@ -136,9 +142,9 @@ def bootstrap_ap(
 
 
 def _weighted_ap(fake: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """AP of each row of `weights` [r, n]: how often each picture counts. fake [n] is 0 or 1. Gives [r]."""
+    """AP [r] for each row of `weights` [r, n], the weight of each image; fake [n] is 0 or 1."""
     order = np.argsort(-scores, kind="stable")
-    ends = np.flatnonzero(np.diff(scores[order], append=-np.inf))  # the last picture of each run of equal scores
+    ends = np.flatnonzero(np.diff(scores[order], append=-np.inf))  # the last image of each run of equal scores
     weights = weights[:, order]
     hits = np.cumsum(weights * fake[order], axis=1)[:, ends]
     called = np.cumsum(weights, axis=1)[:, ends]
@@ -147,12 +153,12 @@ def _weighted_ap(fake: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> n
 
 
 def resample(groups: np.ndarray, n: int, seed: int, rounds: int) -> tuple[np.ndarray, np.ndarray]:
-    """The group number of each picture [n], and how often each group is drawn in each round [rounds, groups]."""
+    """The group number of each image [n], and how often each group is drawn in each round [rounds, groups]."""
     names, index = np.unique(np.asarray(groups), return_inverse=True)
     if index.shape != (n,):
-        raise ValueError(f"groups must name the source face of each of the {n} pictures, but has shape {index.shape}")
+        raise ValueError(f"groups must name the source face of each of the {n} images, but has shape {index.shape}")
     if len(names) < 2:
-        raise ValueError("an interval needs pictures of at least two source faces")
+        raise ValueError("an interval needs images of at least two source faces")
     rng = np.random.default_rng(seed)
     return index, rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=rounds)
 
@@ -168,7 +174,7 @@ def _checked_map(map_: np.ndarray) -> np.ndarray:
         raise ValueError(f"a map must be [H, W], but has shape {array.shape}")
     low, high = array.min(), array.max()
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError("a map must be finite, but holds NaN or infinity")
+        raise ValueError("a map must be finite, but contains NaN or infinity")
     if low < -ROUNDING or high > 1 + ROUNDING:
         raise ValueError(f"a map must lie in [0, 1], but runs from {low:.4g} to {high:.4g}")
     return array
@@ -177,11 +183,11 @@ def _checked_map(map_: np.ndarray) -> np.ndarray:
 def _checked_pair(predicted: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     predicted, mask = np.asarray(predicted), np.asarray(mask)
     if predicted.ndim != 2 or predicted.shape != mask.shape or predicted.size == 0:
-        raise ValueError(f"masks must be [H, W] and alike, but have shapes {predicted.shape} and {mask.shape}")
+        raise ValueError(f"masks must be [H, W] of the same shape, but have shapes {predicted.shape} and {mask.shape}")
     for name, array in (("predicted", predicted), ("mask", mask)):
         if array.dtype != bool and not ((array == 0) | (array == 1)).all():
             raise ValueError(
-                f"{name} must hold only 0 (real) and 1 (fake); use binary() on a map, read_mask() on a file"
+                f"{name} must contain only 0 (real) and 1 (fake); use binary() on a map, read_mask() on a file"
             )
     return predicted.astype(bool), mask.astype(bool)
 

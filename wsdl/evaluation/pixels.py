@@ -1,20 +1,20 @@
-"""How good is a map without choosing a threshold: AP and AUC over its pixels, for one picture or for all together.
+"""Pixel-level AP, AUC and F1 of a map without a fixed threshold, for one image or for all images together.
 
-One picture is counted exactly. All pixels of a test set do not fit into memory, so they are counted in `Tally`: how
-many real and how many fake pixels have each value, in steps of 1 / STEPS.
+One image is counted exactly. All pixels of a test set do not fit into memory, so `PixelHistogram` counts how many real
+and fake pixels have each value, in steps of 1 / STEPS.
 """
 
 import numpy as np
 
-STEPS = 1_000_000  # equal steps of [0, 1] in which pooled pixels are counted: 16 MB of counts
+STEPS = 1_000_000  # bins of [0, 1] for pooled pixels: 16 MB of counts
 
 
-class Tally:
-    """Pixels of many maps, counted by value: memory is two arrays of STEPS + 1 counts, however many maps are added.
+class PixelHistogram:
+    """Real and fake pixels of many maps by value: two arrays of STEPS + 1 counts, however many maps are added.
 
-    Values of one step count as equal. So AUC is wrong by at most half the share of real-fake pairs that share a step:
-    below .0005 for maps that spread over a hundredth of [0, 1] or more (tested against scikit-learn). Fewer steps would
-    not do: what a weak detector says of all its pixels can lie within .001.
+    Values in one bin count as equal, so AUC is wrong by at most half the fraction of real-fake pairs that share a bin:
+    below .0005 for maps that spread over a hundredth of [0, 1] or more (tested against scikit-learn). Fewer bins would
+    not do: all values of a weak detector can lie within .001.
     """
 
     def __init__(self):
@@ -22,22 +22,22 @@ class Tally:
 
     def add(self, map_: np.ndarray, mask: np.ndarray) -> None:
         """Count the pixels of `map_` [H, W] in [0, 1] by `mask` [H, W], 1 = fake."""
-        step = np.ceil(np.asarray(map_, np.float64) * STEPS).astype(np.int64)  # step k holds ((k-1) / STEPS, k / STEPS]
+        step = np.ceil(np.asarray(map_, np.float64) * STEPS).astype(np.int64)  # bin k holds ((k-1) / STEPS, k / STEPS]
         is_fake = np.asarray(mask, bool)
         self.fake += np.bincount(step[is_fake], minlength=STEPS + 1)
         self.real += np.bincount(step[~is_fake], minlength=STEPS + 1)
 
     def ap(self) -> float:
-        """Average precision of all pixels counted; NaN where one kind is missing."""
+        """Average precision of all pixels counted; NaN without real or without fake pixels."""
         return pixel_ap_auc(self.fake, self.real)[0]
 
     def auc(self) -> float:
-        """Area under the ROC curve of all pixels counted; NaN where one kind is missing."""
+        """Area under the ROC curve of all pixels counted; NaN without real or without fake pixels."""
         return pixel_ap_auc(self.fake, self.real)[1]
 
 
-def by_value(map_: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The distinct values of `map_`, rising, and how many fake and real pixels of `mask` (same shape) have each."""
+def count_by_value(map_: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The distinct values of `map_` in ascending order, and the fake and real pixels of `mask` (same shape) with each."""
     values, index = np.unique(np.ravel(map_), return_inverse=True)
     is_fake = np.ravel(mask).astype(bool)
     fake = np.bincount(index[is_fake], minlength=len(values))
@@ -45,10 +45,10 @@ def by_value(map_: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def pixel_ap_auc(fake: np.ndarray, real: np.ndarray) -> tuple[float, float]:
-    """AP and AUC from how many fake and real pixels [k] have each of k rising values.
+    """AP and AUC from the numbers of fake and real pixels [k] with each of k ascending values.
 
-    AP is the sum over thresholds of (recall gained) x (precision there). AUC is the chance that a fake pixel has a
-    higher value than a real one; equal values count half, so a constant map gets .5. NaN, NaN where a kind is missing.
+    AP is the sum over thresholds of (recall gained) x (precision there). AUC is the probability that a fake pixel has
+    a higher value than a real one; ties count half, so a constant map has .5. (NaN, NaN) without real or fake pixels.
     """
     fake, real = np.asarray(fake, np.float64)[::-1], np.asarray(real, np.float64)[::-1]  # from the highest value down
     if not fake.sum() or not real.sum():
@@ -59,6 +59,6 @@ def pixel_ap_auc(fake: np.ndarray, real: np.ndarray) -> tuple[float, float]:
     return float((fake * precision).sum() / hits[-1]), float((fake * (below + real / 2)).sum() / hits[-1] / alarms[-1])
 
 
-def f1(hits, alarms, misses):
-    """F1 = 2 TP / (2 TP + FP + FN) of counts, numbers or arrays alike; 0 where nothing is fake and nothing found."""
+def pixel_f1(hits, alarms, misses):
+    """F1 = 2 TP / (2 TP + FP + FN) of counts (numbers or arrays); 0 where nothing is fake and nothing is found."""
     return 2 * hits / np.maximum(2 * hits + alarms + misses, 1)

@@ -1,36 +1,37 @@
-"""The same map under several published definitions. A preset is a function: map and mask in, numbers out.
+"""Published definitions of localisation metrics, as functions of a map and a mask.
 
-Every preset calls a pixel fake where the map is *strictly* above 0.5, unless it says otherwise, and brings the map to
-the mask's size as the paper does (BICUBIC, clipped to [0, 1]): the other two codes get maps of the picture's size from
-their networks and say nothing about small ones. Only `dolos` sees Grad-CAM maps divided by their own maximum, as the
-paper's code did; the others see what the detector said.
+Unless stated otherwise, a pixel is fake where the map is *strictly* above 0.5, and the map is upsampled to the size of
+the mask as in the paper (BICUBIC, clipped to [0, 1]). The other two codes have networks that output maps of the image
+size, and do not define this step. Only `dolos` receives Grad-CAM maps divided by their maximum, as in the paper's code;
+the others receive the maps as predicted.
 """
 
 import numpy as np
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from wsdl.evaluation.metrics import THRESHOLD, binary, iou, pbca
-from wsdl.evaluation.pixels import by_value, f1, pixel_ap_auc
+from wsdl.evaluation.pixels import count_by_value, pixel_ap_auc, pixel_f1
 
-INNER, OUTER = 15, 11  # px, the squares with which TruFor's code erodes the fake region and dilates it
+_INNER, _OUTER = 15, 11  # px: squares with which TruFor's code erodes and dilates the fake region
 
 
 def dolos(map_: np.ndarray, mask: np.ndarray) -> dict[str, float]:
-    """The paper's code. IoU and PBCA of each partial fake, averaged over pictures.
+    """The paper's code: IoU and PBCA of each partial fake, averaged over images.
 
-    Real pictures: not scored. Nothing painted and nothing found: IoU 1. Grad-CAM maps: divided by their maximum.
-    Beside these stands AP, of picture scores and not of maps (`wsdl.evaluation.metrics.balanced_ap`).
-    map_ [H, W] in [0, 1] at the size of mask [H, W], 1 = fake; so in every preset.
+    Real images are not scored. IoU is 1 where nothing is inpainted and nothing found. Grad-CAM maps are divided by
+    their maximum. The AP of this protocol belongs to image scores, not to maps (`wsdl.evaluation.metrics.balanced_ap`).
+    map_ [H, W] in [0, 1] and mask [H, W], 1 = fake, have the same size, here and in all protocols.
     """
     found = binary(map_)
     return {"iou": iou(found, mask), "pbca": pbca(found, mask)}
 
 
 def pooled(map_: np.ndarray, mask: np.ndarray) -> dict[str, float]:
-    """All pixels of all partial fakes in one table of right and wrong: the counts that one picture adds to it.
+    """The confusion matrix of all pixels of all partial fakes; returns the counts of one image.
 
-    `pooled_scores` makes IoU, F1 and accuracy of the sums. Real pictures: not counted. A large mask weighs more than a
-    small one; in per-picture means they weigh the same. No pixel painted or found in the whole set: IoU and F1 are 0.
+    `pooled_scores` computes IoU, F1 and accuracy from the sums. Real images are not counted. A large mask weighs more
+    than a small one, while in means per image they weigh the same. IoU and F1 are 0 where no pixel of the whole set is
+    inpainted or found.
     """
     found, mask = binary(map_), np.asarray(mask, bool)
     hits = int((found & mask).sum())
@@ -39,11 +40,11 @@ def pooled(map_: np.ndarray, mask: np.ndarray) -> dict[str, float]:
 
 
 def pooled_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """IoU, F1 and accuracy of summed counts [..., 4]: hits, false alarms, misses, true rests."""
+    """IoU, F1 and accuracy from summed counts [..., 4]: true positives, false positives, false and true negatives."""
     hits, alarms, misses, rests = np.moveaxis(np.asarray(counts, np.float64), -1, 0)
     return {
         "iou": hits / np.maximum(hits + alarms + misses, 1),
-        "f1": f1(hits, alarms, misses),
+        "f1": pixel_f1(hits, alarms, misses),
         "accuracy": (hits + rests) / np.maximum(hits + alarms + misses + rests, 1),
     }
 
@@ -51,61 +52,63 @@ def pooled_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
 def benco(map_: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     """IMDL-BenCo's PixelF1, PixelIOU and PixelAccuracy (github.com/scu-zjz/IMDLBenCo, IMDLBenCo/evaluation).
 
-    Computed for each picture, averaged over **all** pictures, real ones too. A real picture has F1 and IoU 0 whatever
-    the map says, even where it rightly says nothing; so has a fake whose painted pixels are none. With as many reals as
-    fakes no detector gets above .5. `f1_double` is its mode "double": the better of the map and 1 - map.
-    Its PixelAUC is left out: it orders equal values by chance of the sort; see `free` for one that does not.
+    Computed per image and averaged over **all** images, real ones included. F1 and IoU of a real image are 0 for every
+    map, even for one that is rightly empty; the same holds for a fake without inpainted pixels. With as many reals as
+    fakes no detector exceeds .5. `f1_double` is its mode "double": the better of the map and 1 - map.
+    Its PixelAUC is left out because it orders equal values arbitrarily; `free` has one that does not.
     """
     hits, alarms, misses, rests = pooled(map_, mask).values()
-    plain = float(f1(hits, alarms, misses))
+    plain = float(pixel_f1(hits, alarms, misses))
     scores = pooled_scores(np.array([hits, alarms, misses, rests]))
-    turned = float(f1(misses, rests, hits))  # of 1 - map: what was found was missed, and the other way round
-    return {"f1": plain, "f1_double": max(plain, turned), "iou": float(scores["iou"]),
+    inverted = float(pixel_f1(misses, rests, hits))  # of 1 - map: what was found is missed and vice versa
+    return {"f1": plain, "f1_double": max(plain, inverted), "iou": float(scores["iou"]),
             "accuracy": float(scores["accuracy"])}  # fmt: skip
 
 
 def trufor(map_: np.ndarray, mask: np.ndarray) -> dict[str, float]:
-    """TruFor's F1 of each partial fake (github.com/grip-unina/TruFor, metrics.py), averaged over pictures.
+    """TruFor's F1 of each partial fake (github.com/grip-unina/TruFor, metrics.py), averaged over images.
 
-    Pixels near the border of the mask are ignored: 7 px inside it (erosion by 15 x 15), 5 px outside (dilation by
-    11 x 11). The better of the map and 1 - map counts. `f1` at 0.5; `f1_best` at the best threshold of each picture,
-    which is chosen by looking at its mask. Real pictures: not scored. A region that holds no square of 15 px vanishes:
-    F1 is 0 for every map; `vanished` says how often. (Its code is in pixels of its pictures, which are larger than
-    ours, and in one such case gives NaN and leaves the picture out.)
+    Pixels near the border of the mask are ignored: 7 px inside it (erosion by 15 x 15) and 5 px outside (dilation by
+    11 x 11). The better of the map and 1 - map counts. `f1` is at 0.5; `f1_best` at the best threshold of each image,
+    which is chosen with its mask. Real images are not scored. A region that contains no square of 15 px vanishes and
+    has F1 0 for every map; `vanished` is the fraction of such images. (In that case TruFor's code gives NaN and skips
+    the image; it was made for larger images than ours.)
     """
     inner, outer = trufor_regions(mask)
     kept = inner | outer
     if not inner.any():
         return {"f1": 0.0, "f1_best": 0.0, "vanished": 1.0}
-    values, fake, real = by_value(np.asarray(map_)[kept], inner[kept])
+    values, fake, real = count_by_value(np.asarray(map_)[kept], inner[kept])
     at_half = np.searchsorted(values, np.float32(THRESHOLD), side="right")  # the first value strictly above
-    cuts = np.arange(1, len(values) + 1)  # "above value k" is fake, for each k: nothing in the end, as in its code
-    scores = _either_way(fake, real, np.concatenate([cuts, [at_half]]))
+    cuts = np.arange(1, len(values) + 1)  # "above value k" is fake, for each k; nothing is for the last, as in its code
+    scores = _better_f1(fake, real, np.concatenate([cuts, [at_half]]))
     return {"f1": float(scores[-1]), "f1_best": float(scores[:-1].max()), "vanished": 0.0}
 
 
 def trufor_regions(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The pixels that TruFor's code counts as surely fake and as surely real: bool [H, W] each."""
+    """The pixels that TruFor's code counts as fake and as real: bool [H, W] each."""
     mask = np.asarray(mask, bool)
-    return minimum_filter(mask, INNER), ~maximum_filter(mask, OUTER)
+    return minimum_filter(mask, _INNER), ~maximum_filter(mask, _OUTER)
 
 
-def _either_way(fake: np.ndarray, real: np.ndarray, cuts: np.ndarray) -> np.ndarray:
-    """F1 of the map and of 1 - map, the better one, when values from index `cuts` on are called fake."""
+def _better_f1(fake: np.ndarray, real: np.ndarray, cuts: np.ndarray) -> np.ndarray:
+    """The better F1 of the map and of 1 - map, where values from index `cuts` on are called fake."""
     missed, rests = (np.concatenate([[0], np.cumsum(kind)])[cuts] for kind in (fake, real))
     hits, alarms = fake.sum() - missed, real.sum() - rests
-    return np.maximum(f1(hits, alarms, missed), f1(missed, rests, hits))
+    return np.maximum(pixel_f1(hits, alarms, missed), pixel_f1(missed, rests, hits))
 
 
 def free(map_: np.ndarray, mask: np.ndarray) -> dict[str, float]:
-    """Without a threshold: AP and AUC of the pixels of each partial fake, averaged over pictures.
+    """Threshold-free: AP and AUC of the pixels of each partial fake, averaged over images.
 
-    No code of one paper, but what scikit-learn computes of each picture; equal values count half, so a constant map has
-    AUC .5. Real pictures, and fakes without a real pixel: NaN, left out of the mean.
+    Not the code of one paper, but scikit-learn's definition per image; ties count half, so a constant map has AUC .5.
+    Real images, and fakes without a real pixel, give NaN and are left out of the mean.
     """
-    _, fake, real = by_value(map_, mask)
+    _, fake, real = count_by_value(map_, mask)
     ap, auc = pixel_ap_auc(fake, real)
     return {"pixel_ap": ap, "pixel_auc": auc}
 
 
 PROTOCOLS = {"dolos": dolos, "pooled": pooled, "benco": benco, "trufor": trufor, "free": free}
+EXTRA_PROTOCOLS = tuple(PROTOCOLS)[1:]  # computed on request; `dolos` always is
+SCORES_REAL_IMAGES = ("benco",)

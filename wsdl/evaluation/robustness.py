@@ -1,7 +1,4 @@
-"""How a detector bears what happens to pictures on their way: its scores after each treatment, at each level.
-
-RUN/robustness.json keeps the table. Pictures are treated a batch at a time, on their way to the detector.
-"""
+"""Scores of a detector under image corruptions (JPEG, resize, blur, noise) at several levels -> RUN/robustness.json."""
 
 from pathlib import Path
 
@@ -11,47 +8,52 @@ import pandas as pd
 from wsdl.core.io import read_json, seed_for, write_json
 from wsdl.data.corruptions import CORRUPTIONS
 from wsdl.data.dataset import Dataset
-from wsdl.detectors.prediction import Prediction
 from wsdl.evaluation.baselines import row_kind
-from wsdl.evaluation.evaluate import METRICS_COLUMNS as SCORES
-from wsdl.evaluation.evaluate import made_of, metrics_row, score_rows, score_test_images
+from wsdl.evaluation.evaluate import METRICS_COLUMNS, dolos_rows, evaluation_inputs
+from wsdl.evaluation.scoring import metrics_row, score_images
 
-FILE = "robustness.json"  # in a run
-COLUMNS = ("treatment", "level", "unit", *SCORES)
+_FILE = "robustness.json"  # in a run
+ROBUSTNESS_COLUMNS = ("treatment", "level", "unit", *METRICS_COLUMNS)  # the first as in files of all versions
 
 
 def robustness(run: Path, data: Path, generators: tuple[str, ...] = ()) -> pd.DataFrame:
-    """IoU, PBCA and AP of the detector in `run` on the test split of `data`, after each of `TREATMENTS`.
+    """IoU, PBCA and AP of the detector in `run` on the test split of `data`, under each of CORRUPTIONS.
 
-    First a row "none", of untouched pictures, last the rows "control", which look at none. Columns are COLUMNS, with
-    95 % intervals over source faces. Done already for this model and data: loads it. WsdlError as in `evaluate`.
+    First a row "none" for the unchanged images, last the rows "control" of the baselines that ignore the image.
+    Columns are ROBUSTNESS_COLUMNS, with 95 % intervals over source faces. Stored results of the same model and data
+    are loaded. WsdlError as in `evaluate`.
     """
     from wsdl.detectors import load_detector
 
     run, dataset = Path(run), Dataset(data, generators)
-    about = made_of(run, dataset) | {"levels": {name: list(kind.levels) for name, kind in CORRUPTIONS.items()}}
-    old = read_json(run / FILE) if (run / FILE).exists() else {}
-    if {key: value for key, value in old.items() if key != "rows"} == about:
-        return pd.DataFrame(old["rows"], columns=COLUMNS)
-    config, detector = read_json(run / "config.json"), load_detector(run)
-    _, (own, *beside) = score_rows(run, config, dataset)
-    rows = [{"treatment": "none", "level": None, "unit": "", **own}]
-    for name, kind in CORRUPTIONS.items():
-        for level in kind.levels:
-            pictures = score_test_images(
-                dataset, lambda index, kind=kind, level=level: look(detector, dataset, index, kind, level)
-            )
-            who = {column: own[column] for column in ("method", "setup", "seed")}
-            rows.append({"treatment": name, "level": level, "unit": kind.unit} | who | metrics_row([pictures]))
-    rows += [{"treatment": "control", "level": None, "unit": "", **row} for row in beside
-             if row_kind(row["method"]) == "trivial"]  # fmt: skip
-    write_json(run / FILE, about | {"rows": rows})
-    return pd.DataFrame(rows, columns=COLUMNS)
+    levels = {name: list(corruption.levels) for name, corruption in CORRUPTIONS.items()}
+    made_from = evaluation_inputs(run, dataset) | {"levels": levels}
+    stored = read_json(run / _FILE) if (run / _FILE).exists() else {}
+    if {key: value for key, value in stored.items() if key != "rows"} == made_from:
+        return pd.DataFrame(stored["rows"], columns=ROBUSTNESS_COLUMNS)
+    detector = load_detector(run)
+    clean, *baselines = dolos_rows(run, dataset)
+    who = {column: clean[column] for column in ("method", "setup", "seed")}
+    rows = [{"treatment": "none", "level": None, "unit": "", **clean}]
+    for name, corruption in CORRUPTIONS.items():
+        for level in corruption.levels:
+            numbers = _corrupted_scores(detector, dataset, corruption.apply, level)
+            rows.append({"treatment": name, "level": level, "unit": corruption.unit} | who | numbers)
+    rows += [
+        {"treatment": "control", "level": None, "unit": "", **row}
+        for row in baselines
+        if row_kind(row["method"]) == "trivial"
+    ]
+    write_json(run / _FILE, made_from | {"rows": rows})
+    return pd.DataFrame(rows, columns=ROBUSTNESS_COLUMNS)
 
 
-def look(detector, dataset: Dataset, index: np.ndarray, kind, level: float) -> Prediction:
-    """What `detector` says of the pictures at `index` after a treatment; the noise of a picture is always the same."""
-    rngs = [np.random.default_rng(seed_for("treatment", dataset.table.path[i])) for i in index]
-    treated = [kind.apply(dataset.images[i], level, rng) for i, rng in zip(index, rngs, strict=True)]
-    said = detector.predict(np.stack(treated))
-    return Prediction(detector.paper_maps(said.maps), said.scores)
+def _corrupted_scores(detector, dataset: Dataset, corrupt, level: float) -> dict:
+    """`metrics_row` of the corrupted test images. The random numbers of an image depend on its path alone."""
+
+    def predict(index: np.ndarray):
+        rngs = [np.random.default_rng(seed_for("treatment", dataset.table.path[i])) for i in index]
+        images = [corrupt(dataset.images[i], level, rng) for i, rng in zip(index, rngs, strict=True)]
+        return detector.predict(np.stack(images))
+
+    return metrics_row([score_images(dataset, predict, paper_maps=detector.paper_maps)])

@@ -1,0 +1,141 @@
+"""The pass over the test split: the numbers of every image under every protocol, and their summary.
+
+Maps are held one batch at a time. Only the numbers of each image remain in memory, and of all pixels a histogram.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from wsdl.core.io import WsdlError
+from wsdl.core.progress import in_batches
+from wsdl.data.dataset import Dataset
+from wsdl.evaluation.metrics import balanced_ap, bootstrap, bootstrap_ap, interval, resample, upsample
+from wsdl.evaluation.pixels import PixelHistogram
+from wsdl.evaluation.protocols import PROTOCOLS, SCORES_REAL_IMAGES, pooled_scores
+
+DOLOS_MEASURES = ("iou", "pbca", "ap")
+MANIFEST_COLUMNS = ("path", "kind", "generator", "component", "area", "source_id")
+PER_IMAGE_COLUMNS = (*MANIFEST_COLUMNS, "score", "iou", "pbca")  # of pictures.csv
+_BATCH_SIZE = 64
+
+
+def score_protocols(
+    dataset: Dataset, predict: Callable, extra: tuple[str, ...] = (), paper_maps: Callable | None = None
+) -> tuple[pd.DataFrame, list[dict]]:
+    """The table of `score_images`, and its summary: a row {preset, measure, value, low, high, n} per number.
+
+    low, high: 95 % interval over source faces (None for AP and AUC of pooled pixels); n: images behind the number.
+    """
+    pixels = PixelHistogram() if "pooled" in extra else None
+    table = score_images(dataset, predict, extra, paper_maps, pixels)
+    return table, _summary(table, pixels)
+
+
+def score_images(
+    dataset: Dataset,
+    predict: Callable,  # predict(indices) -> Prediction
+    extra: tuple[str, ...] = (),  # protocols besides `dolos`, which is always computed
+    paper_maps: Callable | None = None,  # paper_maps(maps) -> the maps that `dolos` scores, where they differ
+    pixels: PixelHistogram | None = None,  # counts the pixels of all partial fakes
+) -> pd.DataFrame:
+    """Score each image of the test split, a batch at a time: a row per image, real images first.
+
+    Columns: those of pictures.csv, then PROTOCOL.MEASURE such as "benco.f1"; NaN where a protocol does not score an
+    image. WsdlError where the test split has no real images or no partial fakes.
+    """
+    table = _test_images(dataset)
+    scores, numbers = [], []
+    for kind, rows in table.groupby("kind", sort=False):
+        protocols = [name for name in ("dolos", *extra) if kind == "partial" or name in SCORES_REAL_IMAGES]
+        for index in in_batches(rows.index.to_numpy(), _BATCH_SIZE, "scoring"):
+            prediction = predict(index)
+            scores.append(prediction.scores)
+            if not protocols:
+                numbers += [{}] * len(index)
+                continue
+            dolos_maps = paper_maps(prediction.maps) if paper_maps else prediction.maps
+            for i, map_, dolos_map in zip(index, prediction.maps, dolos_maps, strict=True):
+                mask = np.asarray(dataset.masks[i])
+                full = upsample(map_, mask.shape)
+                dolos_full = full if dolos_maps is prediction.maps else upsample(dolos_map, mask.shape)
+                numbers.append(_score_image(full, dolos_full, mask, protocols))
+                if pixels and kind == "partial":
+                    pixels.add(full, mask)
+    numbers = pd.DataFrame(numbers, index=table.index).rename(columns={"dolos.iou": "iou", "dolos.pbca": "pbca"})
+    table = pd.concat([table[list(MANIFEST_COLUMNS)].assign(score=np.concatenate(scores)), numbers], axis=1)
+    return table[[*PER_IMAGE_COLUMNS, *table.columns.drop([*PER_IMAGE_COLUMNS])]]
+
+
+def _test_images(dataset: Dataset) -> pd.DataFrame:
+    """The rows of the test split that are scored: real images, then partial fakes. WsdlError where a kind is missing."""
+    real, partial = (dataset.select(kind=kind, split="test") for kind in ("real", "partial"))
+    if real.empty or partial.empty:
+        raise WsdlError(
+            f"{dataset.folder}: has {len(real)} real and {len(partial)} partial images in test; scoring needs both."
+        )
+    return pd.concat([real, partial])
+
+
+def _score_image(map_: np.ndarray, dolos_map: np.ndarray, mask: np.ndarray, protocols: list[str]) -> dict[str, float]:
+    """{"dolos.iou": ..., "benco.f1": ...} of one image; all arrays are [H, W]."""
+    return {
+        f"{name}.{measure}": value
+        for name in protocols
+        for measure, value in PROTOCOLS[name](dolos_map if name == "dolos" else map_, mask).items()
+    }
+
+
+def metrics_row(runs: list[pd.DataFrame]) -> dict:
+    """IoU, PBCA and AP with 95 % intervals, and n fakes, from tables of `score_images` of the same images, one per seed.
+
+    The IoU and PBCA of an image are averaged over the seeds first, so the interval concerns the choice of test faces,
+    not the randomness of training.
+    """
+    is_fake = (runs[0].kind == "partial").to_numpy()
+    faces = runs[0].source_id.to_numpy()
+    scores = np.array([run.score for run in runs])
+    real, fake = scores[:, ~is_fake], scores[:, is_fake]
+    numbers = {"n": int(is_fake.sum()), "ap": np.mean([balanced_ap(*pair) for pair in zip(real, fake, strict=True)])}
+    numbers["ap_low"], numbers["ap_high"] = bootstrap_ap(real, faces[~is_fake], fake, faces[is_fake])
+    for name in ("iou", "pbca"):
+        column = np.mean([run[name][is_fake] for run in runs], axis=0)
+        numbers[name] = column.mean()
+        numbers[f"{name}_low"], numbers[f"{name}_high"] = bootstrap(column, faces[is_fake])
+    return {name: value if name == "n" else round(float(value), 6) for name, value in numbers.items()}
+
+
+def _summary(table: pd.DataFrame, pixels: PixelHistogram | None) -> list[dict]:
+    """The rows of `score_protocols` from the table of `score_images`."""
+    partial = table[table.kind == "partial"]
+    of_dolos = metrics_row([table])
+    rows = [_number("dolos", name, *(of_dolos[name + end] for end in ("", "_low", "_high")), of_dolos["n"])
+            for name in DOLOS_MEASURES]  # fmt: skip
+    if pixels:
+        rows += _pooled_numbers(partial)
+        rows += [_number("pooled", name, value, None, None, len(partial))
+                 for name, value in (("pixel_ap", pixels.ap()), ("pixel_auc", pixels.auc()))]  # fmt: skip
+    for column in table.columns[table.columns.str.startswith(("benco.", "trufor.", "free."))]:
+        scored = table[table[column].notna()]
+        if not scored.empty:
+            low, high = bootstrap(scored[column].to_numpy(), scored.source_id.to_numpy())
+            rows.append(_number(*column.split("."), scored[column].mean(), low, high, len(scored)))
+    return rows
+
+
+def _pooled_numbers(partial: pd.DataFrame) -> list[dict]:
+    """IoU, F1 and accuracy of all pixels together, with intervals over source faces."""
+    counts = partial[[f"pooled.{name}" for name in ("hits", "alarms", "misses", "rests")]].to_numpy()
+    index, times = resample(partial.source_id.to_numpy(), len(partial), seed=0, rounds=1000)
+    by_face = np.stack([np.bincount(index, weights=column) for column in counts.T], axis=1)
+    drawn = pooled_scores(times @ by_face)
+    return [
+        _number("pooled", name, value, *interval(drawn[name], 0.95), len(partial))
+        for name, value in pooled_scores(counts.sum(axis=0)).items()
+    ]
+
+
+def _number(preset: str, measure: str, value: float, low: float | None, high: float | None, n: int) -> dict:
+    value, low, high = (None if x is None or np.isnan(x) else round(float(x), 6) for x in (value, low, high))
+    return {"preset": preset, "measure": measure, "value": value, "low": low, "high": high, "n": n}
