@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from wsdl.__main__ import app
 from wsdl.data.dataset import Dataset
-from wsdl.evaluation.evaluate import BASELINES
+from wsdl.evaluation.baselines import BASELINES
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 
 from wsdl.core.io import read_json, write_json
 from wsdl.data.check import check_dataset
-from wsdl.evaluation.evaluate import BASELINES
+from wsdl.evaluation.baselines import BASELINES
 
 ROOT = Path(__file__).parent.parent
 

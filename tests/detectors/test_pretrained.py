@@ -16,7 +16,8 @@ from wsdl.detectors.pretrained import (
     stored_metrics,
     training_summary,
 )
-from wsdl.evaluation.evaluate import BASELINES, evaluate
+from wsdl.evaluation.baselines import BASELINES
+from wsdl.evaluation.evaluate import evaluate
 from wsdl.inference.localize import RENDERS_WARNING
 from wsdl.parsing.models import BUNDLED_PARSER
 from wsdl.parsing.score import score_parser

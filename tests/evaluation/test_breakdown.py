@@ -19,8 +19,7 @@ from wsdl.evaluation.calibration import (
     reliability_table,
     threshold_table,
 )
-from wsdl.evaluation.evaluate import iou_and_pbca
-from wsdl.evaluation.metrics import bootstrap
+from wsdl.evaluation.metrics import bootstrap, iou_and_pbca
 
 
 def test_components_are_means_with_intervals_in_the_papers_order():
@@ -127,7 +126,7 @@ def test_reliability_is_scikit_learns_where_a_patch_is_a_pixel():
     map_, mask = rng.random((40, 40)), rng.random((40, 40)) < 0.4
     table = reliability_table(reliability_sums(map_, mask, 10))
     painted, probability = calibration_curve(mask.ravel(), map_.ravel(), n_bins=10)
-    assert table.painted.to_numpy() == pytest.approx(painted)
+    assert table.inpainted.to_numpy() == pytest.approx(painted)
     assert table.probability.to_numpy() == pytest.approx(probability)
     assert table.n.sum() == 1600
 
@@ -136,16 +135,16 @@ def test_a_patch_is_judged_by_the_painted_part_of_its_cell():
     mask = np.zeros((8, 8), np.uint8)
     mask[:4, :2] = 1  # half of the upper left of four cells
     table = reliability_table(reliability_sums(np.array([[0.5, 0.1], [0.1, 1.0]]), mask, 10))
-    assert table.painted[5] == 0.5
-    assert table.painted[1] == 0
+    assert table.inpainted[5] == 0.5
+    assert table.inpainted[1] == 0
     assert table.n.tolist() == [0, 2, 0, 0, 0, 1, 0, 0, 0, 1]
-    assert np.isnan(table.painted[0])
+    assert np.isnan(table.inpainted[0])
     assert calibration_error(table) == pytest.approx((0 + 2 * 0.1 + 1.0) / 4)
 
 
 def test_one_pass_over_a_dataset_gives_both_tables(dataset, monkeypatch):
     data, sizes = Dataset(dataset), []
-    monkeypatch.setattr("wsdl.evaluation.calibration.BATCH", 2)
+    monkeypatch.setattr("wsdl.evaluation.calibration._BATCH_SIZE", 2)
 
     def predict(pictures):
         sizes.append(len(pictures))
@@ -157,6 +156,6 @@ def test_one_pass_over_a_dataset_gives_both_tables(dataset, monkeypatch):
     assert max(sizes) <= 2
     assert thresholds.iou[50] == pytest.approx(area)  # 0.75 everywhere is all-fake below it and all-real above
     assert thresholds.iou[80] == 0
-    assert reliability.painted[7] == pytest.approx(area, abs=1e-6)
+    assert reliability.inpainted[7] == pytest.approx(area, abs=1e-6)
     assert reliability.n[7] == 16 * len(index)
     assert calibration_error(reliability) == pytest.approx(0.75 - area, abs=1e-5)

@@ -1,4 +1,4 @@
-"""Evaluation: a perfect detector, the controls by arithmetic, intervals, and what decides that it is done already."""
+"""Evaluation of a run: the rows against scikit-learn, and when stored results are loaded or computed again."""
 
 import json
 
@@ -6,20 +6,33 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.metrics import average_precision_score, jaccard_score
+from PIL import Image
+from sklearn.metrics import average_precision_score, f1_score, jaccard_score, roc_auc_score
 
-from wsdl.config import PatchesTraining as Settings
+from wsdl.config import PatchesTraining
 from wsdl.core.io import WsdlError, write_json
 from wsdl.core.run import PER_IMAGE_FILE
 from wsdl.data.dataset import Dataset
 from wsdl.detectors import load_detector
-from wsdl.detectors.prediction import Prediction
 from wsdl.evaluation import evaluate as module
-from wsdl.evaluation.evaluate import BASELINES, METRICS_COLUMNS, evaluate, metrics_row, results_table, score_test_images
-from wsdl.evaluation.forensics import FORENSIC_BASELINES, forensic_prediction
+from wsdl.evaluation.baselines import BASELINES
+from wsdl.evaluation.evaluate import (
+    METRICS_COLUMNS,
+    PROTOCOL_COLUMNS,
+    PROTOCOLS_FILE,
+    evaluate,
+    evaluate_protocols,
+    evaluation_table,
+    metrics_rows,
+    protocols_side_by_side,
+    results_table,
+)
+from wsdl.evaluation.metrics import upsample
+from wsdl.evaluation.protocols import PROTOCOLS
+from wsdl.evaluation.tables import results_by_job
 from wsdl.training.detector import train
 
-TINY = Settings(input_size=48, images=64, images_c=64, batch=8, batch_c=8, check_every=32)
+TINY = PatchesTraining(input_size=48, images=64, images_c=64, batch=8, batch_c=8, check_every=32)
 
 
 @pytest.fixture(scope="module")
@@ -29,20 +42,31 @@ def run(dataset, tmp_path_factory):
     return folder
 
 
-def test_a_detector_that_knows_the_masks_scores_one(dataset):
-    data = Dataset(dataset)
-
-    def know_all(index):
-        maps = np.asarray(data.masks[index], np.float32)
-        return Prediction(maps, maps.mean((1, 2)))
-
-    row = metrics_row([score_test_images(data, know_all)])
-    assert row["iou"] == row["pbca"] == row["ap"] == 1.0
-    assert (row["iou_low"], row["iou_high"]) == (1.0, 1.0)
-    assert row["n"] == len(data.select("partial", "test"))
+@pytest.fixture(scope="module")
+def tidy(run, dataset):
+    return evaluate_protocols(run, dataset)
 
 
-def test_controls_follow_from_the_mask_area(run, dataset):
+@pytest.fixture
+def not_scored(monkeypatch):
+    monkeypatch.setattr(module, "score_protocols", lambda *_: pytest.fail("scored again"))
+
+
+def value(tidy, method, preset, measure):
+    chosen = (tidy.method == method) & (tidy.preset == preset) & (tidy.measure == measure)
+    return tidy[chosen].value.item()
+
+
+def test_the_rows_are_the_detector_and_all_baselines(run, dataset):
+    rows = evaluate(run, dataset)["rows"]
+    names = ["control: all-fake", "control: all-real", "control: random", "control: centre-prior", "forensic: ela"]
+    assert [row["method"] for row in rows] == ["patches", *names, "forensic: noise residual"]
+    assert [row["setup"] for row in rows] == ["c"] + 6 * [""]
+    assert {row["seed"] for row in rows} == {0}
+    assert all(tuple(row) == METRICS_COLUMNS for row in rows)
+
+
+def test_trivial_baselines_follow_from_the_mask_area(run, dataset):
     data = Dataset(dataset)
     rows = {row["method"]: row for row in evaluate(run, dataset)["rows"]}
     area = data.masks[data.select("partial", "test").index].mean()
@@ -52,21 +76,7 @@ def test_controls_follow_from_the_mask_area(run, dataset):
     assert rows["control: all-fake"]["ap"] == pytest.approx(0.5)
 
 
-def test_rows_are_the_detector_four_controls_and_two_forensic_methods_scored_alike(run, dataset):
-    data, rows = Dataset(dataset), evaluate(run, dataset)["rows"]
-    names = ["control: all-fake", "control: all-real", "control: random", "control: centre-prior", "forensic: ela"]
-    names.append("forensic: noise residual")
-    assert [row["method"] for row in rows] == ["patches", *names]
-    assert list(BASELINES) == names
-    assert [row["setup"] for row in rows] == ["c"] + 6 * [""]
-    for row, method in zip(rows[-2:], FORENSIC_BASELINES.values(), strict=True):
-        wanted = metrics_row(
-            [score_test_images(data, lambda index, method=method: forensic_prediction(method, data.images[index]))]
-        )
-        assert {name: row[name] for name in wanted} == wanted
-
-
-def test_metrics_of_a_version_that_had_fewer_rows_are_scored_again(run, dataset):
+def test_metrics_with_fewer_rows_are_scored_again(run, dataset):
     first = evaluate(run, dataset)
     write_json(run / "metrics.json", first | {"rows": first["rows"][:5]})
     assert evaluate(run, dataset) == first
@@ -78,12 +88,10 @@ def test_the_row_of_a_detector_against_scikit_learn(run, dataset):
     partial, real = data.select("partial", "test"), data.select("real", "test")
     model = load_detector(run)
     prediction = model.predict(data.images[partial.index])
-    from PIL import Image
-
     ious = []
     for map_, mask in zip(prediction.maps, data.masks[partial.index], strict=True):
-        whole = np.asarray(Image.fromarray(map_).resize(mask.shape[::-1], Image.Resampling.BICUBIC))
-        ious.append(jaccard_score(mask.ravel(), (whole > 0.5).ravel(), zero_division=1.0))
+        full = np.asarray(Image.fromarray(map_).resize(mask.shape[::-1], Image.Resampling.BICUBIC))
+        ious.append(jaccard_score(mask.ravel(), (full > 0.5).ravel(), zero_division=1.0))
     row = evaluate(run, dataset)["rows"][0]
     assert row["iou"] == pytest.approx(np.mean(ious), abs=1e-5)
     assert row["iou_low"] <= row["iou"] <= row["iou_high"]
@@ -94,10 +102,9 @@ def test_the_row_of_a_detector_against_scikit_learn(run, dataset):
         assert row["ap"] == pytest.approx(average_precision_score(labels, scores), abs=1e-5)
 
 
-def test_metrics_are_written_once_and_again_when_the_model_changes(run, dataset, monkeypatch):
+def test_metrics_are_stored_until_the_model_changes(run, dataset, not_scored):
     first = evaluate(run, dataset)
     assert json.loads((run / "metrics.json").read_text()) == first
-    monkeypatch.setattr(module, "score_rows", lambda *_: pytest.fail("scored again"))
     assert evaluate(run, dataset) == first
     weights = (run / "model.safetensors").read_bytes()
     (run / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
@@ -106,41 +113,113 @@ def test_metrics_are_written_once_and_again_when_the_model_changes(run, dataset,
     (run / "model.safetensors").write_bytes(weights)
 
 
-def test_what_was_said_of_each_picture_stands_beside_the_numbers_and_comes_back(run, dataset):
+def test_the_numbers_of_each_image_are_written_and_restored(run, dataset):
     first = evaluate(run, dataset)
-    pictures = pd.read_csv(run / PER_IMAGE_FILE)
-    assert pictures.iou.mean() == pytest.approx(first["rows"][0]["iou"], abs=1e-5)
-    assert list(pictures[pictures.kind == "real"].iou.isna().unique()) == [True]
+    images = pd.read_csv(run / PER_IMAGE_FILE)
+    assert images.iou.mean() == pytest.approx(first["rows"][0]["iou"], abs=1e-5)
+    assert images[images.kind == "real"].iou.isna().all()
     (run / PER_IMAGE_FILE).unlink()
     assert evaluate(run, dataset) == first
-    pd.testing.assert_frame_equal(pd.read_csv(run / PER_IMAGE_FILE), pictures)
+    pd.testing.assert_frame_equal(pd.read_csv(run / PER_IMAGE_FILE), images)
 
 
-def test_scoring_holds_a_batch_at_a_time(dataset, monkeypatch):
-    monkeypatch.setattr(module, "BATCH", 2)
-    sizes = []
-
-    def watch(index):
-        sizes.append(len(index))
-        return Prediction(np.zeros((len(index), 4, 4), np.float32), np.zeros(len(index)))
-
-    score_test_images(Dataset(dataset), watch)
-    assert max(sizes) == 2
-
-
-def test_a_table_has_what_stands_beside_once(run, dataset):
+def test_a_table_has_each_baseline_once(run, dataset):
     result = evaluate(run, dataset)
     table = results_table([result, result])
     assert tuple(table.columns) == METRICS_COLUMNS
     assert list(table.method) == ["patches", "patches", *BASELINES]
 
 
+def test_every_protocol_has_the_detector_and_all_baselines(tidy):
+    assert tuple(tidy.columns) == PROTOCOL_COLUMNS
+    for _, part in tidy.groupby("method"):
+        assert set(part.preset) == set(PROTOCOLS)
+    assert list(dict.fromkeys(tidy.method)) == ["patches", *BASELINES]
+    known = tidy[tidy.low.notna() & (tidy.measure != "ap")]  # AP is no mean: resamples of few faces can lie above it
+    assert ((known.low <= known.value + 1e-6) & (known.value <= known.high + 1e-6)).all()
+    without = tidy[tidy.low.isna()]
+    assert set(without.preset) == {"pooled"}
+    assert set(without.measure) == {"pixel_ap", "pixel_auc"}
+
+
+def test_trivial_baselines_under_every_protocol(tidy, dataset):
+    data = Dataset(dataset)
+    partial, real = data.select("partial", "test"), data.select("real", "test")
+    areas = data.masks[partial.index].mean(axis=(1, 2))
+    share = len(partial) / (len(partial) + len(real))
+    fake, nothing = "control: all-fake", "control: all-real"
+    assert value(tidy, fake, "dolos", "iou") == pytest.approx(areas.mean(), abs=2e-6)
+    assert value(tidy, fake, "pooled", "iou") == pytest.approx(areas.mean(), abs=2e-6)
+    assert value(tidy, nothing, "pooled", "accuracy") == pytest.approx(1 - areas.mean(), abs=2e-6)
+    assert value(tidy, fake, "benco", "f1") == pytest.approx(share * (2 * areas / (1 + areas)).mean(), abs=2e-6)
+    assert value(tidy, fake, "benco", "accuracy") == pytest.approx(share * areas.mean(), abs=2e-6)
+    assert value(tidy, nothing, "benco", "f1") == 0
+    assert value(tidy, nothing, "benco", "f1_double") == value(tidy, fake, "benco", "f1")
+    for baseline in (fake, nothing, "control: centre-prior"):
+        auc = value(tidy, baseline, "pooled", "pixel_auc"), value(tidy, baseline, "free", "pixel_auc")
+        assert auc == (0.5, 0.5) if baseline != "control: centre-prior" else min(auc) > 0.5
+
+
+def test_pooled_numbers_against_scikit_learn(run, dataset, tidy):
+    data = Dataset(dataset)
+    index = data.select("partial", "test").index
+    masks = np.asarray(data.masks[index])
+    maps = load_detector(run).predict(data.images[index]).maps
+    full = np.array([upsample(map_, mask.shape) for map_, mask in zip(maps, masks, strict=True)])
+    truth, values = masks.ravel(), full.ravel()
+    assert value(tidy, "patches", "pooled", "f1") == pytest.approx(f1_score(truth, values > 0.5), abs=1e-5)
+    tolerance = 2e-3  # an almost untrained map spans very little
+    assert value(tidy, "patches", "pooled", "pixel_auc") == pytest.approx(roc_auc_score(truth, values), abs=tolerance)
+    assert value(tidy, "patches", "pooled", "pixel_ap") == pytest.approx(
+        average_precision_score(truth, values), abs=tolerance
+    )
+
+
+def test_one_preset_alone_has_the_numbers_of_all(run, dataset, tidy):
+    rows = tidy.to_dict("records")
+    assert metrics_rows(rows, "dolos") == evaluate(run, dataset)["rows"]
+    pooled = evaluate(run, dataset, "pooled")
+    assert json.loads((run / "metrics.json").read_text()) == pooled
+    assert pooled["preset"] == "pooled"
+    f1 = [row["f1"] for row in pooled["rows"]]
+    assert f1 == [value(tidy, method, "pooled", "f1") for method in ("patches", *BASELINES)]
+    assert pooled["rows"][0]["pixel_ap_low"] is None
+    with pytest.raises(WsdlError, match="preset 'pooled', but the table is of dolos"):
+        results_by_job(run.parent)
+    evaluate(run, dataset)
+    assert "patches" in set(results_by_job(run.parent).method)
+
+
+def test_all_protocols_are_stored_until_the_model_changes(run, dataset, tidy, not_scored):
+    pd.testing.assert_frame_equal(evaluate_protocols(run, dataset), tidy)
+    assert len(evaluation_table(run, dataset, "all")) == len(tidy)
+    weights = (run / "model.safetensors").read_bytes()
+    (run / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    with pytest.raises(pytest.fail.Exception, match="scored again"):
+        evaluate_protocols(run, dataset)
+    (run / "model.safetensors").write_bytes(weights)
+
+
+def test_protocols_with_fewer_rows_are_scored_again(run, dataset, tidy):
+    stored = json.loads((run / PROTOCOLS_FILE).read_text())
+    write_json(run / PROTOCOLS_FILE, stored | {"rows": [r for r in stored["rows"] if "forensic" not in r["method"]]})
+    assert len(evaluate_protocols(run, dataset)) == len(tidy)
+    assert json.loads((run / PROTOCOLS_FILE).read_text()) == stored
+
+
+def test_side_by_side_has_a_column_per_number(tidy):
+    shown = protocols_side_by_side(tidy)
+    assert list(shown.columns[:4]) == ["dolos iou", "dolos pbca", "dolos ap", "pooled iou"]
+    assert len(shown) == 1 + len(BASELINES)
+    assert shown.notna().all(axis=None)
+
+
 def test_errors_are_one_sentence(run, dataset, faces, tmp_path):
-    with pytest.raises(WsdlError, match=r"--preset.*'mine'.*dolos"):
+    with pytest.raises(WsdlError, match="--preset: is 'mine', but must be dolos or pooled"):
         evaluate(run, dataset, preset="mine")
-    with pytest.raises(WsdlError, match=r"0 partial .*test"):
+    with pytest.raises(WsdlError, match="0 partial images in test"):
         evaluate(run, faces)
-    with pytest.raises(WsdlError, match=r"config\.json"):
+    with pytest.raises(WsdlError, match=r"config\.json: no such file"):
         evaluate(tmp_path, dataset)
 
 

@@ -147,5 +147,5 @@ def test_pooling_lets_a_large_mask_speak_louder():
 def test_each_preset_says_what_it_does():
     for preset in PROTOCOLS.values():
         text = preset.__doc__.lower()
-        assert "real pictures" in text or "a real picture" in text
-        assert "averaged" in text or "in one table" in text
+        assert "real images" in text or "a real image" in text
+        assert "averaged" in text or "all pixels of all" in text

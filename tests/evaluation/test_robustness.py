@@ -18,7 +18,7 @@ from wsdl.data.corruptions import CORRUPTIONS, compress_jpeg, corrupt_fraction, 
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.baselines import TRIVIAL_BASELINES
 from wsdl.evaluation.evaluate import evaluate
-from wsdl.evaluation.robustness import COLUMNS, robustness
+from wsdl.evaluation.robustness import ROBUSTNESS_COLUMNS, robustness
 from wsdl.training.detector import draw_batch, setup_examples, train
 
 RNG = np.random.default_rng(0)
@@ -92,7 +92,7 @@ def runs(dataset, tmp_path_factory):
 
 def test_the_table_starts_from_what_evaluate_says_and_ends_in_controls(runs, dataset):
     table, plain = robustness(runs / "0", dataset), evaluate(runs / "0", dataset)["rows"]
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == ROBUSTNESS_COLUMNS
     assert table.iloc[0][["iou", "pbca", "ap"]].to_dict() == {key: plain[0][key] for key in ("iou", "pbca", "ap")}
     levels = table[table.treatment == "JPEG"].level
     assert list(levels) == list(CORRUPTIONS["JPEG"].levels)
@@ -103,7 +103,7 @@ def test_the_table_starts_from_what_evaluate_says_and_ends_in_controls(runs, dat
 
 def test_the_same_numbers_again_are_loaded(runs, dataset, monkeypatch):
     first = robustness(runs / "0", dataset)
-    monkeypatch.setattr("wsdl.evaluation.robustness.score_test_images", None)  # would be called
+    monkeypatch.setattr("wsdl.evaluation.robustness.score_images", None)  # would be called
     pd.testing.assert_frame_equal(robustness(runs / "0", dataset), first)
 
 

@@ -9,12 +9,12 @@ import pytest
 from wsdl.core.io import WsdlError, write_json
 from wsdl.core.run import PER_IMAGE_FILE
 from wsdl.evaluation import tables as module
-from wsdl.evaluation.evaluate import metrics_row
+from wsdl.evaluation.scoring import metrics_row
 from wsdl.evaluation.tables import RESULTS_COLUMNS, results_by_job, results_to_markdown
 
 
 def judged(seed: int, faces: int = 12, offset: float = 0.0) -> pd.DataFrame:
-    """What `wsdl.evaluation.evaluate.score_test_images` gives, made up: one real and two partial fakes of each face."""
+    """What `score_images` gives, made up: one real and two partial fakes of each face."""
     rng = np.random.default_rng(seed)
     rows = []
     for face in range(faces):

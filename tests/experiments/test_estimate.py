@@ -82,7 +82,7 @@ def test_wrong_sources_are_one_sentence(tmp_path):
 @pytest.mark.parametrize(("method", "setup"), [("patches", "b"), ("grad-cam", "b"), ("attention", "c")])
 def test_the_benchmark_gives_ratios_to_its_baseline(monkeypatch, method, setup):
     monkeypatch.setattr(bench, "INPUT", 64)
-    table = bench.detector(method, setup, batch=2, seconds=0.2)
+    table = bench.bench_training(method, setup, batch=2, seconds=0.2)
     assert isinstance(table, pd.DataFrame)
     assert table.loop[0] == "fp32, NCHW (baseline)"
     assert table.ratio[0] == 1

@@ -18,7 +18,7 @@ from wsdl.core.io import WsdlError, read_json, sha256, write_json
 from wsdl.core.locks import hold_lock, lock_holder
 from wsdl.core.run import read_stats
 from wsdl.data.dataset import Dataset
-from wsdl.evaluation.evaluate import BASELINES
+from wsdl.evaluation.baselines import BASELINES
 from wsdl.experiments import scheduler as slots
 from wsdl.experiments.estimate import describe_grid
 from wsdl.experiments.grid import job_state, load_grid, make_grid, run_job, write_grid

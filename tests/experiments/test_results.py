@@ -17,7 +17,8 @@ from wsdl.core.io import WsdlError, write_json
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.masks import read_mask
-from wsdl.evaluation.evaluate import BASELINES, read_json
+from wsdl.evaluation.baselines import BASELINES
+from wsdl.evaluation.evaluate import read_json
 from wsdl.evaluation.tables import results_by_job
 from wsdl.experiments.grid import grid_status, is_finished, job_state, load_grid, make_grid, run_job, write_grid
 from wsdl.experiments.jobs import Job, cross_generator, cross_source, grid_jobs

@@ -10,7 +10,7 @@ from factories import B0, B1, C0
 
 from wsdl.core.io import WsdlError, write_json, write_text
 from wsdl.core.locks import process_signature
-from wsdl.evaluation.evaluate import BASELINES
+from wsdl.evaluation.baselines import BASELINES
 from wsdl.experiments import scheduler as slots
 from wsdl.experiments.grid import job_state, make_grid
 from wsdl.experiments.jobs import Job

@@ -9,7 +9,7 @@ from wsdl.bundle import generator_archives, unpack
 from wsdl.config import Fakes, GradCamTraining, PatchesTraining, Profile
 from wsdl.core.io import WsdlError, write_json
 from wsdl.data.dataset import Dataset
-from wsdl.evaluation.evaluate import BASELINES
+from wsdl.evaluation.baselines import BASELINES
 from wsdl.experiments.grid import make_grid, prepare_data
 from wsdl.experiments.study import Study
 from wsdl.generators.write_fakes import generate_partial

@@ -6,7 +6,7 @@ from browser import choose, open_page, pixel, pixels, read_number, slide, wait_f
 from factories_explorer import FULL, GIVEN, SIZE, ZOOM, small_explorer
 
 from wsdl.evaluation.metrics import binary, iou
-from wsdl.evaluation.pixels import f1
+from wsdl.evaluation.pixels import pixel_f1
 from wsdl.explorer import encode
 
 THRESHOLDS = [0, 0.005, 0.3, 0.5, 0.505, 0.62, 0.995, 1]
@@ -29,7 +29,7 @@ def test_iou_and_f1_are_those_of_the_metrics(page, name):
         for threshold, numbers in zip(THRESHOLDS, shown, strict=True):
             found = binary(FULL[name][i], threshold)
             hits, alarms, misses = (found & mask).sum(), (found & ~mask).sum(), (~found & mask).sum()
-            assert numbers == [iou(found, mask), f1(hits, alarms, misses), found.mean()], threshold
+            assert numbers == [iou(found, mask), pixel_f1(hits, alarms, misses), found.mean()], threshold
     assert page.inner_text("[data-number=iou]") == f"{iou(found, mask):.3f}"
     slide(page, "threshold", 0.5)
     partial = [iou(binary(FULL[name][i]), GIVEN["masks"][i]) for i in (0, 1)]

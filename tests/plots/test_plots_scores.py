@@ -110,7 +110,7 @@ def test_reliability_shows_the_diagonal_the_bins_and_their_counts():
     diagonal, dots = above.lines
     assert np.array_equal(diagonal.get_xdata(), diagonal.get_ydata())
     full = RELIABLE[RELIABLE.n > 0]
-    assert dots.get_xydata() == pytest.approx(full[["probability", "painted"]].to_numpy())
+    assert dots.get_xydata() == pytest.approx(full[["probability", "inpainted"]].to_numpy())
     assert [bar.get_height() for bar in below.patches] == list(RELIABLE.n)
 
 

@@ -13,8 +13,7 @@ from wsdl.__main__ import app
 from wsdl.core.io import WsdlError, read_json, write_json, write_text
 from wsdl.core.run import PER_IMAGE_FILE, Run, record_outcome
 from wsdl.data.dataset import Dataset
-from wsdl.evaluation.baselines import row_label
-from wsdl.evaluation.evaluate import BASELINES
+from wsdl.evaluation.baselines import BASELINES, row_label
 from wsdl.evaluation.tables import RESULT_SCORES, format_score, results_by_job
 from wsdl.experiments.grid import make_grid, write_grid
 from wsdl.report.site import build_site

@@ -1,10 +1,15 @@
-"""Speed as a ratio to a plain baseline in the same run: absolute times drift, ratios less."""
+"""Training throughput of detectors, as a ratio to a reference measured in the same run.
+
+Absolute times vary with the load of the machine; ratios vary less.
+"""
 
 import time
+from collections.abc import Callable
 
 import pandas as pd
 import torch
 
+from wsdl.config import find_setup
 from wsdl.core.device import autocast, pick_device, pick_precision, retain_freed_memory
 from wsdl.core.progress import progress_bar
 from wsdl.detectors import build_detector
@@ -13,23 +18,27 @@ from wsdl.detectors.base import Batch
 INPUT = 299  # the paper's size
 
 
-def detector(method: str, setup: str = "b", batch: int = 16, seconds: float = 10.0) -> pd.DataFrame:
-    """Training steps of a detector at 299 px: plain fp32 NCHW, then what `train` does on this machine, interleaved."""
+def bench_training(method: str, setup: str = "b", batch: int = 16, seconds: float = 10.0) -> pd.DataFrame:
+    """Time training steps at 299 px: plain fp32 NCHW (the reference), then as `train` does them on this machine.
+
+    Columns: loop, pictures/s, ratio. The variants take turns, so a change of load affects all of them.
+    """
     torch.manual_seed(0)
     device = pick_device()
-    pictures = torch.randn(batch, 3, INPUT, INPUT, device=device)
+    images = torch.randn(batch, 3, INPUT, INPUT, device=device)
     labels = torch.randint(0, 2, (batch,), device=device)
-    masks = torch.randint(0, 2, (batch, INPUT, INPUT), device=device) if setup == "c" else None
-    examples = Batch(pictures, labels, masks)
+    has_masks = find_setup(setup).has_masks
+    masks = torch.randint(0, 2, (batch, INPUT, INPUT), device=device) if has_masks else None
+    examples = Batch(images, labels, masks)
     fast = f"{pick_precision()}, channels last"
-    step = step_of(True, method, setup, examples)
-    loops = {"fp32, NCHW (baseline)": (step_of(False, method, setup, examples), False), fast: (step, False)}
+    step = _training_step(True, method, setup, examples)
+    loops = {"fp32, NCHW (baseline)": (_training_step(False, method, setup, examples), False), fast: (step, False)}
     if retain_freed_memory():
         loops[f"{fast}, memory kept"] = (step, True)
     spent, done = dict.fromkeys(loops, 0.0), dict.fromkeys(loops, 0)
     progress = progress_bar(0, "measuring", unit="step")
     while min(spent.values()) < seconds:
-        for name, (step, keep) in loops.items():  # turn by turn, so that a busy minute hits all
+        for name, (step, keep) in loops.items():
             retain_freed_memory(keep)
             start = time.perf_counter()
             step()
@@ -44,14 +53,14 @@ def detector(method: str, setup: str = "b", batch: int = 16, seconds: float = 10
     )
 
 
-def step_of(fast: bool, method: str, setup: str, examples: Batch):
-    """One warmed-up training step as a function."""
+def _training_step(fast: bool, method: str, setup: str, examples: Batch) -> Callable[[], None]:
+    """One training step as a function, run once for warm-up."""
     layout = torch.channels_last if fast else torch.contiguous_format
     model = build_detector(method, setup, INPUT).to(examples.images.device, memory_format=layout)
-    model.prepare = lambda images: images.contiguous(memory_format=layout)  # they are tensors of the right size already
+    model.prepare = lambda images: images.contiguous(memory_format=layout)  # already tensors of the input size
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
 
-    def step():
+    def step() -> None:
         with autocast() if fast else torch.enable_grad():
             value = model.loss(examples)
         value.backward()

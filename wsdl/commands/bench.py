@@ -1,4 +1,4 @@
-"""`python -m wsdl bench`: speed as a ratio to a baseline in the same run."""
+"""`python -m wsdl bench`: speed as a ratio to a reference measured in the same run."""
 
 from typing import Annotated
 
@@ -6,19 +6,19 @@ import typer
 
 from wsdl.config import METHODS
 
-bench = typer.Typer(no_args_is_help=True, help="Measure speed as a ratio to a plain baseline in the same run.")
+bench = typer.Typer(no_args_is_help=True, help="Measure speed as a ratio to a reference in the same run.")
 
 
 def bench_detector(
     context: typer.Context,
     setup: Annotated[str, typer.Option(help="a or b (image labels), or c (masks).")] = "b",
-    batch: int = 16,
-    seconds: Annotated[float, typer.Option(help="To spend on each loop.")] = 10.0,
+    batch: Annotated[int, typer.Option(help="Images per training step.")] = 16,
+    seconds: Annotated[float, typer.Option(help="Seconds to spend on each variant.")] = 10.0,
 ):
-    """Training throughput of this detector against the same loop in plain fp32 NCHW."""
-    from wsdl.benchmarks.detectors import detector
+    """Training throughput of this detector, relative to plain fp32 NCHW."""
+    from wsdl.benchmarks.detectors import bench_training
 
-    print(detector(context.info_name, setup, batch, seconds).to_string(index=False))
+    print(bench_training(context.info_name, setup, batch, seconds).to_string(index=False))
 
 
 @bench.command("explorer")
@@ -26,7 +26,7 @@ def bench_explorer(
     size: Annotated[int, typer.Option(help="Side of the picture in pixels.")] = 256,
     steps: Annotated[int, typer.Option(help="Steps of the slider to measure.")] = 100,
 ):
-    """A step of the explorer's slider in headless Chromium against interactive matplotlib."""
+    """Time of one step of the explorer's slider in headless Chromium, relative to interactive matplotlib."""
     from wsdl.benchmarks import explorer
 
     print(explorer.bench_explorer(size, steps).to_string(index=False))

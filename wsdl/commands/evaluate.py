@@ -1,4 +1,4 @@
-"""python -m wsdl evaluate: what a run says of a test split."""
+"""`python -m wsdl evaluate`: score a trained detector on the test split of a dataset."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,32 +9,33 @@ from wsdl.commands.options import Generators, split_names
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run of train.")],
+    run: Annotated[Path, typer.Argument(help="A run folder of `train`.")],
     data: Annotated[Path, typer.Option(help="A dataset folder; its test split is scored.")],
     preset: Annotated[str, typer.Option(help="dolos (the paper), pooled, benco, trufor, free, or all.")] = "dolos",
     generators: Generators = "",
     robustness: Annotated[
-        bool, typer.Option("--robustness", help="After JPEG, resizing, blur, noise instead.")
+        bool, typer.Option("--robustness", help="Score under JPEG, resizing, blur and noise instead.")
     ] = False,
 ):
-    """Score a run, beside controls and forensic methods, with intervals -> RUN/metrics.json and a table.
+    """Score a detector and all baselines, with 95 % intervals; prints a CSV table and writes RUN/metrics.json.
 
-    all: -> RUN/definitions.json. --robustness: -> RUN/robustness.json and RUN/robustness.png.
+    --preset all writes RUN/definitions.json. --robustness writes RUN/robustness.json and RUN/robustness.png.
     """
-    from wsdl.evaluation.definitions import table_of
+    from wsdl.evaluation.evaluate import evaluation_table
 
     if robustness:
-        return print(show_robustness(run, data, split_names(generators)).to_csv(index=False), end="")
-    print(table_of(run, data, preset, split_names(generators)).to_csv(index=False), end="")
+        table = _robustness_table(run, data, split_names(generators))
+    else:
+        table = evaluation_table(run, data, preset, split_names(generators))
+    print(table.to_csv(index=False), end="")
 
 
-def show_robustness(run: Path, data: Path, generators: tuple[str, ...] = ()):
-    """The table of `wsdl.evaluation.robustness`, and its curves in RUN/robustness.png."""
+def _robustness_table(run: Path, data: Path, generators: tuple[str, ...]):
+    """The table of `wsdl.evaluation.robustness`; its curves are drawn to RUN/robustness.png."""
     from wsdl import plots
     from wsdl.evaluation.robustness import robustness
 
     table = robustness(run, data, generators)
-    plots.save_figure(
-        plots.robustness_curves({table.method[0] + ", " + table.setup[0]: table}), Path(run) / "robustness.png"
-    )
+    curves = plots.robustness_curves({f"{table.method[0]}, {table.setup[0]}": table})
+    plots.save_figure(curves, run / "robustness.png")
     return table

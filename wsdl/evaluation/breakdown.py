@@ -61,7 +61,7 @@ def _summarise_part(part: pd.DataFrame, score: str) -> dict:
 
 
 def compare_runs(runs: dict[str, list[pd.DataFrame | Path]], cut: Callable = by_component, **options) -> pd.DataFrame:
-    """`cut` (`by_component` or `by_area`) of several detectors {name: its runs, one per seed}, with a first column `who`."""
+    """`cut` (`by_component` or `by_area`) of detectors {name: its runs, one per seed}, with a first column `who`."""
     tables = [cut(partial_fakes(of), **options).assign(who=who) for who, of in runs.items()]
     table = pd.concat(tables, ignore_index=True)
     return table[["who", *table.columns.drop("who")]]

@@ -104,7 +104,7 @@ def results_table(results: list[dict]) -> pd.DataFrame:
 
 
 def protocols_side_by_side(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of `evaluate_protocols` for reading: a row per method and setup, a column "preset measure" per number."""
+    """The table of `evaluate_protocols` for reading: a row per method and setup, a column "preset measure" each."""
     column = table.preset + " " + table.measure
     rows = table.assign(column=column).pivot_table(
         index=["method", "setup"], columns="column", values="value", sort=False

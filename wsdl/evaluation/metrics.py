@@ -26,7 +26,7 @@ def upsample(map_: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def binary(map_: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
-    """The pixels of `map_` [H, W] that are called fake: bool [H, W], strictly above `threshold`. ValueError as in `upsample`."""
+    """The pixels of `map_` [H, W] called fake: bool [H, W], strictly above `threshold`. ValueError as in `upsample`."""
     return _checked_map(map_) > float(threshold)
 
 

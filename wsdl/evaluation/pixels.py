@@ -37,7 +37,7 @@ class PixelHistogram:
 
 
 def count_by_value(map_: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The distinct values of `map_` in ascending order, and the fake and real pixels of `mask` (same shape) with each."""
+    """The distinct values of `map_`, ascending, and the fake and real pixels of `mask` (same shape) with each."""
     values, index = np.unique(np.ravel(map_), return_inverse=True)
     is_fake = np.ravel(mask).astype(bool)
     fake = np.bincount(index[is_fake], minlength=len(values))

@@ -69,7 +69,7 @@ def score_images(
 
 
 def _test_images(dataset: Dataset) -> pd.DataFrame:
-    """The rows of the test split that are scored: real images, then partial fakes. WsdlError where a kind is missing."""
+    """The rows of the test split to score: real images, then partial fakes. WsdlError where a kind is missing."""
     real, partial = (dataset.select(kind=kind, split="test") for kind in ("real", "partial"))
     if real.empty or partial.empty:
         raise WsdlError(
@@ -88,7 +88,7 @@ def _score_image(map_: np.ndarray, dolos_map: np.ndarray, mask: np.ndarray, prot
 
 
 def metrics_row(runs: list[pd.DataFrame]) -> dict:
-    """IoU, PBCA and AP with 95 % intervals, and n fakes, from tables of `score_images` of the same images, one per seed.
+    """IoU, PBCA and AP with 95 % intervals from tables of `score_images`, one per seed, of the same images.
 
     The IoU and PBCA of an image are averaged over the seeds first, so the interval concerns the choice of test faces,
     not the randomness of training.

@@ -109,8 +109,8 @@ def reliability_diagram(tables: dict[str, pd.DataFrame]) -> Figure:
     for k, ((above, below), (name, table)) in enumerate(zip(np.reshape(axes, (2, -1)).T, tables.items(), strict=True)):
         colour, full = PALETTE[k % len(PALETTE)], table[table.n > 0]
         above.plot([0, 1], [0, 1], color=BASELINE_COLOUR, linewidth=1.6)
-        above.vlines(full.probability, full.probability, full.painted, color=colour, linewidth=2, alpha=0.35)
-        above.plot(full.probability, full.painted, "o-", color=colour, markersize=7, markeredgecolor="white")
+        above.vlines(full.probability, full.probability, full.inpainted, color=colour, linewidth=2, alpha=0.35)
+        above.plot(full.probability, full.inpainted, "o-", color=colour, markersize=7, markeredgecolor="white")
         above.set(xlim=(0, 1), ylim=(-0.02, 1.02))
         above.set_title(name, loc="left", color=colour)
         above.text(0.04, 0.95, f"calibration\nerror {calibration_error(table):.2f}", va="top", color=GUIDE)
