@@ -23,7 +23,7 @@ def bench_detector(
 
 @bench.command("explorer")
 def bench_explorer(
-    size: Annotated[int, typer.Option(help="Side of the picture in pixels.")] = 256,
+    size: Annotated[int, typer.Option(help="Side of the image in pixels.")] = 256,
     steps: Annotated[int, typer.Option(help="Steps of the slider to measure.")] = 100,
 ):
     """Time of one step of the explorer's slider in headless Chromium, relative to interactive matplotlib."""
