@@ -1,4 +1,4 @@
-"""`python -m wsdl data`: make, check, parse, pack and unpack dataset folders."""
+"""`python -m wsdl data`: prepare, check, parse, unpack and pack dataset folders."""
 
 import sys
 from pathlib import Path
@@ -11,6 +11,55 @@ from wsdl.commands.options import Images, Out, Seed, split_names
 data = typer.Typer(no_args_is_help=True, help="Make and check dataset folders.")
 
 Folder = Annotated[Path, typer.Argument(help="A dataset folder, or an unpacked Dolos download.")]
+Parser = Annotated[str, typer.Option(help="A run of train-parser, or a SegFormer face parser (default: bundled).")]
+
+
+# --- real faces ---------------------------------------------------------------------------------------------------
+
+
+@data.command()
+def unpack(
+    style: Annotated[str, typer.Argument(help="studio or snapshot.")],
+    out: Out,
+    generators: Annotated[str, typer.Option(help="Generators whose fakes to add, e.g. lama,pluralistic.")] = "",
+):
+    """Write the bundled dataset of one style to a folder, to which fakes can be added."""
+    from wsdl.bundle.generator_archives import add_fakes, find_generator_archive
+    from wsdl.bundle.unpack import copy_dataset
+
+    for generator in split_names(generators):
+        find_generator_archive(style, generator)  # raises before anything is written
+    copy_dataset(out, style)
+    for generator in split_names(generators):
+        add_fakes(out, style, generator)
+
+
+@data.command()
+def parse(
+    images: Images,
+    out: Annotated[Path, typer.Option(help="Output folder for masks; with --align, for images/ and masks/.")],
+    model: Parser = "",
+    align: Annotated[bool, typer.Option("--align", help="Align the faces by their eyes, as in CelebA-HQ.")] = False,
+    size: Annotated[int, typer.Option(help="Side of aligned images in pixels.")] = 256,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Report and skip images that fail.")] = False,
+):
+    """Predict component masks (CelebAMask-HQ numbering) for images that have none, resumable."""
+    from wsdl.parsing.parse import parse_folder
+
+    parse_folder(images, out, model, align, size, skip_bad)
+
+
+@data.command()
+def parse_score(
+    data: Annotated[Path, typer.Option(help="A dataset folder with component masks.")],
+    model: Parser = "",
+    split: Annotated[str, typer.Option(help="train, valid, test or all.")] = "test",
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap intervals.")] = 0,
+):
+    """F1 of predicted component masks, pooled over pixels and as a mean over images with its interval."""
+    from wsdl.parsing.score import score_parser
+
+    print(score_parser(data, model, split, seed).to_csv(index=False, float_format="%.4f"), end="")
 
 
 @data.command()
@@ -18,21 +67,24 @@ def prepare(
     images: Images,
     out: Out,
     masks: Annotated[Path | None, typer.Option(help="Component masks, CelebAMask-HQ numbering, same stems.")] = None,
-    source: Annotated[str, typer.Option(help="Name of the source, for the manifest.")] = "photos",
-    licence: Annotated[str, typer.Option(help="Licence of the pictures, for the manifest.")] = "unknown",
-    size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 128,
+    source: Annotated[str, typer.Option(help="Name of the source, for dataset.json.")] = "photos",
+    licence: Annotated[str, typer.Option(help="Licence of the images, for dataset.json.")] = "unknown",
+    size: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 128,
     seed: Seed = 0,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Name broken pictures and go on without them.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Report and skip damaged images.")] = False,
 ):
-    """Pictures and component masks -> a dataset folder, split by source face."""
+    """Convert images and component masks to a dataset folder, split by source face, resumable."""
     from wsdl.data.prepare import prepare_dataset
 
     prepare_dataset(images, masks, out, size, seed, source, licence, skip_bad)
 
 
+# --- checks, also of fakes ----------------------------------------------------------------------------------------
+
+
 @data.command()
 def check(folder: Folder):
-    """Checksums, sizes, polarity, leaks between splits. Exit code 1 if anything is wrong."""
+    """Check sha256, image sizes, mask polarity and leaks between splits. Exit code 1 if there is a fault."""
     from wsdl.data.check import check_dataset, summarize_dataset
 
     problems = check_dataset(folder)
@@ -45,10 +97,10 @@ def check(folder: Folder):
 @data.command()
 def audit(
     folder: Folder,
-    kind: Annotated[str, typer.Option(help="partial: pixels outside the mask and files; full: files.")] = "partial",
+    kind: Annotated[str, typer.Option(help="partial: files, and pixels outside the mask; full: files.")] = "partial",
     seed: Seed = 0,
 ):
-    """Can real be told from fake by what is not the forgery? One AUC with an interval for each property."""
+    """Test whether properties other than the forgery separate real from fake: AUC and interval per property."""
     from wsdl.data.audit import audit_dataset
 
     print(audit_dataset(folder, kind=kind, seed=seed).to_string(index=False))
@@ -56,101 +108,56 @@ def audit(
 
 @data.command()
 def judge(folder: Folder):
-    """Are its partial fakes too easy? Sharpness of the paint, and its distance from real regions: a row a generator."""
-    from wsdl.fakes.quality import fake_quality as run_judge
+    """Quality of the partial fakes of each generator: sharpness inside the mask and distance from real regions."""
+    from wsdl.fakes.quality import fake_quality
 
-    print(run_judge(folder).to_csv(index=False, float_format="%.4g"), end="")
+    print(fake_quality(folder).to_csv(index=False, float_format="%.4g"), end="")
 
 
 @data.command()
 def match(folder: Folder, out: Out, seed: Seed = 0):
-    """A copy whose paint is as sharp as what it replaced: what a detector finds there is not mere smoothness."""
+    """Write a copy of a dataset whose inpainted regions are as sharp as the real ones they replaced."""
     from wsdl.fakes.sharpness import match_sharpness_dataset
 
     match_sharpness_dataset(folder, out, seed)
 
 
-@data.command("bundle")
-def bundle(
-    style: Annotated[str, typer.Option(help="The name by which it is unpacked, e.g. studio.")],
-    data: Annotated[Path, typer.Option(help="A finished dataset folder of this style.")],
-    p2: Annotated[Path, typer.Option("--p2", help="The finished P2 run whose weights made its fakes.")],
-    out: Annotated[Path, typer.Option(help="Where to write the archive.")],
-):
-    """A dataset and its generator -> one archive, unpacked and compared before it is kept; its contents in MB."""
-    from wsdl.bundle.pack import pack_style
-
-    print(pack_style(style, data, p2, out).to_string(index=False, float_format="%.2f"))
+# --- making the bundle --------------------------------------------------------------------------------------------
 
 
-@data.command("bundle-generator")
-def bundle_generator(
-    style: Annotated[str, typer.Option(help="The bundled style whose faces were painted into, e.g. studio.")],
-    data: Annotated[Path, typer.Option(help="A dataset folder with these faces and the fakes.")],
-    generator: Annotated[str, typer.Option(help="Whose partial fakes, e.g. lama.")],
-    run: Annotated[Path, typer.Option(help="The run, halved, whose weights made them.")],
-    out: Annotated[Path, typer.Option(help="Where to write the archive: STYLE-GENERATOR.zip.")],
-):
-    """Fakes by a further generator and its weights -> one archive, unpacked and compared; its contents in MB."""
-    from wsdl.bundle.generator_archives import pack_generator
-
-    print(pack_generator(style, data, generator, run, out).to_string(index=False, float_format="%.2f"))
-
-
-@data.command("unpack")
-def unpack(
-    style: Annotated[str, typer.Argument(help="studio or snapshot.")],
-    out: Annotated[Path, typer.Option(help="Where to write the dataset folder.")],
-    generators: Annotated[str, typer.Option(help="Whose partial fakes to add, e.g. lama,pluralistic.")] = "",
-):
-    """The bundled dataset of one style, as a folder of its own that fakes can be added to."""
-    from wsdl.bundle.generator_archives import add_fakes, find_generator_archive
-    from wsdl.bundle.unpack import copy_dataset
-
-    for generator in split_names(generators):
-        find_generator_archive(style, generator)  # refuses one that is not there before anything is written
-    copy_dataset(out, style)
-    for generator in split_names(generators):
-        add_fakes(out, style, generator)
-
-
-@data.command("halve")
+@data.command()
 def halve(
     run: Annotated[Path, typer.Argument(help="A finished run of train-generator.")],
-    out: Annotated[Path, typer.Option(help="Where to write the run with fp16 weights.")],
+    out: Out,
 ):
-    """A generator's run with fp16 weights, as the bundle keeps it; the fakes for the bundle are made with this one."""
+    """Write a generator's run with fp16 weights, as the bundle stores it; make the fakes of the bundle with these."""
     from wsdl.bundle.pack import halve_run
 
     halve_run(run, out)
 
 
-Model = Annotated[str, typer.Option(help="A run of train-parser, or a SegFormer face parser; default: the shipped.")]
-
-
-@data.command("parse")
-def parse(
-    images: Annotated[Path, typer.Option(help="Folder of face pictures.")],
-    out: Annotated[Path, typer.Option(help="Where to write the masks; with --align, images/ and masks/.")],
-    model: Model = "",
-    align: Annotated[bool, typer.Option("--align", help="Frame the faces as CelebA-HQ does, by their eyes.")] = False,
-    size: Annotated[int, typer.Option(help="Side of aligned pictures in pixels.")] = 256,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Name pictures that fail and go on without.")] = False,
+@data.command()
+def bundle(
+    style: Annotated[str, typer.Option(help="Name of the style, as in `data unpack STYLE`.")],
+    data: Annotated[Path, typer.Option(help="A finished dataset folder of this style.")],
+    p2: Annotated[Path, typer.Option("--p2", help="The finished P2 run whose weights made its fakes.")],
+    out: Annotated[Path, typer.Option(help="Output file.")],
 ):
-    """Component masks for pictures that have none, CelebAMask-HQ numbering, resumable."""
-    from wsdl.parsing.parse import parse_folder
+    """Pack a dataset and its P2 generator into one archive, and verify it; prints its contents in MB."""
+    from wsdl.bundle.pack import pack_style
 
-    parse_folder(images, out, model, align, size, skip_bad)
+    print(pack_style(style, data, p2, out).to_string(index=False, float_format="%.2f"))
 
 
-@data.command("parse-score")
-def parse_score(
-    data: Annotated[Path, typer.Option(help="A dataset folder with component masks.")],
-    model: Model = "",
-    split: Annotated[str, typer.Option(help="train, valid, test or all.")] = "test",
-    seed: Annotated[int, typer.Option(help="Of the intervals.")] = 0,
+@data.command()
+def bundle_generator(
+    style: Annotated[str, typer.Option(help="The bundled style whose faces were inpainted, e.g. studio.")],
+    data: Annotated[Path, typer.Option(help="A dataset folder with these faces and the fakes.")],
+    generator: Annotated[str, typer.Option(help="The generator whose partial fakes to pack, e.g. lama.")],
+    run: Annotated[Path, typer.Option(help="The fp16 run whose weights made them.")],
+    out: Annotated[Path, typer.Option(help="Output file: STYLE-GENERATOR.zip.")],
 ):
-    """F1 of predicted component masks, pooled and as a mean over pictures with its interval."""
-    from wsdl.parsing.score import score_parser
+    """Pack the fakes and weights of a further generator into one archive, and verify it; prints its contents in MB."""
+    from wsdl.bundle.generator_archives import pack_generator
 
-    print(score_parser(data, model, split, seed).to_csv(index=False, float_format="%.4f"), end="")
+    print(pack_generator(style, data, generator, run, out).to_string(index=False, float_format="%.2f"))

@@ -17,7 +17,7 @@ MIRRORED = torch.tensor([CLASSES.index(_OTHER_SIDE[name]) for name in CLASSES])
 
 
 class FaceUNet(nn.Module):
-    """Pictures [n, 3, S, S] in [-1, 1] -> logits [n, 19, S, S] of the CelebAMask-HQ classes.
+    """Images [n, 3, S, S] in [-1, 1] -> logits [n, 19, S, S] of the CelebAMask-HQ classes.
 
     Left and right are separate classes; the receptive field of the lowest level covers the face, so the network can
     separate them. Group normalisation does not depend on the statistics of the training renders. In the decoder,

@@ -43,7 +43,7 @@ def random_grid(rng: torch.Generator, n: int, size: int) -> tuple[torch.Tensor, 
 
 
 def warp_batch(images: torch.Tensor, labels: torch.Tensor, grid: torch.Tensor, mirror: torch.Tensor):
-    """Pictures [n, 3, S, S] (bilinear) and labels [n, S, S] (nearest) resampled by the same `grid`.
+    """Images [n, 3, S, S] (bilinear) and labels [n, S, S] (nearest) resampled by the same `grid`.
 
     Both are padded by reflection, so that the labels remain correct.
     """
