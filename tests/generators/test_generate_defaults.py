@@ -5,7 +5,8 @@ from typer.testing import CliRunner
 
 from wsdl.__main__ import app
 from wsdl.bundle import generator_archives, unpack
-from wsdl.config import Fakes
+from wsdl.config import DEFAULT_GENERATORS, EXTRA_GENERATORS, Fakes
+from wsdl.config import GENERATORS as GRID_GENERATORS
 from wsdl.core.io import read_json
 from wsdl.data.dataset import Dataset
 from wsdl.generators.registry import GENERATORS
@@ -77,3 +78,4 @@ def test_the_registry_names_every_generator_and_what_it_restores():
     assert GENERATORS["repaint-p2"].calls(T=250, jump_length=10, resamplings=10) == 2410
     assert GENERATORS["lama"].calls() == 1
     assert GENERATORS["p2"].calls(steps=50) == GENERATORS["sd-inpaint"].calls(steps=50, prompt="", guidance=1) == 50
+    assert {*DEFAULT_GENERATORS, *EXTRA_GENERATORS, *GRID_GENERATORS} <= set(GENERATORS)

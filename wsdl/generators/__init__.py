@@ -1,1 +1,1 @@
-"""Generators make fakes: `sample(n, seed)` whole pictures, `inpaint(images, masks, seed)` one region of a picture."""
+"""Generators of fakes: `sample(n, seed)` makes full fakes, `inpaint(images, masks, seeds)` partial fakes."""

@@ -1,4 +1,4 @@
-"""Which fakes to make: endless lists, in which item i depends on the seed and the real faces, never on the count."""
+"""Plans of fakes: infinite sequences in which item i depends on the seed and the real faces, not on the count."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ from wsdl.data.masks import visible_components
 
 @dataclass(frozen=True)
 class Fake:
-    """One fake to make: where it goes (paths in the dataset) and, if it is partial, which face it repaints."""
+    """One fake to make: its paths in the dataset and, for a partial fake, the face and component to inpaint."""
 
     path: str
     split: str
     source_id: str
     mask: str = ""
     component: str = ""
-    use: int = 0  # how often this component of this face was repainted before
+    use: int = 0  # number of earlier fakes of this component of this face
     face: object = None  # its row in the manifest of the real faces
 
 
 def full_plan() -> Iterator[Fake]:
-    """The full fakes, without end: item i goes to valid where i ends in 9, else to train."""
+    """Yield full fakes without end: item i goes to valid if i ends in 9, else to train."""
     for i in count():
         split = "valid" if i % 10 == 9 else "train"
         yield Fake(f"fake/p2/{split}/{i:06d}.png", split, f"p2/{i:06d}")
 
 
 def partial_plan(faces: pd.DataFrame, labels: Callable, seed: int, generator: str = "repaint-p2") -> Iterator[Fake]:
-    """The partial fakes, without end: round after round over the shuffled faces, each time another component.
+    """Yield partial fakes without end: rounds over the shuffled faces, each with another component of the face.
 
-    labels(face) gives a face's label map; it is asked for once a face, when the first round comes to it. Another
-    generator plans the same regions of the same faces, in a folder of its own.
+    labels(face) returns the label map of a face, and is called once per face, in the first round. All generators get
+    the same regions of the same faces, in folders of their own. WsdlError where no face has a component.
     """
     rows = sorted(faces.itertuples(), key=lambda face: seed_for(seed, "face", face.source_id))
     components: dict[str, list[str]] = {}
@@ -46,12 +46,12 @@ def partial_plan(faces: pd.DataFrame, labels: Callable, seed: int, generator: st
                 rng = np.random.default_rng(seed_for(seed, "components", face.source_id))
                 components[face.path] = rng.permutation(visible_components(labels(face))).tolist()
             if names := components[face.path]:
-                yield partial_fake(generator, face, names[turn % len(names)], turn // len(names))
+                yield _partial_fake(generator, face, names[turn % len(names)], turn // len(names))
         if not any(components.values()):
-            raise WsdlError("--data: no real face in it shows a component that could be repainted; check its masks.")
+            raise WsdlError("--data: no real face in it has a component that can be inpainted; check its masks.")
 
 
-def partial_fake(generator: str, face, component: str, use: int) -> Fake:
+def _partial_fake(generator: str, face, component: str, use: int) -> Fake:
     name = f"{face.split}/{Path(face.path).stem}-{component}{f'-{use + 1}' if use else ''}.png"
     images, masks = (f"fake/{generator}/{what}/{name}" for what in ("images", "masks"))
     return Fake(images, face.split, face.source_id, masks, component, use, face)
