@@ -183,7 +183,7 @@ def test_links_inside_a_lesson_lead_somewhere():
         assert set(anchors) <= headings
 
 
-@pytest.mark.parametrize("lesson", [*LESSONS, notebooks.LESSONS / "90_report.ipynb"], ids=lambda path: path.stem)
+@pytest.mark.parametrize("lesson", [*LESSONS, notebooks.LESSONS_FOLDER / "90_report.ipynb"], ids=lambda path: path.stem)
 def test_names_that_a_lesson_imports_exist(lesson):
     code = "\n".join(cell.source for cell in nbformat.read(lesson, 4).cells if cell.cell_type == "code")
     for node in ast.walk(ast.parse(code)):
