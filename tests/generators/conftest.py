@@ -1,7 +1,5 @@
 """Fixtures of the tests of generators."""
 
-import multiprocessing
-
 import numpy as np
 import pytest
 from factories import SIZE
@@ -18,12 +16,3 @@ def masks() -> np.ndarray:
     masks = np.zeros((3, SIZE, SIZE), np.uint8)
     masks[0, :, :6], masks[1, :5] = 1, 1
     return masks
-
-
-@pytest.fixture(scope="module")
-def processes():
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["wsdl.generators.inpainting.train", "wsdl.generators.diffusion.train_p2", "diffusers.training_utils"]
-    )
-    return context

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from factories import REPAINT_STEPS, SIZE, tiny_unet
-from helpers import kill_when
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -15,7 +14,7 @@ from typer.testing import CliRunner
 from wsdl.__main__ import app
 from wsdl.core.device import to_uint8
 from wsdl.core.io import WsdlError, read_json, write_json
-from wsdl.core.run import MODEL_FILE, is_done
+from wsdl.core.run import MODEL_FILE
 from wsdl.data.dataset import Dataset
 from wsdl.generators.diffusion.autoencoder import Autoencoder, Codec
 from wsdl.generators.diffusion.ldm import RepaintLDM, latent_masks, ldm_fingerprint, ldm_image_size, load_ldm
@@ -147,28 +146,19 @@ def test_a_batch_of_latents_is_that_of_the_pictures(faces):
     assert not torch.allclose(latents[1, 4], latents[0, 4].flip(-1), atol=1e-2)
 
 
-def test_a_killed_training_ends_as_an_undisturbed_one(processes, faces, autoencoder, tmp_path):
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = processes.Process(
-        target=train_ldm, args=(faces, autoencoder, killed), kwargs={"settings": LDMTraining(**TRAINING)}
-    )
-    kill_when(process, (killed / "trainer.pt").exists)
-    assert not is_done(killed)
-    mine = shutil.copytree(autoencoder, tmp_path / "autoencoder")
-    trained = train_ldm(faces, mine, killed, LDMTraining(**TRAINING))
-    train_ldm(faces, mine, whole, LDMTraining(**TRAINING))
-    for name in (MODEL_FILE, "stats.jsonl", "samples/00000016.png"):
-        assert (killed / name).read_bytes() == (whole / name).read_bytes()
-
-    shutil.rmtree(mine)  # a run is complete in itself
-    loaded = load_ldm(killed)
+def test_a_run_is_complete_in_itself(faces, autoencoder, tmp_path):
+    run, mine = tmp_path / "run", shutil.copytree(autoencoder, tmp_path / "autoencoder")
+    trained = train_ldm(faces, mine, run, LDMTraining(**TRAINING))
+    shutil.rmtree(mine)
+    loaded = load_ldm(run)
     assert (loaded.size, loaded.shape, loaded.clean) == (32, (4, 8, 8), False)
     assert np.array_equal(loaded.sample(2, 0, steps=3), trained.sample(2, 0, steps=3))
-    assert ldm_image_size(killed) == 32
-    assert ldm_fingerprint(killed) == ldm_fingerprint(whole)
-    other = whole / "autoencoder" / MODEL_FILE
-    other.write_bytes(other.read_bytes()[:-1] + b"?")
-    assert ldm_fingerprint(killed) != ldm_fingerprint(whole)
+    assert ldm_image_size(run) == 32
+    other = shutil.copytree(run, tmp_path / "other")
+    assert ldm_fingerprint(other) == ldm_fingerprint(run)
+    weights = other / "autoencoder" / MODEL_FILE
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    assert ldm_fingerprint(other) != ldm_fingerprint(run)
 
 
 def test_training_refuses_what_does_not_fit(faces, autoencoder, tmp_path):

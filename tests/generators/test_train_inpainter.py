@@ -1,4 +1,4 @@
-"""Training an inpainter against its critic: interrupted or not, it ends in the same bytes; what is refused."""
+"""Training an inpainter against its discriminator: what a run holds, the losses, and what is refused."""
 
 import shutil
 from pathlib import Path
@@ -47,26 +47,6 @@ def test_sheets_show_holes_fillings_and_truth(run):
     rows = {"lama": 3, "pluralistic": 5}[run.name]
     height, width, _ = read_image(sheets[-1]).shape
     assert height / width == pytest.approx(rows / 2, rel=0.05)  # two validation faces beside each other
-
-
-def test_an_interrupted_training_ends_as_an_undisturbed_one(run, faces, tmp_path, monkeypatch):
-    """Interrupted between two checkpoints; the critic and its Adam go on from the last one, too."""
-    again, critic_loss, turns = tmp_path / run.name, AdversarialLosses.discriminator_loss, []
-
-    def interrupted(self, critic, step, share):
-        turns.append(step)
-        if len(turns) == 4:
-            raise KeyboardInterrupt
-        return critic_loss(self, critic, step, share)
-
-    monkeypatch.setattr(AdversarialLosses, "discriminator_loss", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        train_inpainter(run.name, faces, again, InpainterTraining(**TRAINING))
-    assert not is_done(again)
-    train_inpainter(run.name, faces, again, InpainterTraining(**TRAINING))
-    assert turns == [0, 1, 2, 3, 2, 3, 4, 5]
-    for name in ("model.safetensors", "stats.jsonl", "samples/00000024.png"):
-        assert (again / name).read_bytes() == (run / name).read_bytes()
 
 
 def test_a_batch_depends_on_seed_and_step_alone_and_holes_are_mirrored_with_their_faces(faces):

@@ -1,12 +1,13 @@
 """Fakes in a dataset folder: what is written, that the count only adds, and that what does not fit is refused."""
 
+import multiprocessing
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from factories import p2_run
-from helpers import tree
+from helpers import kill_when, tree
 
 from wsdl.core.io import WsdlError, read_json, sha256
 from wsdl.data.dataset import Dataset
@@ -187,6 +188,32 @@ def write_half(*args) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("wsdl.data.manifest.finish_manifest", kill)
         write_manifest(*args)
+
+
+def image_count(folder: Path) -> int:
+    return len(list(folder.rglob("[!.]*.png")))
+
+
+def test_killed_generators_end_in_the_same_bytes(faces, weights, tmp_path):
+    """SIGKILL while full and partial fakes are written. The killed process is forked from one that imported torch."""
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["wsdl.generators.write_fakes", "wsdl.generators.diffusion.p2"])
+    killed, whole = (shutil.copytree(faces, tmp_path / name) for name in ("killed", "whole"))
+    full = (generate_full, "p2", lambda data: (data, weights, 30, 0), {"steps": 8, "batch": 4})
+    partial = (
+        generate_partial,
+        "repaint-p2",
+        lambda data: ("repaint-p2", data, data, weights, 18, 0),
+        {"batch": 4, "T": 10, "jump_length": 2, "resamplings": 2},
+    )
+    for generate, name, arguments, settings in (full, partial):
+        process = processes.Process(target=generate, args=arguments(killed), kwargs=settings)
+        kill_when(process, lambda fakes=killed / "fake" / name: image_count(fakes) >= 6)
+        assert len(Dataset(killed).select(generator=name)) == 0  # opens, as it was
+        for data in (killed, whole):
+            generate(*arguments(data), **settings)
+        assert tree(killed) == tree(whole)
+    assert len(Dataset(killed).table) == 24 + 30 + 18
 
 
 # --- what is refused --------------------------------------------------------------------------------------------

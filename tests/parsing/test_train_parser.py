@@ -13,7 +13,7 @@ from factories import PARSER, oracle_image
 from sklearn.metrics import f1_score
 
 from wsdl.core.io import WsdlError
-from wsdl.core.run import MODEL_FILE, is_done, read_stats
+from wsdl.core.run import is_done, read_stats
 from wsdl.core.weights import save_model
 from wsdl.data.dataset import Dataset
 from wsdl.data.prepare import prepare_dataset
@@ -81,28 +81,6 @@ def test_a_short_training_beats_the_majority_class(trained, faces):
     assert is_done(trained)
     assert sorted(path.name for path in (trained / "samples").iterdir()) == ["00000800.png", "00001600.png"]
     assert "f1_skin" in read_stats(trained)[-1]
-
-
-def test_a_killed_training_ends_as_an_undisturbed_one(faces, tmp_path, monkeypatch):
-    short = replace(PARSER, images=32, check_every=16)
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    train_parser([faces], whole, short)
-
-    draw = train.training_batch
-
-    def killing(data, size, seed, step, donors):
-        if step == 3:  # after the checkpoint at 16 pictures, before the next
-            raise KeyboardInterrupt
-        return draw(data, size, seed, step, donors)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(train, "training_batch", killing)
-        with pytest.raises(KeyboardInterrupt):
-            train_parser([faces], killed, short)
-    assert not is_done(killed)
-    train_parser([faces], killed, short)
-    assert (killed / MODEL_FILE).read_bytes() == (whole / MODEL_FILE).read_bytes()
-    assert (killed / "stats.jsonl").read_text() == (whole / "stats.jsonl").read_text()
 
 
 def test_several_datasets_and_borrowed_styles(faces, made_up, tmp_path):

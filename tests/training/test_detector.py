@@ -1,9 +1,5 @@
-"""Training detectors: what each setup may see, and that a killed run ends like an undisturbed one."""
+"""Training detectors: what each setup may see, the losses, and which model is saved."""
 
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -199,25 +195,6 @@ def test_loss_of_a_part_of_a_batch_matches_the_batch():
     whole = model(Batch(images, labels))
     parts = [model(Batch(images[i::2], labels[i::2])) for i in range(2)]  # as two processes would share it
     assert torch.allclose(whole, torch.stack(parts).mean(), atol=1e-6)
-
-
-def test_a_killed_training_ends_like_an_undisturbed_one(dataset, tmp_path):
-    slow = Training(input_size=48, images=320, images_c=320, batch=8, batch_c=8, check_every=64)
-    code = (
-        f"from wsdl.training.detector import train; from wsdl.config import Training; from pathlib import Path;"
-        f"train('patches', 'c', Path({str(dataset)!r}), Path({str(tmp_path / 'killed')!r}), 0, {slow!r})"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
-    while process.poll() is None and len(read_stats(tmp_path / "killed")) < 2:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the training ended before it could be killed"
-    assert not is_done(tmp_path / "killed")
-    for name in ("killed", "undisturbed"):
-        train("patches", "c", dataset, tmp_path / name, seed=0, settings=slow)
-    killed, undisturbed = ((tmp_path / name) for name in ("killed", "undisturbed"))
-    assert read_stats(killed) == read_stats(undisturbed)
-    assert (killed / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
 
 
 def test_other_settings_do_not_continue_a_run(dataset, tmp_path):
