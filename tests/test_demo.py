@@ -1,4 +1,4 @@
-"""The whole story in miniature: one command from nothing to a report, and a second one that finds all done."""
+"""The demo in miniature: one command from nothing to a report; a second one finds everything done."""
 
 import os
 import re
@@ -78,10 +78,10 @@ def test_a_second_call_does_only_what_is_missing(study):
     assert victim.read_bytes() == content
     after = files(out)
     changed = {name for name in before if after[name] != before[name]}
-    told = {"data/manifest.csv", "data/dataset.json", "data/recipe.json", "data/fake/repaint-p2/recipe.json"}
-    told |= {"data/fake/p2/recipe.json"}  # claims and manifests are rewritten with the same content
+    rewritten = {"data/manifest.csv", "data/dataset.json", "data/recipe.json", "data/fake/repaint-p2/recipe.json"}
+    rewritten |= {"data/fake/p2/recipe.json"}  # claims and manifests are rewritten with the same content
     made = str(victim.relative_to(out))
-    assert changed <= told | {made, made.replace("images", "masks")}
+    assert changed <= rewritten | {made, made.replace("images", "masks")}
 
 
 def test_other_settings_are_refused(study):
@@ -104,7 +104,7 @@ def checkout(study, tmp_path_factory):
 
 
 @pytest.mark.parametrize("lesson", ["00_first_look", "05_setup_c"])
-def test_a_lesson_finds_the_study_of_the_demo_by_itself_and_trains_nothing(study, checkout, lesson):
+def test_a_lesson_opens_the_study_of_the_demo_and_trains_nothing(study, checkout, lesson):
     before = {name: time for name, time in files(study[0]).items() if not name.startswith("lessons")}
     command = [sys.executable, "-m", "papermill", f"notebooks/{lesson}.ipynb", "run.ipynb", "--no-progress-bar"]
     environment = os.environ | {"PYTHONPATH": str(checkout)}
@@ -135,7 +135,7 @@ def test_the_long_lessons_run_with_every_generator(study):
     assert result.returncode == 0, result.stderr[-3000:]
     found = read_json(out / "lessons" / "07_generalisation.json")
     assert found["generators"] == ["repaint-p2", "repaint-ldm-clean", "lama", "pluralistic"]
-    assert len(found["matrix"]) == 4 * 4 + 4  # every pair, and the best control of each test
+    assert len(found["matrix"]) == 4 * 4 + 4  # every pair, and the best baseline of each test
     raw, clean = read_json(out / "lessons" / "08_background.json")["altered"].values()
     assert raw > clean == 0
     assert others == {path: path.stat().st_mtime for path in others}  # not run again

@@ -43,19 +43,19 @@ def good(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bad(tmp_path_factory):
-    """The folder of a toy notebook whose fourth cell raises, and what `run` said."""
+    """The folder of a toy notebook whose fourth cell raises, and the error message."""
     folder = tmp_path_factory.mktemp("bad")
     toy = make(folder / "99_toy.ipynb", "before = 'this ran'\nbefore", "1 / 0\n# no", "print('after')")
-    with pytest.raises(WsdlError) as said:
+    with pytest.raises(WsdlError) as error:
         notebooks.run_notebook(toy, folder / "out" / "lessons", {})
-    return folder / "out", str(said.value)
+    return folder / "out", str(error.value)
 
 
 def test_unknown_parameter_is_refused_and_the_valid_ones_are_named(tmp_path):
     toy = make(tmp_path / "toy.ipynb")
-    with pytest.raises(WsdlError, match=r"'sede'.*seed, out") as said:
+    with pytest.raises(WsdlError, match=r"'sede'.*seed, out") as error:
         notebooks.run_notebook(toy, tmp_path / "out", {"sede": 1})
-    assert "\n" not in str(said.value)
+    assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -76,7 +76,7 @@ def test_run_uses_this_python_the_notebooks_folder_and_the_parameters(good):
     assert (status["title"], status["question"]) == ("99 A toy", "does it run?")
 
 
-def test_page_is_one_offline_file_without_parameters_and_links_to_pages(good):
+def test_page_is_one_offline_file_that_links_to_pages(good):
     text = good[1].read_text(encoding="utf-8")
     assert "# of nothing" not in text
     assert "seed = 21" not in text  # the cell that papermill injects
@@ -86,11 +86,11 @@ def test_page_is_one_offline_file_without_parameters_and_links_to_pages(good):
 
 
 def test_failed_run_says_which_cell_and_is_still_converted(bad):
-    out, said = bad
-    assert said.startswith("99_toy.ipynb: cell 4 (`1 / 0`) failed: ZeroDivisionError")
-    assert "\n" not in said
+    out, error = bad
+    assert error.startswith("99_toy.ipynb: cell 4 (`1 / 0`) failed: ZeroDivisionError")
+    assert "\n" not in error
     status = read_json(out / "lessons" / "99_toy.run.json")
-    assert (status["status"], status["error"]) == ("failed", said)
+    assert (status["status"], status["error"]) == ("failed", error)
     page = (out / "lessons" / "99_toy.html").read_text(encoding="utf-8")
     assert "This run failed." in page
     assert "this ran" in page
@@ -122,9 +122,9 @@ def test_tidy_keeps_what_is_said_and_drops_traces_of_the_run(good, tmp_path):
     assert [cell.id for cell in book.cells] == ["c00", "c01", "c02", "c03"]  # the injected cell is gone
     assert book.cells[1].metadata == {"tags": ["parameters"]}
     assert [cell.execution_count for cell in book.cells[1:]] == [1, 2, 3]
-    stdout, value, picture = book.cells[-1].outputs
+    stdout, value, image = book.cells[-1].outputs
     assert (stdout.name, value.data["text/plain"], value.execution_count) == ("stdout", "21", 3)
-    assert picture.data["image/png"].strip() == PIXEL
+    assert image.data["image/png"].strip() == PIXEL
     assert notebooks.WIDGET not in path.read_text(encoding="utf-8")
 
 
@@ -154,9 +154,9 @@ def test_two_runs_tidied_are_the_same_bytes(good, tmp_path):
 
 
 def test_the_report_shows_failed_lessons(bad):
-    out, said = bad
+    out, error = bad
     text = build_site(out, out).read_text(encoding="utf-8")
-    assert said in text
+    assert error in text
     assert 'href="lessons/99_toy.html"' in text
     assert "does it run?" in text
 
@@ -230,7 +230,7 @@ def test_committed_lesson_has_the_skeleton(lesson):
     assert lengths[len(lengths) // 2] <= 8
 
 
-def test_refresh_runs_in_a_copy_of_the_study_and_writes_no_path_of_this_machine(tmp_path, monkeypatch):
+def test_refresh_runs_in_a_copy_and_writes_no_local_path(tmp_path, monkeypatch):
     lessons, study = tmp_path / "lessons", tmp_path / "study"
     lessons.mkdir()
     write_json(study / "profile.json", {"name": "mine"})

@@ -27,10 +27,10 @@ for _ in range(10):
 def dead_signature() -> str:
     """The signature of a process that has lived and died."""
     process = subprocess.Popen(["sleep", "30"])
-    said = process_signature(process.pid)
+    signature = process_signature(process.pid)
     process.kill()
     process.wait()
-    return said
+    return signature
 
 
 def test_a_lock_is_held_within_the_block_alone(tmp_path):
@@ -58,14 +58,14 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="this system does not tell when a process started")
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="this system has no /proc")
 def test_a_number_that_another_process_got_since_is_not_its_holder(tmp_path):
     lock = tmp_path / "lock"
     lock.write_text(f"{socket.gethostname()} {os.getpid()} 1")
     assert lock_holder(lock) is None
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="this system does not tell the state of a process")
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="this system has no /proc")
 def test_a_process_that_ended_unread_is_dead(tmp_path):
     process = subprocess.Popen(["sleep", "0.2"])
     (tmp_path / "lock").write_text(process_signature(process.pid))

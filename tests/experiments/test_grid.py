@@ -70,22 +70,22 @@ def test_collect_takes_seeds_together_and_names_what_is_missing(ran):
     assert list(kept.missing) == list(rows.missing)
 
 
-def test_a_run_with_the_metrics_of_a_version_that_had_fewer_rows_is_scored_again(ran):
+def test_a_run_scored_with_fewer_rows_is_scored_again(ran):
     grid, _ = ran
     path = grid.run_folder(B0) / "metrics.json"
-    whole = read_json(path)
-    write_json(path, whole | {"rows": whole["rows"][:5]})
+    complete = read_json(path)
+    write_json(path, complete | {"rows": complete["rows"][:5]})
     assert job_state(grid, B0)[0] != "done"
     run_job(grid, B0)
     assert job_state(grid, B0)[0] == "done"
-    assert read_json(path) == whole
+    assert read_json(path) == complete
 
 
 def test_status_and_collect_as_commands(ran):
     grid, _ = ran
-    told = CliRunner().invoke(app, ["grid", "status", "three", "--out", str(grid.out)]).output
-    assert "failed" in told
-    assert "was begun with batch = 7" in told
+    printed = CliRunner().invoke(app, ["grid", "status", "three", "--out", str(grid.out)]).output
+    assert "failed" in printed
+    assert "was begun with batch = 7" in printed
     page = CliRunner().invoke(app, ["grid", "collect", "three", "--out", str(grid.out), "--format", "md"]).output
     assert "| made-up | patches | b | 0 1 |" in page
     assert page.endswith("Missing: patches c made-up: seed 0.\n")
@@ -157,8 +157,8 @@ def test_a_grid_of_a_version_with_fewer_settings_goes_on(words, tmp_path):
     grid = make_grid("table2", out, words["profile"], "made-up", seeds=(0,))
     write_grid(grid)
     complete = read_json(out / "grid.json")
-    said = read_json(out / "grid.json")
-    del said["profile"]["further_images"], said["profile"]["patches"]["augment"]
-    write_json(out / "grid.json", said)
+    written = read_json(out / "grid.json")
+    del written["profile"]["further_images"], written["profile"]["patches"]["augment"]
+    write_json(out / "grid.json", written)
     write_grid(grid)
     assert read_json(out / "grid.json") == complete

@@ -1,4 +1,4 @@
-"""Trained here, tested there: the jobs of the cross grids, what each run sees, and the table and figure of all."""
+"""Cross grids: their jobs, the fakes of each training and test, the table and the figure."""
 
 import shutil
 
@@ -71,7 +71,7 @@ def make_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Study, "_make_fakes", lambda study: Dataset(study.out / "data", ("repaint-p2",)))
 
 
-def test_cross_generator_is_a_square_and_leave_one_out_in_setups_c_and_b():
+def test_cross_generator_is_a_square_and_leave_one_out():
     jobs = cross_generator("studio", (0,), False, GENERATORS)
     assert len(jobs) == 16
     assert [job.setup for job in jobs] == ["c"] * 8 + ["b"] * 8
@@ -84,7 +84,7 @@ def test_cross_generator_is_a_square_and_leave_one_out_in_setups_c_and_b():
     assert len(cross_generator("studio", (0, 1), False, GENERATORS[:2])) == 8  # no leave-one-out of two
 
 
-def test_cross_source_tests_each_source_on_the_other_and_on_photographs():
+def test_cross_source_tests_each_source_on_the_others():
     jobs = cross_source("studio", (0,), True, ())
     assert [(job.train_source, job.setup) for job in jobs[:3]] == [("snapshot", setup) for setup in "abc"]
     assert {job.tests for job in jobs[:3]} == {("studio", "photos")}
@@ -92,7 +92,7 @@ def test_cross_source_tests_each_source_on_the_other_and_on_photographs():
     assert jobs[0].needs() == {"snapshot": ("repaint-p2",), "studio": ("repaint-p2",), "photos": ("repaint-p2",)}
 
 
-def test_with_photographs_the_profile_says_who_paints_into_them_and_rendered_faces_keep_their_fakes(tmp_path):
+def test_the_weights_of_the_profile_are_for_the_photographs_only(tmp_path):
     write_json(tmp_path / "p.json", {"name": "mine", "p2_weights": "photos-p2", "fakes": {"T": 40}})
     words = {"out": tmp_path / "grid", "profile": str(tmp_path / "p.json")}
     with_photos = make_grid("cross-source", images=str(tmp_path), **words)
@@ -101,14 +101,14 @@ def test_with_photographs_the_profile_says_who_paints_into_them_and_rendered_fac
     assert not make_grid("cross-source", **words).at("studio").has_bundled_fakes
 
 
-def test_a_dataset_opened_for_one_generator_lists_no_other_and_keeps_its_places(both):
-    whole, part = Dataset(both), Dataset(both, ("lama",))
+def test_a_dataset_of_one_generator_lists_no_other_fakes(both):
+    full, part = Dataset(both), Dataset(both, ("lama",))
     assert set(part.select(kind="partial").generator) == {"lama"}
     assert set(part.table.kind) == {"real", "full", "partial"}
     i = part.select(kind="partial").index[3]
-    np.testing.assert_array_equal(part.images[i], read_image(both / whole.table.path[i]))
-    np.testing.assert_array_equal(part.masks[i], read_mask(both / whole.table["mask"][i]))
-    assert (part.is_filtered, whole.is_filtered) == (True, False)
+    np.testing.assert_array_equal(part.images[i], read_image(both / full.table.path[i]))
+    np.testing.assert_array_equal(part.masks[i], read_mask(both / full.table["mask"][i]))
+    assert (part.is_filtered, full.is_filtered) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -146,13 +146,13 @@ def test_a_run_sees_only_its_generator_and_each_test_only_its_own(grid):
         kept = pd.read_csv(folder / "pictures.csv")
         assert set(kept.generator[kept.kind == "partial"]) == {test.split("/")[1]}
     there, photos = (read_json(folder / "metrics.json")["rows"] for folder in list(tested.values())[1:])
-    assert there[0] == photos[0]  # the photographs of this test are the same pictures
+    assert there[0] == photos[0]  # the photographs of this test are the same images
     scores = [pd.read_csv(folder / "pictures.csv").score.iloc[-1] for folder in tested.values()]
     assert scores[0] != scores[1] == scores[2]
 
 
 def test_an_own_test_without_other_fakes_has_the_numbers_it_always_had(grid, dataset, tmp_path):
-    """What lies beside repaint-p2's fakes changes nothing of a run of the usual grid but the number of its data."""
+    """Fakes of a second generator in the dataset do not change the scores of a run on those of the first."""
     usual = grid.jobs[1]
     here = read_json(grid.run_folder(usual) / "metrics.json")
     assert here["generators"] == ["repaint-p2"]
@@ -163,7 +163,7 @@ def test_an_own_test_without_other_fakes_has_the_numbers_it_always_had(grid, dat
     assert alone["rows"][0] == here["rows"][0]
 
 
-def test_collect_has_a_row_a_training_and_test_and_names_what_is_missing(grid):
+def test_collect_has_one_row_per_training_and_test(grid):
     rows = collect_results(grid.out)
     assert tuple(rows.columns) == CROSS_COLUMNS
     pairs = list(zip(rows.trained_on[:5], rows.tested_on[:5], strict=True))
@@ -173,14 +173,14 @@ def test_collect_has_a_row_a_training_and_test_and_names_what_is_missing(grid):
     assert missing_runs(rows)[1] == "patches b made-up/lama+repaint-p2 on made-up/lama: seed 0"
     assert list(rows.method[7:]) == [*BASELINES] * 3
     assert list(rows.tested_on[7:].value_counts()) == [len(BASELINES)] * 3
-    at_home = results_by_job(grid.out)  # not what they say elsewhere
+    at_home = results_by_job(grid.out)  # without the tests on other data
     assert sorted(at_home.source[at_home.setup == "c"]) == ["made-up", "made-up (lama)"]
     assert len(at_home) == 2 + len(BASELINES)
     assert job_state(load_grid(grid.out), grid.jobs[0])[0] == "done"
     assert list(grid_status(grid.out).tests) == ["made-up/repaint-p2 photos", "made-up/lama", "made-up/lama"]
-    told = run_command("grid", "collect", "jobs", "--out", grid.out, "--format", "md")
-    assert told.startswith("| method | setup | trained on | tested on | seeds | IoU |")
-    assert "| patches | c | made-up/lama | photos/repaint-p2 | 0 |" in told
+    printed = run_command("grid", "collect", "jobs", "--out", grid.out, "--format", "md")
+    assert printed.startswith("| method | setup | trained on | tested on | seeds | IoU |")
+    assert "| patches | c | made-up/lama | photos/repaint-p2 | 0 |" in printed
     assert Image.open(grid.out / "matrix.png").size[0] > 300
 
 
@@ -210,12 +210,12 @@ def numbers(trained: str, tested: str, value: float, method: str = "patches", se
     return row | {"n": 9, "missing": ""}
 
 
-def test_the_matrix_has_one_line_for_all_but_the_tested_and_the_best_control():
-    controls = [numbers("", test, v, f"control: {v}", "") for test in ("s/x", "s/y", "s/y+z") for v in (0.1, 0.2)]
+def test_the_matrix_has_a_row_for_all_but_the_tested_and_the_baseline():
+    trivial = [numbers("", test, v, f"control: {v}", "") for test in ("s/x", "s/y", "s/y+z") for v in (0.1, 0.2)]
     rows = pd.DataFrame([
         numbers("s/x", "s/x", 0.9), numbers("s/x", "s/y", 0.4), numbers("s/y", "s/x", 0.3), numbers("s/y", "s/y", 0.8),
         numbers("s/y+z", "s/x", 0.5), numbers("s/y+z", "s/y+z", 0.7), numbers("s/x", "s/x", 0.1, setup="b"),
-        *controls, numbers("", "s/x", 0.6, "forensic: ela", ""),
+        *trivial, numbers("", "s/x", 0.6, "forensic: ela", ""),
     ])  # fmt: skip
     shown = cross_matrix(rows, "c")
     assert dict(zip(zip(shown.trained_on, shown.tested_on, strict=True), shown.iou, strict=True)) == {
@@ -233,14 +233,14 @@ def test_the_figure_writes_every_mean_and_interval(tmp_path):
         [label.get_text() for label in plots.transfer_matrix({"c": pd.DataFrame(some)}).axes[0].get_xticklabels()]
         for some in ([numbers("s/x", "s/y", 0.5)], [numbers("s/x", "t/y", 0.5)])
     )
-    assert (one, two) == (["y"], ["t\ny"])  # the source is said where there are several
-    whole = pd.DataFrame([numbers("s/p2", f"{source}/repaint-p2", 0.5, setup="a") for source in "st"])
-    framed = [patch.get_x() for ax in plots.transfer_matrix({"c": rows, "a": whole}).axes[:2] for patch in ax.patches]
-    assert framed == pytest.approx([-0.46, -0.46])  # at home: setup a, too, which learns from whole fakes
+    assert (one, two) == (["y"], ["t\ny"])  # the source is shown where there are several
+    full = pd.DataFrame([numbers("s/p2", f"{source}/repaint-p2", 0.5, setup="a") for source in "st"])
+    framed = [patch.get_x() for ax in plots.transfer_matrix({"c": rows, "a": full}).axes[:2] for patch in ax.patches]
+    assert framed == pytest.approx([-0.46, -0.46])  # tested on its own source: setup a, too, which trains on full fakes
     assert draw_matrix(pd.concat([rows, pd.DataFrame([numbers("", "s/x", 0.2, "control: x", "")])]), tmp_path).exists()
 
 
-def test_the_bundle_carries_fakes_of_other_generators_and_a_study_passes_them_over(both, p2, tmp_path, monkeypatch):
+def test_a_study_ignores_bundled_fakes_of_other_generators(both, p2, tmp_path, monkeypatch):
     """Their weights are not in the archive, so nothing is asked of them; `Dataset` lists all, lessons 01 to 06 not."""
     free = declare_cc0(shutil.copytree(both, tmp_path / "free"))
     write_json(free / "fake/lama/recipe.json", {"generator": "lama", "weights": "f" * 64})
@@ -249,10 +249,10 @@ def test_the_bundle_carries_fakes_of_other_generators_and_a_study_passes_them_ov
     monkeypatch.setenv("WSDL_CACHE", str(tmp_path / "cache"))
     study = Study(tmp_path / "out", Profile(size=32, fakes=Fakes(full=8, partial=16)), "studio")
     assert set(study.fakes().select(kind="partial").generator) == {"repaint-p2"}
-    whole = Dataset(study.out / "data")
-    assert whole.generators == ("lama", "repaint-p2")
-    for name in whole.select(generator="lama").path:
-        np.testing.assert_array_equal(read_image(whole.folder / name), read_image(both / name))
+    full = Dataset(study.out / "data")
+    assert full.generators == ("lama", "repaint-p2")
+    for name in full.select(generator="lama").path:
+        np.testing.assert_array_equal(read_image(full.folder / name), read_image(both / name))
     write_json(free / "fake/repaint-p2/recipe.json", {"generator": "repaint-p2", "weights": "f" * 64})
     with pytest.raises(WsdlError, match="sha256 ffff"):
         pack_style("studio", free, p2, tmp_path / "again.zip")

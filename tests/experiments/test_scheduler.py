@@ -18,7 +18,7 @@ from wsdl.experiments.jobs import Job
 
 @pytest.fixture
 def fake(words, tmp_path, monkeypatch):
-    """The grid with data that is there and children that only sleep: fake(seconds) says what a child does."""
+    """A grid whose data exists and whose children only sleep, and the list of started children."""
     monkeypatch.setattr(slots, "prepare_data", lambda grid, jobs: None)
     monkeypatch.setattr(slots, "PAUSE", 0.01)
     grid = make_grid(**words, out=tmp_path / "out")

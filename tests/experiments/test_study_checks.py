@@ -100,7 +100,7 @@ def test_other_parameters_are_refused_by_name_and_values(tmp_path, asked, words)
     assert (out / "study.json").read_text() == before
 
 
-def test_a_profile_may_be_called_otherwise_while_its_settings_are_the_same(tmp_path):
+def test_a_profile_of_the_same_settings_may_have_another_name(tmp_path):
     record(Study(tmp_path / "out", replace(SMALL, name="quick"), "studio"))
     record(Study(tmp_path / "out", SMALL, "studio"))
     assert read_json(tmp_path / "out/profile.json")["name"] == "small"

@@ -1,4 +1,4 @@
-"""The further generators of a study: which there are, what trains them, and what is said where there is none.
+"""The generators of a study besides P2: which exist, how they are trained, and the error where there is none.
 
 The long lessons in test_demo.py run with all three, trained in miniature.
 """
@@ -23,7 +23,7 @@ def study(out, source="made-up", **changes) -> Study:
     return Study(out, replace(Profile(), **changes), source)
 
 
-def test_without_a_wish_nothing_is_trained_and_a_lesson_says_how_to_get_it(tmp_path):
+def test_without_a_setting_nothing_is_trained(tmp_path):
     assert study_generators.generator_runs(study(tmp_path)) == {}
     with pytest.raises(WsdlError, match=r'lama .*made-up.*"further": \["lama"\]'):
         study_generators.study_generator(study(tmp_path), "lama")
@@ -67,7 +67,7 @@ def test_fakes_that_somebody_made_in_a_bundled_study_are_listed_too(dataset, tmp
     assert asked == [("repaint-p2",)]
 
 
-def test_a_trained_generator_is_loaded_and_paints_only_its_hole(faces, tmp_path):
+def test_a_trained_generator_is_loaded_and_changes_only_the_mask(faces, tmp_path):
     from wsdl.generators.inpainting.train import InpainterTraining, train_inpainter
 
     train_inpainter(
@@ -77,9 +77,9 @@ def test_a_trained_generator_is_loaded_and_paints_only_its_hole(faces, tmp_path)
     assert study_generators.generator_runs(mine) == {
         "lama": tmp_path / "lama"
     }  # is there: nothing is trained, no faces are drawn
-    pictures = Dataset(faces).images[:2]
-    masks = np.zeros(pictures.shape[:3], np.uint8)
+    images = Dataset(faces).images[:2]
+    masks = np.zeros(images.shape[:3], np.uint8)
     masks[:, 8:16, 8:16] = 1
-    painted = study_generators.study_generator(mine, "lama").inpaint(pictures, masks, [0, 1])
-    assert (painted != pictures).any(axis=-1)[masks == 0].sum() == 0
-    assert (painted != pictures)[masks == 1].any()
+    inpainted = study_generators.study_generator(mine, "lama").inpaint(images, masks, [0, 1])
+    assert (inpainted != images).any(axis=-1)[masks == 0].sum() == 0
+    assert (inpainted != images)[masks == 1].any()
