@@ -79,24 +79,24 @@ def lama(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def painted(archive, lama, tmp_path_factory) -> Path:
+def inpainted(archive, lama, tmp_path_factory) -> Path:
     """The dataset in `archive` with 12 fakes by `lama`."""
     from wsdl.bundle.unpack import copy_dataset
     from wsdl.generators.write_fakes import generate_partial
 
-    out = tmp_path_factory.mktemp("painted") / "data"
+    out = tmp_path_factory.mktemp("inpainted") / "data"
     copy_dataset(out, "studio", archive=archive, cache=out.parent / "cache")
     generate_partial("lama", out, out, lama, 12, 0, batch=4)
     return out
 
 
 @pytest.fixture(scope="session")
-def extra_archive(painted, lama, archive, tmp_path_factory) -> Path:
-    """The fakes in `painted` and `lama`, packed to come with the style studio."""
+def lama_archive(inpainted, lama, archive, tmp_path_factory) -> Path:
+    """The fakes in `inpainted` and `lama`, packed to come with the style studio."""
     from wsdl.bundle.generator_archives import pack_generator
 
     out = tmp_path_factory.mktemp("generators") / "studio-lama.zip"
-    pack_generator("studio", painted, "lama", lama, out, archive, painted.parent / "cache")
+    pack_generator("studio", inpainted, "lama", lama, out, archive, inpainted.parent / "cache")
     return out
 
 

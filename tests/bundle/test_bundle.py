@@ -1,4 +1,4 @@
-"""The bundle: what was packed comes out again to the pixel, and what could not is refused."""
+"""The bundle: unpacked datasets equal the packed ones to the pixel; others are refused."""
 
 import json
 import shutil
@@ -48,7 +48,7 @@ def copy(free, tmp_path) -> Path:
 # --- round trip ---------------------------------------------------------------------------------------------------
 
 
-def test_what_comes_out_is_what_went_in_to_the_byte(free, archive, tmp_path):
+def test_unpacked_files_equal_the_packed_ones(free, archive, tmp_path):
     found = unpack_dataset("studio", archive, tmp_path)
     assert images_in(found) == images_in(free)  # real, full, partial, masks and label maps, by the same encoder
     assert len(images_in(found)) == 24 + 24 + 8 + 16 + 16
@@ -68,7 +68,7 @@ def test_the_same_input_packs_to_the_same_bytes(free, p2, archive, tmp_path, mon
     assert str(tmp_path).encode() not in (tmp_path / "again.zip").read_bytes()
 
 
-def test_the_manifest_says_what_is_in_the_archive_and_how_it_was_made(archive, free):
+def test_the_manifest_lists_the_members_and_how_they_were_made(archive, free):
     with ZipFile(archive) as bundle:
         about = json.loads(bundle.read("manifest.json"))
         names = set(bundle.namelist()) - {"manifest.json"}
@@ -80,7 +80,7 @@ def test_the_manifest_says_what_is_in_the_archive_and_how_it_was_made(archive, f
     assert {name.split("/")[0] for name in names} == {"manifest.csv", "recipe.json", "real", "components", "fake", "p2"}
 
 
-def test_a_partial_fake_is_kept_as_its_region_alone(archive, free):
+def test_of_a_partial_fake_only_the_region_is_stored(archive, free):
     data = Dataset(free)
     with ZipFile(archive) as bundle:
         boxes = json.loads(bundle.read("manifest.json"))["boxes"]
@@ -102,9 +102,9 @@ MASKS = st.integers(1, 12).flatmap(lambda s: arrays(np.uint8, (s, s), elements=s
 
 @settings(max_examples=60, deadline=None)
 @given(mask=MASKS, seed=st.integers(0, 1000), colours=st.sampled_from([1, 2, 256]))
-def test_any_region_is_cut_and_composed_without_loss(mask, seed, colours):
-    face, paint = np.random.default_rng(seed).integers(0, colours, (2, *mask.shape, 3), np.uint8)
-    fake = np.where(mask[..., None] == 1, paint, face)
+def test_any_region_is_cropped_and_pasted_without_loss(mask, seed, colours):
+    face, noise = np.random.default_rng(seed).integers(0, colours, (2, *mask.shape, 3), np.uint8)
+    fake = np.where(mask[..., None] == 1, noise, face)
     region, at = crop_region(fake, mask)
     composed, found = paste_region(face, decode_image(encode_image(region), "region", "RGBA"), at)
     assert np.array_equal(composed, fake)
@@ -113,7 +113,7 @@ def test_any_region_is_cut_and_composed_without_loss(mask, seed, colours):
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (4, 7), (7, 7), None])
-def test_one_pixel_and_the_whole_picture(corner):
+def test_regions_of_one_pixel_and_of_the_full_image(corner):
     rng = np.random.default_rng(0)
     face, fake = rng.integers(0, 256, (2, 8, 8, 3), np.uint8)
     mask = np.full((8, 8), corner is None, np.uint8)
@@ -126,7 +126,7 @@ def test_one_pixel_and_the_whole_picture(corner):
     assert np.array_equal(found, mask)
 
 
-def test_a_region_has_a_size_and_lies_within_its_face():
+def test_a_region_is_not_empty_and_within_its_face():
     face = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(ValueError, match="empty mask"):
         crop_region(face, np.zeros((8, 8), np.uint8))
@@ -137,7 +137,7 @@ def test_a_region_has_a_size_and_lies_within_its_face():
 
 @settings(max_examples=30, deadline=None)
 @given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 18)))
-def test_label_maps_are_kept_exactly(labels):
+def test_label_maps_are_stored_without_loss(labels):
     assert np.array_equal(decode_label_map(encode_label_map(labels), "labels"), labels)
 
 
@@ -167,8 +167,8 @@ def test_the_weights_are_fp16_and_load_as_they_are(archive, p2, tmp_path):
         assert theirs(x, t).std() > 0.02  # far more than what is tolerated
 
 
-def test_fakes_made_with_the_halved_weights_are_made_again_from_the_bundle(faces, p2, tmp_path):
-    """What the bundle promises: with its faces, its weights and the seeds in its recipes its fakes come out again."""
+def test_fakes_made_with_fp16_weights_are_reproduced_from_the_bundle(faces, p2, tmp_path):
+    """The fakes of the bundle are reproducible from its faces, its weights and the seeds in its recipes."""
     data, half = declare_cc0(shutil.copytree(faces, tmp_path / "data")), tmp_path / "half"
     halve_run(p2, half)
     full, partial = {"steps": 1, "batch": 2}, {"T": 2, "jump_length": 1, "resamplings": 1, "batch": 2}

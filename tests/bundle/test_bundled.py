@@ -1,4 +1,4 @@
-"""The shipped bundle is what it says: made from seeds, by this code, without a giveaway outside the masks."""
+"""The bundled archives are reproducible from seeds and have no shortcut outside the masks."""
 
 import importlib.util
 
@@ -17,7 +17,7 @@ from wsdl.generators.diffusion.p2 import load_p2
 from wsdl.generators.registry import find_generator
 from wsdl.generators.write_fakes import generate_partial, sampling_of
 
-NEAR = 1.0  # mean difference of two pictures in levels: other processors round otherwise, and shown texture is 10
+NEAR = 1.0  # mean difference of two images in levels: other processors round otherwise, and shown texture is 10
 NOISE = 5.0  # the same with other noise of the camera: one photon more, and all that are drawn after it are others
 
 
@@ -37,7 +37,7 @@ def test_the_bundle_is_small_enough_to_clone():
     assert sum(path.stat().st_size for path in STYLE_ARCHIVES.parent.rglob("*.zip")) <= 100_000_000
 
 
-def test_profile_quick_finds_all_fakes_made(style):
+def test_the_bundle_holds_the_fakes_of_profile_quick(style):
     folder, wanted = unpack_dataset(style), Fakes()
     full, partial = (read_json(folder / "fake" / name / "recipe.json") for name in ("p2", "repaint-p2"))
     assert (full["seed"], full["steps"], full["batch"]) == (0, wanted.ddim_steps, wanted.batch)
@@ -47,7 +47,7 @@ def test_profile_quick_finds_all_fakes_made(style):
     assert (counts["full"], counts["partial"]) == (wanted.full, wanted.partial)
 
 
-def test_nothing_in_it_is_damaged_or_gives_fakes_away(style):
+def test_the_bundle_passes_check_and_audit(style):
     assert check_dataset(unpack_dataset(style)) == []
     for kind in ("partial", "full"):
         table = audit_dataset(unpack_dataset(style), kind=kind, seed=0)
@@ -56,7 +56,7 @@ def test_nothing_in_it_is_damaged_or_gives_fakes_away(style):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mitsuba") is None, reason="the extra wsdl[render] is not installed")
-def test_faces_are_rendered_again_from_their_seeds(style):
+def test_faces_are_reproduced_from_their_seeds(style):
     from wsdl.faces.render import render_face
 
     data = Dataset(unpack_dataset(style))
@@ -66,14 +66,14 @@ def test_faces_are_rendered_again_from_their_seeds(style):
         assert (labels != data.labels(row)).mean() < 0.01
 
 
-def test_full_fakes_come_out_again(style):
+def test_full_fakes_are_reproduced(style):
     data, settings = Dataset(unpack_dataset(style)), Fakes()
     again = load_p2(unpack_p2(style)).sample(settings.batch, 0, settings.ddim_steps)
     rows = data.select("full").sort_values("source_id").head(settings.batch)
     assert gap(again, data.images[rows.index]) < NEAR
 
 
-def test_partial_fakes_come_out_again(style, tmp_path):
+def test_partial_fakes_are_reproduced(style, tmp_path):
     data, settings = Dataset(unpack_dataset(style)), Fakes()
     schedule = settings.schedule
     generate_partial("repaint-p2", data.folder, tmp_path, unpack_p2(style), 4, 0, batch=settings.batch, **schedule)
@@ -91,7 +91,7 @@ EXTRAS = [(style, generator) for style in STYLES for generator in generator_arch
 
 @pytest.fixture(scope="module", params=EXTRAS, ids="-".join)
 def added(request, tmp_path_factory):
-    """Style, generator, and a copy of the style's dataset to which the generator's fakes were added."""
+    """Style, generator, and a copy of the style's dataset with the fakes of the generator."""
     style, generator = request.param
     folder = tmp_path_factory.mktemp("added") / "data"
     copy_dataset(folder, style)
@@ -103,7 +103,7 @@ def test_every_archive_of_a_generator_belongs_to_a_style():
     assert len(EXTRAS) == len(list(generator_archives.GENERATOR_ARCHIVES.glob("*")))
 
 
-def test_further_fakes_are_in_the_regions_of_the_bundled_ones(added):
+def test_fakes_of_further_generators_have_the_masks_of_the_bundled_ones(added):
     _, generator, folder = added
     assert check_dataset(folder) == []
     data, wanted = Dataset(folder), Fakes().partial
@@ -115,7 +115,7 @@ def test_further_fakes_are_in_the_regions_of_the_bundled_ones(added):
         assert (folder / mine).read_bytes() == (folder / name).read_bytes()
 
 
-def test_further_fakes_come_out_again(added, tmp_path):
+def test_fakes_of_further_generators_are_reproduced(added, tmp_path):
     style, generator, folder = added
     recipe, data = read_json(folder / generator_archives.recipe_path(generator)), Dataset(folder)
     used = generator_archives.unpack_generator(style, generator)

@@ -1,4 +1,4 @@
-"""Further generators beside a bundled style: their fakes come out as if made here, and nothing else does."""
+"""Archives of further generators: their fakes equal those that `generate` makes, and nothing else is written."""
 
 import hashlib
 import json
@@ -28,9 +28,9 @@ RECIPE = "fake/lama/recipe.json"
 
 
 @pytest.fixture
-def mine(archive, painted, tmp_path) -> Path:
+def mine(archive, inpainted, tmp_path) -> Path:
     """A copy of the bundled dataset."""
-    copy_dataset(tmp_path / "mine", "studio", archive=archive, cache=painted.parent / "cache")
+    copy_dataset(tmp_path / "mine", "studio", archive=archive, cache=inpainted.parent / "cache")
     return tmp_path / "mine"
 
 
@@ -42,36 +42,34 @@ def refuses(sentence: str, folder: Path, archive: Path, style="studio", generato
     assert tree(folder) == before
 
 
-def test_added_fakes_are_those_that_generate_makes_to_the_byte(mine, painted, extra_archive, monkeypatch, capsys):
-    add_fakes(mine, "studio", "lama", extra_archive)
-    assert tree(mine) == tree(painted)  # pictures, masks, recipe, manifest.csv and dataset.json
+def test_added_fakes_equal_those_of_generate(mine, inpainted, lama_archive, monkeypatch, capsys):
+    add_fakes(mine, "studio", "lama", lama_archive)
+    assert tree(mine) == tree(inpainted)  # images, masks, recipe, manifest.csv and dataset.json
     assert check_dataset(mine) == []
     assert len(Dataset(mine).select(generator="lama")) == 12
     monkeypatch.setattr(generator_archives, "write_partial_fake", None)  # a second call has nothing to write
     before = {path: path.stat().st_mtime_ns for path in mine.rglob("*.*") if path.name != "recipe.json"}
-    add_fakes(mine, "studio", "lama", extra_archive)
+    add_fakes(mine, "studio", "lama", lama_archive)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert "has the 12 fakes by lama already" in capsys.readouterr().err
 
 
-def test_generate_finds_them_made_and_a_larger_count_only_adds(
-    mine, painted, lama, extra_archive, tmp_path, monkeypatch
-):
-    add_fakes(mine, "studio", "lama", extra_archive)
-    run = unpack_generator("studio", "lama", extra_archive, tmp_path / "cache")
+def test_generate_makes_only_fakes_beyond_the_added_ones(mine, inpainted, lama, lama_archive, tmp_path, monkeypatch):
+    add_fakes(mine, "studio", "lama", lama_archive)
+    run = unpack_generator("studio", "lama", lama_archive, tmp_path / "cache")
     with monkeypatch.context() as patch:
         patch.setattr(inpaint, "load_inpainter", lambda *_: pytest.fail("the network was loaded for nothing"))
         generate_partial("lama", mine, mine, run, 12, 0, batch=4)
-    assert tree(mine) == tree(painted)
-    more = shutil.copytree(painted, tmp_path / "more")
+    assert tree(mine) == tree(inpainted)
+    more = shutil.copytree(inpainted, tmp_path / "more")
     for folder, used in ((mine, run), (more, lama)):
         generate_partial("lama", folder, folder, used, 15, 0, batch=4)
     assert tree(mine) == tree(more)
-    add_fakes(mine, "studio", "lama", extra_archive)  # more than these are there
+    add_fakes(mine, "studio", "lama", lama_archive)  # more than these are there
     assert tree(mine) == tree(more)
 
 
-def test_killed_half_way_the_next_call_finishes(mine, painted, extra_archive, monkeypatch):
+def test_a_killed_call_is_completed_by_the_next(mine, inpainted, lama_archive, monkeypatch):
     write, written, before = generator_archives.write_partial_fake, [], tree(mine)
 
     def killed(folder, row, *rest):
@@ -85,41 +83,41 @@ def test_killed_half_way_the_next_call_finishes(mine, painted, extra_archive, mo
     )  # one after another
     monkeypatch.setattr(generator_archives, "write_partial_fake", killed)
     with pytest.raises(KeyboardInterrupt):
-        add_fakes(mine, "studio", "lama", extra_archive)
+        add_fakes(mine, "studio", "lama", lama_archive)
     assert {name: tree(mine)[name] for name in before} == before  # the dataset opens as it was
     assert Dataset(mine).select(generator="lama").empty
-    (mine / written[0]).unlink()  # killed between mask and picture
+    (mine / written[0]).unlink()  # killed between mask and image
     (mine / written[0]).with_name(".half.png.1.part").write_bytes(b"half")
     again = []
     monkeypatch.setattr(
         generator_archives, "write_partial_fake", lambda *words: again.append(words[1].path) or write(*words)
     )
-    add_fakes(mine, "studio", "lama", extra_archive)
-    assert tree(mine) == tree(painted)
+    add_fakes(mine, "studio", "lama", lama_archive)
+    assert tree(mine) == tree(inpainted)
     assert set(again) == set(Dataset(mine).select(generator="lama").path) - set(written[1:])  # nothing twice
 
 
-def test_a_gap_is_filled(mine, painted, extra_archive):
-    add_fakes(mine, "studio", "lama", extra_archive)
+def test_a_gap_is_filled(mine, inpainted, lama_archive):
+    add_fakes(mine, "studio", "lama", lama_archive)
     next((mine / "fake/lama/images").rglob("*.png")).unlink()
-    add_fakes(mine, "studio", "lama", extra_archive)
-    assert tree(mine) == tree(painted)
+    add_fakes(mine, "studio", "lama", lama_archive)
+    assert tree(mine) == tree(inpainted)
 
 
-def test_fakes_by_other_weights_and_other_faces_are_not_mixed(mine, painted, extra_archive, free):
+def test_fakes_by_other_weights_and_other_faces_are_not_mixed(mine, inpainted, lama_archive, free):
     data = Dataset(mine)
-    write_json(mine / RECIPE, {**read_json(painted / RECIPE), "weights": "f" * 64})
-    refuses("fake/lama: .*weights = 'ffff", mine, extra_archive)
+    write_json(mine / RECIPE, {**read_json(inpainted / RECIPE), "weights": "f" * 64})
+    refuses("fake/lama: .*weights = 'ffff", mine, lama_archive)
     shutil.rmtree(mine / "fake/lama")
     face = data.select(kind="real").path.iloc[0]
     write_manifest(mine, data.table[data.table.path != face], data.info)
-    refuses("real faces .*studio.* lama", mine, extra_archive)
+    refuses("real faces .*studio.* lama", mine, lama_archive)
 
 
-def test_the_weights_are_those_that_made_the_fakes(extra_archive, lama, painted, tmp_path, monkeypatch):
-    run = unpack_generator("studio", "lama", extra_archive, tmp_path)
+def test_the_weights_are_those_that_made_the_fakes(lama_archive, lama, inpainted, tmp_path, monkeypatch):
+    run = unpack_generator("studio", "lama", lama_archive, tmp_path)
     assert tree(run) == tree(lama)
-    assert inpainter_fingerprint("lama", run) == read_json(painted / RECIPE)["weights"]
+    assert inpainter_fingerprint("lama", run) == read_json(inpainted / RECIPE)["weights"]
     assert load_inpainter("lama", run).size == 32
     monkeypatch.setattr(generator_archives, "unpack_run", lambda target, archive, *rest: archive.name)
     monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", tmp_path)
@@ -130,7 +128,7 @@ def test_the_weights_are_those_that_made_the_fakes(extra_archive, lama, painted,
     for name in ("repaint-ldm", "repaint-ldm-clean"):
         assert (
             unpack_generator("studio", name, cache=tmp_path) == "studio-repaint-ldm-clean.zip"
-        )  # one model, two ways to paint
+        )  # one model, two ways to inpaint
     with pytest.raises(WsdlError, match=r"studio-repaint-ldm.zip: is missing.*: lama, repaint-ldm-clean\b"):
         add_fakes(tmp_path, "studio", "repaint-ldm")
 
@@ -138,12 +136,12 @@ def test_the_weights_are_those_that_made_the_fakes(extra_archive, lama, painted,
 # --- archives that are damaged, or a stranger's -------------------------------------------------------------------
 
 
-def test_another_style_generator_or_kind_of_archive_is_refused(mine, archive, extra_archive, tmp_path):
-    refuses("'studio', not 'snapshot'", mine, extra_archive, style="snapshot")
-    refuses("'lama', not 'pluralistic'", mine, extra_archive, generator="pluralistic")
+def test_another_style_generator_or_kind_of_archive_is_refused(mine, archive, lama_archive, tmp_path):
+    refuses("'studio', not 'snapshot'", mine, lama_archive, style="snapshot")
+    refuses("'lama', not 'pluralistic'", mine, lama_archive, generator="pluralistic")
     refuses("None, not 'lama'", mine, archive)
     with pytest.raises(WsdlError, match="'lama', not None"):
-        unpack_dataset("studio", extra_archive, tmp_path / "c")
+        unpack_dataset("studio", lama_archive, tmp_path / "c")
     for words in (("../studio", "lama"), ("studio", "../lama"), ("studio", "")):
         with pytest.raises(WsdlError, match="name of a"):
             unpack_generator(*words, cache=tmp_path / "c")
@@ -151,13 +149,13 @@ def test_another_style_generator_or_kind_of_archive_is_refused(mine, archive, ex
 
 
 @pytest.mark.parametrize("keep", [0, 0.5, 0.99])
-def test_a_truncated_archive_is_refused(mine, extra_archive, tmp_path, keep):
-    data = extra_archive.read_bytes()
+def test_a_truncated_archive_is_refused(mine, lama_archive, tmp_path, keep):
+    data = lama_archive.read_bytes()
     (tmp_path / "b.zip").write_bytes(data[: int(keep * len(data))])
     refuses("b.zip: is damaged", mine, tmp_path / "b.zip")
 
 
-def test_a_file_that_was_changed_or_lost_is_refused(mine, extra_archive, tmp_path):
+def test_a_file_that_was_changed_or_lost_is_refused(mine, lama_archive, tmp_path):
     def swap(members: dict) -> None:
         one, other = [name for name in members if name.endswith(".webp")][:2]
         members[one] = members[other]
@@ -165,18 +163,18 @@ def test_a_file_that_was_changed_or_lost_is_refused(mine, extra_archive, tmp_pat
     def spoil(members: dict) -> None:
         members[f"run/{MODEL_FILE}"] = members[f"run/{MODEL_FILE}"][:-1] + b"?"
 
-    changed = rewrite_archive(extra_archive, tmp_path / "a.zip", swap)
+    changed = rewrite_archive(lama_archive, tmp_path / "a.zip", swap)
     refuses("a.zip: is damaged .*fake/lama/images/.*is not the file that its manifest", mine, changed)
     lost = rewrite_archive(
-        extra_archive, tmp_path / "b.zip", lambda members: members.pop(first_name(members, "fake/lama/images"))
+        lama_archive, tmp_path / "b.zip", lambda members: members.pop(first_name(members, "fake/lama/images"))
     )
     refuses("b.zip: is damaged .*There is no item named 'fake/lama", mine, lost)
     with pytest.raises(WsdlError, match=f"c.zip: is damaged .*run/{MODEL_FILE}"):
-        unpack_generator("studio", "lama", rewrite_archive(extra_archive, tmp_path / "c.zip", spoil), tmp_path / "c")
+        unpack_generator("studio", "lama", rewrite_archive(lama_archive, tmp_path / "c.zip", spoil), tmp_path / "c")
 
 
 @pytest.mark.parametrize("evil", ["fake/lama/../../../evil.png", "real/train/evil.png", "fake/lama/\\evil.png"])
-def test_nothing_is_written_but_fakes_of_this_generator(mine, extra_archive, tmp_path, evil):
+def test_only_fakes_of_this_generator_are_written(mine, lama_archive, tmp_path, evil):
     def lead_out(members: dict) -> None:
         about = json.loads(members["manifest.json"])
         rows = members["manifest.csv"].decode().splitlines()
@@ -184,12 +182,12 @@ def test_nothing_is_written_but_fakes_of_this_generator(mine, extra_archive, tmp
         kept, cells[0] = cells[0], evil
         rows[1] = ",".join(cells)
         members["manifest.csv"] = "".join(row + "\n" for row in rows).encode()
-        vouched = hashlib.sha256(members["manifest.csv"]).hexdigest()
-        about["files"]["manifest.csv"] = about["dataset"]["manifest_sha256"] = vouched
+        digest = hashlib.sha256(members["manifest.csv"]).hexdigest()
+        about["files"]["manifest.csv"] = about["dataset"]["manifest_sha256"] = digest
         about["boxes"][evil] = about["boxes"][kept]
         members["manifest.json"] = json.dumps(about).encode()
 
-    changed = rewrite_archive(extra_archive, tmp_path / "b.zip", lead_out)
+    changed = rewrite_archive(lama_archive, tmp_path / "b.zip", lead_out)
     refuses("not a name within|more than fakes by lama", mine, changed)
     assert not list(tmp_path.rglob("*evil*"))
 
@@ -197,10 +195,10 @@ def test_nothing_is_written_but_fakes_of_this_generator(mine, extra_archive, tmp
 # --- by command ---------------------------------------------------------------------------------------------------
 
 
-def test_unpack_adds_the_generators_that_are_named(archive, extra_archive, free, painted, tmp_path, monkeypatch):
+def test_unpack_adds_the_named_generators(archive, lama_archive, free, inpainted, tmp_path, monkeypatch):
     monkeypatch.setattr(unpacking, "STYLE_ARCHIVES", archive.parent)
-    monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", extra_archive.parent)
-    monkeypatch.setenv("WSDL_CACHE", str(painted.parent / "cache"))
+    monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", lama_archive.parent)
+    monkeypatch.setenv("WSDL_CACHE", str(inpainted.parent / "cache"))
 
     def run(*words):
         return CliRunner().invoke(app, ["data", "unpack", "studio", "--out", str(tmp_path / "out"), *words])
@@ -214,4 +212,4 @@ def test_unpack_adds_the_generators_that_are_named(archive, extra_archive, free,
     assert not (tmp_path / "out/fake/lama").exists()  # only what is asked for
     for _ in range(2):
         assert run("--generators", "lama").exit_code == 0
-        assert tree(tmp_path / "out") == tree(painted)
+        assert tree(tmp_path / "out") == tree(inpainted)

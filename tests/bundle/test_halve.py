@@ -1,4 +1,4 @@
-"""Runs of every generator in fp16: what is kept, what loads, and that the paint is the same to the eye."""
+"""Runs of every generator in fp16: their files, loading, and that inpainting is visually the same."""
 
 import shutil
 from pathlib import Path
@@ -19,29 +19,29 @@ from wsdl.generators.registry import load_generator
 
 
 @pytest.mark.parametrize("name", ["lama", "pluralistic", "repaint-ldm-clean"])
-def test_a_halved_run_paints_the_same(name, faces, tmp_path):
+def test_an_fp16_run_inpaints_the_same(name, faces, tmp_path):
     run = untrained_run(name, tmp_path / "run")
     small, data = fp16_run(run), Dataset(faces)
     kept = {path.relative_to(run) for path in run.rglob("*") if path.is_file()} - {Path("trainer.pt")}
     assert {path.relative_to(small) for path in small.rglob("*") if path.is_file()} == kept
     for path in small.rglob(MODEL_FILE):
-        whole = load_file(run / path.relative_to(small))
+        original = load_file(run / path.relative_to(small))
         for key, value in load_file(path).items():
-            assert value.dtype == (torch.float16 if whole[key].is_floating_point() else whole[key].dtype), key
-    pictures, masks = data.images[:4], np.zeros((4, 32, 32), np.uint8)
+            assert value.dtype == (torch.float16 if original[key].is_floating_point() else original[key].dtype), key
+    images, masks = data.images[:4], np.zeros((4, 32, 32), np.uint8)
     masks[:, 8:20, 6:26] = 1
-    painted = []
+    inpainted = []
     for weights in (run, small):
         network, schedule = load_generator(name, weights), FEW_STEPS if "ldm" in name else {}
-        painted.append(network.inpaint(pictures, masks, [1, 2, 3, 4], **schedule).astype(int))
-    gap = np.abs(painted[0] - painted[1])
+        inpainted.append(network.inpaint(images, masks, [1, 2, 3, 4], **schedule).astype(int))
+    gap = np.abs(inpainted[0] - inpainted[1])
     assert gap.max() <= 2
-    assert (painted[0] != pictures).any(axis=-1)[masks == 1].mean() > 0.5
+    assert (inpainted[0] != images).any(axis=-1)[masks == 1].mean() > 0.5
     again = fp16_run(small)
     assert tree(again) == tree(small)  # fp16 already: as it is
 
 
-def test_both_weights_of_latent_diffusion_are_in_its_fingerprint(tmp_path):
+def test_the_fingerprint_of_latent_diffusion_covers_both_networks(tmp_path):
     run = untrained_run("ldm", tmp_path / "run")
     one, two = ldm_fingerprint(run), ldm_fingerprint(fp16_run(run))
     assert one[:32] != two[:32]
@@ -49,7 +49,7 @@ def test_both_weights_of_latent_diffusion_are_in_its_fingerprint(tmp_path):
     assert load_ldm(fp16_run(run)).size == 32
 
 
-def test_a_run_that_lacks_something_is_refused(tmp_path):
+def test_an_incomplete_run_is_refused(tmp_path):
     run = untrained_run("ldm", tmp_path / "run")
     for name in ("autoencoder/latents.json", "run.json"):
         broken = shutil.copytree(run, tmp_path / name.replace("/", "-"))

@@ -1,4 +1,4 @@
-"""What could not come out of a bundle again is not packed."""
+"""Datasets that could not be unpacked unchanged are not packed."""
 
 import shutil
 from pathlib import Path
@@ -35,7 +35,7 @@ def leak(folder: Path) -> None:
     rewrite_manifest(folder)
 
 
-def paint_nothing(folder: Path) -> None:
+def empty_the_mask(folder: Path) -> None:
     row = first_partial_fake(folder)
     write_mask(folder / row["mask"], np.zeros((32, 32), np.uint8))
     shutil.copy(folder / "real" / row.split / f"{row.source_id}.png", folder / row.path)
@@ -61,13 +61,13 @@ def another_encoder(folder: Path) -> None:
     [
         (blacken_fake, "data check.* 1 .*sha256"),
         (leak, "1 pixels outside"),
-        (paint_nothing, "empty mask"),
+        (empty_the_mask, "empty mask"),
         (lose_the_face, r"real face '\d+'"),
         (change_licence, "licence 'unknown'.*CC0-1.0"),
         (another_encoder, "manifest.csv: .*different"),
     ],
 )
-def test_what_could_not_come_out_again_is_refused(copy, p2, tmp_path, fault, sentence):
+def test_what_could_not_be_unpacked_unchanged_is_refused(copy, p2, tmp_path, fault, sentence):
     fault(copy)
     with pytest.raises(WsdlError, match=sentence):
         pack_style("studio", copy, p2, tmp_path / "out" / "b.zip")
@@ -75,7 +75,7 @@ def test_what_could_not_come_out_again_is_refused(copy, p2, tmp_path, fault, sen
 
 
 @pytest.mark.parametrize("name", ["write_image", "write_mask"])
-def test_packing_notices_when_unpacking_is_wrong(free, p2, tmp_path, monkeypatch, name):
+def test_packing_verifies_the_unpacked_archive(free, p2, tmp_path, monkeypatch, name):
     write = getattr(unpacking, name)
     monkeypatch.setattr(unpacking, name, lambda path, pixels: write(path, pixels ^ 1))
     with pytest.raises(WsdlError, match="different pixels"):
@@ -106,12 +106,12 @@ def test_the_limit_holds_for_all_archives_in_the_folder(free, p2, archive, tmp_p
 
 
 @pytest.mark.parametrize("style", ["../studio", "a/b", ""])
-def test_a_style_is_a_plain_name_before_anything_is_read(tmp_path, style):
+def test_style_names_are_checked_before_anything_is_read(tmp_path, style):
     with pytest.raises(WsdlError, match="name of a style"):
         pack_style(style, tmp_path / "none", tmp_path / "none", tmp_path / "b.zip")
 
 
-def test_the_promised_sizes():
+def test_the_size_limits():
     assert archive_format.MAX_BYTES == 100_000_000
     assert archive_format.MAX_MEMBER == 20_000_000
 

@@ -1,4 +1,4 @@
-"""What a further generator's archive holds, and what is not packed into one."""
+"""Packing the archive of a further generator: its content, and what is refused."""
 
 import hashlib
 import json
@@ -28,22 +28,22 @@ from wsdl.generators.write_fakes import generate_partial
 
 
 @pytest.fixture
-def copy(painted, tmp_path) -> Path:
-    return shutil.copytree(painted, tmp_path / "data")
+def copy(inpainted, tmp_path) -> Path:
+    return shutil.copytree(inpainted, tmp_path / "data")
 
 
 @pytest.fixture
-def pack_lama(archive, lama, painted, tmp_path):
-    """pack_lama(data): what `pack_extra` says of it; nothing must be left where it refuses."""
+def pack_lama(archive, lama, inpainted, tmp_path):
+    """pack_lama(data): the result of `pack_generator`."""
 
     def pack(data: Path, run: Path = lama, out: Path = tmp_path / "out/studio-lama.zip", generator: str = "lama"):
-        return pack_generator("studio", data, generator, run, out, archive, painted.parent / "cache")
+        return pack_generator("studio", data, generator, run, out, archive, inpainted.parent / "cache")
 
     return pack
 
 
-def test_the_archive_says_what_is_in_it_and_is_the_same_every_time(extra_archive, copy, lama, pack_lama, tmp_path):
-    with ZipFile(extra_archive) as bundle:
+def test_the_archive_lists_its_members_and_is_reproducible(lama_archive, copy, lama, pack_lama, tmp_path):
+    with ZipFile(lama_archive) as bundle:
         about = json.loads(bundle.read("manifest.json"))
         members = {member.filename: member for member in bundle.infolist()}
         assert {name: hashlib.sha256(bundle.read(name)).hexdigest() for name in about["files"]} == about["files"]
@@ -62,7 +62,7 @@ def test_the_archive_says_what_is_in_it_and_is_the_same_every_time(extra_archive
     assert len(about["boxes"]) == 12  # regions alone: no real face, no mask, and nobody else's fakes
     assert len([name for name in members if name.startswith("fake/lama/images/")]) == 12
     pack_lama(copy)
-    assert sha256(tmp_path / "out/studio-lama.zip") == sha256(extra_archive)
+    assert sha256(tmp_path / "out/studio-lama.zip") == sha256(lama_archive)
 
 
 def leak(folder: Path) -> None:
@@ -75,7 +75,7 @@ def leak(folder: Path) -> None:
 
 
 def fewer_faces(folder: Path) -> None:
-    """Lose a face into which nobody painted."""
+    """Remove a face without fakes."""
     data = Dataset(folder)
     used = set(data.select(kind="partial").source_id)
     face = next(row for row in data.select(kind="real").itertuples() if row.source_id not in used)
@@ -111,51 +111,51 @@ def other_origin(folder: Path) -> None:
         (lambda folder: (folder / "fake/lama/recipe.json").unlink(), "recipe.json: no such file"),
     ],
 )
-def test_what_could_not_come_out_again_is_refused(copy, pack_lama, tmp_path, fault, sentence):
+def test_what_could_not_be_unpacked_unchanged_is_refused(copy, pack_lama, tmp_path, fault, sentence):
     fault(copy)
     with pytest.raises(WsdlError, match=sentence):
         pack_lama(copy)
     assert not list((tmp_path / "out").glob("*"))  # no archive, and no part of one
 
 
-def test_weights_that_did_not_make_the_fakes_are_refused(painted, pack_lama, tmp_path):
+def test_weights_that_did_not_make_the_fakes_are_refused(inpainted, pack_lama, tmp_path):
     other = fp16_run(untrained_run("lama", tmp_path / "other", seed=1))
     with pytest.raises(WsdlError, match=r"lama/recipe.json: .*sha256 .*data halve"):
-        pack_lama(painted, other)
+        pack_lama(inpainted, other)
     with pytest.raises(WsdlError, match=r"pluralistic, not .*lama"):
-        pack_lama(painted, untrained_run("pluralistic", tmp_path / "pluralistic"))
+        pack_lama(inpainted, untrained_run("pluralistic", tmp_path / "pluralistic"))
     write_json(other / "run.json", {"status": "running"})
     with pytest.raises(WsdlError, match="not finished"):
-        pack_lama(painted, other)
+        pack_lama(inpainted, other)
 
 
 @pytest.mark.parametrize("name", ["write_image", "write_mask"])
-def test_packing_notices_when_unpacking_is_wrong(painted, pack_lama, tmp_path, monkeypatch, name):
+def test_packing_verifies_the_unpacked_archive(inpainted, pack_lama, tmp_path, monkeypatch, name):
     write = getattr(unpacking, name)
     monkeypatch.setattr(unpacking, name, lambda path, pixels: write(path, pixels ^ 1))
     with pytest.raises(WsdlError, match="different pixels"):
-        pack_lama(painted)
+        pack_lama(inpainted)
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_the_limit_holds_for_styles_and_generators_together(painted, pack_lama, extra_archive, tmp_path, monkeypatch):
-    size, out = extra_archive.stat().st_size, tmp_path / "generators/studio-lama.zip"
+def test_the_limit_holds_for_styles_and_generators_together(inpainted, pack_lama, lama_archive, tmp_path, monkeypatch):
+    size, out = lama_archive.stat().st_size, tmp_path / "generators/studio-lama.zip"
     for name in ("bundle/studio.zip", "generators/studio-pluralistic.zip", "generators/studio-lama.zip", "other/b.zip"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(bytes(1000))  # the one to be replaced, and strangers, do not count
     monkeypatch.setattr(archive_format, "MAX_BYTES", size + 1999)
     with pytest.raises(WsdlError, match=f" {size + 2000:,} .* {size + 1999:,}"):
-        pack_lama(painted, out=out)
+        pack_lama(inpainted, out=out)
     monkeypatch.setattr(archive_format, "MAX_BYTES", size + 2000)
-    pack_lama(painted, out=out)
-    assert sha256(out) == sha256(extra_archive)
+    pack_lama(inpainted, out=out)
+    assert sha256(out) == sha256(lama_archive)
     with pytest.raises(WsdlError, match="more than"):
         archive_format.check_total_size(1, tmp_path / "bundle/snapshot.zip")
 
 
-def test_latent_diffusion_comes_with_its_autoencoder_and_clean(archive, painted, pack_lama, tmp_path):
+def test_latent_diffusion_comes_with_its_autoencoder_and_clean(archive, inpainted, pack_lama, tmp_path):
     run, data, out = fp16_run(untrained_run("ldm", tmp_path / "ldm")), tmp_path / "faces", tmp_path / "ldm.zip"
-    copy_dataset(data, "studio", archive=archive, cache=painted.parent / "cache")
+    copy_dataset(data, "studio", archive=archive, cache=inpainted.parent / "cache")
     for name in ("repaint-ldm", "repaint-ldm-clean"):
         generate_partial(name, data, data, run, 4, 0, batch=4, **FEW_STEPS)
     with pytest.raises(WsdlError, match=r"repaint-ldm/.* pixels outside"):
@@ -166,26 +166,37 @@ def test_latent_diffusion_comes_with_its_autoencoder_and_clean(archive, painted,
         assert tree(found) == tree(run)
         assert load_ldm(found).size == 32
     again = tmp_path / "again"
-    copy_dataset(again, "studio", archive=archive, cache=painted.parent / "cache")
+    copy_dataset(again, "studio", archive=archive, cache=inpainted.parent / "cache")
     add_fakes(again, "studio", "repaint-ldm-clean", out)
     assert tree(again / "fake/repaint-ldm-clean") == tree(data / "fake/repaint-ldm-clean")
 
 
-def test_by_command(archive, painted, lama, extra_archive, tmp_path, monkeypatch):
+def test_by_command(archive, inpainted, lama, lama_archive, tmp_path, monkeypatch):
     monkeypatch.setattr(unpacking, "STYLE_ARCHIVES", archive.parent)
     monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", tmp_path)
-    monkeypatch.setenv("WSDL_CACHE", str(painted.parent / "cache"))
-    words = ["--style", "studio", "--data", painted, "--generator", "lama", "--run", lama, "--out", tmp_path / "b.zip"]
+    monkeypatch.setenv("WSDL_CACHE", str(inpainted.parent / "cache"))
+    words = [
+        "--style",
+        "studio",
+        "--data",
+        inpainted,
+        "--generator",
+        "lama",
+        "--run",
+        lama,
+        "--out",
+        tmp_path / "b.zip",
+    ]
     result = CliRunner().invoke(app, ["data", "bundle-generator", *map(str, words)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     header, row = (line.split() for line in result.stdout.splitlines())
     assert header == ["style", "generator", "partial", "partial_MB", "run_MB", "tables_MB", "all_MB"]
     assert row[:3] == ["studio", "lama", "12"]
-    assert sha256(tmp_path / "b.zip") == sha256(extra_archive)
-    (found,) = list_contents(extra_archive).to_dict("records")
-    with ZipFile(extra_archive) as bundle:
+    assert sha256(tmp_path / "b.zip") == sha256(lama_archive)
+    (found,) = list_contents(lama_archive).to_dict("records")
+    with ZipFile(lama_archive) as bundle:
         size = {member.filename: member.file_size / 1e6 for member in bundle.infolist()}
     assert found["run_MB"] == pytest.approx(sum(size[name] for name in size if name.startswith("run/")))
     assert found["partial_MB"] == pytest.approx(sum(size[name] for name in size if name.endswith(".webp")))
     assert found["tables_MB"] == pytest.approx(size["manifest.csv"] + size["fake/lama/recipe.json"])
-    assert found["all_MB"] == pytest.approx(extra_archive.stat().st_size / 1e6)
+    assert found["all_MB"] == pytest.approx(lama_archive.stat().st_size / 1e6)

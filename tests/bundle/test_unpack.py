@@ -1,4 +1,4 @@
-"""The cache: a bundle is unpacked whole or not at all, and once."""
+"""The cache: an archive is unpacked completely or not at all, and once."""
 
 import os
 import shutil
@@ -24,11 +24,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def folders(cache: Path) -> list[str]:
-    """What lies in the cache, leftovers included, without the archive's name."""
+    """The names of the folders in the cache, temporary ones included."""
     return sorted(path.name for path in cache.glob("*/*"))
 
 
-def test_it_is_unpacked_once_and_each_archive_for_itself(archive, tmp_path, monkeypatch):
+def test_an_archive_is_unpacked_once_to_its_own_folder(archive, tmp_path, monkeypatch):
     found = unpack_dataset("studio", archive, tmp_path / "c")
     run = unpack_p2("studio", archive, tmp_path / "c")
     assert found.parent.name == run.parent.name == f"studio-{sha256(archive)[:16]}"
@@ -41,7 +41,7 @@ def test_it_is_unpacked_once_and_each_archive_for_itself(archive, tmp_path, monk
     assert len(list((tmp_path / "c").iterdir())) == 2
 
 
-def test_where_the_cache_is(archive, tmp_path, monkeypatch):
+def test_the_location_of_the_cache(archive, tmp_path, monkeypatch):
     monkeypatch.setenv("WSDL_CACHE", str(tmp_path / "mine"))
     assert tmp_path / "mine" in unpack_p2("studio", archive).parents
     monkeypatch.delenv("WSDL_CACHE")
@@ -50,7 +50,7 @@ def test_where_the_cache_is(archive, tmp_path, monkeypatch):
     assert tmp_path / "xdg" / "wsdl" in unpack_p2("studio", archive).parents
 
 
-def test_an_error_in_the_middle_leaves_nothing(archive, free, tmp_path, monkeypatch):
+def test_an_error_while_unpacking_leaves_no_folder(archive, free, tmp_path, monkeypatch):
     write, written = unpacking.write_image, []
 
     def full_disk(path, pixels):
@@ -85,7 +85,7 @@ module.unpack_dataset("studio", sys.argv[1], sys.argv[2])
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
-def test_killed_in_the_middle_the_next_call_completes(archive, free, tmp_path):
+def test_after_a_kill_the_next_call_unpacks(archive, free, tmp_path):
     words = [sys.executable, "-c", KILLED, str(archive), str(tmp_path)]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout.readline() == "ten\n"
@@ -101,7 +101,7 @@ def test_killed_in_the_middle_the_next_call_completes(archive, free, tmp_path):
     assert folders(tmp_path) == ["data"]
 
 
-def test_of_two_at_once_the_later_uses_what_the_earlier_made(archive, free, tmp_path, monkeypatch):
+def test_of_two_processes_the_later_uses_the_folder_of_the_earlier(archive, free, tmp_path, monkeypatch):
     write = unpacking._write_dataset
 
     def slow(*words):
@@ -116,7 +116,7 @@ def test_of_two_at_once_the_later_uses_what_the_earlier_made(archive, free, tmp_
     assert images_in(found) == images_in(free)
 
 
-def test_a_copy_may_leave_the_fakes_behind(archive, free, tmp_path):
+def test_a_copy_can_exclude_the_fakes(archive, free, tmp_path):
     copy_dataset(tmp_path / "mine", "studio", fakes=False, archive=archive, cache=tmp_path / "cache")
     copied, packed = Dataset(tmp_path / "mine"), Dataset(free).select("real")
     assert copied.table.path.tolist() == packed.path.tolist()
@@ -124,7 +124,7 @@ def test_a_copy_may_leave_the_fakes_behind(archive, free, tmp_path):
     assert check_dataset(tmp_path / "mine") == []
 
 
-def test_a_copy_may_grow_and_is_not_overwritten(archive, tmp_path):
+def test_a_copy_can_grow_and_is_not_overwritten(archive, tmp_path):
     out, cache = tmp_path / "out", tmp_path / "cache"
     out.mkdir()
     copy_dataset(out, "studio", archive=archive, cache=cache)

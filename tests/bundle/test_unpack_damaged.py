@@ -1,4 +1,4 @@
-"""Damaged archives, and those of strangers: one sentence, and nothing is written outside the folder."""
+"""Damaged and hostile archives: one sentence, and nothing is written outside the folder."""
 
 import hashlib
 import json
@@ -24,13 +24,13 @@ def refuses(archive: Path | None, cache: Path, sentence: str, call=unpack_datase
     assert not list(cache.glob("*/*"))  # nothing half there
 
 
-def test_a_missing_archive_is_said_in_one_sentence(tmp_path):
+def test_a_missing_archive_is_reported_in_one_sentence(tmp_path):
     refuses(tmp_path / "nowhere.zip", tmp_path, r"nowhere\.zip: is missing")
     refuses(tmp_path / "nowhere.zip", tmp_path, r"nowhere\.zip: is missing", unpack_p2)
 
 
 @pytest.mark.parametrize("there", [["snapshot", "watercolour"], []])
-def test_a_style_without_an_archive_names_those_that_are_there(tmp_path, monkeypatch, there):
+def test_a_style_without_an_archive_lists_the_available_ones(tmp_path, monkeypatch, there):
     monkeypatch.setattr(unpacking, "STYLE_ARCHIVES", tmp_path / "assets")
     for style in there:
         (tmp_path / "assets").mkdir(exist_ok=True)
@@ -40,7 +40,7 @@ def test_a_style_without_an_archive_names_those_that_are_there(tmp_path, monkeyp
     refuses(None, tmp_path / "c", sentence, unpack_p2)
 
 
-def test_a_picture_that_was_changed_is_refused(archive, tmp_path):
+def test_a_changed_image_is_refused(archive, tmp_path):
     def swap(members: dict) -> None:
         one, other = [name for name in members if name.startswith("real/train/")][:2]
         members[one] = members[other]
@@ -75,7 +75,7 @@ def test_a_missing_member_is_refused(archive, tmp_path, start):
     refuses(changed, tmp_path / "c", f"There is no item named '{start}")
 
 
-def test_a_file_that_the_manifest_forgot_is_refused(archive, tmp_path):
+def test_an_incomplete_manifest_is_refused(archive, tmp_path):
     def forget(kind: str):
         def change(about: dict) -> None:
             about["files"].pop(first_name(about["files"], kind))
@@ -111,7 +111,7 @@ def test_another_format_or_style_is_refused(archive, tmp_path):
 
 
 def lead_out(members: dict, where: str, evil: str) -> None:
-    """Give one file of the bundle the name `evil`, with a manifest that vouches for it."""
+    """Give one file of the bundle the name `evil`, with a matching manifest."""
     about = json.loads(members["manifest.json"])
     rows = members["manifest.csv"].decode().splitlines()
 
@@ -125,7 +125,7 @@ def lead_out(members: dict, where: str, evil: str) -> None:
         add(f"{evil}/recipe.json", b"{}")
     elif where == "weights":
         add(f"p2/{evil}", b"")
-    elif where == "picture":
+    elif where == "image":
         add(str(Path(evil).with_suffix(".webp")), members[kept])
         cells[0] = evil
     elif where == "mask":
@@ -139,7 +139,7 @@ def lead_out(members: dict, where: str, evil: str) -> None:
     members["manifest.json"] = json.dumps(about).encode()
 
 
-@pytest.mark.parametrize("where", ["picture", "mask", "split", "recipe", "weights"])
+@pytest.mark.parametrize("where", ["image", "mask", "split", "recipe", "weights"])
 def test_nothing_is_written_outside_the_folder(archive, tmp_path, where):
     names = ["../../evil.png", str(tmp_path / "out/evil.png"), "a/../../../evil.png", "..\\evil.png", "C:evil.png"]
     for evil in names:

@@ -1,4 +1,4 @@
-"""The audit catches shortcuts that were put in on purpose, and only those."""
+"""The audit detects injected shortcuts, and only those."""
 
 from io import BytesIO
 from pathlib import Path
@@ -35,7 +35,7 @@ FORMAT, SIZE, OWN_BYTES, BYTES, COLOURS, SPECTRUM, GRID = (
 
 
 def build(made_up, folder: Path, change=lambda pixels: pixels, suffix: str = ".png") -> Path:
-    """A dataset at 64 px: each face with its nose painted over, after `change` was done to the whole fake."""
+    """A dataset at 64 px: each face with an inpainted nose; `change` is applied to the fake."""
     prepare_dataset(*made_up, folder, size=64, seed=0, source="made-up")
     data = Dataset(folder)
     rows = [data.table]
@@ -71,12 +71,12 @@ def jpeg(pixels: np.ndarray) -> np.ndarray:
 
 
 def test_a_clean_dataset_passes(made_up, tmp_path):
-    """Noise was painted inside the masks, and nothing else was changed: outside, both pictures are one."""
+    """The fakes have noise inside the masks and equal the real image outside."""
     table = audit_dataset(build(made_up, tmp_path))
     assert table.columns.tolist() == ["feature", "auc", "low", "high", "verdict"]
     assert caught(table) == set()
     assert table.set_index("feature").auc.drop(BYTES).to_numpy() == pytest.approx(0.5)
-    assert table.set_index("feature").auc[BYTES] > 0.6  # noise compresses badly, and the name of the row says so
+    assert table.set_index("feature").auc[BYTES] > 0.6  # noise compresses badly, as the name of the row states
 
 
 @pytest.mark.parametrize(
@@ -105,14 +105,14 @@ def test_full_fakes_are_compared_as_files(dataset):
     assert caught(table) == set()
 
 
-def test_nothing_to_compare_is_said(faces, dataset):
+def test_a_dataset_without_fakes_or_reals_is_refused(faces, dataset):
     with pytest.raises(WsdlError, match=r"0 partial fakes by 'repaint-p2'.*24 real"):
         audit_dataset(faces)
     with pytest.raises(WsdlError, match="0 partial fakes by 'lama'"):
         audit_dataset(dataset, "lama")
 
 
-def test_auc_is_scikit_learns():
+def test_auc_equals_that_of_scikit_learn():
     rng = np.random.default_rng(0)
     fake = rng.integers(0, 2, 80)
     scores = rng.integers(0, 9, 80) + fake  # with ties
@@ -121,17 +121,17 @@ def test_auc_is_scikit_learns():
     assert weighted_auc(scores, fake, weights) == pytest.approx(roc_auc_score(fake, scores, sample_weight=weights))
 
 
-def test_nothing_of_the_painted_pixels_leaks_out():
+def test_inpainted_pixels_do_not_influence_the_measures_outside():
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
     mask = np.zeros((64, 64), bool)
     mask[20:40, 20:40] = True
-    painted = np.where(mask[..., None], 0, pixels).astype(np.uint8)
+    inpainted = np.where(mask[..., None], 0, pixels).astype(np.uint8)
     outside = ~dilate(mask, MASK_MARGIN)
-    assert measure_pixels(pixels, outside) == measure_pixels(painted, outside)
+    assert measure_pixels(pixels, outside) == measure_pixels(inpainted, outside)
 
 
-def test_the_spectrum_tells_octaves_apart():
+def test_the_spectrum_separates_octaves():
     x = np.indices((64, 64))[1]
     everywhere = np.ones((64, 64), bool)
     waves = [np.sin(2 * np.pi * x / period) * 50 + 120 for period in (2.5, 6, 12)]
@@ -150,7 +150,7 @@ def test_the_grid_shows_jpeg_blocks():
     assert min(block_grid(blocky, everywhere)) > max(block_grid(pixels, everywhere)) + 0.3
 
 
-def test_a_grid_shows_at_its_own_period():
+def test_a_grid_is_measured_at_its_own_period():
     rng = np.random.default_rng(0)
     pixels = rng.integers(90, 110, (64, 64, 3)).astype(np.uint8)
     printed = pixels + 40 * ((np.arange(64) // 4 + np.arange(64)[:, None] // 4) % 2)[..., None].astype(np.uint8)

@@ -1,4 +1,4 @@
-"""`data check` finds what was done to a dataset behind its manifest's back."""
+"""`data check` finds changes that the manifest does not list."""
 
 import shutil
 from pathlib import Path
@@ -91,7 +91,7 @@ def test_a_good_dataset_has_no_problems(dataset, faces):
     assert check_dataset(faces) == []
 
 
-def test_no_dataset_is_an_error(tmp_path):
+def test_a_folder_without_a_dataset_is_refused(tmp_path):
     with pytest.raises(WsdlError, match="no such folder"):
         check_dataset(tmp_path / "nowhere")
     with pytest.raises(WsdlError, match="no dataset"):

@@ -1,4 +1,4 @@
-"""The dataset folder: its manifest, splits and decode cache, and the one way pictures are resized."""
+"""The dataset folder: its manifest, splits and decode cache, and the resizing of images."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,7 @@ from wsdl.data.masks import read_mask
 
 @pytest.fixture
 def copy(dataset, tmp_path) -> Path:
-    """A copy of the dataset without its decode cache, to break."""
+    """A copy of the dataset without its decode cache, to be modified."""
     return Path(shutil.copytree(dataset, tmp_path / "copy", ignore=shutil.ignore_patterns(".cache")))
 
 
@@ -59,15 +59,15 @@ def test_select_narrows_by_kind_split_and_generator(dataset):
     assert data.select("partial", generator="lama").empty
 
 
-@pytest.mark.parametrize("vouched", [True, False])
-def test_a_kill_between_manifest_and_dataset_json_leaves_one_of_both_states(copy, monkeypatch, vouched):
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_kill_between_manifest_and_dataset_json_leaves_one_of_both_states(copy, monkeypatch, finished):
     before = Dataset(copy)
-    write_json = "wsdl.data.manifest.finish_manifest" if vouched else "wsdl.data.manifest.write_json"
+    write_json = "wsdl.data.manifest.finish_manifest" if finished else "wsdl.data.manifest.write_json"
     monkeypatch.setattr(write_json, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         write_manifest(copy, before.table[:40], before.info)
     monkeypatch.undo()
-    assert len(Dataset(copy).table) == (40 if vouched else 48)
+    assert len(Dataset(copy).table) == (40 if finished else 48)
     assert not (copy / PENDING_MANIFEST).exists()
 
 
@@ -81,7 +81,7 @@ def test_splits_are_tenths_and_do_not_depend_on_order(n, seed):
     assert assign_splits(names[::-1], seed) == splits
 
 
-def test_another_seed_splits_otherwise():
+def test_another_seed_gives_other_splits():
     names = [f"face{i}" for i in range(50)]
     assert assign_splits(names, 0) != assign_splits(names, 1)
 
@@ -102,7 +102,7 @@ def test_a_changed_manifest_is_refused(copy):
         Dataset(copy)
 
 
-def test_pictures_are_decoded_once_for_each_manifest(copy):
+def test_images_are_decoded_once_per_manifest(copy):
     data = Dataset(copy)
     before = np.array(data.images)
     row = data.table.iloc[0]
@@ -115,7 +115,7 @@ def test_pictures_are_decoded_once_for_each_manifest(copy):
     assert len(list((copy / ".cache").iterdir())) == 1  # the old version is gone
 
 
-def test_a_picture_of_another_size_is_named(copy):
+def test_an_image_of_another_size_is_named(copy):
     data = Dataset(copy)
     write_image(copy / data.table.path[3], np.zeros((16, 16, 3), np.uint8))
     with pytest.raises(WsdlError, match=f"{data.table.path[3]}: .*16x16.*32x32"):
@@ -127,26 +127,26 @@ def test_resize_halves_with_box_then_bicubic():
     noise = np.random.default_rng(0).integers(0, 256, (130, 130, 3), dtype=np.uint8)
     box, bicubic = Image.Resampling.BOX, Image.Resampling.BICUBIC
 
-    def picture(size: int) -> Image.Image:
+    def image(size: int) -> Image.Image:
         return Image.fromarray(noise[:size, :size])
 
     expected = {
-        128: picture(128).resize((64, 64), box).resize((32, 32), box),
-        130: picture(130).resize((65, 65), box).resize((32, 32), box),
-        100: picture(100).resize((50, 50), box).resize((32, 32), bicubic),
-        63: picture(63).resize((32, 32), bicubic),
-        32: picture(32),
+        128: image(128).resize((64, 64), box).resize((32, 32), box),
+        130: image(130).resize((65, 65), box).resize((32, 32), box),
+        100: image(100).resize((50, 50), box).resize((32, 32), bicubic),
+        63: image(63).resize((32, 32), bicubic),
+        32: image(32),
     }
     for size, want in expected.items():
-        assert np.array_equal(resize_image(picture(size), 32), want), size
+        assert np.array_equal(resize_image(image(size), 32), want), size
 
 
-def test_resize_cuts_the_middle_without_blending():
+def test_resize_crops_the_centre_without_interpolation():
     wide = np.random.default_rng(0).integers(0, 256, (32, 37, 3), dtype=np.uint8)
     assert np.array_equal(np.asarray(resize_image(Image.fromarray(wide), 32)), wide[:, 2:34])
 
 
-def test_pictures_stand_upright(tmp_path):
+def test_images_are_rotated_by_exif(tmp_path):
     image = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(2, 4, 3))
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90 degrees

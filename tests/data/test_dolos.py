@@ -1,4 +1,4 @@
-"""The official Dolos download has no manifest: opening it writes one, or says what is wrong and writes nothing."""
+"""The official Dolos download has no manifest: opening it writes one, or raises and writes nothing."""
 
 import shutil
 from pathlib import Path
@@ -16,13 +16,13 @@ from wsdl.data.masks import read_mask, write_mask
 
 @pytest.fixture
 def download(dataset, tmp_path) -> Path:
-    """What the download looks like: the pictures and masks alone."""
+    """A folder like the download: images and masks only."""
     for part in ("real", "fake"):
         shutil.copytree(dataset / part, tmp_path / "celebahq" / part)
     return tmp_path / "celebahq"
 
 
-def test_a_download_becomes_the_dataset_it_came_from(download, dataset):
+def test_a_download_gets_the_manifest_of_the_original_dataset(download, dataset):
     adopted, original = Dataset(download), Dataset(dataset)
     same = ["path", "mask", "kind", "generator", "split", "sha256"]
     assert adopted.table[same].equals(original.table[same])
@@ -36,7 +36,7 @@ def test_a_download_becomes_the_dataset_it_came_from(download, dataset):
     assert check_dataset(download) == []
 
 
-def test_full_fakes_numbered_anew_in_each_split_are_no_leak(download):
+def test_full_fakes_with_equal_names_in_two_splits_are_no_leak(download):
     path = first(download, "fake/p2/test/*")
     path.rename(path.with_name("0000.png"))  # train has a 0000.png, too
     table = Dataset(download).select("full")
@@ -99,21 +99,21 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("spoil", "message"), BROKEN, ids=[m[:30] for _, m in BROKEN])
-def test_what_is_wrong_is_said_and_no_manifest_is_left(download, spoil, message):
+def test_faults_are_reported_and_no_manifest_is_written(download, spoil, message):
     spoil(download)
     with pytest.raises(WsdlError, match=message):
-        Dataset(download).images  # noqa: B018 (a picture that no mask is compared with shows when it is decoded)
+        Dataset(download).images  # noqa: B018 (an image without a mask is checked when it is decoded)
     if "decoded" not in message:
         assert not list(download.glob("*manifest*"))
         assert not (download / "dataset.json").exists()
 
 
-def test_the_folder_above_names_the_ones_to_open(download):
+def test_a_parent_folder_names_the_datasets_inside(download):
     with pytest.raises(WsdlError, match=r"\(celebahq\)"):
         Dataset(download.parent)
 
 
-def test_other_files_are_no_pictures(download):
+def test_other_files_are_ignored(download):
     (download / "real" / "train" / ".DS_Store").write_text("x")
     (download / "fake" / "p2" / "notes.txt").write_text("x")
     (download / "fake" / "lama" / "images" / "test").mkdir(parents=True)

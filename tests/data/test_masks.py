@@ -1,4 +1,4 @@
-"""Masks: one polarity in memory, one on disk, and regions that grow as the paper says."""
+"""Masks: polarity in memory and on disk, and dilation as in the paper."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ MASKS = arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elem
 
 @settings(max_examples=40, deadline=None)
 @given(mask=MASKS)
-def test_a_mask_comes_back_as_it_was_written(mask, tmp_path_factory):
+def test_a_mask_is_read_as_it_was_written(mask, tmp_path_factory):
     path = tmp_path_factory.mktemp("mask") / "m.png"
     write_mask(path, mask)
     assert np.array_equal(read_mask(path), mask)
@@ -33,8 +33,8 @@ def test_a_mask_comes_back_as_it_was_written(mask, tmp_path_factory):
     assert np.array_equal(np.asarray(on_disk), np.where(mask == 1, 0, 255)[..., None].repeat(3, axis=2))
 
 
-def test_only_a_full_red_counts_as_real(tmp_path):
-    """The official code: fake is "red channel != 255", whatever green and blue say."""
+def test_only_red_255_is_real(tmp_path):
+    """The official code: fake is "red channel != 255", whatever the values of green and blue."""
     pixels = np.array([[[255, 0, 0], [254, 255, 255], [0, 0, 0], [255, 255, 255]]], np.uint8)
     Image.fromarray(pixels).save(tmp_path / "m.png")
     assert read_mask(tmp_path / "m.png").tolist() == [[0, 1, 1, 0]]
@@ -58,13 +58,13 @@ def labels() -> np.ndarray:
     return labels
 
 
-def test_a_component_unites_its_classes(labels):
+def test_a_component_is_the_union_of_its_classes(labels):
     assert component_mask(labels, "eyes").sum() == 32
     assert component_mask(labels, "mouth").sum() == 48
     assert visible_components(labels) == ["skin", "eyes", "mouth"]
 
 
-def test_a_few_stray_pixels_are_no_component(labels):
+def test_a_component_of_a_few_pixels_is_absent(labels):
     labels[0, :4] = 2  # MIN_AREA of 64 x 64 is 4.096 pixels
     assert "nose" not in visible_components(labels)
     labels[0, 4] = 2
@@ -87,12 +87,12 @@ def test_small_components_grow_by_1_to_15_px_at_256(size, labels):
     assert len(seen) > 5
 
 
-def test_skin_is_large_enough_as_it_is(labels):
+def test_skin_is_not_dilated(labels):
     grown = random_region(labels, "skin", np.random.default_rng(0))
     assert np.array_equal(grown, component_mask(labels, "skin"))
 
 
-def test_the_components_are_the_papers():
+def test_the_components_are_those_of_the_paper():
     assert list(COMPONENTS) == ["skin", "hair", "eyes", "mouth", "nose", "glasses"]
 
 
@@ -101,7 +101,7 @@ def test_the_components_are_the_papers():
     [
         (lambda p: Image.fromarray(np.full((4, 4), 19, np.uint8)).save(p), "class 19.* 0-18"),
         (lambda p: Image.new("RGB", (4, 4)).save(p), "mode RGB"),
-        (lambda p: p.write_bytes(b"not a picture"), "cannot be read"),
+        (lambda p: p.write_bytes(b"not an image"), "cannot be read"),
     ],
 )
 def test_bad_label_maps_are_named(tmp_path, write, message):

@@ -1,4 +1,4 @@
-"""Pictures become a dataset: the same bytes each time, whatever interrupts it, and clear words if not."""
+"""`data prepare`: reproducible bytes, also after interruptions, and clear errors."""
 
 import errno
 import json
@@ -27,7 +27,7 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def pair(made_up, tmp_path) -> tuple[Path, Path]:
-    """Copies of six faces and their masks, to break."""
+    """Copies of six faces and their masks, to be modified."""
     folders = tmp_path / "images", tmp_path / "masks"
     for source, folder in zip(made_up, folders, strict=True):
         folder.mkdir()
@@ -65,7 +65,7 @@ def test_killed_in_the_middle_it_resumes_to_the_same_bytes(made_up, faces, tmp_p
     assert bytes_of(out) == {name: b for name, b in bytes_of(faces).items() if not name.startswith(".cache")}
 
 
-def test_other_settings_do_not_mix_with_the_first(faces, made_up, pair, tmp_path):
+def test_other_settings_are_refused(faces, made_up, pair, tmp_path):
     shutil.copytree(faces, tmp_path / "copy")
     with pytest.raises(WsdlError, match=r"size.* 32.* 16"):
         prepare_dataset(*made_up, tmp_path / "copy", size=16, seed=0, source="made-up")
@@ -108,7 +108,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("spoil", "message"), BROKEN, ids=[m[:40] for _, m in BROKEN])
-def test_what_is_wrong_is_said_in_one_sentence(pair, tmp_path, spoil, message):
+def test_faults_are_reported_in_one_sentence(pair, tmp_path, spoil, message):
     spoil(*pair)
     with pytest.raises(WsdlError, match=message) as caught:
         prepare_dataset(*pair, tmp_path / "out", size=32)
@@ -118,18 +118,18 @@ def test_what_is_wrong_is_said_in_one_sentence(pair, tmp_path, spoil, message):
 
 
 @pytest.mark.parametrize("number", [5, 6, 7])
-def test_skip_bad_leaves_the_broken_one_out_and_names_it(pair, tmp_path, capsys, number):
+def test_skip_bad_skips_and_reports_the_damaged_image(pair, tmp_path, capsys, number):
     spoil = BROKEN[number][0]
     spoil(*pair)
     prepare_dataset(*pair, tmp_path / "out", size=32, skip_bad=True)
     assert sorted(Dataset(tmp_path / "out").table.source_id) == ["0000", "0001", "0003", "0004", "0005"]
     assert not list((tmp_path / "out").rglob("0002.png"))
-    assert "skipped: " in (said := capsys.readouterr().err)
-    assert "0002" in said
+    assert "skipped: " in (printed := capsys.readouterr().err)
+    assert "0002" in printed
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
-def test_a_full_or_read_only_disk_is_said_and_never_skipped(pair, tmp_path, monkeypatch, number):
+def test_a_full_or_read_only_disk_is_reported_and_never_skipped(pair, tmp_path, monkeypatch, number):
     def fail(*_, **__):
         raise OSError(number, os.strerror(number))
 
@@ -142,14 +142,14 @@ def test_a_full_or_read_only_disk_is_said_and_never_skipped(pair, tmp_path, monk
     assert len(Dataset(tmp_path / "out").table) == 6
 
 
-def test_pictures_without_masks_cannot_be_repainted(pair, tmp_path):
+def test_images_without_masks_cannot_be_inpainted(pair, tmp_path):
     prepare_dataset(pair[0], None, tmp_path / "out", size=32)
     data = Dataset(tmp_path / "out")
     with pytest.raises(WsdlError, match="component mask"):
         data.labels(data.table.iloc[0])
 
 
-def test_after_an_error_the_rest_is_dropped():
+def test_after_an_error_remaining_work_is_cancelled():
     begun = []
 
     def work(item: int) -> None:
@@ -163,18 +163,18 @@ def test_after_an_error_the_rest_is_dropped():
     assert len(begun) < 400
 
 
-def test_results_come_in_order():
+def test_results_are_in_order():
     assert parallel_map(lambda item: item * 2, range(50), "working") == list(range(0, 100, 2))
 
 
-def test_the_dataset_says_how_rendered_faces_were_made(pair, tmp_path):
+def test_the_dataset_records_how_rendered_faces_were_made(pair, tmp_path):
     about = {"style": "studio", "seed": 3, "made by": "wsdl (faces render)"}
     (tmp_path / "recipe.json").write_text(json.dumps(about))
     prepare_dataset(*pair, tmp_path / "data", size=32)
     assert Dataset(tmp_path / "data").info["made_by"]["faces"] == about
 
 
-def test_other_recipes_beside_the_pictures_are_not_taken_over(pair, tmp_path):
+def test_other_recipes_next_to_the_images_are_ignored(pair, tmp_path):
     (tmp_path / "recipe.json").write_text(json.dumps({"source": "photos", "secret": "mine"}))
     prepare_dataset(*pair, tmp_path / "data", size=32)
     assert "secret" not in (tmp_path / "data" / "dataset.json").read_text()

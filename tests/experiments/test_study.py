@@ -75,12 +75,12 @@ def test_a_profile_of_another_size_is_refused(study):
 
 
 @pytest.fixture
-def with_lama(extra_archive, monkeypatch):
+def with_lama(lama_archive, monkeypatch):
     """As if this add-on came with wsdl, and no other."""
-    monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", extra_archive.parent)
+    monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", lama_archive.parent)
 
 
-def test_fakes_that_come_with_wsdl_are_added_when_they_are_asked_for(study, with_lama, painted):
+def test_fakes_that_come_with_wsdl_are_added_when_they_are_asked_for(study, with_lama, inpainted):
     begun = study()
     own = begun.fakes_by(("repaint-p2",))
     assert own.table.equals(begun.fakes().table)
@@ -88,7 +88,7 @@ def test_fakes_that_come_with_wsdl_are_added_when_they_are_asked_for(study, with
 
     found = begun.fakes_by(("lama",))
     assert found.generators == ("lama",)
-    rows = Dataset(painted, ("lama",)).table
+    rows = Dataset(inpainted, ("lama",)).table
     assert found.table.equals(rows)
     assert list(begun.fakes().table.path) == list(own.table.path)
     assert begun.fakes().info == found.info  # opened anew: the cache is that of today's manifest

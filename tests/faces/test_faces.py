@@ -1,4 +1,4 @@
-"""Drawn faces: the same for the same seed, framed as CelebA-HQ, with everything that can be repainted."""
+"""Drawn faces: the same for the same seed, framed as CelebA-HQ, with all components."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_every_component_occurs_and_glasses_on_about_a_third(labels):
     assert counts["skin"] == counts["hair"] == counts["mouth"] == counts["nose"] == len(labels)
 
 
-def test_eyes_are_where_celeba_hq_has_them(labels):
+def test_eyes_have_the_position_of_celeba_hq(labels):
     found = {4: [], 5: []}
     for one in labels:
         for number, where in found.items():
@@ -32,7 +32,7 @@ def test_eyes_are_where_celeba_hq_has_them(labels):
     assert np.mean(found[4], axis=0) == pytest.approx((0.627, 0.483), abs=0.015)
 
 
-def test_labels_lie_on_what_is_drawn():
+def test_labels_match_the_drawn_pixels():
     pixels, labels = draw_face(3, 128)
     assert pixels.shape == (128, 128, 3)
     assert pixels.dtype == labels.dtype == np.uint8
@@ -67,7 +67,7 @@ def test_faces_of_another_seed_are_not_mixed_in(tmp_path):
     assert not np.array_equal(one, other)
 
 
-def test_noise_like_a_cameras(made_up):
+def test_noise_is_like_that_of_a_camera(made_up):
     """Neighbouring pixels of flat regions differ a little, but not as white noise of full strength would."""
     steps = [np.abs(np.diff(read_image(path).astype(float)[:8, :8], axis=1)).mean() for path in made_up[0].iterdir()]
     assert 0.5 < np.median(steps) < 12

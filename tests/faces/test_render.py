@@ -1,4 +1,4 @@
-"""Rendered faces: the same for the same seed, labelled and framed as CelebAMask-HQ, made in children that may crash."""
+"""Rendered faces: reproducible, labelled and framed as CelebAMask-HQ, made in child processes that may crash."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def shots(people):
 
 @pytest.fixture
 def stand_in(tmp_path, monkeypatch):
-    """A child that crashes on demand: `stand_in("1 1 2")` lets it die twice over face 1 and once over face 2."""
+    """A child that crashes on demand: `stand_in("1 1 2")` crashes it twice at face 1 and once at face 2."""
     monkeypatch.setattr(batch, "CHILD", ["-c", CHILD])
 
     def crash(numbers: str):
@@ -73,7 +73,7 @@ def stand_in(tmp_path, monkeypatch):
     return crash
 
 
-def test_pixels_and_labels_have_the_shape_of_a_face(shots):
+def test_shapes_and_types_of_pixels_and_labels(shots):
     for pixels, labels in shots:
         assert pixels.shape == (SIDE, SIDE, 3)
         assert labels.shape == (SIDE, SIDE)
@@ -90,8 +90,8 @@ def test_every_class_is_allowed_and_the_usual_ones_occur(shots):
     assert any(CLASSES.index("cloth") in one for one in found)
 
 
-def test_eyes_are_where_celeba_hq_has_them(shots):
-    """On average exactly; a long face is framed wider, so that its eyes stand nearer to their middle."""
+def test_eyes_have_the_position_of_celeba_hq(shots):
+    """Exact on average; a long face is framed wider, so its eyes are closer together."""
     places = {
         number: np.array([np.argwhere(labels == number).mean(0)[::-1] + 0.5 for _, labels in shots]) / SIDE
         for number in (4, 5)  # 5 is the person's right eye
@@ -102,7 +102,7 @@ def test_eyes_are_where_celeba_hq_has_them(shots):
     assert middle == pytest.approx(np.tile((0.506, 0.482), (FACES, 1)), abs=0.03)
 
 
-def test_parts_of_the_face_lie_as_on_a_person(shots):
+def test_facial_parts_are_in_anatomical_order(shots):
     for _, labels in shots:
         height = {
             name: np.nonzero(labels == CLASSES.index(name))[0].mean()
@@ -113,14 +113,14 @@ def test_parts_of_the_face_lie_as_on_a_person(shots):
         assert sorted(order, key=height.get) == order
 
 
-def test_labels_lie_on_what_is_seen(shots):
+def test_labels_match_the_rendered_pixels(shots):
     for pixels, labels in shots:
         skin, eyes = pixels[labels == 1].astype(float), pixels[np.isin(labels, (4, 5))].astype(float)
         assert (skin[:, 0] > skin[:, 2]).mean() > 0.9  # skin of every tone is redder than blue
         assert eyes.mean() < skin.mean()  # irises, lashes and the shadow of the lid are darker than skin
 
 
-def test_glasses_take_the_skin_behind_them_but_not_the_eyes(people):
+def test_skin_behind_glasses_is_glasses_but_eyes_keep_their_class(people):
     from dataclasses import replace
 
     from wsdl.faces.identity import Glasses
@@ -149,9 +149,9 @@ def test_the_real_child_writes_what_prepare_reads(tmp_path):
     pixels, labels = render_face(seed_for(3, "render", "studio", 0), "studio", 32, 1)
     assert np.array_equal(read_image(images / "0000.png"), pixels)  # another process, the same bytes
     assert np.array_equal(read_label_map(masks / "0000.png"), labels)
-    said = read_json(tmp_path / "recipe.json")
-    assert said["licence"] == "CC0-1.0"
-    assert "not photographs" in said["what"]
+    recipe = read_json(tmp_path / "recipe.json")
+    assert recipe["licence"] == "CC0-1.0"
+    assert "not photographs" in recipe["what"]
 
 
 def test_resuming_fills_only_gaps(stand_in):
@@ -172,7 +172,7 @@ def test_a_crashed_child_is_retried(stand_in, capfd):
     assert capfd.readouterr().err.count("face 1: the renderer crashed") == 2
 
 
-def test_a_face_that_always_crashes_is_named_after_the_others_are_made(stand_in):
+def test_a_face_that_always_crashes_is_reported_after_the_others(stand_in):
     out = stand_in("0 0 0")
     with pytest.raises(WsdlError, match=r"face 0 .*3 times"):
         batch.render_faces(out, "studio", 3, workers=1)
@@ -186,7 +186,7 @@ def test_an_error_of_a_child_is_raised_at_once(tmp_path, monkeypatch):
         batch.render_faces(tmp_path / "out", "studio", 2, workers=1)
 
 
-def test_a_mistake_in_the_child_is_not_tried_again(tmp_path, monkeypatch, capfd):
+def test_a_python_error_in_the_child_is_not_retried(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(batch, "CHILD", ["-c", "print('ready', flush=True); input(); 1 / 0"])
     with pytest.raises(RuntimeError, match="face 0: "):
         batch.render_faces(tmp_path / "out", "studio", 1)

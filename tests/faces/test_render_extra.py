@@ -1,4 +1,4 @@
-"""Without anny and mitsuba, wsdl.faces still imports, and `faces render` says in one sentence what to install."""
+"""Without anny and mitsuba, wsdl.faces still imports, and `faces render` names in one sentence what to install."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ def test_faces_import_without_the_extra():
     assert python("import wsdl.faces, wsdl.faces.drawn_faces, wsdl.faces.batch, wsdl.faces.sample").returncode == 0
 
 
-def test_rendering_without_the_extra_says_what_to_install(tmp_path):
+def test_rendering_without_the_extra_names_what_to_install(tmp_path):
     code = f"sys.argv[1:] = ['faces', 'render', '--count', '1', '--out', {str(tmp_path / 'out')!r}]; "
     ended = python(code + "from wsdl.__main__ import main; main()")
     assert ended.returncode == 1

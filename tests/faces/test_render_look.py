@@ -1,4 +1,4 @@
-"""What rendered faces promise to look like: smiles, sexes, beards, eyes in shadow, shoulders, hair without sparks."""
+"""Properties of rendered faces: expressions, sexes, beards, eyes, shoulders, hair."""
 
 from dataclasses import replace
 
@@ -42,14 +42,14 @@ def test_women_are_narrower_at_jaw_and_brow_and_have_no_beards(crowd):
     assert np.mean(wide[0]) < 0.96 * np.mean(wide[1])
 
 
-def test_brows_are_labelled_as_wide_as_they_are_painted():
+def test_brow_labels_match_the_brow_opacity():
     head = load_rig()
     for wide in (0.7, 1.3):
         labels = template.add_brows(head.classes, head.positions, wide)
         brow = np.isin(labels, (template.LEFT_BROW, template.RIGHT_BROW))
-        painted = template.brow_opacity(head.positions, wide)
-        assert painted[brow].min() > 0.3
-        assert painted[~brow].max() < 0.4
+        opacity = template.brow_opacity(head.positions, wide)
+        assert opacity[brow].min() > 0.3
+        assert opacity[~brow].max() < 0.4
     assert not np.isin(head.classes, (template.LEFT_BROW, template.RIGHT_BROW)).any()
 
 
@@ -72,7 +72,7 @@ def test_a_beard_darkens_the_chin_and_counts_as_skin(crowd):
     assert set(np.unique(labels)) <= set(np.unique(same))
 
 
-def test_whites_lie_in_the_shadow_of_the_lids(crowd):
+def test_the_white_of_the_eye_is_shaded_by_the_lids(crowd):
     from wsdl.faces.parts import Lids, eye_colours
 
     margin = np.array([[-0.015, 0, 0.004], [0, 0, 0.005], [0.015, 0, 0.004]])
@@ -95,7 +95,7 @@ def test_shoulders_turn_below_a_head_that_stays():
     assert np.linalg.norm(turned[shoulder] - head.template[shoulder]) > 0.03
 
 
-def test_hair_has_no_sparks():
+def test_fireflies_in_hair_are_removed():
     light = np.full((16, 16, 3), 0.1)
     light[5, 5] = 2.0
     light[10, 10] = 2.0
@@ -108,7 +108,7 @@ def test_hair_has_no_sparks():
     assert np.array_equal(remove_fireflies(light, np.zeros((16, 16), bool)), light)
 
 
-def test_light_in_skin_spreads_red_but_leaves_other_things():
+def test_subsurface_blur_spreads_red_in_skin_only():
     labels = np.full((32, 32), template.SKIN)
     labels[:, 24:] = template.HAIR
     light = np.zeros((32, 32, 3))
@@ -120,7 +120,7 @@ def test_light_in_skin_spreads_red_but_leaves_other_things():
 
 
 @pytest.mark.parametrize("kind", PLACES)
-def test_places_are_light_and_depend_on_the_seed(kind):
+def test_places_depend_on_the_seed(kind):
     one, again, other = (render_place(kind, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert one.shape == (PLACE_SIZE, PLACE_SIZE, 3)
     assert one.min() >= 0

@@ -19,10 +19,10 @@ def generate(*words, code: int = 0) -> str:
 
 
 @pytest.fixture
-def bundled(archive, extra_archive, tmp_path, monkeypatch):
+def bundled(archive, lama_archive, tmp_path, monkeypatch):
     """A tiny bundle of the style studio, with a LaMa."""
     monkeypatch.setattr(unpack, "STYLE_ARCHIVES", archive.parent)
-    monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", extra_archive.parent)
+    monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", lama_archive.parent)
     monkeypatch.setenv("WSDL_CACHE", str(tmp_path / "cache"))
 
 

@@ -1,4 +1,4 @@
-"""The parsing network and the augmentation: shape, mirrors, and what a picture may suffer."""
+"""The parsing network and the augmentation: shapes, mirroring, and augmentations."""
 
 import numpy as np
 import pytest
@@ -17,12 +17,12 @@ from wsdl.parsing.warp import random_grid, warp_batch
 
 @pytest.fixture
 def batch(faces):
-    """uint8 pictures [8, 32, 32, 3] and labels [8, 32, 32] of drawn faces."""
-    pictures, labels = train.read_parser_faces([Dataset(faces)], "train").batch(np.arange(8))
-    return pictures, labels
+    """uint8 images [8, 32, 32, 3] and labels [8, 32, 32] of drawn faces."""
+    images, labels = train.read_parser_faces([Dataset(faces)], "train").batch(np.arange(8))
+    return images, labels
 
 
-def test_network_is_small_and_answers_for_every_pixel():
+def test_the_network_is_small_and_has_logits_for_every_pixel():
     network = FaceUNet()
     assert sum(value.numel() for value in network.parameters()) <= 1_000_000
     assert network(torch.randn(2, 3, 64, 64)).shape == (2, len(CLASSES), 64, 64)
@@ -30,12 +30,12 @@ def test_network_is_small_and_answers_for_every_pixel():
         network(torch.randn(1, 3, 48, 48))
 
 
-def test_network_sees_the_whole_face():
-    """Left and right can only be told apart by what is on the other side of the picture."""
+def test_the_receptive_field_covers_the_face():
+    """Left and right can only be distinguished by the other side of the image."""
     torch.manual_seed(0)
-    picture = torch.randn(1, 3, 128, 128, requires_grad=True)
-    FaceUNet()(picture)[0, :, 5, 5].sum().backward()
-    assert picture.grad[0, :, -1, -1].abs().sum() > 0
+    image = torch.randn(1, 3, 128, 128, requires_grad=True)
+    FaceUNet()(image)[0, :, 5, 5].sum().backward()
+    assert image.grad[0, :, -1, -1].abs().sum() > 0
 
 
 def test_mirrored_classes():
@@ -48,25 +48,25 @@ def test_mirrored_classes():
     assert torch.equal(mirror_labels(mirror_labels(labels)), labels)
 
 
-def test_a_mirrored_picture_gets_mirrored_masks():
+def test_a_mirrored_image_gets_mirrored_masks():
     torch.manual_seed(0)
     parser = Parser(FaceUNet((8, 16)), 16, "")
-    pictures = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
-    there, back = parser.logits(pictures), parser.logits(np.ascontiguousarray(pictures[:, :, ::-1]))
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
+    there, back = parser.logits(images), parser.logits(np.ascontiguousarray(images[:, :, ::-1]))
     torch.testing.assert_close(mirror_logits(there), back, rtol=1e-4, atol=1e-5)
 
 
-def test_pictures_and_labels_move_together(batch):
-    """The picture is the label map itself: inside regions both must still agree after the move."""
+def test_images_and_labels_are_transformed_together(batch):
+    """The image is the label map itself: inside regions both must still agree after the move."""
     labels = batch[1].repeat(4, 1, 1)
     labels[labels != 1] = 0  # one large region, without left and right
     grid, mirror = random_grid(torch.Generator().manual_seed(1), len(labels), labels.shape[-1])
-    pictures, moved = warp_batch(labels[:, None].float().expand(-1, 3, -1, -1), labels, grid, mirror)
+    images, moved = warp_batch(labels[:, None].float().expand(-1, 3, -1, -1), labels, grid, mirror)
     assert mirror.any()
     assert not mirror.all()
-    agree = ((pictures[:, 0] > 0.5) == (moved == 1)).float().mean()
+    agree = ((images[:, 0] > 0.5) == (moved == 1)).float().mean()
     assert agree > 0.97
-    away = ((pictures[:, 0] > 0.5) == (labels == 1)).float().mean()
+    away = ((images[:, 0] > 0.5) == (labels == 1)).float().mean()
     assert away < 0.93  # it did move
 
 
@@ -83,7 +83,7 @@ def test_a_mirror_exchanges_left_and_right(batch):
 
 
 def test_mirrored_draws_are_mirrored():
-    """Where random_grid says that it mirrored, x runs backwards."""
+    """Where random_grid reports a mirrored image, x runs backwards."""
     grid, mirror = random_grid(torch.Generator().manual_seed(0), 64, 32)
     assert torch.equal(grid[:, 16, -1, 0] < grid[:, 16, 0, 0], mirror)
 
@@ -96,56 +96,56 @@ def test_augmentation_depends_on_seed_and_step_alone(faces):
         assert (one[0].float() - other[0].float()).abs().mean() > 10
 
 
-def test_augmentation_leaves_pictures_and_labels_valid(batch):
-    pictures, labels = batch
+def test_augmented_images_and_labels_are_valid(batch):
+    images, labels = batch
     donors = torch.randint(0, 256, (5, 32, 32, 3), dtype=torch.uint8)
     seen = set()
     for seed in range(6):
-        strange, moved = augment(pictures, labels, torch.Generator().manual_seed(seed), donors if seed % 2 else None)
-        assert strange.dtype == torch.uint8
-        assert strange.shape == pictures.shape
+        augmented, moved = augment(images, labels, torch.Generator().manual_seed(seed), donors if seed % 2 else None)
+        assert augmented.dtype == torch.uint8
+        assert augmented.shape == images.shape
         assert moved.shape == labels.shape
-        assert strange.float().std() > 20  # not washed out
+        assert augmented.float().std() > 20  # not washed out
         seen |= set(moved.unique().tolist())
     assert seen <= set(labels.unique().tolist()) | {0} | {int(MIRRORED[c]) for c in labels.unique()}
     assert {1, 13} <= seen
 
 
 def test_recolouring_and_backgrounds_stay_in_their_regions(batch):
-    pictures, labels = batch
-    pictures = pictures.permute(0, 3, 1, 2).float() / 255
+    images, labels = batch
+    images = images.permute(0, 3, 1, 2).float() / 255
     rng = torch.Generator().manual_seed(0)
     inside = torch.nn.functional.max_pool2d((labels == 0).float()[:, None], 3, 1, 1)[:, 0] == 0  # not even beside it
-    changed = new_background(rng, pictures, labels, pictures.roll(1, 0))
-    far = inside[:, None].expand_as(pictures)
-    assert torch.equal(changed[far], pictures[far])
-    assert (changed - pictures).abs()[(labels == 0)[:, None].expand_as(pictures)].mean() > 0.05
-    grey = torch.full_like(pictures, 0.5)
+    changed = new_background(rng, images, labels, images.roll(1, 0))
+    far = inside[:, None].expand_as(images)
+    assert torch.equal(changed[far], images[far])
+    assert (changed - images).abs()[(labels == 0)[:, None].expand_as(images)].mean() > 0.05
+    grey = torch.full_like(images, 0.5)
     colours = recolour(rng, grey, labels)
     hair = torch.stack([colours[i, :, labels[i] == 13].median(dim=1).values for i in range(len(labels))])
     skin = torch.stack([colours[i, :, labels[i] == 1].median(dim=1).values for i in range(len(labels))])
-    assert hair.std(0).min() > 0.05  # every picture its own
+    assert hair.std(0).min() > 0.05  # every image its own
     assert (hair - skin).abs().mean() > 0.05  # and every region
 
 
 def test_style_takes_the_colour_cast_and_leaves_the_shapes(batch):
-    pictures = batch[0].permute(0, 3, 1, 2).float() / 255
-    red = torch.zeros_like(pictures)
+    images = batch[0].permute(0, 3, 1, 2).float() / 255
+    red = torch.zeros_like(images)
     red[:, 0] = 1
-    changed = borrow_style(torch.Generator().manual_seed(0), pictures, red)
-    assert (changed[:, 0].mean(dim=(1, 2)) > pictures[:, 0].mean(dim=(1, 2))).all()
-    assert (changed[:, 1:].mean(dim=(2, 3)) < pictures[:, 1:].mean(dim=(2, 3))).all()
-    edges = [x.diff(dim=-1).flatten(1) for x in (changed, pictures)]
+    changed = borrow_style(torch.Generator().manual_seed(0), images, red)
+    assert (changed[:, 0].mean(dim=(1, 2)) > images[:, 0].mean(dim=(1, 2))).all()
+    assert (changed[:, 1:].mean(dim=(2, 3)) < images[:, 1:].mean(dim=(2, 3))).all()
+    edges = [x.diff(dim=-1).flatten(1) for x in (changed, images)]
     assert torch.nn.functional.cosine_similarity(*edges).min() > 0.9
-    same = borrow_style(torch.Generator().manual_seed(0), pictures, pictures)
-    torch.testing.assert_close(same, pictures, rtol=0, atol=1e-5)
+    same = borrow_style(torch.Generator().manual_seed(0), images, images)
+    torch.testing.assert_close(same, images, rtol=0, atol=1e-5)
 
 
-def test_blur_is_that_of_scipy():
+def test_blur_equals_that_of_scipy():
     from scipy.ndimage import gaussian_filter
 
-    pictures = torch.rand(2, 3, 24, 24)
-    blurred = blur_each(pictures, torch.tensor([0.6, 1.2]).reshape(2, 1, 1, 1))
-    for picture, result, sigma in zip(pictures.numpy(), blurred.numpy(), (0.6, 1.2), strict=True):
-        expected = [gaussian_filter(channel, sigma, mode="nearest", radius=4) for channel in picture]
+    images = torch.rand(2, 3, 24, 24)
+    blurred = blur_each(images, torch.tensor([0.6, 1.2]).reshape(2, 1, 1, 1))
+    for image, result, sigma in zip(images.numpy(), blurred.numpy(), (0.6, 1.2), strict=True):
+        expected = [gaussian_filter(channel, sigma, mode="nearest", radius=4) for channel in image]
         np.testing.assert_allclose(result, expected, atol=1e-5)

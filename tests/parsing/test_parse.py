@@ -1,4 +1,4 @@
-"""Masks for a folder of pictures, and alignment by the eyes."""
+"""Masks for a folder of images, and alignment by the eyes."""
 
 import math
 import shutil
@@ -25,29 +25,29 @@ from wsdl.parsing.parse import parse_folder
 
 @pytest.fixture
 def unchecked(monkeypatch):
-    """After its short training the parser finds no eyes yet: do not ask for a whole face."""
+    """After its short training the parser finds no eyes: disable the check for a face."""
     monkeypatch.setattr("wsdl.parsing.parse.check_face", lambda labels: None)
 
 
 @pytest.fixture
 def portraits(made_up, tmp_path):
-    """Five pictures of other shapes and formats, with their true label maps by stem."""
+    """Five images of other shapes and formats, with their true label maps by stem."""
     folder, truth = tmp_path / "portraits", {}
     folder.mkdir()
     for i, path in enumerate(sorted(made_up[0].iterdir())[:5]):
         labels = read_label_map(made_up[1] / f"{path.stem}.png")
-        picture = np.asarray(Image.open(path))
+        image = np.asarray(Image.open(path))
         if i == 1:  # taller than wide: only the central square is parsed
-            picture = np.pad(picture, ((10, 10), (0, 0), (0, 0)), mode="edge")
+            image = np.pad(image, ((10, 10), (0, 0), (0, 0)), mode="edge")
             labels = np.pad(labels, ((10, 10), (0, 0)))
-        if i == 2:  # smaller than the parser's pictures
-            picture, labels = picture[::2, ::2], labels[::2, ::2]
-        Image.fromarray(picture).save(folder / f"{path.stem}.{'jpg' if i == 3 else 'png'}")
+        if i == 2:  # smaller than the parser's images
+            image, labels = image[::2, ::2], labels[::2, ::2]
+        Image.fromarray(image).save(folder / f"{path.stem}.{'jpg' if i == 3 else 'png'}")
         truth[path.stem] = labels
     return folder, truth
 
 
-def test_parse_gives_every_picture_a_mask_of_its_size_and_stem(portraits, trained, unchecked, tmp_path):
+def test_parse_writes_a_mask_of_the_same_size_and_stem_per_image(portraits, trained, unchecked, tmp_path):
     folder, truth = portraits
     out = tmp_path / "masks"
     parse_folder(folder, out, trained)
@@ -69,7 +69,7 @@ def test_parse_gives_every_picture_a_mask_of_its_size_and_stem(portraits, traine
         parse_folder(folder, out, retrained)
 
 
-def test_parse_leaves_other_peoples_files_alone(portraits, trained, made_up, tmp_path):
+def test_parse_does_not_overwrite_other_files(portraits, trained, made_up, tmp_path):
     folder, _ = portraits
     with pytest.raises(WsdlError, match=r"portraits: .*--out"):
         parse_folder(folder, folder, trained)
@@ -78,14 +78,14 @@ def test_parse_leaves_other_peoples_files_alone(portraits, trained, made_up, tmp
         parse_folder(folder, human, trained)
 
 
-def test_bad_pictures_stop_the_work_or_are_named(portraits, tmp_path, monkeypatch, capsys):
+def test_bad_images_raise_or_are_skipped_and_reported(portraits, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("wsdl.parsing.parse.load_parser", lambda model: Oracle())
     folder = tmp_path / "faces"
     folder.mkdir()
     tall, face = ((6, 7), (0, 0)), face_labels(64, np.array([[24, 30], [40, 30.0]]), 2.5)
     labels = np.pad(face, tall)  # outside the central square masks are background, whatever is there: here neck
     Image.fromarray(oracle_image(np.pad(face, tall, constant_values=17))).save(folder / "good.png")
-    (folder / "broken.png").write_bytes(b"not a picture")
+    (folder / "broken.png").write_bytes(b"not an image")
     with pytest.raises(WsdlError, match=r"broken\.png: "):
         parse_folder(folder, tmp_path / "out")
     (folder / "broken.png").unlink()
@@ -93,12 +93,12 @@ def test_bad_pictures_stop_the_work_or_are_named(portraits, tmp_path, monkeypatc
     with pytest.raises(WsdlError, match=r"night\.png: .*no face.*0%"):
         parse_folder(folder, tmp_path / "out")
     Image.fromarray(oracle_image(np.where(labels == 1, 1, 0))).save(folder / "blank.png")
-    (folder / "broken.png").write_bytes(b"not a picture")
+    (folder / "broken.png").write_bytes(b"not an image")
     parse_folder(folder, tmp_path / "out", skip_bad=True)
-    said = capsys.readouterr().err
-    assert all(f"{name}.png: " in said for name in ("broken", "night", "blank"))
-    assert "blank.png: no face was found (it shows neither eyes nor nose nor mouth only)" in said
-    assert "masks of 1 of 4 images" in said
+    printed = capsys.readouterr().err
+    assert all(f"{name}.png: " in printed for name in ("broken", "night", "blank"))
+    assert "blank.png: no face was found (it shows neither eyes nor nose nor mouth only)" in printed
+    assert "masks of 1 of 4 images" in printed
     assert [path.name for path in (tmp_path / "out").glob("*.png")] == ["good.png"]
     assert np.array_equal(read_label_map(tmp_path / "out/good.png"), labels)
 
@@ -108,7 +108,7 @@ def test_bad_pictures_stop_the_work_or_are_named(portraits, tmp_path, monkeypatc
     x=st.floats(70, 130), y=st.floats(70, 130), apart=st.floats(24, 60), tilt=st.floats(-40, 40),
     size=st.sampled_from([32, 64, 100]),
 )  # fmt: skip
-def test_alignment_puts_eyes_where_celeba_has_them(x, y, apart, tilt, size):
+def test_alignment_moves_eyes_to_their_position_in_celeba_hq(x, y, apart, tilt, size):
     """Any similarity of a drawn face: found, aligned, and found again at the right place."""
     middle = np.array([x, y])
     half = apart / 2 * np.array([math.cos(math.radians(tilt)), math.sin(math.radians(tilt))])
@@ -117,8 +117,8 @@ def test_alignment_puts_eyes_where_celeba_has_them(x, y, apart, tilt, size):
     found = eye_centres(labels)
     np.testing.assert_allclose(found, eyes, atol=0.3)
     np.testing.assert_allclose(similarity_to_aligned(found, size)(EYE_POSITIONS * size), found, atol=1e-6)
-    picture = Image.fromarray(np.repeat(255 * np.isin(labels, (4, 5))[..., None], 3, -1).astype(np.uint8))
-    bright = np.asarray(align_face(picture, found, size))[..., 0] > 127
+    image = Image.fromarray(np.repeat(255 * np.isin(labels, (4, 5))[..., None], 3, -1).astype(np.uint8))
+    bright = np.asarray(align_face(image, found, size))[..., 0] > 127
     assert bright.shape == (size, size)
     places = (np.stack(np.nonzero(bright)[::-1], axis=1) + 0.5) / size
     for eye in EYE_POSITIONS:  # near the border there may be reflected eyes
@@ -126,16 +126,16 @@ def test_alignment_puts_eyes_where_celeba_has_them(x, y, apart, tilt, size):
         np.testing.assert_allclose(near.mean(axis=0), eye, atol=1 / size)
 
 
-def test_alignment_halves_large_pictures_as_prepare_does():
+def test_alignment_halves_large_images_as_prepare_does():
     """Eight pixels become one: single pixels must be averaged, not picked."""
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8))
-    small = np.asarray(align_face(picture, EYE_POSITIONS * 512, 64))
-    assert np.abs(small.astype(int) - np.asarray(resize_image(picture, 64))).max() <= 4  # Pillow rounds in several ways
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8))
+    small = np.asarray(align_face(image, EYE_POSITIONS * 512, 64))
+    assert np.abs(small.astype(int) - np.asarray(resize_image(image, 64))).max() <= 4  # Pillow rounds in several ways
     same = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     assert np.abs(np.asarray(align_face(same, EYE_POSITIONS * 64, 64)).astype(int) - np.asarray(same)).max() <= 1
 
 
-def test_eyes_that_cannot_be_are_refused():
+def test_implausible_eyes_are_refused():
     good = np.array([[40, 50], [70, 52.0]])
     eye_centres(face_labels(128, good, 4))
     for labels, why in (
@@ -151,14 +151,14 @@ def test_eyes_that_cannot_be_are_refused():
     np.testing.assert_allclose(eye_centres(speck), good, atol=0.3)
 
 
-def test_parse_aligned_writes_pictures_and_masks_ready_to_prepare(tmp_path, monkeypatch):
+def test_parse_aligned_writes_images_and_masks_for_prepare(tmp_path, monkeypatch):
     monkeypatch.setattr("wsdl.parsing.parse.load_parser", lambda model: Oracle())
     folder, out = tmp_path / "faces", tmp_path / "aligned"
     folder.mkdir()
     for i in range(4):
         labels = face_labels(160, np.array([[60, 70 + i], [90, 72.0 + 2 * i]]), 5)
-        picture = np.pad(oracle_image(labels), ((0, 40 + i), (0, 0), (0, 0)))
-        Image.fromarray(picture).save(folder / f"{i}.png")
+        image = np.pad(oracle_image(labels), ((0, 40 + i), (0, 0), (0, 0)))
+        Image.fromarray(image).save(folder / f"{i}.png")
     parse_folder(folder, out, aligned=True, size=96)
     for i in range(4):
         assert Image.open(out / f"images/{i}.png").size == (96, 96)

@@ -1,4 +1,4 @@
-"""Training the parser, scoring it, and finding it again."""
+"""Training, scoring and loading the parser."""
 
 import shutil
 import sys
@@ -25,16 +25,16 @@ from wsdl.parsing.train import train_parser
 
 @pytest.fixture
 def batch(faces):
-    """uint8 pictures [8, 32, 32, 3] and labels [8, 32, 32] of drawn faces."""
-    pictures, labels = train.read_parser_faces([Dataset(faces)], "train").batch(np.arange(8))
-    return pictures, labels
+    """uint8 images [8, 32, 32, 3] and labels [8, 32, 32] of drawn faces."""
+    images, labels = train.read_parser_faces([Dataset(faces)], "train").batch(np.arange(8))
+    return images, labels
 
 
-def test_f1_is_that_of_scikit_learn():
+def test_f1_equals_that_of_scikit_learn():
     rng = np.random.default_rng(0)
     labels, predicted = rng.integers(0, 14, (2, 5, 12, 12))
     labels[0][labels[0] == 13] = 0
-    predicted[0][predicted[0] == 13] = 0  # the first picture neither has hair nor was said to
+    predicted[0][predicted[0] == 13] = 0  # the first image has no hair, true or predicted
     counts = score.count_pixels(predicted, labels)
     pooled, each = score.f1_scores(counts.sum(axis=0)), score.f1_scores(counts)
     for part, classes in score.LABEL_PARTS.items():
@@ -52,7 +52,7 @@ def test_f1_is_that_of_scikit_learn():
     assert np.isnan(table.loc["cloth", "mean"])
 
 
-def test_dice_is_f1_where_the_network_is_sure(batch):
+def test_dice_of_confident_predictions_is_f1(batch):
     labels = batch[1]
     logits = 50 * torch.nn.functional.one_hot(labels.roll(1, -1), 19).permute(0, 3, 1, 2).float()
     cross = torch.nn.functional.cross_entropy(logits, labels, torch.ones(19))
@@ -60,7 +60,7 @@ def test_dice_is_f1_where_the_network_is_sure(batch):
     assert float(train.parsing_loss(logits, labels, torch.ones(19)) - cross) == pytest.approx(1 - f1s.mean(), abs=1e-5)
 
 
-def test_rare_classes_weigh_more_but_missing_ones_nothing():
+def test_rare_classes_have_larger_weights_and_missing_ones_zero():
     labels = np.array([[0] * 81 + [1] * 16 + [4] * 4])
     weights = train.class_weights(labels)
     assert (weights[[0, 1, 4]] / weights[4]).tolist() == pytest.approx([2 / 9, 2 / 4, 1])  # roots of 4 / share
@@ -97,7 +97,7 @@ def test_several_datasets_and_borrowed_styles(faces, made_up, tmp_path):
     assert not (tmp_path / "mixed").exists()
 
 
-def test_parsers_that_cannot_be_found_are_refused_in_one_sentence(tmp_path, monkeypatch, trained):
+def test_unknown_parsers_are_refused_in_one_sentence(tmp_path, monkeypatch, trained):
     monkeypatch.setattr(models, "BUNDLED_PARSER", tmp_path / "none")
     with pytest.raises(WsdlError, match=r"none: .*weights.*--model"):
         load_parser()
@@ -112,8 +112,8 @@ def test_parsers_that_cannot_be_found_are_refused_in_one_sentence(tmp_path, monk
         load_parser(broken)
 
 
-def test_segformers_are_asked_in_their_own_way(tmp_path, monkeypatch):
-    """A stand-in for transformers that answers with the colour it sees, and numbers the classes backwards."""
+def test_segformers_get_their_own_normalisation_and_class_order(tmp_path, monkeypatch):
+    """A stand-in for transformers whose logits depend on the colour, with classes in reverse order."""
 
     class Answers(torch.nn.Module):
         config = SimpleNamespace(num_labels=19, id2label=dict(enumerate(models.SEGFORMER_CLASSES[::-1])))
@@ -122,9 +122,9 @@ def test_segformers_are_asked_in_their_own_way(tmp_path, monkeypatch):
         def from_pretrained(cls, model):
             return cls() if model == "owner/faces" else Path("no such model").read_text()
 
-        def forward(self, pictures):
-            assert pictures.shape[1:] == (3, 512, 512)
-            red = torch.nn.functional.avg_pool2d(pictures, 4)[:, 0] * 0.229 + 0.485  # as it was, in [0, 1]
+        def forward(self, images):
+            assert images.shape[1:] == (3, 512, 512)
+            red = torch.nn.functional.avg_pool2d(images, 4)[:, 0] * 0.229 + 0.485  # as it was, in [0, 1]
             classes = torch.arange(19).reshape(1, 19, 1, 1)
             return SimpleNamespace(logits=-((18 - classes - red[:, None] * 25.5) ** 2))
 
@@ -142,7 +142,7 @@ def test_the_bundled_parser_is_a_run_folder(trained, monkeypatch):
     assert load_parser().fingerprint == load_parser(trained).fingerprint
 
 
-def test_largest_is_argmax_of_the_enlarged_logits():
+def test_upsampled_argmax_equals_argmax_of_upsampled_logits():
     logits = torch.randn(19, 8, 8)
     large = torch.nn.functional.interpolate(logits[None], size=(21, 21), mode="bilinear", align_corners=False)[0]
     assert np.array_equal(upsampled_argmax(logits, 21), large.argmax(0).numpy())
