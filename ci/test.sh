@@ -5,4 +5,4 @@ source "$(dirname "$0")/setup.sh"
 source ci/chromium.sh
 "$python" -m ruff check .
 "$python" -m ruff format --check .
-"$python" -m pytest "$@"
+"$python" -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"

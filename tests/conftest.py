@@ -27,6 +27,12 @@ from wsdl.data.prepare import prepare_dataset
 from wsdl.faces.drawn_faces import draw_faces
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that hold slow tests: two workers then end at about the same time."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def made_up(tmp_path_factory) -> tuple[Path, Path]:
     """24 drawn faces at 64 px: the folders of images and component masks."""
