@@ -176,7 +176,7 @@ def test_real_and_fake_differ_for_every_eye():
 def test_curves_skip_missing_values_and_label_line_ends_apart():
     ax = plots.training_curves(STATS).axes[0]
     assert [len(line.get_xdata()) for line in ax.lines] == [7, 4]
-    assert ax.get_xlabel() == "training images"
+    assert ax.get_xlabel() == "images processed"
     labels = {text.get_text(): text for text in ax.texts}
     assert set(labels) == {"loss", "validation"}
     assert labels["validation"].get_position()[1] - labels["loss"].get_position()[1] > 0.08

@@ -19,7 +19,7 @@ NOTE = "In brackets: 95 % interval over source faces. Shaded: baselines without 
 def training_curves(
     stats: list[dict] | dict[str, list[dict]], keys: tuple[str, ...] = ("loss", "validation")
 ) -> Figure:
-    """Training curves against the number of training images.
+    """Training curves against the number of images processed.
 
     stats: the rows of one run's stats.jsonl, or name -> rows for several runs. One run: all keys in one panel. Several:
     one panel per key, one line per run. Lines are labelled at their ends, or below the panels where a name is long.
@@ -48,7 +48,7 @@ def _lines(ax: Axes, lines: dict[str, tuple[list[dict], str]], at_ends: bool = T
         if len(points) == 1:
             line.set_marker("o")
         ends[name] = (points[-1][1], line.get_color())
-    ax.set_xlabel("training images")
+    ax.set_xlabel("images processed")
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.margins(x=0.01)

@@ -28,7 +28,7 @@ def run_table(runs: list[RunRecord]) -> Markup:
         seconds = run.about.get("seconds")
         rows.append([run.name, status, images, format_duration(seconds) if seconds else None])
     return (
-        html_table(["run", "status", "training images", "time"], rows, number=(2, 3), wide=(1,)) if rows else Markup()
+        html_table(["run", "status", "images processed", "time"], rows, number=(2, 3), wide=(1,)) if rows else Markup()
     )
 
 

@@ -35,7 +35,7 @@ MAPS = (
     "and the map of each run. The outline is the true mask; all maps share one scale."
 )
 CURVES = (
-    "Loss on training and validation images against the number of training images. Setups a and b are trained on "
+    "Loss on training and validation images against the number of images processed. Setups a and b are trained on "
     "labels, setup c on masks, so compare curves of one setup only."
 )
 CASES = (
