@@ -25,7 +25,7 @@ def published(**changes) -> dict:
 
 @pytest.mark.parametrize("setup", "bc")
 @pytest.mark.parametrize("method", ["grad-cam", "attention"])
-def test_a_start_fills_all_but_the_last_layer(tmp_path, method, setup):
+def test_initial_weights_fill_all_but_the_last_layer(tmp_path, method, setup):
     given = published()
     save_file(given, tmp_path / "imagenet.safetensors")
     model = build_detector(method, setup, SIDE)
@@ -66,7 +66,7 @@ def test_weights_that_do_not_fit_are_one_sentence(tmp_path):
         start.find_initial_weights("nowhere")
 
 
-def test_imagenet_is_used_where_it_is_at_hand_and_never_fetched(dataset, tmp_path, monkeypatch, capsys):
+def test_imagenet_weights_are_used_if_cached_never_downloaded(dataset, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", None)  # would be called
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "cache"))
     tiny = Training(input_size=48, images=8, images_c=8, batch=4, batch_c=4, check_every=8, start="imagenet")

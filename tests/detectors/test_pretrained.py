@@ -1,4 +1,4 @@
-"""Shipped weights are what they say: detectors get the scores that lie beside them, the parser knows faces."""
+"""Pretrained weights: detectors reproduce their stored metrics, the parser recognises faces."""
 
 import hashlib
 import shutil
@@ -34,18 +34,18 @@ def test_a_detector_of_each_setup_comes_with_each_style():
 @pytest.mark.parametrize("name", pretrained_names())
 def test_a_shipped_detector_scores_what_it_says(name, tmp_path):
     folder = shutil.copytree(PRETRAINED_FOLDER / name, tmp_path / name)
-    about, said = training_summary(folder), read_json(folder / "metrics.json")["rows"]
+    about, stored = training_summary(folder), read_json(folder / "metrics.json")["rows"]
     assert name == f"{about['method']}-{about['setup']}-{about['source']}"
     (folder / "metrics.json").unlink()
     found = evaluate(folder, unpack_dataset(about["source"]))["rows"]
-    assert [row["method"] for row in said] == ["patches", *BASELINES]
-    for row, wanted in zip(found, said, strict=True):
+    assert [row["method"] for row in stored] == ["patches", *BASELINES]
+    for row, wanted in zip(found, stored, strict=True):
         assert row == pytest.approx(wanted, abs=0.01)  # another processor rounds otherwise
     assert stored_metrics(folder)["iou"] == found[0]["iou"]
     assert read_json(folder / "config.json")["data"] == Dataset(unpack_dataset(about["source"])).info["manifest_sha256"]
 
 
-def test_the_shipped_parser_knows_skin_and_hair_of_faces_it_never_saw():
+def test_the_pretrained_parser_finds_skin_and_hair_of_new_faces():
     for style in STYLES:
         found = score_parser(unpack_dataset(style), "", "test").set_index("part")
         assert found.f1[["skin", "hair"]].min() > 0.9, style
@@ -60,9 +60,9 @@ def test_every_shipped_file_is_the_one_that_is_listed():
         assert hashlib.sha256(there[name].read_bytes()).hexdigest() == sha, name
 
 
-def test_a_detector_of_renders_says_so_of_every_picture():
+def test_a_detector_of_renders_warns_about_its_domain():
     dataset = Dataset(unpack_dataset("studio"))
     fake = dataset.select(kind="partial", split="test").index[0]
     found = wsdl.localize(dataset.images[fake])
-    assert found.warnings == [RENDERS_WARNING]  # a face was found, and there is nothing else to say
+    assert found.warnings == [RENDERS_WARNING]  # a face was found: no other warning
     assert found.trained_on["source"] == "studio"

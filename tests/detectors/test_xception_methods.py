@@ -21,7 +21,7 @@ from wsdl.detectors.xception import LAYERS, stretch, xception
 from wsdl.training.detector import train
 
 SIDE = 64  # Xception makes 4 x 4 cells of it
-PICTURES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def attention():
 
 
 def settled(model):
-    """`model` in evaluation with running statistics of some pictures: with none, its activations fade to nothing."""
+    """`model` in evaluation with running statistics of some images: with none, its activations fade to nothing."""
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = 1.0  # one batch is enough
@@ -105,10 +105,10 @@ def test_cells_that_are_alike_are_scored_by_the_logit(grad_cam):
     assert torch.allclose(squash(cams), gain / (1 + gain), atol=1e-6)
 
 
-def test_a_class_without_evidence_gives_a_map_of_zeros_and_no_nan(grad_cam):
+def test_no_evidence_gives_a_map_of_zeros_without_nan(grad_cam):
     model = GradCam(SIDE)
     nn.init.zeros_(model.head.fc.weight)
-    maps = model.predict(PICTURES).maps
+    maps = model.predict(IMAGES).maps
     assert np.array_equal(maps, np.zeros((3, 4, 4), np.float32))
     assert np.array_equal(model.paper_maps(maps), maps)
 
@@ -134,7 +134,7 @@ def test_squash_does_not_know_the_other_cells():
     assert torch.equal(squash(cams)[:, 1:], squash(more)[:, 1:])
 
 
-def test_the_paper_divides_grad_cam_of_image_labels_and_nothing_else(grad_cam, attention):
+def test_only_grad_cam_from_image_labels_is_divided_by_its_max(grad_cam, attention):
     maps = np.full((1, 4, 4), 0.2, np.float32)
     assert np.array_equal(grad_cam.paper_maps(maps), np.ones_like(maps))
     for other in (GradCam(SIDE, has_masks=True), attention, Patches(SIDE)):
@@ -150,10 +150,10 @@ def test_cut_networks_have_no_later_layers():
         later = LAYERS[LAYERS.index(last) + 1 :] if last else ()
         names = {part for name, _ in model.named_modules() for part in name.split(".")[1:2]}
         assert not names & set(later)
-    whole = sum(p.numel() for p in xception().parameters())
-    assert sum(p.numel() for p in GradCam(SIDE).parameters()) == whole
+    full = sum(p.numel() for p in xception().parameters())
+    assert sum(p.numel() for p in GradCam(SIDE).parameters()) == full
     assert sum(p.numel() for p in GradCam(SIDE, has_masks=True).parameters()) == trunk(11) + 2 * 728 + 2
-    assert sum(p.numel() for p in Attention(SIDE).parameters()) == whole + 9 * 728 + 728
+    assert sum(p.numel() for p in Attention(SIDE).parameters()) == full + 9 * 728 + 728
     assert sum(p.numel() for p in Attention(SIDE, has_masks=True).parameters()) == trunk(7) + 9 * 728 + 728
 
 
@@ -167,16 +167,16 @@ def test_every_weight_learns(method, setup):
     """A weight without a gradient would be dead, and would stop training on several GPUs."""
     model = build_detector(method, setup, SIDE)
     masks = torch.randint(0, 2, (3, 32, 32), dtype=torch.uint8) if setup == "c" else None
-    model(Batch(torch.from_numpy(PICTURES), torch.tensor([0, 1, 1]), masks)).backward()
+    model(Batch(torch.from_numpy(IMAGES), torch.tensor([0, 1, 1]), masks)).backward()
     assert all(p.grad is not None for p in model.parameters())
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("setup", "ac")
-def test_a_prediction_is_one_map_and_one_score_a_picture(method, setup):
+def test_a_prediction_is_one_map_and_one_score_per_image(method, setup):
     torch.manual_seed(0)
     model = build_detector(method, setup, SIDE)
-    prediction = model.predict(PICTURES, batch=2)
+    prediction = model.predict(IMAGES, batch=2)
     side = prediction.maps.shape[1]
     assert prediction.maps.shape == (3, side, side)
     assert prediction.maps.dtype == prediction.scores.dtype == np.float32
@@ -186,8 +186,8 @@ def test_a_prediction_is_one_map_and_one_score_a_picture(method, setup):
     else:
         logits = model.logits if method == "grad-cam" else lambda x: look(model, x)
         with torch.no_grad():
-            assert np.allclose(prediction.scores, logits(model.prepare(PICTURES)).softmax(1)[:, 1], atol=1e-5)
-    assert np.allclose(model.predict(PICTURES[2:]).maps[0], prediction.maps[2], atol=1e-5)
+            assert np.allclose(prediction.scores, logits(model.prepare(IMAGES)).softmax(1)[:, 1], atol=1e-5)
+    assert np.allclose(model.predict(IMAGES[2:]).maps[0], prediction.maps[2], atol=1e-5)
 
 
 def test_the_map_decides_what_the_classifier_sees(attention):
@@ -200,7 +200,7 @@ def test_the_map_decides_what_the_classifier_sees(attention):
         shut = torch.full_like(map_logits, -torch.inf)
         assert torch.equal(attention.classify(features, shut)[:1], attention.classify(features.flip(0), shut)[:1])
         half = torch.zeros_like(map_logits)
-        half[..., 2:] = -torch.inf  # what stands in the closed half does not matter
+        half[..., 2:] = -torch.inf  # the closed half does not matter
         other = features.clone()
         other[..., 2:] = features.flip(0)[..., 2:]
         assert torch.equal(attention.classify(features, half), attention.classify(other, half))
@@ -218,7 +218,7 @@ def test_the_label_loss_of_attention_by_hand(weight):
         assert torch.equal(loss, Attention.loss_labels(logits, map_logits, labels))  # the paper's lambda
 
 
-def test_the_label_loss_of_grad_cam_is_cross_entropy_on_the_picture():
+def test_the_label_loss_of_grad_cam_is_image_cross_entropy():
     logits, labels = torch.randn(3, 2), torch.tensor([1, 0, 1])
     by_hand = -torch.stack([logits[i].log_softmax(0)[labels[i]] for i in range(3)]).mean()
     assert torch.allclose(GradCam.loss_labels(logits, labels), by_hand)
@@ -226,7 +226,7 @@ def test_the_label_loss_of_grad_cam_is_cross_entropy_on_the_picture():
 
 def test_the_mask_losses_by_hand():
     masks = torch.zeros(1, 8, 8, dtype=torch.uint8)
-    masks[0, :4, :4] = 1  # one whole cell of a 2 x 2 map
+    masks[0, :4, :4] = 1  # one cell of a 2 x 2 map
     masks[0, 4:, :1] = 1  # a quarter of another
     part = torch.tensor([[[1.0, 0.0], [0.25, 0.0]]])
     map_logits = torch.randn(1, 1, 2, 2)
@@ -238,7 +238,7 @@ def test_the_mask_losses_by_hand():
 
 
 @pytest.mark.parametrize("method", ["grad-cam", "attention"])
-def test_a_trained_detector_is_loaded_as_it_was_cut(dataset, tmp_path, method):
+def test_a_trained_detector_is_loaded_with_its_layers(dataset, tmp_path, method):
     tiny = Training(input_size=48, images_c=16, batch_c=8, check_every=16)
     train(method, "c", dataset, tmp_path / "run", seed=0, settings=tiny)
     config = read_json(tmp_path / "run" / "config.json")

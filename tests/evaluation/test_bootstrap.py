@@ -1,4 +1,4 @@
-"""The bootstrap: it covers the truth as often as it says, knows faces, and agrees with the textbook."""
+"""Bootstrap intervals: coverage, clustering by source face, and agreement with the textbook."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def test_bootstrap_covers_the_true_mean_about_95_times_in_100():
     assert 0.90 <= np.mean([low <= 0.4 <= high for low, high in intervals]) <= 0.985
 
 
-def test_bootstrap_of_single_pictures_is_close_to_the_textbook_interval():
+def test_bootstrap_of_independent_images_is_the_textbook_interval():
     values = np.random.default_rng(2).normal(3, 2, 400)
     low, high = metrics.bootstrap(values, np.arange(400), rounds=4000)
     expected = stats.norm.interval(0.95, values.mean(), stats.sem(values))
@@ -23,12 +23,12 @@ def test_bootstrap_of_single_pictures_is_close_to_the_textbook_interval():
     assert low < narrow[0] < values.mean() < narrow[1] < high
 
 
-def test_bootstrap_covers_where_fakes_share_a_face_and_widens_accordingly():
+def test_bootstrap_covers_and_widens_where_fakes_share_a_face():
     rng = np.random.default_rng(3)
     faces = np.repeat(np.arange(50), 4)
     covered, ratio = [], []
     for i in range(200):
-        values = rng.normal(0, 1, 50)[faces]  # four pictures of a face, all alike: 50 facts, not 200
+        values = rng.normal(0, 1, 50)[faces]  # four images of a face, all alike: 50 facts, not 200
         low, high = metrics.bootstrap(values, faces, seed=i)
         single = metrics.bootstrap(values, np.arange(200), seed=i)
         covered.append(low <= 0 <= high)
@@ -37,7 +37,7 @@ def test_bootstrap_covers_where_fakes_share_a_face_and_widens_accordingly():
     assert np.mean(ratio) == pytest.approx(2, abs=0.15)  # the square root of 4
 
 
-def test_bootstrap_weighs_pictures_not_faces():
+def test_bootstrap_weights_images_not_faces():
     values, faces = np.r_[np.zeros(10), np.ones(90)], np.r_[np.arange(10), np.arange(90) // 9 + 10]
     low, high = metrics.bootstrap(values, faces, level=0.5)
     assert 0.85 < low <= 0.9 <= high < 0.95

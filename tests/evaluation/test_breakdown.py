@@ -44,7 +44,7 @@ def test_one_face_gives_no_interval():
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 12))
-def test_bins_of_area_hold_every_picture_once(seed, bins):
+def test_bins_of_area_contain_every_image_once(seed, bins):
     fakes = partial_fakes([scored_images(seed)])
     table = by_area(fakes, bins)
     assert table.n.sum() == len(fakes)
@@ -59,7 +59,7 @@ def test_masks_of_one_size_are_one_bin():
     assert len(by_area(partial_fakes([scored_images()]).assign(area=0.2))) == 1
 
 
-def test_seeds_are_averaged_picture_by_picture():
+def test_seeds_are_averaged_per_image():
     one, two = scored_images(0), scored_images(1).sample(frac=1, random_state=0)
     both = partial_fakes([one, two]).set_index("path")
     by_path = [table.set_index("path") for table in (one, two)]
@@ -68,7 +68,7 @@ def test_seeds_are_averaged_picture_by_picture():
         partial_fakes([one, two.iloc[1:]])
 
 
-def test_cells_are_read_from_their_runs_and_stand_under_their_names(tmp_path):
+def test_runs_are_compared_under_their_names(tmp_path):
     scored_images().to_csv(tmp_path / "pictures.csv", index=False)
     table = compare_runs({"b": [tmp_path], "c": [scored_images(1)]})
     assert list(table.columns[:2]) == ["who", "component"]
@@ -76,7 +76,7 @@ def test_cells_are_read_from_their_runs_and_stand_under_their_names(tmp_path):
     assert set(compare_runs({"b": [tmp_path]}, by_area, bins=3).columns) >= {"who", "middle", "low"}
 
 
-def test_extremes_are_of_different_faces_and_larger_masks_go_first():
+def test_worst_and_best_are_of_different_faces_large_masks_first():
     fakes = partial_fakes([scored_images()])
     fakes.loc[:9, "iou"] = 0.0
     worst, easiest = worst_and_best(fakes, 4)
@@ -88,12 +88,12 @@ def test_extremes_are_of_different_faces_and_larger_masks_go_first():
     assert easiest.iou.iloc[0] == fakes.iou.max()
 
 
-def test_look_gives_pictures_masks_and_maps_of_the_rows_in_their_order(dataset):
+def test_predict_rows_keeps_the_order_of_the_rows(dataset):
     data = Dataset(dataset)
     rows = data.select("partial", "test").iloc[::-1].head(3)
 
-    def predict(pictures):
-        return Prediction(np.stack([picture[::8, ::8, 0] / 255 for picture in pictures]), np.zeros(len(pictures)))
+    def predict(images):
+        return Prediction(np.stack([image[::8, ::8, 0] / 255 for image in images]), np.zeros(len(images)))
 
     seen = predict_rows(data, predict, rows)
     for k, i in enumerate(rows.index):
@@ -104,7 +104,7 @@ def test_look_gives_pictures_masks_and_maps_of_the_rows_in_their_order(dataset):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000))
-def test_the_curve_is_the_iou_of_the_paper_at_each_threshold(seed):
+def test_the_curve_is_the_papers_iou_at_each_threshold(seed):
     rng = np.random.default_rng(seed)
     mask = (rng.random((12, 12)) < 0.3).astype(np.uint8)
     map_ = np.round(rng.random((12, 12)) * 16).astype(np.float32) / 16  # 0.25, 0.5, 0.75 exactly
@@ -121,17 +121,17 @@ def test_thresholds_have_a_band_over_faces():
     assert (table.low[50], table.high[50]) == pytest.approx(bootstrap(curves[:, 50], faces))
 
 
-def test_reliability_is_scikit_learns_where_a_patch_is_a_pixel():
+def test_reliability_equals_scikit_learn_where_a_patch_is_a_pixel():
     rng = np.random.default_rng(1)
     map_, mask = rng.random((40, 40)), rng.random((40, 40)) < 0.4
     table = reliability_table(reliability_sums(map_, mask, 10))
-    painted, probability = calibration_curve(mask.ravel(), map_.ravel(), n_bins=10)
-    assert table.inpainted.to_numpy() == pytest.approx(painted)
+    inpainted, probability = calibration_curve(mask.ravel(), map_.ravel(), n_bins=10)
+    assert table.inpainted.to_numpy() == pytest.approx(inpainted)
     assert table.probability.to_numpy() == pytest.approx(probability)
     assert table.n.sum() == 1600
 
 
-def test_a_patch_is_judged_by_the_painted_part_of_its_cell():
+def test_the_target_of_a_patch_is_the_inpainted_fraction_of_its_cell():
     mask = np.zeros((8, 8), np.uint8)
     mask[:4, :2] = 1  # half of the upper left of four cells
     table = reliability_table(reliability_sums(np.array([[0.5, 0.1], [0.1, 1.0]]), mask, 10))
@@ -146,9 +146,9 @@ def test_one_pass_over_a_dataset_gives_both_tables(dataset, monkeypatch):
     data, sizes = Dataset(dataset), []
     monkeypatch.setattr("wsdl.evaluation.calibration._BATCH_SIZE", 2)
 
-    def predict(pictures):
-        sizes.append(len(pictures))
-        return Prediction(np.full((len(pictures), 4, 4), 0.75, np.float32), np.zeros(len(pictures)))
+    def predict(images):
+        sizes.append(len(images))
+        return Prediction(np.full((len(images), 4, 4), 0.75, np.float32), np.zeros(len(images)))
 
     thresholds, reliability = calibration_tables(data, predict)
     index = data.select("partial", "test").index

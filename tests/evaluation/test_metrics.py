@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn and torchmetrics, and against what must hold for any picture."""
+"""Metrics against scikit-learn and torchmetrics, and against what must hold for any image."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_iou_and_pbca_agree_with_sklearn_and_torchmetrics(seed):
 
 
 @given(two_masks())
-def test_iou_is_symmetric_and_bounded_and_below_pbca_of_small_masks(pair):
+def test_iou_is_symmetric_bounded_and_below_pbca_of_small_masks(pair):
     a, b = pair
     assert metrics.iou(a, b) == metrics.iou(b, a)
     assert 0 <= metrics.iou(a, b) <= 1
@@ -57,7 +57,7 @@ def test_complements(pair):
 
 
 @given(two_masks())
-def test_controls_get_what_their_docstrings_say(pair):
+def test_trivial_baselines_score_as_documented(pair):
     mask = pair[0]
     area = mask.mean()
     all_fake = metrics.binary(TRIVIAL_BASELINES["all-fake"](0, mask.shape))
@@ -134,7 +134,7 @@ def test_masks_that_are_no_masks_are_refused(metric):
 
 
 @given(arrays(np.float64, st.integers(2, 40), elements=st.sampled_from([0.0, 0.1, 0.5, 0.7, 1.0, -3.5])), st.data())
-def test_average_precision_agrees_with_sklearn_and_torchmetrics_ties_included(scores, data):
+def test_average_precision_equals_sklearn_and_torchmetrics(scores, data):
     labels = data.draw(arrays(np.int64, len(scores), elements=st.integers(0, 1)))
     if labels.min() == labels.max():
         labels[0] = 1 - labels[0]
@@ -158,7 +158,7 @@ def test_balanced_ap_draws_as_many_of_each():
     )
 
 
-def test_constant_scores_get_an_ap_of_one_half_however_many_fakes():
+def test_constant_scores_have_ap_one_half_for_any_share_of_fakes():
     assert metrics.balanced_ap(np.full(20, 0.3), np.full(90, 0.3)) == 0.5
     low, high = metrics.bootstrap_ap(np.full(20, 0.3), range(20), np.full(40, 0.3), np.arange(40) % 20)
     assert low == pytest.approx(0.5)
@@ -181,7 +181,7 @@ def test_scores_that_mean_nothing_are_refused():
 
 
 @pytest.mark.parametrize("name", TRIVIAL_BASELINES)
-def test_controls_are_maps_and_repeat(name):
+def test_trivial_baselines_are_reproducible_maps(name):
     map_ = TRIVIAL_BASELINES[name](3, (20, 30))
     assert map_.shape == (20, 30)
     assert map_.dtype == np.float32
@@ -192,7 +192,7 @@ def test_controls_are_maps_and_repeat(name):
 
 
 @pytest.mark.parametrize("name", TRIVIAL_BASELINES)
-def test_controls_cannot_tell_real_from_fake(name):
+def test_trivial_baselines_cannot_separate_real_from_fake(name):
     scores = scored_by_mean(np.stack([TRIVIAL_BASELINES[name](i, (32, 32)) for i in range(400)])).scores
     ap = metrics.balanced_ap(scores[:100], scores[100:])
     assert ap == 0.5 if name != "random" else 0.4 < ap < 0.6

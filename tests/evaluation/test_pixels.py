@@ -1,4 +1,4 @@
-"""Pixels without a threshold: scikit-learn is the oracle, of one picture exactly, of pooled ones within a tolerance."""
+"""Pixels without a threshold: scikit-learn is the oracle, of one image exactly, of pooled ones within a tolerance."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def random_pair(seed: int, side: int = 16, levels: int = 0) -> tuple[np.ndarray,
 
 @settings(max_examples=40, deadline=None)
 @given(SEEDS, st.sampled_from([0, 1, 3, 20]))
-def test_one_picture_is_scikit_learn_and_torchmetrics_ties_included(seed, levels):
+def test_one_image_equals_scikit_learn_and_torchmetrics(seed, levels):
     map_, mask = random_pair(seed, levels=levels)
     _, fake, real = count_by_value(map_, mask)
     ap, auc = pixel_ap_auc(fake, real)
@@ -36,7 +36,7 @@ def test_one_picture_is_scikit_learn_and_torchmetrics_ties_included(seed, levels
 
 
 @pytest.mark.parametrize("level", [0.0, 0.3, 0.5, 1.0])
-def test_a_constant_map_has_auc_one_half_and_ap_the_share_of_fakes(level):
+def test_a_constant_map_has_auc_half_and_ap_the_fake_fraction(level):
     mask = random_pair(0)[1]
     map_, tally = np.full(mask.shape, level, np.float32), PixelHistogram()
     tally.add(map_, mask)
@@ -55,7 +55,7 @@ def test_without_two_kinds_there_is_no_number(kind):
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0.495, 0.505), (0, 0.01)])
-def test_pooled_pixels_are_within_the_stated_tolerance_of_scikit_learn(low, high):
+def test_pooled_pixels_are_within_tolerance_of_scikit_learn(low, high):
     """.0005 for maps that spread over a hundredth of [0, 1] or more."""
     maps, masks = zip(*(random_pair(seed, 48) for seed in range(12)), strict=True)
     maps, masks = low + (high - low) * np.array(maps), np.array(masks)

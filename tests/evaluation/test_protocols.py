@@ -44,7 +44,7 @@ def test_numbers_are_those_of_scikit_learn(seed):
 
 @settings(max_examples=5, deadline=None)
 @given(SEEDS)
-def test_trufor_is_the_best_f1_of_map_and_1_minus_map_off_the_border(seed):
+def test_trufor_is_the_better_f1_of_map_and_inverse_off_the_border(seed):
     mask = blob(seed)
     map_ = np.round(noisy(seed, mask) * 8) / 8  # ties, and values of exactly 0.5
     inside = binary_erosion(np.pad(mask, 20, mode="symmetric"), np.ones((15, 15)))[20:-20, 20:-20]
@@ -109,7 +109,7 @@ def test_a_map_moved_towards_its_mask_never_scores_worse(seed, part):
     assert all(after[name] >= before[name] - 1e-9 for name in before)
 
 
-def test_the_opposite_of_the_mask_is_perfect_for_trufor_and_for_double():
+def test_the_inverse_of_the_mask_is_perfect_for_trufor_and_double():
     mask = blob(1)
     opposite = 1 - mask.astype(np.float32)
     assert trufor(opposite, mask)["f1"] == benco(opposite, mask)["f1_double"] == 1.0
@@ -128,9 +128,9 @@ def test_empty_masks_are_one_for_dolos_and_nothing_for_benco(level):
 
 
 @pytest.mark.parametrize("preset", PROTOCOLS)
-@pytest.mark.parametrize("control", TRIVIAL_BASELINES)
-def test_a_mask_of_everything_is_no_accident(preset, control):
-    scores = PROTOCOLS[preset](TRIVIAL_BASELINES[control](0, (32, 32)), np.ones((32, 32), np.uint8))
+@pytest.mark.parametrize("baseline", TRIVIAL_BASELINES)
+def test_a_mask_of_all_pixels_is_no_error(preset, baseline):
+    scores = PROTOCOLS[preset](TRIVIAL_BASELINES[baseline](0, (32, 32)), np.ones((32, 32), np.uint8))
     numbers = np.array(list(scores.values()), float)
     assert np.isnan(numbers).all() if preset == "free" else np.isfinite(numbers).all()
 
@@ -144,7 +144,7 @@ def test_pooling_lets_a_large_mask_speak_louder():
     assert np.mean([dolos(m, t)["iou"] for m, t in zip(maps, (large, small), strict=True)]) == 0.5
 
 
-def test_each_preset_says_what_it_does():
+def test_each_protocol_documents_what_it_averages():
     for preset in PROTOCOLS.values():
         text = preset.__doc__.lower()
         assert "real images" in text or "a real image" in text

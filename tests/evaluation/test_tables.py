@@ -1,4 +1,4 @@
-"""The table over runs: what is averaged, what an interval and a range say, and what is refused."""
+"""The table of runs: averages, intervals over faces, ranges over seeds, and refusals."""
 
 import json
 
@@ -13,7 +13,7 @@ from wsdl.evaluation.scoring import metrics_row
 from wsdl.evaluation.tables import RESULTS_COLUMNS, results_by_job, results_to_markdown
 
 
-def judged(seed: int, faces: int = 12, offset: float = 0.0) -> pd.DataFrame:
+def image_scores(seed: int, faces: int = 12, offset: float = 0.0) -> pd.DataFrame:
     """What `score_images` gives, made up: one real and two partial fakes of each face."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -25,31 +25,31 @@ def judged(seed: int, faces: int = 12, offset: float = 0.0) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("kind", ascending=False, kind="stable")
 
 
-def write_run(folder, pictures: pd.DataFrame, seed: int, setup: str = "c", **changes) -> None:
+def write_run(folder, table: pd.DataFrame, seed: int, setup: str = "c", **changes) -> None:
     """A run folder as `evaluate` leaves it."""
     folder.mkdir(parents=True)
     config = {"method": "patches", "setup": setup, "source": "studio", "seed": seed, "images": 64, **changes}
     who = {"method": "patches", "setup": setup, "seed": seed}
-    control = {**metrics_row([pictures]), "method": "control: all-fake", "setup": "", "seed": seed}
-    forensic = control | {"method": "forensic: ela"}
+    baseline = {**metrics_row([table]), "method": "control: all-fake", "setup": "", "seed": seed}
+    forensic = baseline | {"method": "forensic: ela"}
     write_json(folder / "config.json", config)
-    pictures.to_csv(folder / PER_IMAGE_FILE, index=False)
-    rows = [metrics_row([pictures]) | who, control, forensic]
+    table.to_csv(folder / PER_IMAGE_FILE, index=False)
+    rows = [metrics_row([table]) | who, baseline, forensic]
     write_json(folder / "metrics.json", {"preset": "dolos", "model": "m", "data": "d", "rows": rows})
 
 
 @pytest.fixture
 def three(tmp_path):
-    runs = {seed: judged(seed, offset=seed / 10) for seed in range(3)}
-    for seed, pictures in runs.items():
-        write_run(tmp_path / f"patches-c-s{seed}", pictures, seed)
+    runs = {seed: image_scores(seed, offset=seed / 10) for seed in range(3)}
+    for seed, images in runs.items():
+        write_run(tmp_path / f"patches-c-s{seed}", images, seed)
     return tmp_path, runs
 
 
 def test_three_seeds_are_one_row_of_means(three):
     folder, runs = three
     row = results_by_job(folder).iloc[0]
-    alone = [metrics_row([pictures]) for pictures in runs.values()]
+    alone = [metrics_row([images]) for images in runs.values()]
     assert tuple(results_by_job(folder).columns) == RESULTS_COLUMNS
     assert row.seeds == "0 1 2"
     for score in ("iou", "pbca", "ap"):
@@ -69,15 +69,15 @@ def test_the_interval_is_about_faces_not_about_training(three):
 
 
 def test_the_same_run_thrice_is_the_run(tmp_path):
-    pictures = judged(5)
+    images = image_scores(5)
     for seed in range(3):
-        write_run(tmp_path / str(seed), pictures, seed)
-    row, alone = results_by_job(tmp_path).iloc[0], metrics_row([pictures])
+        write_run(tmp_path / str(seed), images, seed)
+    row, alone = results_by_job(tmp_path).iloc[0], metrics_row([images])
     assert {key: row[key] for key in alone} == pytest.approx(alone, abs=2e-6)
     assert row.iou_least == row.iou_most == row.iou
 
 
-def test_other_settings_are_another_row_and_what_stands_beside_comes_once(three):
+def test_other_settings_are_another_row_baselines_come_once(three):
     folder, runs = three
     write_run(folder / "longer", runs[0], 0, images=128)
     write_run(folder / "b", runs[0], 0, setup="b")
@@ -98,16 +98,17 @@ def test_a_folder_without_results_is_refused(tmp_path):
         results_by_job(tmp_path)
 
 
-def test_markdown_says_interval_and_range(three):
+def test_markdown_has_interval_and_range(three):
     folder, _ = three
     lines = results_to_markdown(results_by_job(folder)).splitlines()
     row = results_by_job(folder).iloc[0]
     assert f"{100 * row.iou:.1f} ({100 * row.iou_low:.1f} to {100 * row.iou_high:.1f}) [" in lines[2]
-    assert "[" not in lines[3]  # a control has no seeds
+    assert lines[3].startswith("| studio | baseline: all-fake |")
+    assert "[" not in lines[3]  # a baseline has no seeds
     assert len({line.count("|") for line in lines}) == 1
 
 
-def test_pictures_that_differ_are_not_averaged(three, monkeypatch):
+def test_different_test_images_are_not_averaged(three, monkeypatch):
     """Runs tested on other data never meet in one row."""
     folder, _ = three
     path = folder / "patches-c-s2" / "metrics.json"
@@ -118,9 +119,9 @@ def test_pictures_that_differ_are_not_averaged(three, monkeypatch):
     assert sorted(seen) == [1, 2]
 
 
-def test_methods_stand_in_their_own_order_not_the_alphabet(tmp_path):
+def test_methods_are_in_their_own_order_not_alphabetical(tmp_path):
     for method in ("attention", "grad-cam", "patches"):
-        write_run(tmp_path / method, judged(0), 0, method=method)
+        write_run(tmp_path / method, image_scores(0), 0, method=method)
     assert list(results_by_job(tmp_path).method) == [
         "patches",
         "grad-cam",

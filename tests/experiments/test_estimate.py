@@ -87,4 +87,4 @@ def test_the_benchmark_gives_ratios_to_its_baseline(monkeypatch, method, setup):
     assert table.loop[0] == "fp32, NCHW (baseline)"
     assert table.ratio[0] == 1
     assert len(table) == (3 if retain_freed_memory() else 2)
-    assert table.ratio[1] == pytest.approx(table["pictures/s"][1] / table["pictures/s"][0], rel=0.05)
+    assert table.ratio[1] == pytest.approx(table["images/s"][1] / table["images/s"][0], rel=0.05)

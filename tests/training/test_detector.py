@@ -44,7 +44,7 @@ def test_weak_setups_cannot_see_a_mask(dataset):
 
 @pytest.mark.parametrize("setup", "ab")
 @pytest.mark.parametrize("method", METHODS)
-def test_training_and_choosing_a_weak_model_never_opens_a_mask(dataset, tmp_path, monkeypatch, method, setup):
+def test_training_and_selection_of_weak_setups_read_no_mask(dataset, tmp_path, monkeypatch, method, setup):
     monkeypatch.setattr("wsdl.training.detector.Dataset", NoMasks)
     train(method, setup, dataset, tmp_path / "run", seed=0, settings=replace(TINY, images=16))
     assert is_done(tmp_path / "run")
@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_weights(dataset, tmp_path, method):
 
 
 @pytest.mark.parametrize("setup", "bc")
-def test_each_setup_trains_at_its_own_rate_from_its_own_number_of_pictures(dataset, tmp_path, monkeypatch, setup):
+def test_each_setup_has_its_own_learning_rate_and_images(dataset, tmp_path, monkeypatch, setup):
     asked = {}
     monkeypatch.setattr("wsdl.training.detector.fit", lambda *_, **settings: asked.update(settings))
     settings = Training(input_size=48, images=32, images_c=64, batch=8, batch_c=4, rate=0.1, rate_c=0.2)
@@ -69,14 +69,14 @@ def test_each_setup_trains_at_its_own_rate_from_its_own_number_of_pictures(datas
     assert (asked["images"], asked["batch"], asked["rate"]) == wanted
 
 
-def test_training_keeps_the_memory_of_freed_tensors(dataset, tmp_path, monkeypatch):
+def test_training_retains_freed_memory(dataset, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr("wsdl.training.loop.retain_freed_memory", lambda: asked.append(True))
     train("patches", "a", dataset, tmp_path / "run", seed=0, settings=replace(TINY, images=8))
     assert asked
 
 
-def test_kept_is_the_average_of_the_weights_where_the_profile_wants_one(dataset, tmp_path):
+def test_the_ema_is_saved_where_the_profile_sets_one(dataset, tmp_path):
     for name, decay in (("last", 0.0), ("average", 0.9)):
         train("patches", "c", dataset, tmp_path / name, seed=0, settings=replace(TINY, images_c=32, ema_decay=decay))
     raw, kept = (load_file(tmp_path / name / "model.safetensors") for name in ("last", "average"))
@@ -86,7 +86,7 @@ def test_kept_is_the_average_of_the_weights_where_the_profile_wants_one(dataset,
 
 
 @pytest.mark.parametrize(("setup", "small"), [("b", True), ("c", False)])
-def test_the_papers_start_is_for_image_labels_alone(dataset, tmp_path, monkeypatch, setup, small):
+def test_the_papers_initialisation_is_for_image_labels_only(dataset, tmp_path, monkeypatch, setup, small):
     begun = []
     monkeypatch.setattr("wsdl.training.detector.fit", lambda run, model, *_, **more: begun.append(model))
     train("patches", setup, dataset, tmp_path / "run", seed=0, settings=replace(TINY, start="xavier"))
@@ -94,7 +94,7 @@ def test_the_papers_start_is_for_image_labels_alone(dataset, tmp_path, monkeypat
     assert (layer.std() < 0.02) == small
 
 
-def test_setups_see_the_pictures_that_the_paper_says(dataset):
+def test_setups_use_the_images_of_the_paper(dataset):
     data = Dataset(dataset)
     kinds = {setup: set(data.table.loc[draw_all(data, setup)].kind) for setup in "abc"}
     assert kinds == {"a": {"real", "full"}, "b": {"real", "partial"}, "c": {"partial"}}
@@ -106,7 +106,7 @@ def draw_all(data, setup):
     return np.concatenate([seen.real, seen.fake])
 
 
-def test_a_batch_pairs_each_picture_with_its_own_label_and_mask(dataset):
+def test_a_batch_pairs_each_image_with_its_label_and_mask(dataset):
     data = Dataset(dataset)
     seen = setup_examples(data, "c", "train")
     chosen = seen.fake[[1, 0, 1]]
@@ -121,17 +121,17 @@ def test_a_batch_pairs_each_picture_with_its_own_label_and_mask(dataset):
     assert np.array_equal(mirrored.images.numpy()[1], data.images[chosen[1]])
 
 
-def test_a_mirrored_picture_keeps_its_mask(dataset):
+def test_a_flipped_image_keeps_its_mask(dataset):
     data = Dataset(dataset)
-    told = setup_examples(data, "c", "train")
-    chosen = told.fake[:2]
-    mirrored = told.batch(chosen, np.array([True, False]))
+    masked = setup_examples(data, "c", "train")
+    chosen = masked.fake[:2]
+    mirrored = masked.batch(chosen, np.array([True, False]))
     for array, known in ((mirrored.images, data.images), (mirrored.masks, data.masks)):
         assert np.array_equal(array.numpy()[0], known[chosen[0]][:, ::-1])
         assert np.array_equal(array.numpy()[1], known[chosen[1]])
 
 
-def test_unknown_setup_method_and_missing_fakes_are_one_sentence(dataset, faces, tmp_path):
+def test_unknown_setup_or_method_and_missing_fakes_are_refused(dataset, faces, tmp_path):
     with pytest.raises(WsdlError, match="--setup: is 'd', but must be one of a "):
         setup_examples(Dataset(dataset), "d", "train")
     with pytest.raises(WsdlError, match="0 fake images in train for setup b; make fakes"):
@@ -164,9 +164,9 @@ def test_label_loss_is_the_mean_over_all_patches():
     assert torch.allclose(Patches.loss_labels(logits, labels), by_hand)
 
 
-def test_mask_loss_is_least_where_each_patch_says_which_part_is_painted():
+def test_mask_loss_is_minimal_at_the_inpainted_fraction():
     masks = torch.zeros(1, 8, 8, dtype=torch.uint8)
-    masks[0, :4, :4] = 1  # one whole cell of a 2 x 2 map
+    masks[0, :4, :4] = 1  # one cell of a 2 x 2 map
     masks[0, 4:, :1] = 1  # a quarter of another
     part = torch.tensor([[[1.0, 0.0], [0.25, 0.0]]])
     right = torch.stack([1 - part, part], dim=1).clamp_min(1e-9).log()
@@ -175,7 +175,7 @@ def test_mask_loss_is_least_where_each_patch_says_which_part_is_painted():
     assert all(Patches.loss_masks(right + d * torch.randn_like(right), masks) > entropy for d in (0.1, 1.0))
 
 
-def test_prediction_is_one_map_and_one_score_a_picture():
+def test_a_prediction_is_one_map_and_one_score_per_image():
     model = Patches(64)
     images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
     prediction = model.predict(images, batch=2)
@@ -192,9 +192,9 @@ def test_loss_of_a_part_of_a_batch_matches_the_batch():
     model = Patches(48).eval()
     images = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
     labels = torch.tensor([0, 1, 0, 1])
-    whole = model(Batch(images, labels))
+    together = model(Batch(images, labels))
     parts = [model(Batch(images[i::2], labels[i::2])) for i in range(2)]  # as two processes would share it
-    assert torch.allclose(whole, torch.stack(parts).mean(), atol=1e-6)
+    assert torch.allclose(together, torch.stack(parts).mean(), atol=1e-6)
 
 
 def test_other_settings_do_not_continue_a_run(dataset, tmp_path):

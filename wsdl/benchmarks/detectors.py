@@ -21,7 +21,7 @@ INPUT = 299  # the paper's size
 def bench_training(method: str, setup: str = "b", batch: int = 16, seconds: float = 10.0) -> pd.DataFrame:
     """Time training steps at 299 px: plain fp32 NCHW (the reference), then as `train` does them on this machine.
 
-    Columns: loop, pictures/s, ratio. The variants take turns, so a change of load affects all of them.
+    Columns: loop, images/s, ratio. The variants take turns, so a change of load affects all of them.
     """
     torch.manual_seed(0)
     device = pick_device()
@@ -49,7 +49,7 @@ def bench_training(method: str, setup: str = "b", batch: int = 16, seconds: floa
     rates = {name: done[name] / spent[name] for name in loops}
     base = next(iter(rates.values()))
     return pd.DataFrame(
-        [{"loop": name, "pictures/s": round(rate, 2), "ratio": round(rate / base, 2)} for name, rate in rates.items()]
+        [{"loop": name, "images/s": round(rate, 2), "ratio": round(rate / base, 2)} for name, rate in rates.items()]
     )
 
 

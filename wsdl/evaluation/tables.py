@@ -12,6 +12,7 @@ import pandas as pd
 
 from wsdl.config import method_order
 from wsdl.core.io import WsdlError, read_json
+from wsdl.evaluation.baselines import row_label
 from wsdl.evaluation.breakdown import read_per_image
 from wsdl.evaluation.scoring import metrics_row
 
@@ -82,9 +83,9 @@ def _source_name(config: dict) -> str:
 def results_to_markdown(rows: pd.DataFrame) -> str:
     """The table as Markdown, in percent: "52.4 (44.5 to 59.2) [50.1 to 54.0]" with interval and range over seeds."""
     names = list(rows.columns[: rows.columns.get_loc("seeds") + 1])
-    heads = [*(name.replace("_", " ") for name in names), *SCORE_TITLES.values(), "pictures"]
+    heads = [*(name.replace("_", " ") for name in names), *SCORE_TITLES.values(), "images"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    for row in rows.to_dict("records"):
+    for row in rows.assign(method=rows.method.map(row_label)).to_dict("records"):
         cells = [*(row[name] for name in names), *(format_score(row, score) for score in RESULT_SCORES), row["n"]]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
