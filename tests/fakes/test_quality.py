@@ -1,4 +1,4 @@
-"""Sharpness and distance of paint: against known Gaussians, other code, and paint of known faults."""
+"""Sharpness and distance of inpainted regions: known Gaussians, other implementations, known defects."""
 
 import shutil
 
@@ -64,9 +64,9 @@ def test_samples_come_near_the_distance_of_their_gaussians():
 def test_sharpness_is_the_ratio_of_fine_detail_inside_the_region_alone():
     inside = np.zeros((32, 32), bool)
     inside[8:24, 8:24] = True
-    picture = np.full((32, 32, 3), 100.0)
-    picture[::2] += 10  # lines: the Laplacian is 20 everywhere inside
-    lines, weaker = picture.astype(np.uint8), (100 + (picture - 100) / 2).astype(np.uint8)
+    image = np.full((32, 32, 3), 100.0)
+    image[::2] += 10  # lines: the Laplacian is 20 everywhere inside
+    lines, weaker = image.astype(np.uint8), (100 + (image - 100) / 2).astype(np.uint8)
     assert relative_sharpness(lines, lines, inside) == 1
     assert relative_sharpness(weaker, lines, inside) == pytest.approx(0.5)
     assert relative_sharpness(np.where(inside[..., None], lines, NOISE), lines, erode_mask(inside)) == 1
@@ -87,7 +87,7 @@ def test_features_see_what_is_inside_the_mask_and_nothing_outside():
     mask[:, :, :8] = True
     changed = NOISE.copy()
     changed[:, 24:] = 0
-    first, second = (network.inside(picture[None], mask) for picture in (NOISE, changed))
+    first, second = (network.inside(image[None], mask) for image in (NOISE, changed))
     np.testing.assert_array_equal(first, second)
     assert first.shape == (1, 112)
     assert np.abs(network.inside(NOISE[None], ~mask) - first).max() > 0.01
@@ -95,18 +95,18 @@ def test_features_see_what_is_inside_the_mask_and_nothing_outside():
 
 
 def test_the_spectrum_of_a_pattern_has_its_peak_where_the_pattern_repeats():
-    picture, mask = np.full((1, 32, 32, 3), 100, np.uint8), np.ones((1, 32, 32), np.uint8)
-    picture[:, :, ::4] += 6  # a line every 4 pixels: 8 times across
-    power = residual_spectrum(picture, mask)
+    image, mask = np.full((1, 32, 32, 3), 100, np.uint8), np.ones((1, 32, 32), np.uint8)
+    image[:, :, ::4] += 6  # a line every 4 pixels: 8 times across
+    power = residual_spectrum(image, mask)
     peaks = {tuple(at) for at in np.argwhere(power > 0.3 * power.max())}
     assert {(16, 16 - 8), (16, 16 + 8)} <= peaks
-    taken = noise_of(picture[0].astype(np.float32).mean(axis=2))[erode_mask(mask[0])]
+    taken = noise_of(image[0].astype(np.float32).mean(axis=2))[erode_mask(mask[0])]
     assert power.sum() / 32**2 == pytest.approx((taken**2).mean(), rel=1e-5)  # Parseval
 
 
 @pytest.fixture(scope="module")
 def judged(dataset, tmp_path_factory):
-    """`dataset` with two more generators on the same masks: one whose paint is the face itself, and one that blurs."""
+    """`dataset` with two more generators on the same masks: one that returns the face itself, one that blurs."""
     folder = shutil.copytree(dataset, tmp_path_factory.mktemp("judged") / "data")
     data, tables = Dataset(folder), []
     real = {row.source_id: read_image(folder / row.path) for row in data.select(kind="real").itertuples()}
@@ -122,7 +122,7 @@ def judged(dataset, tmp_path_factory):
     return folder
 
 
-def test_perfect_paint_is_as_sharp_as_real_and_as_near_as_real_to_real(judged):
+def test_a_perfect_region_is_as_sharp_as_real_and_as_near_as_real_to_real(judged):
     rows = fake_quality(judged).set_index("generator")
     perfect, smooth, loud = (rows.loc[name] for name in ("perfect", "smooth", "repaint-p2"))
     assert (perfect.sharpness, perfect.sharpness_low, perfect.sharpness_high) == (1, 1, 1)

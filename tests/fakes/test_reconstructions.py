@@ -1,4 +1,4 @@
-"""Whole fakes in which nothing was painted: who travels, what is kept, and what stops."""
+"""Reconstructed faces as full fakes: which faces, resuming, and refused recipes."""
 
 import shutil
 
@@ -13,9 +13,9 @@ from wsdl.fakes.reconstructions import write_round_trips
 from wsdl.training.detector import setup_examples
 
 
-def darker(pictures, ids):
-    assert len(pictures) == len(ids)
-    return pictures // 2
+def darker(images, ids):
+    assert len(images) == len(ids)
+    return images // 2
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +44,9 @@ def test_what_came_back_already_does_not_travel_again(dataset, trips):
     one.unlink()
     sent = []
 
-    def counted(pictures, ids):
+    def counted(images, ids):
         sent.extend(ids)
-        return darker(pictures, ids)
+        return darker(images, ids)
 
     write_round_trips(Dataset(dataset), trips.folder, "darker", counted, {"seed": 0})
     assert len(sent) == 1

@@ -36,10 +36,10 @@ def mask_of(top: int, left: int, height: int, width: int) -> np.ndarray:
 MASK = mask_of(12, 12, 24, 20)
 
 
-@pytest.mark.parametrize("paint", [0.0, 1.0, 3.0, 12.0])
-def test_smooth_paint_gets_grain_and_rough_paint_is_blurred_until_both_are_alike(paint):
+@pytest.mark.parametrize("sigma", [0.0, 1.0, 3.0, 12.0])
+def test_smooth_regions_get_noise_and_rough_ones_are_blurred_until_both_are_alike(sigma):
     real = noisy(4)
-    fake = np.where(MASK[..., None] == 1, noisy(paint), real)
+    fake = np.where(MASK[..., None] == 1, noisy(sigma), real)
     before, after = (
         relative_sharpness(x, real, erode_mask(MASK)) for x in (fake, match_sharpness(fake, real, MASK, RNG))
     )
@@ -57,7 +57,7 @@ def test_nothing_outside_the_mask_changes(top, left, height, width, sigma):
     assert np.array_equal(found[mask == 0], fake[mask == 0])
 
 
-def test_the_colours_of_the_paint_stay():
+def test_the_colours_of_the_region_stay():
     real = noisy(4)
     fake = np.where(MASK[..., None] == 1, (SLOPE * 0.5).astype(np.uint8), real)
     found = match_sharpness(fake, real, MASK, RNG)
@@ -65,11 +65,11 @@ def test_the_colours_of_the_paint_stay():
     assert np.abs(gap).max() < 2
 
 
-def test_grain_is_the_noise_of_the_picture_and_not_what_it_shows():
+def test_grain_is_the_noise_of_the_image_and_not_what_it_shows():
     """Its strength is that of the noise, and it is nowhere near where it came from: an edge would come along."""
-    picture = noisy(4)
-    found = _shifted_noise(picture, RNG)
-    plain = picture - SLOPE
+    image = noisy(4)
+    found = _shifted_noise(image, RNG)
+    plain = image - SLOPE
     assert found.std() == pytest.approx(plain.std(), rel=0.2)
     assert abs(np.corrcoef(found.ravel(), plain.ravel())[0, 1]) < 0.1
     assert _shifted_noise(SLOPE.astype(np.uint8), RNG).std() < 0.4

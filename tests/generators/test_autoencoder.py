@@ -107,10 +107,10 @@ def test_a_batch_is_pieces_of_faces_half_of_them_mirrored():
     assert not torch.equal(x, crop_batch(faces, 8, 64, 0, step=4)[0])
 
 
-def test_a_picture_does_not_depend_on_its_neighbours(run, faces):
-    codec, pictures = load_autoencoder(run), real(faces, "train")  # more than are encoded together
-    latents = codec.encode(pictures)
-    torch.testing.assert_close(latents[17:18], codec.encode(pictures[17:18]), atol=1e-4, rtol=0)
+def test_an_image_does_not_depend_on_its_neighbours(run, faces):
+    codec, images = load_autoencoder(run), real(faces, "train")  # more than are encoded together
+    latents = codec.encode(images)
+    torch.testing.assert_close(latents[17:18], codec.encode(images[17:18]), atol=1e-4, rtol=0)
     back = codec.decode(latents)
     assert np.abs(back[17].astype(int) - codec.decode(latents[17:18])[0]).max() <= 1
 

@@ -46,8 +46,8 @@ def test_random_weights_do_what_fourier_matrices_do(shape):
     np.testing.assert_allclose(spectral(x, weight)[0].numpy(), expected, rtol=0, atol=1e-4)
 
 
-def test_the_spectrum_sees_the_whole_picture_in_one_layer():
-    """A crossing of real and imaginary parts moves what is in one corner to the other side of the picture."""
+def test_the_spectrum_sees_the_whole_image_in_one_layer():
+    """A crossing of real and imaginary parts moves what is in one corner to the other side of the image."""
     x, weight = torch.zeros(1, 1, 16, 16), torch.tensor([[1.0, 0.0], [0.0, -1.0]])  # the conjugate: a half turn
     x[0, 0, 2, 3] = 1
     turned = spectral(x, weight)

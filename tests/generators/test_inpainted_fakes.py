@@ -38,17 +38,17 @@ def made(faces, weights, tmp_path_factory) -> Path:
     return out
 
 
-def test_all_generators_paint_into_the_same_masks(made):
+def test_all_generators_inpaint_the_same_masks(made):
     table = Dataset(made).select(kind="partial")
     assert table.generator.value_counts().to_dict() == {"repaint-p2": COUNT, "lama": COUNT, "pluralistic": COUNT}
     for row in table[table.generator == "repaint-p2"].itertuples():
-        painted = [read_image(made / row.path)]
+        inpainted = [read_image(made / row.path)]
         for name in NETWORKS:
             assert (made / row.mask.replace("repaint-p2", name)).read_bytes() == (made / row.mask).read_bytes()
-            painted.append(read_image(made / row.path.replace("repaint-p2", name)))
+            inpainted.append(read_image(made / row.path.replace("repaint-p2", name)))
         inside = read_mask(made / row.mask) == 1
-        assert all(np.array_equal(painted[0][~inside], other[~inside]) for other in painted[1:])
-        assert not any(np.array_equal(painted[a][inside], painted[b][inside]) for a, b in ((0, 1), (0, 2), (1, 2)))
+        assert all(np.array_equal(inpainted[0][~inside], other[~inside]) for other in inpainted[1:])
+        assert not any(np.array_equal(inpainted[a][inside], inpainted[b][inside]) for a, b in ((0, 1), (0, 2), (1, 2)))
 
 
 def test_fakes_are_their_faces_but_for_their_masks(made):
@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(faces, weights,
         generate_partial("lama", bare, bare, weights["lama"], 4, 0)
 
 
-def test_a_full_size_lama_paints_faces_of_any_size(faces, tmp_path):
+def test_a_full_size_lama_inpaints_faces_of_any_size(faces, tmp_path):
     import torch
 
     torch.jit.script(Fills()).save(tmp_path / "big-lama.pt")

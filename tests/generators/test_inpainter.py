@@ -1,4 +1,4 @@
-"""The inpainting networks as generators: what is kept, what is painted, what is refused; the KL and the critic."""
+"""Inpainting networks as generators: known and inpainted pixels, refused weights, KL and discriminator."""
 
 import numpy as np
 import pytest
@@ -31,57 +31,57 @@ from wsdl.generators.inpainting.train import InpainterTraining
 
 
 def some(n: int = 3, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
-    """Noise pictures, and a hole on the left, at the top, and nowhere."""
+    """Noise images, and a hole on the left, at the top, and nowhere."""
     masks = np.zeros((n, size, size), np.uint8)
     masks[0, :, :6], masks[1, :5] = 1, 1
     return np.random.default_rng(0).integers(0, 256, (n, size, size, 3), dtype=np.uint8), masks
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
-def painter(request, tmp_path_factory) -> Inpainter:
+def inpainter(request, tmp_path_factory) -> Inpainter:
     return load_inpainter(request.param, inpainter_run(tmp_path_factory.mktemp("weights") / "run", request.param))
 
 
-# --- painting ---------------------------------------------------------------------------------------------------
+# --- inpainting ---------------------------------------------------------------------------------------------------
 
 
-def test_known_pixels_are_kept_exactly_and_holes_are_painted(painter):
-    pictures, masks = some()
-    painted = painter.inpaint(pictures, masks, [1, 2, 3])
-    assert painter.clean
-    assert painted.dtype == np.uint8
-    assert np.array_equal(painted[masks == 0], pictures[masks == 0])
-    assert (painted != pictures).any(axis=-1)[masks == 1].mean() > 0.9
+def test_known_pixels_are_kept_exactly_and_holes_are_inpainted(inpainter):
+    images, masks = some()
+    inpainted = inpainter.inpaint(images, masks, [1, 2, 3])
+    assert inpainter.clean
+    assert inpainted.dtype == np.uint8
+    assert np.array_equal(inpainted[masks == 0], images[masks == 0])
+    assert (inpainted != images).any(axis=-1)[masks == 1].mean() > 0.9
 
 
-def test_what_is_under_the_hole_is_not_seen(painter):
-    pictures, masks = some()
-    other = np.where(masks[..., None] == 1, 255 - pictures, pictures)
-    assert np.array_equal(painter.inpaint(pictures, masks, [1, 2, 3]), painter.inpaint(other, masks, [1, 2, 3]))
+def test_what_is_under_the_hole_is_not_seen(inpainter):
+    images, masks = some()
+    other = np.where(masks[..., None] == 1, 255 - images, images)
+    assert np.array_equal(inpainter.inpaint(images, masks, [1, 2, 3]), inpainter.inpaint(other, masks, [1, 2, 3]))
 
 
-def test_the_network_is_told_where_the_hole_is(painter):
-    """A hole in a grey picture looks like the picture: only the mask can say."""
+def test_the_network_gets_the_mask(inpainter):
+    """A hole in a grey image looks like the image: only the mask can say."""
     grey = np.full((2, SIZE, SIZE, 3), 127.5, np.float32)
     masks = np.zeros((2, SIZE, SIZE), np.uint8)
     masks[0, 2:6, 2:9] = masks[1, 2:6, 2:14] = 1
-    painted = painter.inpaint(grey, masks, [1, 1])
+    inpainted = inpainter.inpaint(grey, masks, [1, 1])
     both = masks.min(axis=0) == 1
-    assert not np.array_equal(painted[0][both], painted[1][both])
+    assert not np.array_equal(inpainted[0][both], inpainted[1][both])
 
 
-def test_other_seeds_paint_something_else_where_there_is_more_than_one_answer(painter):
-    pictures, masks = (part[:1] for part in some())
-    one, same, other = (painter.inpaint(pictures, masks, [seed]) for seed in (1, 1, 2))
+def test_other_seeds_inpaint_something_else_where_there_is_more_than_one_answer(inpainter):
+    images, masks = (part[:1] for part in some())
+    one, same, other = (inpainter.inpaint(images, masks, [seed]) for seed in (1, 1, 2))
     assert np.array_equal(one, same)
-    assert np.array_equal(one, other) == (painter.name == "lama")
+    assert np.array_equal(one, other) == (inpainter.name == "lama")
 
 
-def test_a_picture_does_not_depend_on_its_neighbours(painter):
-    pictures, masks = some()
-    together = painter.inpaint(pictures, masks, [1, 2, 3])
+def test_an_image_does_not_depend_on_its_neighbours(inpainter):
+    images, masks = some()
+    together = inpainter.inpaint(images, masks, [1, 2, 3])
     for i in range(3):
-        alone = painter.inpaint(pictures[i : i + 1], masks[i : i + 1], [i + 1])[0]
+        alone = inpainter.inpaint(images[i : i + 1], masks[i : i + 1], [i + 1])[0]
         assert np.abs(together[i].astype(int) - alone).max() <= 1
 
 
@@ -100,10 +100,10 @@ def test_a_full_size_lama_is_torchscript_and_takes_any_size(tmp_path):
     torch.jit.script(Fills()).save(path)
     lama = load_inpainter("lama", path)
     assert lama.size is inpainter_image_size("lama", path) is None
-    pictures, masks = some(size=27)
-    painted = lama.inpaint(pictures, masks, [0] * 3)
-    assert np.array_equal(painted[masks == 0], pictures[masks == 0])
-    assert (painted[masks == 1] == 51).all()
+    images, masks = some(size=27)
+    inpainted = lama.inpaint(images, masks, [0] * 3)
+    assert np.array_equal(inpainted[masks == 0], images[masks == 0])
+    assert (inpainted[masks == 1] == 51).all()
     assert len(inpainter_fingerprint("lama", path)) == 64
 
 
@@ -167,8 +167,8 @@ def test_fillings_differ_as_the_truth_does_unless_the_posterior_collapses(guarde
     known = torch.zeros(8, 3, 16, 16)
     for _ in range(150):
         truth = known + hole * torch.where(torch.rand(8, 1, 1, 1) < 0.5, -0.8, 0.8)
-        painted, posterior, prior = network(known, hole, torch.randn(8, CODE_SIZE), truth)
-        error = masked_mean((painted - truth).abs()[:4], hole[:4])
+        inpainted, posterior, prior = network(known, hole, torch.randn(8, CODE_SIZE), truth)
+        error = masked_mean((inpainted - truth).abs()[:4], hole[:4])
         optimizer.zero_grad()
         (error + weight * kl_loss(posterior, prior, free)).backward()
         optimizer.step()
@@ -178,7 +178,7 @@ def test_fillings_differ_as_the_truth_does_unless_the_posterior_collapses(guarde
     assert (brightness.std() > 0.4) == guarded
 
 
-# --- the critic, and the numbers of a check ----------------------------------------------------------------------
+# --- the discriminator and the validation scores ----------------------------------------------------------------------
 
 
 def test_cells_are_those_that_hold_some_of_the_hole():
@@ -190,15 +190,15 @@ def test_cells_are_those_that_hold_some_of_the_hole():
 
 def test_critic_loss_by_hand():
     real, fake = torch.tensor([[[[2.0, 0.5]]]]), torch.tensor([[[[-3.0, 0.25]]]])
-    painted = torch.tensor([[[[0.0, 1.0]]]])
+    inpainted = torch.tensor([[[[0.0, 1.0]]]])
     assert (
-        discriminator_loss(real, fake, painted) == (0 + 0.5) / 2 + 1.25
+        discriminator_loss(real, fake, inpainted) == (0 + 0.5) / 2 + 1.25
     )  # known cells of a fake are neither real nor fake
-    assert adversarial_loss(fake, painted) == -0.25
-    assert masked_mean(fake, torch.zeros_like(painted)) == 0
+    assert adversarial_loss(fake, inpainted) == -0.25
+    assert masked_mean(fake, torch.zeros_like(inpainted)) == 0
 
 
-def test_the_error_leads_and_the_critic_comes_later():
+def test_the_error_leads_and_the_discriminator_comes_later():
     assert (
         adversarial_weight(0) == adversarial_weight(ADVERSARIAL_SWITCH - 1) < adversarial_weight(ADVERSARIAL_SWITCH) < 1
     )
@@ -207,13 +207,13 @@ def test_the_error_leads_and_the_critic_comes_later():
 def test_a_critic_cannot_shout():
     """Spectral normalisation: no layer makes its input larger than its largest singular value of 1 allows."""
     torch.manual_seed(0)
-    critic = Discriminator()
-    for layer in critic.layers[::2]:
+    discriminator = Discriminator()
+    for layer in discriminator.layers[::2]:
         with torch.no_grad():
             layer.parametrizations.weight.original.mul_(100)
     for _ in range(30):
-        critic(torch.zeros(1, 3, 32, 32))
-    for layer in critic.layers[::2]:
+        discriminator(torch.zeros(1, 3, 32, 32))
+    for layer in discriminator.layers[::2]:
         assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item() == pytest.approx(1, abs=0.05)
 
 
@@ -222,15 +222,15 @@ def test_scores_know_a_blur_a_copy_and_a_second_answer():
         def __init__(self, answers):
             self.answers = iter(answers)
 
-        def inpaint(self, pictures, holes, seeds):
+        def inpaint(self, images, holes, seeds):
             return next(self.answers)
 
-    pictures, _ = some(2)
+    images, _ = some(2)
     holes = np.zeros((2, SIZE, SIZE), np.uint8)
     holes[:, 3:13, 3:13] = 1
-    blurred = gaussian_filter(pictures, (0, 2, 2, 0))
-    copied = inpainting_scores(Answers([pictures, pictures]), pictures, holes)
+    blurred = gaussian_filter(images, (0, 2, 2, 0))
+    copied = inpainting_scores(Answers([images, images]), images, holes)
     assert copied == {"error": 0, "sharpness": 1, "variety": 0}
-    found = inpainting_scores(Answers([blurred, pictures]), pictures, holes)
+    found = inpainting_scores(Answers([blurred, images]), images, holes)
     assert found["sharpness"] < 0.3
     assert found["error"] == found["variety"] > 20

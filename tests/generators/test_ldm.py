@@ -1,4 +1,4 @@
-"""Latent RePaint against RePaint on pixels, what is kept of a picture, and training."""
+"""Latent RePaint against RePaint on pixels, known pixels, and training."""
 
 import shutil
 from types import SimpleNamespace
@@ -28,7 +28,7 @@ TRAINING = {"images": 16, "widths": (16, 32), "batch": 4, "check_every": 8}
 
 
 class Same(torch.nn.Module):
-    """An autoencoder whose latents are the picture."""
+    """An autoencoder whose latents are the image."""
 
     def encode(self, x):
         return SimpleNamespace(latents=x)
@@ -61,43 +61,43 @@ def small_net() -> SmallUNet:
 
 
 @pytest.mark.parametrize("net", [lambda: FullUNet(tiny_unet()), small_net])
-def test_with_an_autoencoder_that_changes_nothing_it_is_repaint_on_pixels(net, pictures, masks):
+def test_with_an_autoencoder_that_changes_nothing_it_is_repaint_on_pixels(net, images, masks):
     pixels = P2(net(), SIZE)
     raw, clean = (RepaintLDM(net(), same_codec(), SIZE, clean, PIXEL_SCHEDULE) for clean in (False, True))
     seeds = [1, 2, 3]
-    expected = pixels.inpaint(pictures, masks, seeds, **REPAINT_STEPS)
-    assert np.array_equal(clean.inpaint(pictures, masks, seeds, **REPAINT_STEPS), expected)
-    assert np.array_equal(raw.inpaint(pictures, masks, seeds, **REPAINT_STEPS)[masks == 1], expected[masks == 1])
+    expected = pixels.inpaint(images, masks, seeds, **REPAINT_STEPS)
+    assert np.array_equal(clean.inpaint(images, masks, seeds, **REPAINT_STEPS), expected)
+    assert np.array_equal(raw.inpaint(images, masks, seeds, **REPAINT_STEPS)[masks == 1], expected[masks == 1])
 
 
-def test_clean_keeps_known_pixels_and_raw_changes_them(pictures, masks):
-    raw, clean = (latent_model(clean).inpaint(pictures, masks, [1, 2, 3], **REPAINT_STEPS) for clean in (False, True))
+def test_clean_keeps_known_pixels_and_raw_changes_them(images, masks):
+    raw, clean = (latent_model(clean).inpaint(images, masks, [1, 2, 3], **REPAINT_STEPS) for clean in (False, True))
     assert raw.dtype == clean.dtype == np.uint8
-    assert np.array_equal(clean[masks == 0], pictures[masks == 0])
-    assert (raw[masks == 0] != pictures[masks == 0]).mean() > 0.5
+    assert np.array_equal(clean[masks == 0], images[masks == 0])
+    assert (raw[masks == 0] != images[masks == 0]).mean() > 0.5
     assert np.array_equal(clean[masks == 1], raw[masks == 1])
 
 
-def test_raw_is_the_round_trip_where_nothing_is_painted(pictures, masks):
+def test_raw_is_the_round_trip_where_nothing_is_inpainted(images, masks):
     codec = small_vae()
-    raw = latent_model(clean=False).inpaint(pictures[2:], masks[2:], [3], **REPAINT_STEPS)
-    assert np.abs(raw.astype(int) - codec.decode(codec.encode(pictures[2:]))).max() <= 1
+    raw = latent_model(clean=False).inpaint(images[2:], masks[2:], [3], **REPAINT_STEPS)
+    assert np.abs(raw.astype(int) - codec.decode(codec.encode(images[2:]))).max() <= 1
 
 
-def test_the_seed_decides_and_neighbours_do_not(pictures, masks):
+def test_the_seed_decides_and_neighbours_do_not(images, masks):
     model, steps = latent_model(clean=False), []
-    together = model.inpaint(pictures, masks, [1, 2, 3], on_step=lambda t, x: steps.append(x.shape), **REPAINT_STEPS)
-    assert np.array_equal(together, model.inpaint(pictures, masks, [1, 2, 3], **REPAINT_STEPS))
-    alone = model.inpaint(pictures[1:2], masks[1:2], [2], **REPAINT_STEPS)
+    together = model.inpaint(images, masks, [1, 2, 3], on_step=lambda t, x: steps.append(x.shape), **REPAINT_STEPS)
+    assert np.array_equal(together, model.inpaint(images, masks, [1, 2, 3], **REPAINT_STEPS))
+    alone = model.inpaint(images[1:2], masks[1:2], [2], **REPAINT_STEPS)
     assert np.abs(together[1].astype(int) - alone[0]).max() <= 1
-    other = model.inpaint(pictures[1:2], masks[1:2], [9], **REPAINT_STEPS)
+    other = model.inpaint(images[1:2], masks[1:2], [9], **REPAINT_STEPS)
     assert (alone != other)[masks[1:2] == 1].mean() > 0.5
     assert set(steps) == {(3, *model.shape)}
 
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 1000), factor=st.sampled_from([1, 2, 4]))
-def test_a_cell_is_painted_if_any_of_its_pixels_is(seed, factor):
+def test_a_latent_position_is_inpainted_if_any_of_its_pixels_is(seed, factor):
     masks = (np.random.default_rng(seed).random((2, 8, 8)) < 0.1).astype(np.uint8)
     expected = masks.reshape(2, 8 // factor, factor, 8 // factor, factor).max(axis=(2, 4))
     assert np.array_equal(latent_masks(masks, factor)[:, 0].numpy(), expected)
@@ -128,7 +128,7 @@ def autoencoder(faces, tmp_path_factory):
     return folder
 
 
-def test_a_batch_of_latents_is_that_of_the_pictures(faces):
+def test_a_batch_of_latents_is_that_of_the_images(faces):
     images, codec = Dataset(faces).images[:6], small_vae()
     latents = encode_with_mirrors(codec, images)
     seen = set()

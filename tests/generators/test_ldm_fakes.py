@@ -43,7 +43,7 @@ def made(faces, weights, tmp_path_factory) -> Path:
     return out
 
 
-def test_raw_alters_the_whole_picture_and_clean_the_hole_alone(made):
+def test_raw_alters_the_whole_image_and_clean_the_hole_alone(made):
     dataset = Dataset(made)
     kinds = ("repaint-p2", "repaint-ldm", "repaint-ldm-clean")
     assert dataset.select("partial").generator.value_counts().to_dict() == dict.fromkeys(kinds, COUNT)

@@ -53,15 +53,15 @@ def test_a_full_size_model_samples_as_diffusers_pipeline(tmp_path):
     assert ours.std() > 1
 
 
-def test_a_full_size_model_says_its_schedule_and_its_scale(tmp_path, pictures, masks):
+def test_a_full_size_model_says_its_schedule_and_its_scale(tmp_path, images, masks):
     save_full(tmp_path)
     assert load_ldm(tmp_path).codec.scale == 1.0
     DDIMScheduler(beta_start=0.01, beta_end=0.03, clip_sample=True).save_pretrained(tmp_path / "scheduler")
     model = load_ldm(tmp_path, clean=True)
     assert model.noising == {"beta_start": 0.01, "beta_end": 0.03, "beta_schedule": "linear", "clip_sample": True}
-    painted = model.inpaint(pictures, masks, [1, 2, 3], **REPAINT_STEPS)
-    assert np.array_equal(painted[masks == 0], pictures[masks == 0])
-    assert (painted[masks == 1] != pictures[masks == 1]).mean() > 0.9
+    inpainted = model.inpaint(images, masks, [1, 2, 3], **REPAINT_STEPS)
+    assert np.array_equal(inpainted[masks == 0], images[masks == 0])
+    assert (inpainted[masks == 1] != images[masks == 1]).mean() > 0.9
 
 
 def test_models_that_cannot_be_used_are_refused_in_one_sentence(tmp_path):

@@ -95,15 +95,15 @@ def test_sample_is_that_of_diffusers_ddim_pipeline():
 
 def test_a_sample_depends_neither_on_its_batch_nor_on_where_it_starts():
     p2 = P2(FullUNet(tiny_unet()), SIZE)
-    pictures = p2.sample(5, seed=1, steps=4)
+    images = p2.sample(5, seed=1, steps=4)
     later = p2.sample(2, seed=1, steps=4, first=3)
-    assert np.abs(pictures[3:].astype(int) - later).max() <= 1
-    assert np.abs(pictures[0].astype(int) - pictures[1]).max() > 20
-    assert np.array_equal(pictures, p2.sample(5, seed=1, steps=4))
+    assert np.abs(images[3:].astype(int) - later).max() <= 1
+    assert np.abs(images[0].astype(int) - images[1]).max() > 20
+    assert np.array_equal(images, p2.sample(5, seed=1, steps=4))
 
 
 def test_a_network_that_predicts_x0_samples_as_one_that_predicts_noise():
-    """The same knowledge in both forms: every picture is flat and mid-grey."""
+    """The same knowledge in both forms: every image is flat and mid-grey."""
     grey = torch.full((1, 3, SIZE, SIZE), 0.25)
 
     class Knows(torch.nn.Module):
@@ -115,13 +115,13 @@ def test_a_network_that_predicts_x0_samples_as_one_that_predicts_noise():
             x0 = grey.expand_as(x_t)
             return x0 if self.predicts == "x0" else schedule.noise_from_x0(x_t, x0, self.abar[t])
 
-    pictures = [P2(Knows(predicts), SIZE).sample(2, seed=0, steps=10) for predicts in ("x0", "noise")]
-    assert np.array_equal(*pictures)
-    assert (pictures[0] == round(1.25 * 127.5)).all()
+    images = [P2(Knows(predicts), SIZE).sample(2, seed=0, steps=10) for predicts in ("x0", "noise")]
+    assert np.array_equal(*images)
+    assert (images[0] == round(1.25 * 127.5)).all()
 
 
 class Prints(torch.nn.Module):
-    """A network that knows the picture (mid-grey) but prints the grid of its 4-pixel patches into it."""
+    """A network that knows the image (mid-grey) but prints the grid of its 4-pixel patches into it."""
 
     predicts, patch = "x0", 4
 
@@ -131,7 +131,7 @@ class Prints(torch.nn.Module):
         return x0
 
 
-def test_a_patch_network_sees_the_picture_moved_and_answers_in_place():
+def test_a_patch_network_sees_the_image_moved_and_answers_in_place():
     places = {shift(t, 4) for t in range(0, 1000, 5)}
     assert places == {(down, right) for down in range(4) for right in range(4)}
     assert shift(7, 1) == (0, 0)
@@ -145,7 +145,7 @@ def test_a_patch_network_sees_the_picture_moved_and_answers_in_place():
     assert columns == {0, 1, 2, 3}  # no column carries the grid at every step
 
 
-def test_the_network_is_told_where_the_frame_went():
+def test_the_network_gets_the_shifted_frame():
     torch.manual_seed(0)
     net, x, t = SmallUNet(16, (16,)).eval(), torch.randn(1, 3, 16, 16), torch.tensor([500])
     frame = torch.zeros(16, 16)
@@ -158,7 +158,7 @@ def test_the_network_is_told_where_the_frame_went():
     assert not torch.equal(*answers)
 
 
-def test_training_moves_the_frame_with_the_picture():
+def test_training_moves_the_frame_with_the_image():
     faces = np.zeros((1, 16, 16, 3), np.uint8)
     faces[:, [0, -1]] = faces[:, :, [0, -1]] = 255
     moves = set()

@@ -23,26 +23,26 @@ def test_the_paper_needs_2410_calls():
 
 
 @pytest.mark.parametrize("settings", [REPAINT_STEPS, {"T": 10, "jump_length": 10, "resamplings": 5}])
-def test_calls_counts_what_repaint_does(p2, pictures, masks, settings):
+def test_calls_counts_what_repaint_does(p2, images, masks, settings):
     made, seen = [], []
 
     def noise(x, t):
         made.append(t)
         return torch.zeros_like(x)
 
-    known, holes = to_unit(pictures[:1]), torch.tensor(masks[:1, None]).float()
+    known, holes = to_unit(images[:1]), torch.tensor(masks[:1, None]).float()
     repaint(noise, known, holes, [0], **settings, on_step=lambda t, x: seen.append(t))
     assert len(made) == repaint_calls(**settings)
     assert seen == made
 
 
-def test_repaint_is_diffusers_pipeline(p2, pictures, masks):
-    known, holes = to_unit(pictures[:1]), torch.tensor(masks[:1, None]).float()
+def test_repaint_is_diffusers_pipeline(p2, images, masks):
+    known, holes = to_unit(images[:1]), torch.tensor(masks[:1, None]).float()
     pipeline = RePaintPipeline(p2.model.unet, RePaintScheduler(beta_start=1e-4, beta_end=0.02))
     pipeline.set_progress_bar_config(disable=True)
     expected = pipeline(
         known,
-        1 - holes,  # 0 = paint
+        1 - holes,  # 0 = inpaint
         num_inference_steps=REPAINT_STEPS["T"],
         jump_length=REPAINT_STEPS["jump_length"],
         jump_n_sample=REPAINT_STEPS["resamplings"],
@@ -52,25 +52,25 @@ def test_repaint_is_diffusers_pipeline(p2, pictures, masks):
     ours = repaint(p2.noise, known, holes, [9], **REPAINT_STEPS)[0]
     ours = (ours / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).numpy()
     assert np.abs(ours - expected).max() < 1e-4
-    assert ours.std() > 0.1  # not two grey pictures that agree
+    assert ours.std() > 0.1  # not two grey images that agree
 
 
-def test_a_picture_does_not_depend_on_its_neighbours(p2, pictures, masks):
-    known, holes = to_unit(pictures), torch.tensor(masks[:, None]).float()
+def test_an_image_does_not_depend_on_its_neighbours(p2, images, masks):
+    known, holes = to_unit(images), torch.tensor(masks[:, None]).float()
     together = repaint(p2.noise, known, holes, [1, 2, 3], **REPAINT_STEPS)
     for i in range(3):
         alone = repaint(p2.noise, known[i : i + 1], holes[i : i + 1], [i + 1], **REPAINT_STEPS)
         torch.testing.assert_close(together[i], alone[0], rtol=0, atol=1e-4)
 
 
-def test_inpaint_paints_the_hole_and_only_the_hole(p2, pictures, masks):
-    painted = p2.inpaint(pictures, masks, [1, 2, 3], **REPAINT_STEPS)
-    assert painted.dtype == np.uint8
-    assert np.array_equal(painted[masks == 0], pictures[masks == 0])
-    assert (painted[masks == 1] != pictures[masks == 1]).mean() > 0.9
+def test_inpaint_inpaints_the_hole_and_only_the_hole(p2, images, masks):
+    inpainted = p2.inpaint(images, masks, [1, 2, 3], **REPAINT_STEPS)
+    assert inpainted.dtype == np.uint8
+    assert np.array_equal(inpainted[masks == 0], images[masks == 0])
+    assert (inpainted[masks == 1] != images[masks == 1]).mean() > 0.9
 
 
-def test_other_seeds_paint_something_else(p2, pictures, masks):
-    one, same, other = (p2.inpaint(pictures[:1], masks[:1], [seed], **REPAINT_STEPS) for seed in (1, 1, 2))
+def test_other_seeds_inpaint_something_else(p2, images, masks):
+    one, same, other = (p2.inpaint(images[:1], masks[:1], [seed], **REPAINT_STEPS) for seed in (1, 1, 2))
     assert np.array_equal(one, same)
     assert (one != other).any(axis=-1)[masks[:1] == 1].mean() > 0.9

@@ -23,7 +23,7 @@ from wsdl.data.dataset import Dataset
 from wsdl.generators.diffusion.stable_diffusion import load_stable, stable_fingerprint
 from wsdl.generators.write_fakes import generate_partial
 
-SIDE = 32  # of the tiny model's pictures
+SIDE = 32  # of the tiny model's images
 STEPS = {"steps": 2, "prompt": "a face", "guidance": 3.0}
 LAYER = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
 
@@ -85,41 +85,41 @@ def holes():
     return rng.integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8), masks
 
 
-def test_it_paints_as_diffusers_pipeline(tiny, holes):
-    pictures, masks = holes
+def test_it_inpaints_as_diffusers_pipeline(tiny, holes):
+    images, masks = holes
     pipeline = StableDiffusionInpaintPipeline.from_pretrained(tiny, safety_checker=None, requires_safety_checker=False)
     expected = pipeline(
-        prompt="a face", image=Image.fromarray(pictures[1]), mask_image=Image.fromarray(255 * masks[1]), height=SIDE,
+        prompt="a face", image=Image.fromarray(images[1]), mask_image=Image.fromarray(255 * masks[1]), height=SIDE,
         width=SIDE, num_inference_steps=2, guidance_scale=3.0, generator=torch.Generator().manual_seed(5),
     ).images[0]  # fmt: skip
-    raw = load_stable(tiny).inpaint(pictures, masks, [4, 5, 6], **STEPS)
+    raw = load_stable(tiny).inpaint(images, masks, [4, 5, 6], **STEPS)
     assert np.abs(raw[1].astype(int) - np.asarray(expected)).max() <= 1  # a batch of three rounds otherwise than one
-    clean = load_stable(tiny, clean=True).inpaint(pictures, masks, [4, 5, 6], **STEPS)
-    np.testing.assert_array_equal(clean, np.where(masks[..., None] == 1, raw, pictures))
-    assert (raw[masks == 0] != pictures[masks == 0]).mean() > 0.9
+    clean = load_stable(tiny, clean=True).inpaint(images, masks, [4, 5, 6], **STEPS)
+    np.testing.assert_array_equal(clean, np.where(masks[..., None] == 1, raw, images))
+    assert (raw[masks == 0] != images[masks == 0]).mean() > 0.9
 
 
-def test_seed_text_and_lora_decide_what_is_painted(tiny, lora, holes):
-    pictures, masks = (each[:1] for each in holes)
+def test_seed_text_and_lora_decide_what_is_inpainted(tiny, lora, holes):
+    images, masks = (each[:1] for each in holes)
     plain = load_stable(tiny)
-    first = plain.inpaint(pictures, masks, [1], **STEPS)
-    np.testing.assert_array_equal(first, plain.inpaint(pictures, masks, [1], **STEPS))
+    first = plain.inpaint(images, masks, [1], **STEPS)
+    np.testing.assert_array_equal(first, plain.inpaint(images, masks, [1], **STEPS))
     for other in (
-        plain.inpaint(pictures, masks, [2], **STEPS),
-        plain.inpaint(pictures, masks, [1], **{**STEPS, "prompt": "zzz"}),
-        load_stable(tiny, lora=lora).inpaint(pictures, masks, [1], **STEPS),
+        plain.inpaint(images, masks, [2], **STEPS),
+        plain.inpaint(images, masks, [1], **{**STEPS, "prompt": "zzz"}),
+        load_stable(tiny, lora=lora).inpaint(images, masks, [1], **STEPS),
     ):
         assert (first != other).mean() > 0.01
 
 
-def test_pictures_of_another_size_come_back_at_theirs(tiny):
-    pictures, masks = np.full((1, 16, 16, 3), 90, np.uint8), np.zeros((1, 16, 16), np.uint8)
+def test_images_of_another_size_come_back_at_theirs(tiny):
+    images, masks = np.full((1, 16, 16, 3), 90, np.uint8), np.zeros((1, 16, 16), np.uint8)
     masks[:, 4:12, 4:12] = 1
     seen = []
-    painted = load_stable(tiny, clean=True).inpaint(pictures, masks, [0], **STEPS, on_step=lambda t, x: seen.append(t))
-    assert (painted.shape, len(seen)) == (pictures.shape, 2)
-    assert (painted[masks == 0] == 90).all()
-    assert (painted[masks == 1] != 90).any()
+    inpainted = load_stable(tiny, clean=True).inpaint(images, masks, [0], **STEPS, on_step=lambda t, x: seen.append(t))
+    assert (inpainted.shape, len(seen)) == (images.shape, 2)
+    assert (inpainted[masks == 0] == 90).all()
+    assert (inpainted[masks == 1] != 90).any()
 
 
 def test_fakes_are_written_resumed_and_tell_what_made_them(tiny, lora, dataset, tmp_path):
@@ -139,7 +139,7 @@ def test_fakes_are_written_resumed_and_tell_what_made_them(tiny, lora, dataset, 
         generate_partial("sd-inpaint-clean", dataset, tmp_path / "a", tiny, 3, 0, **{**words, "prompt": "a nose"})
 
 
-def test_the_command_paints(tiny, dataset, tmp_path):
+def test_the_command_inpaints(tiny, dataset, tmp_path):
     words = ["--data", str(dataset), "--weights", str(tiny), "--count", "1", "--steps", "1", "--batch", "1"]
     run_command("generate", "sd-inpaint", *words, "--out", str(tmp_path / "out"))
     assert list(Dataset(tmp_path / "out").table.generator) == ["sd-inpaint"]

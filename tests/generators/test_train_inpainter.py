@@ -33,8 +33,8 @@ def test_a_run_says_what_it_is_and_loads_as_a_generator(run, faces):
     config = read_json(run / "config.json")
     assert config["generator"] == run.name
     assert is_done(run)
-    painter = load_inpainter(run.name, run)
-    assert (painter.size, painter.name) == (32, run.name)
+    inpainter = load_inpainter(run.name, run)
+    assert (inpainter.size, inpainter.name) == (32, run.name)
     stats = read_stats(run)
     assert [line["images"] for line in stats] == [8, 16, 24]
     assert all(np.isfinite([line[key] for key in ("loss", "rival", "error", "sharpness")]).all() for line in stats)
@@ -57,10 +57,10 @@ def test_a_batch_depends_on_seed_and_step_alone_and_holes_are_mirrored_with_thei
     labels = np.zeros((1, 32, 32), np.uint8)
     labels[:, 8:14, 3:9] = 2  # a nose far on the left
     nose = LabelledFaces(np.repeat(labels[..., None] == 2, 3, axis=-1).astype(np.uint8), labels)
-    pictures, where = inpainting_batch(nose, 200, 0, 0)
-    covered = [hole[picture[..., 0] == 1].all() for picture, hole in zip(pictures, where, strict=True)]
+    images, where = inpainting_batch(nose, 200, 0, 0)
+    covered = [hole[image[..., 0] == 1].all() for image, hole in zip(images, where, strict=True)]
     assert np.mean(covered) > 0.65  # three in four holes are the nose
-    assert 0.3 < pictures[:, 10, 5, 0].mean() < 0.7  # mirrored half of the time
+    assert 0.3 < images[:, 10, 5, 0].mean() < 0.7  # mirrored half of the time
 
 
 def test_only_faces_of_the_train_split_are_seen(faces, tmp_path, monkeypatch):
@@ -76,19 +76,22 @@ def test_only_faces_of_the_train_split_are_seen(faces, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_painter_learns_from_error_and_critic_and_the_critic_only_in_its_turn(name, faces):
+def test_the_inpainter_learns_from_error_and_critic_and_the_discriminator_only_in_its_turn(name, faces):
     torch.manual_seed(0)
-    network, critic = NETWORKS[name](64, 1), Discriminator()
-    game, everything = AdversarialLosses(name, read_labelled_faces(Dataset(faces), "train"), critic, 4, 0), slice(None)
-    critic.requires_grad_(False)
+    network, discriminator = NETWORKS[name](64, 1), Discriminator()
+    game, everything = (
+        AdversarialLosses(name, read_labelled_faces(Dataset(faces), "train"), discriminator, 4, 0),
+        slice(None),
+    )
+    discriminator.requires_grad_(False)
     game.inpainter_loss(network, 0, everything).backward()
     assert all(weight.grad is not None for weight in network.parameters())
-    assert all(weight.grad is None for weight in critic.parameters())
+    assert all(weight.grad is None for weight in discriminator.parameters())
     for weight in network.parameters():
         weight.grad = None
-    critic.requires_grad_(True)
-    game.discriminator_loss(critic, 0, everything).backward()
-    assert all(weight.grad is not None for weight in critic.parameters())
+    discriminator.requires_grad_(True)
+    game.discriminator_loss(discriminator, 0, everything).backward()
+    assert all(weight.grad is not None for weight in discriminator.parameters())
     assert all(weight.grad is None for weight in network.parameters())
 
 
@@ -96,10 +99,10 @@ def test_the_painter_learns_from_error_and_critic_and_the_critic_only_in_its_tur
 @pytest.mark.parametrize("name", NETWORKS)
 def test_fillings_by_the_priors_codes_hear_of_their_error(name, weight, faces, monkeypatch):
     torch.manual_seed(0)
-    network, critic, losses = NETWORKS[name](64, 1), Discriminator(), []
+    network, discriminator, losses = NETWORKS[name](64, 1), Discriminator(), []
     for value in (0.0, 0.3):
         monkeypatch.setattr(module, weight, value)
-        game = AdversarialLosses(name, read_labelled_faces(Dataset(faces), "train"), critic, 4, 0)
+        game = AdversarialLosses(name, read_labelled_faces(Dataset(faces), "train"), discriminator, 4, 0)
         losses.append(float(game.inpainter_loss(network, 0, slice(None))))
     assert (losses[1] - losses[0] > 0.01) == (name == "pluralistic")  # LaMa has no codes
 
@@ -113,7 +116,7 @@ def test_colour_error_forgives_detail_but_not_colour():
     assert colour_error(torch.zeros(2, 3, 32, 32), 0 * holes) == 0
 
 
-def test_half_of_pluralistics_batch_is_painted_from_the_truths_code():
+def test_half_of_pluralistics_batch_is_inpainted_from_the_truths_code():
     torch.manual_seed(0)
     network, known, hole = NETWORKS["pluralistic"](64, 1).eval(), torch.zeros(5, 3, 16, 16), torch.ones(5, 1, 16, 16)
     noise = torch.randn(5, CODE_SIZE)
@@ -129,7 +132,7 @@ def test_half_of_pluralistics_batch_is_painted_from_the_truths_code():
 
 
 def test_an_adversary_takes_turns_and_is_resumed(tmp_path):
-    """A painter x and a rival y that both see what the other does: x -> y, y -> away from x."""
+    """A inpainter x and a adversary y that both see what the other does: x -> y, y -> away from x."""
 
     def play(folder, images: int):
         torch.manual_seed(0)

@@ -29,7 +29,7 @@ def weights(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def few(faces, tmp_path_factory) -> Path:
-    """`faces` with 6 of its faces: the fewer faces, the sooner a component is painted a second time."""
+    """`faces` with 6 of its faces: the fewer faces, the sooner a component is inpainted a second time."""
     out = shutil.copytree(faces, tmp_path_factory.mktemp("few") / "data")
     dataset = Dataset(out)
     write_manifest(out, dataset.table.groupby("split").head(2), dataset.info)
@@ -63,9 +63,9 @@ def test_full_fakes_are_listed_and_one_in_ten_is_for_validation(made):
     assert (table.area == 1).all()
     assert (table["mask"] == "").all()
     assert table.sha256.tolist() == [sha256(made / path) for path in table.path]
-    pictures = [read_image(made / path) for path in table.path]
-    assert {picture.shape for picture in pictures} == {(32, 32, 3)}
-    assert len({picture.tobytes() for picture in pictures}) == 12
+    images = [read_image(made / path) for path in table.path]
+    assert {image.shape for image in images} == {(32, 32, 3)}
+    assert len({image.tobytes() for image in images}) == 12
 
 
 def test_a_partial_fake_is_its_face_but_for_its_mask(made):
@@ -82,7 +82,7 @@ def test_a_partial_fake_is_its_face_but_for_its_mask(made):
         assert row.sha256 == sha256(made / row.path)
 
 
-def test_a_repeated_component_is_painted_anew(made):
+def test_a_repeated_component_is_inpainted_anew(made):
     table = Dataset(made).select(kind="partial").set_index("path")
     again = [path for path in table.index if path.endswith("-2.png")]
     assert again
@@ -156,7 +156,7 @@ def test_batches_are_always_whole(data, weights, monkeypatch):
 def test_only_batches_with_a_gap_are_sampled_again(made, weights, tmp_path, monkeypatch):
     again = shutil.copytree(made, tmp_path / "again")
     (again / "fake/p2/train/000005.png").unlink()
-    (again / "fake/p2/train/.000005.png.1.part").write_bytes(b"half a picture")
+    (again / "fake/p2/train/.000005.png.1.part").write_bytes(b"half an image")
     sampled, sample = [], p2.P2.sample
 
     def watched(self, n, seed, steps, first, on_step):
@@ -255,13 +255,13 @@ def test_fakes_never_join_a_dataset_that_splits_the_faces_otherwise(data, weight
     from wsdl.data.prepare import prepare_dataset
 
     prepare_dataset(*made_up, tmp_path / "other", size=32, seed=1, source="made-up")
-    with pytest.raises(WsdlError, match="must share one split"):
+    with pytest.raises(WsdlError, match="must be in one split"):
         generate_partial("repaint-p2", data, tmp_path / "other", weights, 4, 0, **PARTIAL)
 
 
 def test_components_of_the_drawn_faces_are_used_up(made):
-    """38 fakes of 6 faces: every component that a face shows was painted."""
+    """38 fakes of 6 faces: every component that a face shows was inpainted."""
     dataset = Dataset(made)
-    painted = dataset.select(kind="partial").groupby("source_id").component.agg(set)
+    inpainted = dataset.select(kind="partial").groupby("source_id").component.agg(set)
     for face in dataset.select(kind="real").itertuples():
-        assert painted[face.source_id] == set(visible_components(dataset.labels(face)))
+        assert inpainted[face.source_id] == set(visible_components(dataset.labels(face)))
