@@ -14,6 +14,8 @@ from wsdl.core.io import read_json, write_json
 from wsdl.data.check import check_dataset
 from wsdl.evaluation.baselines import BASELINES
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 
 

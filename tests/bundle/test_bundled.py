@@ -17,6 +17,8 @@ from wsdl.generators.diffusion.p2 import load_p2
 from wsdl.generators.registry import find_generator
 from wsdl.generators.write_fakes import generate_partial, sampling_of
 
+pytestmark = pytest.mark.slow
+
 NEAR = 1.0  # mean difference of two images in levels: other processors round otherwise, and shown texture is 10
 NOISE = 5.0  # the same with other noise of the camera: one photon more, and all that are drawn after it are others
 

@@ -24,6 +24,8 @@ from wsdl.experiments.estimate import describe_grid
 from wsdl.experiments.grid import job_state, load_grid, make_grid, run_job, write_grid
 from wsdl.experiments.results import collect_results, missing_runs
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -20,6 +20,8 @@ from wsdl.core.io import write_json
 from wsdl.data.dataset import Dataset
 from wsdl.notebooks import KERNELSPEC
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SEEN = ROOT / "out" / "artefacts" / "explorer-lab.png"
 PATIENCE = 120_000  # ms that one state may take on a busy machine; each is waited for, and no longer

@@ -11,6 +11,8 @@ from wsdl.data.images import list_image_files, read_image
 from wsdl.data.masks import CLASSES, read_label_map
 from wsdl.faces import batch
 
+pytestmark = pytest.mark.slow
+
 SIDE, SAMPLES, FACES = 48, 2, 5
 ALLOWED = {0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 13, 17, 18}
 

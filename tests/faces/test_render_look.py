@@ -16,6 +16,8 @@ from wsdl.faces.identity import Beard, Pose
 from wsdl.faces.rig import load_rig, turn_shoulders
 from wsdl.faces.sample import HAIR_COLOURS, sample_identity
 
+pytestmark = pytest.mark.slow
+
 MANY = 300
 
 

@@ -18,6 +18,8 @@ from wsdl.generators.inpainting.train import InpainterTraining, train_inpainter
 from wsdl.parsing.train import ParserTraining, train_parser
 from wsdl.training.detector import train
 
+pytestmark = pytest.mark.slow
+
 COMMON = {"images": 16, "batch": 4, "check_every": 8}
 AUTOENCODER = AutoencoderTraining(**COMMON, widths=(8, 8, 8), rate=3e-3, ema_decay=0.9)
 INPAINTER = InpainterTraining(**COMMON, width=64, blocks=1)
