@@ -1,8 +1,7 @@
 """Archives of further generators of a bundled style: the generator's run, and its partial fakes of the style's faces.
 
-GENERATOR_ARCHIVES/STYLE-GENERATOR.zip lies beside STYLE.zip and not in it: the archive of a style never changes, and a
-further generator adds a file of its own. Both directions are here, as they share the format: `pack_generator` writes an
-archive, `unpack_generator` and `add_fakes` read it.
+GENERATOR_ARCHIVES/STYLE-GENERATOR.zip is separate from STYLE.zip, so that the archive of a style never changes.
+`pack_generator` writes an archive, `unpack_generator` and `add_fakes` read it.
 """
 
 import json

@@ -101,15 +101,15 @@ def _measure_pair(folder: Path, real, fake) -> tuple[str, dict, dict] | None:
 
 
 def _measure_file(path: Path) -> dict[str, list[float]]:
-    """Properties of a file that do not depend on its pixels, but for the number of bytes."""
+    """Format, number of bands, image size and number of bytes of a file."""
     with Image.open(path) as image:
         image.load()
         kind = [float(image.format == name) for name in _FORMATS] + [float(len(image.getbands()))]
-        again = BytesIO()
-        image.convert("RGB").save(again, "PNG")
+        encoded = BytesIO()
+        image.convert("RGB").save(encoded, "PNG")
         size = [float(side) for side in image.size]
     bytes_ = path.stat().st_size
-    values = (kind, size, [np.log(bytes_ / again.tell())], [np.log(bytes_)])
+    values = (kind, size, [np.log(bytes_ / encoded.tell())], [np.log(bytes_)])
     return dict(zip(FILE_FEATURES, values, strict=True))
 
 

@@ -50,9 +50,9 @@ def _list_rows(folder: Path) -> list[dict]:
     real = {split: _images_by_stem(folder / "real" / split) for split in SPLITS}
     faces = {stem for found in real.values() for stem in found}
     rows = [_row(folder, path, "real", split, stem) for split, found in real.items() for stem, path in found.items()]
-    for made in sorted(folder.glob("fake/*/")):
+    for generator_folder in sorted(folder.glob("fake/*/")):
         for split in SPLITS:
-            rows += _full_rows(folder, made, split) + _partial_rows(folder, made, split, faces)
+            rows += _full_rows(folder, generator_folder, split) + _partial_rows(folder, generator_folder, split, faces)
     if rows:
         return rows
     advice = "prepare one, or give a folder with real/SPLIT and fake/GENERATOR as in the Dolos download"
@@ -61,27 +61,27 @@ def _list_rows(folder: Path) -> list[dict]:
     raise WsdlError(f"{folder}: holds no dataset; {advice}.")
 
 
-def _full_rows(folder: Path, made: Path, split: str) -> list[dict]:
+def _full_rows(folder: Path, generator_folder: Path, split: str) -> list[dict]:
     """Rows of the full fakes of one generator folder. They have no source face: each is its own."""
-    found = _images_by_stem(made / split)
+    found = _images_by_stem(generator_folder / split)
     return [
-        _row(folder, path, "full", split, f"{made.name}/{split}/{stem}", made.name, area=1.0)
+        _row(folder, path, "full", split, f"{generator_folder.name}/{split}/{stem}", generator_folder.name, area=1.0)
         for stem, path in found.items()
     ]
 
 
-def _partial_rows(folder: Path, made: Path, split: str, faces: set[str]) -> list[dict]:
+def _partial_rows(folder: Path, generator_folder: Path, split: str, faces: set[str]) -> list[dict]:
     """Rows of the partial fakes of one generator folder, each with its mask."""
-    images, masks = made / "images" / split, made / "masks" / split
-    found, holes = _images_by_stem(images), _images_by_stem(masks)
-    for stem in sorted({*found, *holes}):
-        if stem not in holes:
-            raise WsdlError(f"{found[stem]}: partial fake without a mask; {masks} has none named {stem}.")
-        if stem not in found:
-            raise WsdlError(f"{holes[stem]}: mask without a partial fake; {images} has none named {stem}.")
+    images, masks = generator_folder / "images" / split, generator_folder / "masks" / split
+    fakes, fake_masks = _images_by_stem(images), _images_by_stem(masks)
+    for stem in sorted({*fakes, *fake_masks}):
+        if stem not in fake_masks:
+            raise WsdlError(f"{fakes[stem]}: partial fake without a mask; {masks} has none named {stem}.")
+        if stem not in fakes:
+            raise WsdlError(f"{fake_masks[stem]}: mask without a partial fake; {images} has none named {stem}.")
     return [
-        _row(folder, path, "partial", split, _source_face(stem, faces), made.name, mask=holes[stem])
-        for stem, path in found.items()
+        _row(folder, path, "partial", split, _source_face(stem, faces), generator_folder.name, mask=fake_masks[stem])
+        for stem, path in fakes.items()
     ]
 
 
