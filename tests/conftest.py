@@ -175,7 +175,7 @@ def no_parser(tmp_path, monkeypatch):
     """As if no face parser came with wsdl: drawings are judged whole."""
     from wsdl.inference import localize as localizer
 
-    monkeypatch.setattr(localizer, "SHIPPED", tmp_path / "no parser")
+    monkeypatch.setattr(localizer, "BUNDLED_PARSER", tmp_path / "no parser")
     localizer._load.cache_clear()  # Localizers that have one
     yield
     localizer._load.cache_clear()

@@ -1,4 +1,4 @@
-"""The explorer without a browser: what it refuses, what it keeps in step, what it writes."""
+"""The explorer without a browser: validation, traits, encoding, pages."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from wsdl.evaluation.metrics import binary, upsample
 from wsdl.explorer import encode, explore, static_files
 
 
-def test_explore_is_a_name_of_the_package_that_loads_on_use():
+def test_explore_is_loaded_on_first_use():
     assert wsdl.explore is explore
     code = "import sys, wsdl; wsdl.__all__; print('anywidget' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -59,7 +59,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_input_is_one_sentence(name):
+def test_wrong_input_raises_an_error_of_one_sentence(name):
     arguments, sentence = WRONG[name]
     with pytest.raises(WsdlError) as caught:
         small_explorer(**arguments)
@@ -68,14 +68,14 @@ def test_wrong_input_is_one_sentence(name):
     assert "\n" not in str(caught.value)
 
 
-def test_what_can_be_left_out_can_be_left_out():
+def test_optional_arguments_can_be_omitted():
     bare = explore(IMAGES[:1], FINE[:1])
     assert bare.map == "map"
     assert bare.data(encode.png)["masks"] == []
     assert bare.view().width > 500
 
 
-def test_choices_are_traits_that_refuse_nonsense():
+def test_choices_are_validated_traits():
     explorer = small_explorer()
     seen = []
     explorer.observe(lambda change: seen.append((change.name, change.new)), ["threshold", "selected"])
@@ -95,14 +95,14 @@ def test_choices_are_traits_that_refuse_nonsense():
     assert explorer.selected == 2
 
 
-def test_orders_are_those_that_the_data_allow():
+def test_orders_depend_on_the_data_given():
     bare = explore(IMAGES, FINE)
     with pytest.raises(WsdlError, match="order is 'iou-up', but must be one of given"):
         bare.order = "iou-up"
     small_explorer().order = "iou-up"
 
 
-def test_a_notebook_without_widgets_shows_a_still_picture():
+def test_a_notebook_without_widgets_shows_a_static_image():
     data, _ = small_explorer()._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
     assert Image.open(BytesIO(b64decode(data["image/jpeg"]))).width > 500
@@ -110,7 +110,7 @@ def test_a_notebook_without_widgets_shows_a_still_picture():
     assert data["text/plain"] == "<Explorer of 4 images with maps setup C, 10>"  # the same in every run: git keeps it
 
 
-def test_a_page_of_a_notebook_shows_a_widget_as_its_picture_and_keeps_no_state(tmp_path):
+def test_html_of_a_notebook_shows_widgets_as_images_without_state(tmp_path):
     data, _ = small_explorer()._repr_mimebundle_()
     book = new_notebook(metadata={"widgets": {"application/vnd.jupyter.widget-state+json": {"state": {"x": {}}}}})
     book.cells = [new_markdown_cell("# A widget"), new_code_cell("1", outputs=[new_output("display_data", data=data)])]
@@ -127,7 +127,7 @@ def test_a_message_from_the_browser_sets_the_trait():
     assert (explorer.threshold, explorer.selected, explorer.map) == (0.62, 1, "10")
 
 
-def test_levels_cut_exactly_where_the_metrics_cut():
+def test_levels_threshold_exactly_as_the_metrics():
     close = np.float32(np.arange(201) / 200)
     values = np.concatenate([close, np.nextafter(close, np.float32(0)), np.nextafter(close, np.float32(1))])
     map_ = np.clip(np.concatenate([values, np.random.default_rng(0).random(1397, np.float32)]), 0, 1).reshape(40, 50)
@@ -137,7 +137,7 @@ def test_levels_cut_exactly_where_the_metrics_cut():
     assert np.abs(encode.level_value(found) - map_).max() <= 0.5 / 200 + 1e-6
 
 
-def test_packing_loses_nothing():
+def test_packing_is_lossless():
     rng = np.random.default_rng(0)
     for plane in (rng.integers(0, 256, (9, 13)), rng.integers(0, 2, (13, 9)), np.full((1, 1), 200), np.zeros((5, 1))):
         plane = plane.astype(np.uint8)
@@ -153,7 +153,7 @@ def test_the_colours_are_those_of_matplotlib():
         assert np.array_equal(np.frombuffer(table, np.uint8).reshape(-1, 3), wanted)
 
 
-def test_modules_become_one_scope_without_a_clash():
+def test_bundled_modules_have_no_name_clashes():
     bundle = static_files.bundle_script("widget.js")
     assert not re.search(r"^import ", bundle, re.M)
     assert re.findall(r"^export (\w+)", bundle, re.M) == ["default"]
@@ -165,7 +165,7 @@ def test_modules_become_one_scope_without_a_clash():
     assert all(len(path.read_text().splitlines()) <= 250 for path in static_files.STATIC.iterdir())
 
 
-def test_a_page_holds_everything_and_escapes_names(tmp_path):
+def test_a_page_contains_everything_and_escapes_names(tmp_path):
     text = small_explorer().to_html(tmp_path / "page.html", title="A & <b>").read_text()
     assert "<title>A &amp; &lt;b&gt;</title>" in text
     assert "a<b>" not in text
@@ -203,7 +203,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
     assert os.listdir(tmp_path) == ["page.html"]
 
 
-def test_view_shows_the_choice():
+def test_view_shows_blend_and_outline():
     even = {"images": np.full((4, 64, 64, 3), 100, np.uint8), "maps": np.full((4, 64, 64), 0.25)}
     explorer = small_explorer(**even, masks=None, scores=None)
     explorer.opacity = 0.5

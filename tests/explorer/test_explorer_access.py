@@ -1,4 +1,4 @@
-"""The explorer for all: by keyboard alone, read aloud, in the dark, on a phone, without network, in a notebook."""
+"""Accessibility of the explorer: keyboard, names, contrast, narrow screens, no network, notebooks."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ GROUND = "getComputedStyle(document.querySelector('.wsdl-explorer')).backgroundC
 DARK, LIGHT = "rgb(21, 23, 26)", "rgb(255, 255, 255)"
 
 
-def test_everything_has_a_name(page):
+def test_all_elements_have_accessible_names(page):
     page.evaluate("document.querySelector('dialog').showModal()")
     assert page.evaluate(UNNAMED) == []
     page.keyboard.press("Escape")
@@ -43,11 +43,11 @@ def test_theme_follows_the_system_and_then_jupyterlab(page):
     assert page.evaluate(GROUND) == DARK
     page.evaluate("delete document.body.dataset.jpThemeLight")
     assert page.evaluate(GROUND) == LIGHT
-    page.evaluate("document.body.style.setProperty('--jp-layout-color0', '#fdf6e3')")  # a theme of somebody's own
+    page.evaluate("document.body.style.setProperty('--jp-layout-color0', '#fdf6e3')")  # a custom theme
     assert page.evaluate(GROUND) == "rgb(253, 246, 227)"
 
 
-def test_tab_reaches_everything_in_reading_order_with_a_visible_focus(page):
+def test_tab_reaches_all_in_reading_order_with_visible_focus(page):
     where = """() => {
       const e = document.activeElement;
       const style = getComputedStyle(e);
@@ -64,7 +64,7 @@ def test_tab_reaches_everything_in_reading_order_with_a_visible_focus(page):
     assert all(style == "solid" and width >= 2 for _, style, width in seen)
 
 
-def test_the_keyboard_alone_does_it_all(page):
+def test_everything_works_by_keyboard(page):
     page.focus("[data-mode=wipe]")
     page.keyboard.press("Enter")
     assert page.is_visible("[aria-label^=Wipe]")
@@ -80,7 +80,7 @@ def test_the_keyboard_alone_does_it_all(page):
 
 
 @pytest.mark.parametrize("mode", ["overlay", "wipe", "side", "maps"])
-def test_a_phone_shows_it_without_scrolling_sideways(page, mode):
+def test_narrow_screens_do_not_scroll_sideways(page, mode):
     page.set_viewport_size({"width": 390, "height": 844})
     page.click(f"[data-mode={mode}]")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
@@ -92,7 +92,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(page, mode):
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
-def test_nothing_is_fetched(page):
+def test_a_page_makes_no_requests(page):
     asked, errors = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: errors.append(message.text))
@@ -130,7 +130,7 @@ NOTEBOOK = """(source) => {
 }"""
 
 
-def test_as_a_widget_it_keeps_its_keys_talks_to_the_kernel_and_cleans_up(chrome, tmp_path):
+def test_a_widget_stops_key_events_syncs_traits_and_cleans_up(chrome, tmp_path):
     explorer = small_explorer()
     with open_page(chrome, explorer, tmp_path / "page.html", bypass_csp=True) as page:
         facts = page.text_content(".wsdl-inlined script")

@@ -1,4 +1,4 @@
-"""The benchmark of the explorer: what it prints, and its error where there is no browser."""
+"""The benchmark of the explorer: its table, and its error without a browser."""
 
 import pytest
 from typer.testing import CliRunner
@@ -9,7 +9,7 @@ from wsdl.benchmarks.explorer import find_chromium
 from wsdl.core.io import WsdlError
 
 
-def test_without_a_browser_it_is_one_sentence(monkeypatch):
+def test_without_a_browser_there_is_an_error(monkeypatch):
     monkeypatch.setattr(bench_explorer, "BROWSERS", ("no-such-browser",))
     with pytest.raises(WsdlError, match="Chromium"):
         bench_explorer.bench_explorer(size=32, steps=2)
@@ -22,7 +22,7 @@ def test_ratios_are_to_the_baseline():
 
 
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium here; the benchmark of the explorer was not run")
-def test_it_prints_every_way():
+def test_it_prints_every_loop():
     printed = CliRunner().invoke(app, ["bench", "explorer", "--size", "64", "--steps", "10"], catch_exceptions=False)
     assert printed.exit_code == 0
     lines = printed.stdout.splitlines()

@@ -39,7 +39,7 @@ def test_iou_and_f1_are_those_of_the_metrics(page, name):
 
 @pytest.mark.parametrize("colours", ["magma", "cividis"])
 @pytest.mark.parametrize("grey", [True, False])
-def test_the_blend_is_right_at_a_known_pixel(page, colours, grey):
+def test_the_blend_has_the_expected_value_at_a_pixel(page, colours, grey):
     choose(page, "colours", colours)
     page.set_checked("[data-trait=grey]", grey)
     slide(page, "threshold", 1)  # no outline in the way
@@ -54,7 +54,7 @@ def test_the_blend_is_right_at_a_known_pixel(page, colours, grey):
             assert np.abs(pixel(page, x * ZOOM + 8, y * ZOOM + 8) - wanted).max() <= 1.5
 
 
-def test_a_faint_map_stays_faint(chrome, tmp_path):
+def test_a_faint_map_is_not_normalised(chrome, tmp_path):
     faint = {"A": GIVEN["maps"]["setup C"] * 0.1}
     with open_page(chrome, small_explorer(maps=faint, scores=None), tmp_path / "page.html") as page:
         slide(page, "opacity", 1)
@@ -80,7 +80,7 @@ def test_the_threshold_moves_the_outline(page):
     assert np.array_equal(pixels(page), before)
 
 
-def test_the_true_mask_is_outlined_where_it_is(page):
+def test_the_true_mask_is_outlined(page):
     slide(page, "threshold", 1)
     assert pixel(page, 6 * ZOOM, 10 * ZOOM + 8) == [0x56, 0xB4, 0xE9]
     page.keyboard.press("m")
@@ -96,7 +96,7 @@ def test_hold_o_shows_the_original(page):
     assert np.array_equal(pixels(page), covered)
 
 
-def test_keys_walk_and_change(page):
+def test_keys_change_image_and_choices(page):
     page.keyboard.press("ArrowRight")
     wait_for_image(page, 2)
     assert page.inner_text(".wx-about") == "b · partial fake · hair"

@@ -1,4 +1,4 @@
-"""Explorer and upload in JupyterLab, driven by Playwright: run all, move a slider, hand in a file, look.
+"""Explorer and upload in JupyterLab, driven by Playwright: run all cells, move a slider, upload a file.
 
 What was seen is kept as out/artefacts/explorer-lab.png.
 """
@@ -58,7 +58,7 @@ THEME = """() => ['.jp-Notebook', '.wsdl-explorer:not(.wx-upload)', '.wx-upload'
 
 @pytest.fixture(scope="module")
 def lab(run_folder, tmp_path_factory):
-    """The address of a small notebook in a JupyterLab that has settings of its own."""
+    """The address of a small notebook in a JupyterLab with its own settings."""
     if importlib.util.find_spec("jupyterlab") is None:
         pytest.skip("no JupyterLab here (pip install jupyterlab); the explorer was not tried in it")
     folder = tmp_path_factory.mktemp("lab")
@@ -91,7 +91,7 @@ def address(server) -> str:
 
 @pytest.fixture
 def notebook(chrome, lab):
-    """The notebook, opened; its last look is kept, of a failure too. It may ask nobody but its own server."""
+    """The open notebook; a screenshot is kept, also on failure. Requests may only go to its own server."""
     page = chrome.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(PATIENCE)
     asked, errors = [], []

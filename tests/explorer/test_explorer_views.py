@@ -1,4 +1,4 @@
-"""The views of the explorer in a browser: wipe, side by side, all maps, the order of the set, the colour bar."""
+"""The views of the explorer in a browser: wipe, side by side, all maps, order of images, colour bar."""
 
 import pytest
 from browser import choose, open_page, pixel, slide, wait_for
@@ -8,7 +8,7 @@ from wsdl.evaluation.metrics import binary, iou
 from wsdl.explorer import encode
 
 
-def test_wipe_shows_the_picture_on_the_left(page):
+def test_wipe_shows_the_image_on_the_left(page):
     page.click("[data-mode=wipe]")
     page.wait_for_selector(".wx-wipe:visible")
     original = GIVEN["images"][0, 0, 0].tolist()
@@ -69,7 +69,7 @@ def test_sorting(page):
     wait_for(page, "document.querySelector('.wx-about').textContent.startsWith('d ')")
 
 
-def test_the_colour_bar_is_true_and_has_ticks(page):
+def test_the_colour_bar_has_the_colours_shown_and_ticks(page):
     slide(page, "opacity", 1)
     for name, palette in encode.colour_tables().items():
         choose(page, "colours", name)

@@ -1,4 +1,4 @@
-"""wsdl.upload without a browser: any file comes in as messages, and maps or one sentence come out."""
+"""wsdl.upload without a browser: files as messages, results or errors in the panel."""
 
 import io
 import shutil
@@ -30,7 +30,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
 
 
 def bomb() -> bytes:
-    """The head of a PNG that says it has 30000 x 30000 pixels."""
+    """The header of a PNG that claims 30000 x 30000 pixels."""
     data = bytearray(encoded(Image.new("L", (300, 300))))
     data[16:24] = (30_000).to_bytes(4, "big") * 2
     data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
@@ -44,7 +44,7 @@ def turned() -> bytes:
 
 
 def send(up, data: bytes, name: str, part: int = 1000) -> dict:
-    """What the panel shows after the browser has sent a file in parts."""
+    """The content of the panel after the browser has sent a file in parts."""
     for at in range(0, max(1, len(data)), part):
         content = {"do": "part", "name": name, "at": at, "size": len(data)}
         up.panel._handle_custom_msg(content, [memoryview(data[at : at + part])])
@@ -56,7 +56,7 @@ def tell(up, do: str, name: str) -> dict:
     return up.panel.shown
 
 
-def test_a_picture_that_comes_in_parts_is_judged_as_by_localize(up, run_folder, tmp_path):
+def test_an_image_sent_in_parts_gives_the_result_of_localize(up, run_folder, tmp_path):
     path = tmp_path / "me.jpg"
     path.write_bytes(encoded(Image.fromarray(FACE), "JPEG", quality=30))
     shown = send(up, path.read_bytes(), "me.jpg")
@@ -83,7 +83,7 @@ UNUSUAL = {
 
 
 @pytest.mark.parametrize("what", UNUSUAL)
-def test_unusual_pictures_are_shown_upright_with_a_warning(up, what):
+def test_unusual_images_are_shown_upright_with_a_warning(up, what):
     data, shape, warning = UNUSUAL[what]
     shown = send(up, data, "p", part=10**6)
     assert shown["problem"] == ""
@@ -101,7 +101,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_is_one_sentence_and_takes_the_last_picture_away(up, name, capsys):
+def test_a_bad_file_shows_an_error_and_removes_the_last_image(up, name, capsys):
     send(up, encoded(Image.fromarray(FACE)), "good.png")
     shown = send(up, BAD[name][0], name)
     assert BAD[name][1] in shown["problem"]
@@ -114,18 +114,18 @@ def test_a_bad_file_is_one_sentence_and_takes_the_last_picture_away(up, name, ca
     assert send(up, encoded(Image.fromarray(FACE)), "good.png")["problem"] == ""
 
 
-def test_what_nobody_thought_of_is_a_sentence_too(up, monkeypatch):
+def test_an_unexpected_error_is_shown_too(up, monkeypatch):
     monkeypatch.setattr(upload, "open_image", lambda *_: 1 / 0)
     assert send(up, b"x", "x.png")["problem"] == "x.png: could not be analysed (ZeroDivisionError: division by zero)."
 
 
-def test_a_file_of_hundreds_of_megabytes_is_refused_before_it_comes(up):
+def test_a_file_above_the_limit_is_refused_before_it_is_sent(up):
     up.panel._handle_custom_msg({"do": "part", "name": "film.tif", "at": 0, "size": 300_000_000}, [b""])
     wanted = "film.tif: has 300 MB; the limit is 100 MB, so make it smaller."
     assert up.panel.shown["problem"] == wanted
 
 
-def test_a_file_that_never_came_whole_is_forgotten_with_the_next(up):
+def test_an_incomplete_file_is_dropped_with_the_next(up):
     content = {"do": "part", "name": "a", "at": 0, "size": 5000}
     up.panel._handle_custom_msg(content, [bytes(1000)])
     assert send(up, encoded(Image.new("RGB", (8, 8))), "b")["name"] == "b"
@@ -154,7 +154,7 @@ def test_detectors_are_chosen_and_added(up, run_folder, tmp_path):
     assert up.panel.shown["results"]  # what was found stays
 
 
-def test_without_shipped_detectors_it_says_so_and_takes_run_folders(run_folder, tmp_path, monkeypatch):
+def test_without_pretrained_detectors_run_folders_can_be_added(run_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("wsdl.detectors.pretrained.PRETRAINED_FOLDER", tmp_path)
     up = wsdl.upload()
     assert up.panel.shown["none"].startswith(
@@ -167,7 +167,7 @@ def test_without_shipped_detectors_it_says_so_and_takes_run_folders(run_folder, 
     assert list(wsdl.upload().detectors) == ["patches-c-studio"]
 
 
-def test_from_python_a_path_or_an_array_and_an_error_is_raised(run_folder, tmp_path):
+def test_localize_from_python_takes_paths_and_arrays_and_raises(run_folder, tmp_path):
     assert list(wsdl.upload(run_folder).detectors) == [run_folder.name]
     up = wsdl.upload({"mine": run_folder})
     Image.fromarray(FACE).save(tmp_path / "me.png")
@@ -188,7 +188,7 @@ WATCHED, SEEN = [], []
 sys.addaudithook(lambda event, arguments: WATCHED and SEEN.append((event, arguments)))
 
 
-def test_nothing_is_written_and_nothing_leaves(up):
+def test_nothing_is_written_and_no_connection_is_opened(up):
     data = encoded(Image.fromarray(FACE))
     send(up, data, "me.png")
     WATCHED.append(True)

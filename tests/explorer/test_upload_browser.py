@@ -1,4 +1,4 @@
-"""The panel of wsdl.upload in a browser: files in, sentences out; by keyboard, read aloud, in the dark, on a phone."""
+"""The panel of wsdl.upload in a browser: files, errors, keyboard, accessible names, dark theme, narrow screens."""
 
 import json
 
@@ -53,7 +53,7 @@ DROP = """([size, name]) => {
 PART = 4 << 20
 
 
-def test_a_dropped_file_is_sent_in_parts_that_jupyter_takes_and_not_opened_by_the_browser(page):
+def test_a_dropped_file_is_sent_in_parts_and_not_opened(page):
     size = 9_000_000
     assert page.evaluate(DROP, [size, "me.png"]) == [False, True, False, False]  # false: the default was prevented
     page.wait_for_function("parts.length === 3")
@@ -64,19 +64,19 @@ def test_a_dropped_file_is_sent_in_parts_that_jupyter_takes_and_not_opened_by_th
 
 
 @pytest.mark.parametrize("size", [9_000_001, 0])
-def test_of_a_file_too_large_or_empty_only_the_size_is_sent(page, size):
+def test_only_the_size_of_too_large_or_empty_files_is_sent(page, size):
     page.evaluate(DROP, [size, "me.png"])
     page.wait_for_function("parts.length === 1")
     assert (page.evaluate("parts"), page.evaluate("sent[0].size")) == ([0], size)
 
 
-def test_of_two_files_dropped_at_once_only_the_last_is_sent(page):
+def test_only_the_last_of_two_files_dropped_at_once_is_sent(page):
     page.evaluate(f"() => {{ const drop = {DROP}; drop([9_000_000, 'a']); drop([5, 'b']) }}")
     page.wait_for_function("sent.some((part) => part.name === 'b')")
     assert page.evaluate("sent") == [{"do": "part", "name": "b", "at": 0, "size": 5}]
 
 
-def test_what_is_no_readable_file_is_a_sentence(page):
+def test_an_unreadable_file_shows_an_error(page):
     nothing = "new DragEvent('drop', { dataTransfer: new DataTransfer() })"
     page.evaluate(f"document.querySelector('.wx-drop').dispatchEvent({nothing})")
     assert page.inner_text("[role=alert]") == "No file was dropped; drop the file of one image."
@@ -93,7 +93,7 @@ def test_the_same_file_can_be_chosen_twice(page):
     assert page.evaluate("sent[1]") == {"do": "part", "name": "me.jpg", "at": 0, "size": 3}
 
 
-def test_what_python_says_is_shown_and_escaped(page):
+def test_results_from_python_are_shown_and_escaped(page):
     page.evaluate("found => answer(found)", FOUND)
     assert page.inner_text("[role=status]") == "Results for me <b>.jpg"
     assert page.locator(".wx-rows li").count() == 1
@@ -107,7 +107,7 @@ def test_what_python_says_is_shown_and_escaped(page):
     assert page.get_attribute(".wx-upload", "data-turn") == "3"
 
 
-def test_detectors_are_chosen_and_added_by_keyboard_alone(page):
+def test_detectors_can_be_chosen_and_added_by_keyboard(page):
     seen = []
     for _ in range(5):
         page.keyboard.press("Tab")
@@ -126,7 +126,7 @@ def test_detectors_are_chosen_and_added_by_keyboard_alone(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_names_contrast_and_a_phone(page, scheme):
+def test_accessible_names_contrast_and_narrow_screens(page, scheme):
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": 390, "height": 844})
     page.evaluate("found => answer(found)", {**FOUND, "problem": "x" * 200, "none": "There is no detector yet."})

@@ -1,4 +1,4 @@
-"""From a large picture to the detector's square and back: what was painted there is found there."""
+"""Cropping a face to the square of a detector, and mapping its result back into the image."""
 
 import math
 
@@ -26,7 +26,7 @@ class Finder(Oracle):
 
 
 class GreenIsFake:
-    """A detector that calls green pixels painted."""
+    """A detector whose map is 1 on green pixels."""
 
     input_size = SIZE
 
@@ -36,7 +36,7 @@ class GreenIsFake:
 
 
 def scene(width, height, middle, apart, tilt):
-    """A picture that shows a drawn face on nothing, as `Oracle` reads it (red holds the labels)."""
+    """An image of a drawn face as `Oracle` reads it (the red channel contains the labels)."""
     half = apart / 2 * np.array([math.cos(math.radians(tilt)), math.sin(math.radians(tilt))])
     eyes = np.stack([middle - half, middle + half])
     side = max(width, height)
@@ -48,7 +48,7 @@ def scene(width, height, middle, apart, tilt):
     x=st.integers(150, 450), y=st.integers(150, 230), apart=st.integers(60, 110), tilt=st.integers(-30, 30),
     dx=st.integers(-50, 20), dy=st.integers(-30, 50),
 )  # fmt: skip
-def test_a_painted_square_is_found_where_it_was_painted(x, y, apart, tilt, dx, dy):
+def test_a_fake_region_is_localised_at_its_place(x, y, apart, tilt, dx, dy):
     pixels = scene(600, 400, np.array([x, y], float), apart, tilt)
     truth = np.zeros((400, 600), np.uint8)
     truth[y + dy : y + dy + 50, x + dx : x + dx + 50] = 1
@@ -64,7 +64,7 @@ def test_a_painted_square_is_found_where_it_was_painted(x, y, apart, tilt, dx, d
     assert (result.map[~result.analysed] == 0).all()
 
 
-def test_a_face_at_the_end_of_a_wide_picture_is_found():
+def test_a_face_at_the_end_of_a_wide_image_is_found():
     pixels = scene(900, 300, np.array([780.0, 140.0]), 70, 0)
     frame = crop_face(Image.fromarray(pixels), Finder(), SIZE)
     expected = frame.to_image(EYE_POSITIONS * SIZE).mean(axis=0)
@@ -73,8 +73,8 @@ def test_a_face_at_the_end_of_a_wide_picture_is_found():
         crop_face(Image.fromarray(pixels[:, :300]), Finder(), SIZE)
 
 
-def test_a_face_framed_as_in_training_is_not_resampled():
-    """Turned by a degree it would lose the traces that a detector looks for."""
+def test_an_aligned_face_is_not_resampled():
+    """Rotation by a degree would remove the traces that a detector looks for."""
     side = 2 * SIZE
     eyes = EYE_POSITIONS * side + np.array([[4, 3], [4, 3]])
     labels = face_labels(side, eyes, 8)
@@ -93,14 +93,14 @@ def test_a_face_framed_as_in_training_is_not_resampled():
 
 
 @pytest.mark.parametrize("size", [128, 200, 257, 1000])
-def test_square_pictures_become_what_data_prepare_makes(size):
+def test_square_images_are_resized_as_by_data_prepare(size):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8))
     assert np.array_equal(resize_to_square(image, SIZE), resize_image(image, SIZE))
 
 
 @settings(max_examples=20, deadline=None)
 @given(width=st.integers(1, 700), height=st.integers(1, 700))
-def test_whole_pictures_of_any_size(width, height):
+def test_crop_whole_takes_images_of_any_size(width, height):
     image = Image.new("RGB", (width, height), "red")
     frame = crop_whole(image, 64)
     assert frame.square.shape == (min(64, max(width, height)),) * 2 + (3,)
@@ -111,7 +111,7 @@ def test_whole_pictures_of_any_size(width, height):
     np.testing.assert_allclose(map_, 0.25, atol=1e-6)
 
 
-def test_a_map_lies_in_a_large_picture_as_if_all_of_it_had_been_drawn():
+def test_map_to_image_equals_interpolation_in_the_full_image():
     turn = np.array([[1.5, -0.4], [0.4, 1.5]])  # a face partly beyond the upper left edge
     frame = FaceCrop(np.zeros((64, 64, 3), np.uint8), Similarity(turn, np.array([-10.0, -14.0])), (300, 200))
     map_ = np.random.default_rng(0).random((64, 64)).astype(np.float32)
@@ -125,7 +125,7 @@ def test_a_map_lies_in_a_large_picture_as_if_all_of_it_had_been_drawn():
     np.testing.assert_allclose(found[inside], expected[inside], atol=1e-3)
 
 
-def test_several_detectors_look_for_the_face_once():
+def test_several_detectors_share_one_face_search():
     class Counting(Finder):
         calls = 0
 
@@ -138,17 +138,17 @@ def test_several_detectors_look_for_the_face_once():
     assert Counting.calls == 1
     assert np.array_equal(one.map, two.map)
     assert one.warnings == two.warnings
-    Localizer("green", GreenIsFake(), Counting(), SIZE // 2)(picture)  # another size is another frame
+    Localizer("green", GreenIsFake(), Counting(), SIZE // 2)(picture)  # another size needs another crop
     assert Counting.calls == 2
 
 
-def test_windows_lie_inside_and_begin_in_the_middle():
+def test_windows_are_inside_and_start_in_the_middle():
     assert square_windows((100, 100)) == [(0, 0, 100)]
     assert square_windows((300, 100)) == [(100, 0, 100), (0, 0, 100), (200, 0, 100)]
     assert square_windows((100, 301))[0] == (0, 100, 100)
 
 
-def test_without_a_face_the_whole_picture_is_judged_with_warnings():
+def test_without_a_face_the_whole_image_is_analysed_with_warnings():
     image = Image.fromarray(np.zeros((100, 400, 3), np.uint8))
     result = Localizer("green", GreenIsFake(), Finder(), SIZE)(InputImage(image, ["It is odd."]))
     assert result.analysed.all()
@@ -160,7 +160,7 @@ def test_without_a_face_the_whole_picture_is_judged_with_warnings():
     assert len(Localizer("green", GreenIsFake(), None, SIZE)(InputImage(square)).warnings) == 1
 
 
-def test_small_faces_are_called_small():
+def test_small_faces_get_a_warning():
     pixels = scene(200, 200, np.array([100.0, 90.0]), 20, 0)
     _, notes = Localizer("green", GreenIsFake(), Finder(), SIZE).crop(Image.fromarray(pixels))
     assert len(notes) == 1

@@ -1,4 +1,4 @@
-"""Opening any picture: what comes out is upright RGB, and what cannot be opened says why in one sentence."""
+"""Opening any image as upright RGB, and the errors for files that cannot be opened."""
 
 import os
 import struct
@@ -22,7 +22,7 @@ def saved(folder, name, image, **options):
 
 
 def png(width: int, height: int, data: bytes = b"") -> bytes:
-    """A PNG that claims to be so large, whatever `data` holds."""
+    """A PNG that claims this size, whatever `data` contains."""
 
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -31,21 +31,21 @@ def png(width: int, height: int, data: bytes = b"") -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
 
 
-def test_a_plain_picture_comes_through_untouched(tmp_path):
-    picture = open_image(saved(tmp_path, "Gesicht äöü 顔.png", Image.fromarray(NOISE)))
-    assert picture.image.mode == "RGB"
-    assert np.array_equal(picture.image, NOISE)
-    assert picture.warnings == []
+def test_a_plain_image_is_unchanged(tmp_path):
+    opened = open_image(saved(tmp_path, "Gesicht äöü 顔.png", Image.fromarray(NOISE)))
+    assert opened.image.mode == "RGB"
+    assert np.array_equal(opened.image, NOISE)
+    assert opened.warnings == []
 
 
-def test_transparent_parts_are_laid_on_white(tmp_path):
+def test_transparent_parts_become_white(tmp_path):
     alpha = np.full((24, 32, 1), 255, np.uint8)
     alpha[:, :16] = 0
-    picture = open_image(saved(tmp_path, "a.png", Image.fromarray(np.concatenate([NOISE, alpha], axis=2))))
-    seen = np.asarray(picture.image)
+    opened = open_image(saved(tmp_path, "a.png", Image.fromarray(np.concatenate([NOISE, alpha], axis=2))))
+    seen = np.asarray(opened.image)
     assert (seen[:, :16] == 255).all()
     assert np.array_equal(seen[:, 16:], NOISE[:, 16:])
-    assert picture.warnings == ["The image has transparent parts; they were replaced by white."]
+    assert opened.warnings == ["The image has transparent parts; they were replaced by white."]
     opaque = np.concatenate([NOISE, np.full_like(alpha, 255)], axis=2)
     assert open_image(saved(tmp_path, "b.png", Image.fromarray(opaque))).warnings == []
 
@@ -53,55 +53,55 @@ def test_transparent_parts_are_laid_on_white(tmp_path):
 def test_a_palette_with_a_transparent_colour(tmp_path):
     image = Image.fromarray(NOISE).quantize(8)
     index = image.getpixel((0, 0))
-    picture = open_image(saved(tmp_path, "p.png", image, transparency=index))
-    assert picture.image.getpixel((0, 0)) == (255, 255, 255)
-    assert len(picture.warnings) == 1
+    opened = open_image(saved(tmp_path, "p.png", image, transparency=index))
+    assert opened.image.getpixel((0, 0)) == (255, 255, 255)
+    assert len(opened.warnings) == 1
 
 
-def test_16_bits_are_scaled_and_not_cut_off(tmp_path):
+def test_16_bits_are_scaled_not_clipped(tmp_path):
     values = np.linspace(0, 65535, 24 * 32).reshape(24, 32).astype(np.uint16)
-    picture = open_image(saved(tmp_path, "deep.png", Image.fromarray(values)))
-    assert np.array_equal(np.asarray(picture.image)[..., 0], values // 256)
-    assert "8 bits" in picture.warnings[0]
+    opened = open_image(saved(tmp_path, "deep.png", Image.fromarray(values)))
+    assert np.array_equal(np.asarray(opened.image)[..., 0], values // 256)
+    assert "8 bits" in opened.warnings[0]
     with pytest.raises(WsdlError, match="white level is unknown"):
         open_image(saved(tmp_path, "float.tif", Image.fromarray(values.astype(np.float32))))
 
 
-def test_grey_and_one_bit_pictures(tmp_path):
+def test_grey_and_one_bit_images(tmp_path):
     grey = Image.fromarray(NOISE[..., 0])
     assert np.array_equal(open_image(saved(tmp_path, "g.png", grey)).image, np.repeat(NOISE[..., :1], 3, axis=2))
     assert set(np.unique(open_image(saved(tmp_path, "1.png", grey.convert("1"))).image)) == {0, 255}
 
 
-def test_cmyk_jpegs_look_as_they_did(tmp_path):
+def test_cmyk_jpegs_keep_their_colours(tmp_path):
     flat = Image.new("RGB", (32, 24), (200, 80, 40))
-    picture = open_image(saved(tmp_path, "print.jpg", flat.convert("CMYK"), quality=95))
-    assert np.abs(np.asarray(picture.image).astype(int) - (200, 80, 40)).max() <= 4
-    assert "CMYK" in picture.warnings[0]
+    opened = open_image(saved(tmp_path, "print.jpg", flat.convert("CMYK"), quality=95))
+    assert np.abs(np.asarray(opened.image).astype(int) - (200, 80, 40)).max() <= 4
+    assert "CMYK" in opened.warnings[0]
 
 
-def test_pictures_of_turned_phones_come_upright(tmp_path):
+def test_exif_orientation_is_applied(tmp_path):
     upright = np.zeros((24, 32, 3), np.uint8)
     upright[:8, :8] = 255
     exif = Image.Exif()
-    exif[0x0112] = 6  # the phone was turned: viewers turn it by 90 degrees clockwise
+    exif[0x0112] = 6  # rotated phone: viewers rotate it by 90 degrees clockwise
     lying = Image.fromarray(np.rot90(upright))
-    picture = open_image(saved(tmp_path, "phone.png", lying, exif=exif))
-    assert np.array_equal(picture.image, upright)
+    opened = open_image(saved(tmp_path, "phone.png", lying, exif=exif))
+    assert np.array_equal(opened.image, upright)
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
-def test_of_animations_the_first_frame_is_judged(tmp_path, name):
+def test_animations_give_their_first_frame(tmp_path, name):
     frames = [Image.new("RGB", (32, 24), colour) for colour in ("red", "lime", "blue")]
     path = saved(tmp_path, name, frames[0], save_all=True, append_images=frames[1:], duration=50, lossless=True)
-    picture = open_image(path)
-    assert picture.image.getpixel((16, 12)) == (255, 0, 0)
-    assert picture.warnings == ["The file has 3 frames; only the first was analysed."]
+    opened = open_image(path)
+    assert opened.image.getpixel((16, 12)) == (255, 0, 0)
+    assert opened.warnings == ["The file has 3 frames; only the first was analysed."]
 
 
 @settings(max_examples=20, deadline=None)
 @given(quality=st.integers(3, 99), subsampling=st.sampled_from([0, 2]))
-def test_jpeg_quality_is_read_off_the_file(tmp_path_factory, quality, subsampling):
+def test_jpeg_quality_is_estimated_from_the_file(tmp_path_factory, quality, subsampling):
     path = saved(
         tmp_path_factory.mktemp("q"), "q.jpg", Image.fromarray(NOISE), quality=quality, subsampling=subsampling
     )
@@ -115,7 +115,7 @@ def test_only_jpegs_have_a_quality(tmp_path):
         assert jpeg_quality(image) is None
 
 
-def test_what_cannot_be_opened_says_why_in_one_sentence(tmp_path):
+def test_files_that_cannot_be_opened_give_a_reason(tmp_path):
     good = saved(tmp_path, "good.jpg", Image.fromarray(np.tile(NOISE, (8, 8, 1)))).read_bytes()
     for name, content, why in (
         ("cut.jpg", good[: len(good) // 2], "is damaged or truncated"),
@@ -135,24 +135,24 @@ def test_what_cannot_be_opened_says_why_in_one_sentence(tmp_path):
         assert "\n" not in message
 
 
-def test_large_pictures_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+def test_large_images_are_refused_before_decoding(tmp_path, monkeypatch):
     (tmp_path / "large.png").write_bytes(png(MAX_PIXELS // 1000 + 1, 1000))
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("decoded"))
     with pytest.raises(WsdlError, match="pixels"):
         open_image(tmp_path / "large.png")
 
 
-def test_paths_that_are_no_files(tmp_path):
+def test_paths_that_are_not_files(tmp_path):
     with pytest.raises(WsdlError, match="no such file"):
         open_image(tmp_path / "none.png")
     with pytest.raises(WsdlError, match="File name too long"):
         open_image(tmp_path / ("x" * 300 + ".png"))
-    os.mkfifo(tmp_path / "pipe.png")  # to open it would wait for ever
+    os.mkfifo(tmp_path / "pipe.png")  # opening it would block
     with pytest.raises(WsdlError, match="not a file"):
         open_image(tmp_path / "pipe.png")
 
 
-def test_files_that_may_not_be_read(tmp_path, monkeypatch):
+def test_files_without_read_permission(tmp_path, monkeypatch):
     path = saved(tmp_path, "a.png", Image.fromarray(NOISE))
 
     def refuse(self, mode):
@@ -163,7 +163,7 @@ def test_files_that_may_not_be_read(tmp_path, monkeypatch):
         open_image(path)
 
 
-def test_folders_are_searched_in_order_and_one_picture_at_a_time(tmp_path):
+def test_folders_are_searched_in_order_one_image_at_a_time(tmp_path):
     for name in ("b/2.JPG", "b/1.png", "a.webp", "b/c/x.gif"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -182,7 +182,7 @@ def test_folders_are_searched_in_order_and_one_picture_at_a_time(tmp_path):
     assert "contains no images" in str(error)
 
 
-def test_stdin_without_bytes(monkeypatch, tmp_path):
+def test_empty_or_too_long_stdin_is_an_error(monkeypatch, tmp_path):
     (tmp_path / "empty").write_bytes(b"")
     with (tmp_path / "empty").open("rb") as file, pytest.raises(WsdlError, match="stdin is empty"):
         read_stdin(file)
@@ -192,7 +192,7 @@ def test_stdin_without_bytes(monkeypatch, tmp_path):
         read_stdin(file)
 
 
-def test_pictures_in_memory():
+def test_images_in_memory():
     assert np.array_equal(from_memory(NOISE).image, NOISE)
     assert np.array_equal(from_memory(Image.fromarray(NOISE)).image, NOISE)
     assert from_memory(NOISE[..., 0]).image.mode == "RGB"

@@ -1,4 +1,4 @@
-"""python -m wsdl localize and wsdl.localize: one JSON line a picture, whatever comes in."""
+"""python -m wsdl localize and wsdl.localize: one JSON line per image for any input."""
 
 import csv
 import io
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.usefixtures("no_parser")
 
 
 @pytest.fixture
-def pictures(made_up, tmp_path):
-    """Three folders' worth of pictures: two of the same name, one without a Latin letter, one that is broken."""
+def images(made_up, tmp_path):
+    """Images in nested folders: two of the same name, one with a non-Latin name, one JPEG of low quality."""
     folder = tmp_path / "in"
     faces = sorted(made_up[0].iterdir())
     for name, face in (("a/x.png", faces[0]), ("b/x.png", faces[1]), ("b/顔 ü.png", faces[2])):
@@ -51,9 +51,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_every_picture_gets_a_line_a_map_and_an_overlay(pictures, run_folder, tmp_path):
+def test_every_image_gets_a_line_a_map_and_an_overlay(images, run_folder, tmp_path):
     out = tmp_path / "out"
-    result = call(pictures, "--detector", run_folder, "--out", out, "--npy", catch_exceptions=False)
+    result = call(images, "--detector", run_folder, "--out", out, "--npy", catch_exceptions=False)
     assert result.exit_code == 0
     found = lines(result)
     assert [Path(line["picture"]).name for line in found] == ["x.jpg", "x.png", "x.png", "顔 ü.png"]
@@ -73,11 +73,11 @@ def test_every_picture_gets_a_line_a_map_and_an_overlay(pictures, run_folder, tm
     assert [len(line["warnings"]) for line in found] == [2, 1, 1, 1]
 
 
-def test_one_by_one_from_python_and_again_everything_is_the_same(pictures, run_folder, tmp_path):
+def test_results_are_the_same_again_and_from_python(images, run_folder, tmp_path):
     out = tmp_path / "out"
-    together = lines(call(pictures, "--detector", run_folder, "--out", out))
+    together = lines(call(images, "--detector", run_folder, "--out", out))
     before = contents(out)
-    again = call(*sorted(pictures.rglob("*.*g"), reverse=True), "--detector", run_folder, "--out", out)
+    again = call(*sorted(images.rglob("*.*g"), reverse=True), "--detector", run_folder, "--out", out)
     key = lambda line: line["picture"]  # noqa: E731
     assert sorted(lines(again), key=key) == sorted(together, key=key)  # the same names in another order, too
     assert contents(out) == before
@@ -87,29 +87,29 @@ def test_one_by_one_from_python_and_again_everything_is_the_same(pictures, run_f
         assert np.array_equal(np.round(single.map * 65535), np.asarray(Image.open(line["files"]["map"])))
 
 
-def test_results_are_never_taken_for_pictures(pictures, run_folder):
-    first = lines(call(pictures, "--detector", run_folder, "--out", pictures))
-    again = lines(call(pictures, "--detector", run_folder, "--out", pictures))
+def test_results_are_never_taken_as_inputs(images, run_folder):
+    first = lines(call(images, "--detector", run_folder, "--out", images))
+    again = lines(call(images, "--detector", run_folder, "--out", images))
     assert first == again
     assert len(first) == 4
 
 
-def test_files_of_others_are_never_overwritten(pictures, run_folder, tmp_path):
+def test_other_files_are_never_overwritten(images, run_folder, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "x-map.png").write_bytes((pictures / "a/x.png").read_bytes())
+    (out / "x-map.png").write_bytes((images / "a/x.png").read_bytes())
     (out / "x-2-overlay.png").write_text("mine")
     (out / "x-3-map.npy").write_text("mine as well")
     before = contents(out)
-    (line,) = lines(call(pictures / "a/x.png", "--detector", run_folder, "--out", out, "--npy"))
+    (line,) = lines(call(images / "a/x.png", "--detector", run_folder, "--out", out, "--npy"))
     assert line["files"]["map"] == str(out / "x-4-map.png")
     assert before.items() <= contents(out).items()
-    call(pictures / "a/x.png", "--detector", run_folder, "--out", out)
-    assert not (out / "x-4-map.npy").exists()  # it was not asked for this time and might contradict the map
+    call(images / "a/x.png", "--detector", run_folder, "--out", out)
+    assert not (out / "x-4-map.npy").exists()  # not asked for this time; it might contradict the map
     assert before.items() <= contents(out).items()
 
 
-def test_a_map_of_a_dataset_picture_is_the_one_that_evaluate_scores(dataset, run_folder):
+def test_the_map_equals_the_one_that_evaluate_scores(dataset, run_folder):
     data = Dataset(dataset)
     row = data.select(kind="partial", split="test").iloc[0]
     expected = load_detector(run_folder).predict(data.images[[row.name]])
@@ -121,7 +121,7 @@ def test_a_map_of_a_dataset_picture_is_the_one_that_evaluate_scores(dataset, run
 
 
 @pytest.mark.parametrize("size", [(4000, 3000), (1, 1), (3, 700)])
-def test_pictures_of_any_size_have_maps_of_their_size(run_folder, tmp_path, size):
+def test_images_of_any_size_have_maps_of_their_size(run_folder, tmp_path, size):
     ramp = np.linspace(0, 255, size[0] * size[1] * 3).reshape(size[1], size[0], 3)
     Image.fromarray(ramp.astype(np.uint8)).save(tmp_path / "p.png", compress_level=1)
     (line,) = lines(call(tmp_path / "p.png", "--detector", run_folder, "--out", tmp_path / "out"))
@@ -131,71 +131,71 @@ def test_pictures_of_any_size_have_maps_of_their_size(run_folder, tmp_path, size
     assert any("so the whole image was analysed" in warning for warning in line["warnings"])
 
 
-def test_a_turned_phone_picture_gets_its_map_as_it_is_shown(run_folder, tmp_path):
+def test_a_rotated_phone_image_gets_an_upright_map(run_folder, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (90, 70)).save(tmp_path / "phone.jpg", exif=exif)
     assert wsdl.localize(tmp_path / "phone.jpg", run_folder).map.shape == (90, 70)
 
 
-def test_stdin_stdout_and_stderr_keep_apart_and_bad_files_stop_nothing(pictures, run_folder, tmp_path):
-    (pictures / "bad.jpg").write_text("not a picture")
+def test_bad_files_stop_nothing_and_stdout_has_only_json(images, run_folder, tmp_path):
+    (images / "bad.jpg").write_text("not a picture")
     (tmp_path / "void").mkdir()
-    words = [pictures / "bad.jpg", "-", tmp_path / "void", tmp_path / "none.png", pictures / "a"]
+    words = [images / "bad.jpg", "-", tmp_path / "void", tmp_path / "none.png", images / "a"]
     done = subprocess.run(
         [sys.executable, "-m", "wsdl", "localize", *map(str, words), "--detector", run_folder, "--out", tmp_path / "o"],
-        input=(pictures / "b/x.png").read_bytes(), capture_output=True, cwd=ROOT,
+        input=(images / "b/x.png").read_bytes(), capture_output=True, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 1
     found = lines(type("Result", (), {"stdout": done.stdout.decode()}))
     assert [sorted({"error", "score"} & set(line)) for line in found] == [["error"], ["score"], ["error"], ["error"],
                                                                           ["score"]]  # fmt: skip
-    assert [line["picture"] for line in found] == [*map(str, words[:4]), str(pictures / "a/x.png")]
+    assert [line["picture"] for line in found] == [*map(str, words[:4]), str(images / "a/x.png")]
     assert found[1]["files"]["map"] == str(tmp_path / "o/stdin-map.png")
     assert "contains no images" in found[2]["error"]
     assert "no such file" in found[3]["error"]
     told = done.stderr.decode()
     assert "3 of 5 images could not be read" in told
     assert "Traceback" not in told
-    assert found[1]["score"] == round(wsdl.localize(pictures / "b/x.png", run_folder).score, 6)
+    assert found[1]["score"] == round(wsdl.localize(images / "b/x.png", run_folder).score, 6)
 
 
-def test_wrong_usage_and_impossible_places(pictures, run_folder, tmp_path):
+def test_wrong_usage_and_an_impossible_out_folder(images, run_folder, tmp_path):
     assert call().exit_code == 2
-    assert call(pictures).exit_code == 2
-    assert call(pictures, "--out", tmp_path, "--threshold", 1).exit_code == 2
+    assert call(images).exit_code == 2
+    assert call(images, "--out", tmp_path, "--threshold", 1).exit_code == 2
     (tmp_path / "file").write_text("")
-    failed = call(pictures, "--detector", run_folder, "--out", tmp_path / "file")
+    failed = call(images, "--detector", run_folder, "--out", tmp_path / "file")
     assert isinstance(failed.exception, WsdlError)
     assert "choose another --out" in str(failed.exception)
 
 
-def test_detectors_are_found_by_name_and_listed(pictures, run_folder, tmp_path, monkeypatch):
+def test_detectors_are_found_by_name_and_listed(images, run_folder, tmp_path, monkeypatch):
     assets = tmp_path / "detectors"
     monkeypatch.setattr("wsdl.detectors.pretrained.PRETRAINED_FOLDER", assets)
     listed = call("--list")
     assert (listed.exit_code, listed.stdout) == (0, "")
     assert "this installation has no pretrained detector" in listed.stderr
     with pytest.raises(WsdlError, match="patches-c-studio: no such detector; this installation has no pretrained"):
-        wsdl.localize(pictures / "x.jpg")
+        wsdl.localize(images / "x.jpg")
 
     home = Path(shutil.copytree(run_folder, assets / "patches-c-studio"))
     scores = {"method": "patches", "iou": 0.25, "iou_low": 0.2, "iou_high": 0.3, "ap": 0.75, "n": 9}
     write_json(home / "metrics.json", {"rows": [scores, {"method": "control: all-fake"}, {"method": "forensic: ela"}]})
     (row,) = csv.DictReader(io.StringIO(call("--list").stdout))
     assert (row["detector"], row["generator"], row["iou"], row["n"]) == ("patches-c-studio", "repaint-p2", "0.25", "9")
-    (line,) = lines(call(pictures / "x.jpg", "--out", tmp_path / "out"))
+    (line,) = lines(call(images / "x.jpg", "--out", tmp_path / "out"))
     assert line["detector"] == "patches-c-studio"
     assert line["trained_on"]["generator"] == "repaint-p2"
     assert (line["measured"]["iou"], line["measured"]["ap"]) == (0.25, 0.75)
     with pytest.raises(WsdlError, match="nobody: no such detector; pretrained are patches-c-studio"):
-        wsdl.localize(pictures / "x.jpg", "nobody")
+        wsdl.localize(images / "x.jpg", "nobody")
     with pytest.raises(WsdlError, match=r"`train`.*model\.safetensors"):
-        wsdl.localize(pictures / "x.jpg", half_a_run(tmp_path / "half", home))
+        wsdl.localize(images / "x.jpg", half_a_run(tmp_path / "half", home))
     broken = Path(shutil.copytree(run_folder, tmp_path / "broken"))
     (broken / "model.safetensors").write_bytes(b"zeros")
     with pytest.raises(WsdlError, match=r"model\.safetensors: does not fit the network"):
-        wsdl.localize(pictures / "x.jpg", broken)
+        wsdl.localize(images / "x.jpg", broken)
 
 
 def half_a_run(folder: Path, home: Path) -> Path:
@@ -204,7 +204,7 @@ def half_a_run(folder: Path, home: Path) -> Path:
     return folder
 
 
-def test_a_localizer_is_kept_until_its_weights_change(run_folder, tmp_path):
+def test_a_localizer_is_cached_until_its_weights_change(run_folder, tmp_path):
     parser = tmp_path / "parser"
     write_json(parser / "config.json", {"parser": "untrained", "widths": [8, 16], "size": 32})
     save_model(FaceUNet((8, 16)), parser)
@@ -218,7 +218,7 @@ def test_a_localizer_is_kept_until_its_weights_change(run_folder, tmp_path):
     assert result.warnings[0].startswith("No face was found (")
 
 
-def test_importing_the_name_costs_nothing_until_it_is_used():
+def test_localize_is_loaded_on_first_use():
     code = "import sys, wsdl; print('localize' in dir(wsdl), 'torch' in sys.modules, callable(wsdl.localize))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert found.stdout.split() == ["True", "False", "True"]

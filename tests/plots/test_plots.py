@@ -1,4 +1,4 @@
-"""Figures: right types, an honest scale, letters large enough, small files. How they look is for the eye."""
+"""Figures: return types, the scale of maps, font sizes, file sizes."""
 
 import io
 
@@ -50,7 +50,7 @@ FIGURES = {
 
 
 def scales(chart):
-    """(vmin, vmax) of every picture that is drawn in the colours of maps, colour bars included."""
+    """(vmin, vmax) of every image drawn in the colours of maps, colour bars included."""
     return [image.get_clim() for ax in chart.axes for image in ax.images if image.get_cmap().name == plots.MAP_COLOURS]
 
 
@@ -63,7 +63,7 @@ def texts(chart):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_figures_draw_with_readable_letters_and_are_shown_once(name):
+def test_figures_are_legible_and_displayed_once(name):
     import matplotlib.pyplot as plt
 
     before = plt.get_fignums()
@@ -89,14 +89,14 @@ def test_maps_share_the_scale_from_0_to_1(name):
 
 
 @pytest.mark.parametrize("level", [0.0, 0.3, 0.5, 1.0])
-def test_a_constant_map_is_not_stretched(level):
+def test_a_constant_map_is_not_normalised(level):
     chart = plots.map_overlay(PICTURES[0], np.full((8, 8), level))
     assert scales(chart) == [(0, 1)]
     assert bars(chart)[0].get_ylim() == (0, 1)
     assert len(chart.axes[0].collections) == 0  # no border where nothing, or everything, is fake
 
 
-def test_overlay_draws_the_map_that_is_scored_and_its_border():
+def test_map_overlay_draws_the_scored_map_and_its_outline():
     chart, axes = plots.new_figure(1, 2)
     assert plots.map_overlay(PICTURES[0], MAPS[0], ax=axes[1]) is chart
     assert not axes[0].images
@@ -108,7 +108,7 @@ def test_overlay_draws_the_map_that_is_scored_and_its_border():
     assert axes[1].get_xlim() == (-0.5, 31.5)
 
 
-def test_strip_shows_the_difference_on_a_fixed_scale():
+def test_before_and_after_shows_the_difference_on_a_fixed_scale():
     chart = plots.before_and_after(PICTURES, FAKES, MASKS, gain=5)
     (shown,) = chart.axes[2].images
     assert np.allclose(shown.get_array(), np.abs(PICTURES[0].astype(int) - FAKES[0]).mean(axis=-1))
@@ -116,7 +116,7 @@ def test_strip_shows_the_difference_on_a_fixed_scale():
     assert "difference, 5 x" in texts(chart)
 
 
-def test_maps_has_a_row_a_face_a_column_a_detector_and_one_colour_bar():
+def test_map_grid_has_faces_by_detectors_and_one_colour_bar():
     chart = plots.map_grid(FAKES, MASKS, {"patches": MAPS, "grad-cam": MAPS}, rows=["hair", "skin", "nose"])
     assert len(chart.axes) == 3 * 4 + 1
     assert len(bars(chart)) == 1
@@ -125,7 +125,7 @@ def test_maps_has_a_row_a_face_a_column_a_detector_and_one_colour_bar():
         plots.map_grid(FAKES, MASKS, {"patches": MAPS}, rows=["hair"])
 
 
-def test_grid_places_pictures_and_keeps_their_pixels():
+def test_contact_sheet_places_images_and_keeps_their_pixels():
     sheet = plots.contact_sheet(PICTURES, columns=2, scale=2)
     assert isinstance(sheet, Image.Image)
     assert sheet.size == (2 * 64 + 6, 2 * 64 + 6)
@@ -136,10 +136,10 @@ def test_grid_places_pictures_and_keeps_their_pixels():
     assert plots.contact_sheet(PICTURES).width == 3 * 32 * 4 + 2 * 6
 
 
-def test_grid_titles_stand_above_and_are_cut_to_width():
+def test_contact_sheet_titles_are_above_and_cut_to_width():
     plain, titled = (
         plots.contact_sheet(PICTURES),
-        plots.contact_sheet(PICTURES, ["real", "", "a title far too long for its picture"]),
+        plots.contact_sheet(PICTURES, ["real", "", "a title far too long for its image"]),
     )
     head = titled.height - plain.height
     pixels = np.asarray(titled)
@@ -165,7 +165,7 @@ def test_label_map_gives_each_component_its_own_colour():
         assert np.allclose(legend[name].get_facecolor()[:3], np.array(colour) / 255, atol=0.01)
 
 
-def test_real_and_fake_differ_for_every_eye():
+def test_real_and_fake_colours_differ_with_colour_blindness():
     from colorsys import rgb_to_hls
 
     real, fake = to_rgb(plots.REAL), to_rgb(plots.FAKE)
@@ -173,7 +173,7 @@ def test_real_and_fake_differ_for_every_eye():
     assert abs(rgb_to_hls(*real)[0] - rgb_to_hls(*fake)[0]) > 0.3
 
 
-def test_curves_skip_missing_values_and_label_line_ends_apart():
+def test_training_curves_skip_missing_values_and_separate_labels():
     ax = plots.training_curves(STATS).axes[0]
     assert [len(line.get_xdata()) for line in ax.lines] == [7, 4]
     assert ax.get_xlabel() == "images processed"
@@ -183,20 +183,20 @@ def test_curves_skip_missing_values_and_label_line_ends_apart():
     assert [labels[line].get_color() for line in ("loss", "validation")] == [line.get_color() for line in ax.lines]
 
 
-def test_curves_of_several_runs_take_a_panel_a_key():
+def test_training_curves_of_several_runs_have_a_panel_per_key():
     chart = plots.training_curves({"a": STATS, "b": STATS[:3]}, keys=("loss", "validation"))
     assert [ax.get_title(loc="left") for ax in chart.axes] == ["loss", "validation"]
     assert [len(ax.lines) for ax in chart.axes] == [2, 2]
 
 
-def test_curves_of_runs_with_long_names_leave_room_for_the_lines():
+def test_training_curves_with_long_names_use_a_legend():
     chart = plots.training_curves({"patches-c-repaint-p2-studio-s0-matched": STATS, "b": STATS[:3]})
     assert [len(ax.texts) for ax in chart.axes] == [0, 0]
     names = [text.get_text() for text in chart.legends[0].get_texts()]
     assert names == ["patches-c-repaint-p2-studio-s0-matched", "b"]
 
 
-def test_table_shows_percent_with_intervals_and_shades_what_needs_no_training():
+def test_results_table_shows_percent_and_shades_baselines():
     chart = plots.results_table(TABLE)
     shown = texts(chart)
     assert "37.7 (35.0 to 40.2)" in shown
@@ -207,7 +207,7 @@ def test_table_shows_percent_with_intervals_and_shades_what_needs_no_training():
     assert shaded == [2, 3, 4]
 
 
-def test_schedule_draws_signal_noise_and_weights():
+def test_noise_schedule_draws_signal_noise_and_weights():
     left, right = plots.noise_schedule(ABAR, WEIGHTS).axes
     signal, noise = (line.get_ydata() for line in left.lines)
     assert np.allclose(signal**2 + noise**2, 1)
@@ -218,7 +218,7 @@ def test_schedule_draws_signal_noise_and_weights():
     assert linear.axes[1].get_yscale() == "linear"
 
 
-def test_histogram_counts_shares_and_marks_the_threshold():
+def test_patch_histogram_counts_fractions_and_marks_the_threshold():
     values = {"fake patches": np.full((2, 5, 5), 0.9), "real patches": np.full(10, 0.1)}
     ax = plots.patch_histogram(values, threshold=0.5, lines={"corrected": 0.62}, bins=10).axes[0]
     outlines = {patch.get_label(): patch for patch in ax.patches if not patch.get_label().startswith("_")}

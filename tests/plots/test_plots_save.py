@@ -1,4 +1,4 @@
-"""Saved figures: small files, the same bytes again, colours as they were drawn."""
+"""Saved figures: size limit, reproducible bytes, colours."""
 
 import numpy as np
 import pytest
@@ -15,14 +15,14 @@ MASKS[:, 8:20, 10:25] = 1
 MAPS = RNG.random((3, 8, 8)).astype(np.float32)
 
 
-def test_save_keeps_small_figures_exact(tmp_path):
+def test_save_figure_keeps_small_figures_exact(tmp_path):
     sheet = plots.contact_sheet(PICTURES, scale=1)
     path = plots.save_figure(sheet, tmp_path / "new" / "sheet.png")
     assert np.array_equal(np.asarray(Image.open(path)), np.asarray(sheet))
 
 
 @pytest.mark.parametrize("side", [300, 900])
-def test_save_makes_large_figures_small_and_leaves_nothing_behind(tmp_path, side):
+def test_save_figure_limits_the_size_and_leaves_no_temporary_file(tmp_path, side):
     noise = Image.fromarray(RNG.integers(0, 256, (side, side, 3), dtype=np.uint8))
     path = plots.save_figure(noise, tmp_path / "noise.png")
     assert path.stat().st_size <= 200_000
@@ -30,14 +30,14 @@ def test_save_makes_large_figures_small_and_leaves_nothing_behind(tmp_path, side
     assert [file.name for file in tmp_path.iterdir()] == ["noise.png"]
 
 
-def test_save_makes_sheets_of_faces_coarse_rather_than_small(tmp_path):
+def test_save_figure_lowers_jpeg_quality_not_size(tmp_path):
     noise = Image.fromarray(RNG.integers(0, 256, (900, 900, 3), dtype=np.uint8))
     path = plots.save_figure(noise, tmp_path / "faces.jpg")
     assert path.stat().st_size <= 200_000
     assert (Image.open(path).format, Image.open(path).size) == ("JPEG", (900, 900))
 
 
-def test_save_keeps_the_colours_of_maps_when_it_must_reduce_colours(tmp_path):
+def test_save_figure_keeps_map_colours_when_reducing_colours(tmp_path):
     smooth = zoom(np.random.default_rng(1).random((60, 60, 3)), (8, 8, 1), order=1)
     picture = np.clip(smooth * 255, 0, 255).astype(np.uint8)
     ramp = np.round(colormaps[plots.MAP_COLOURS](np.linspace(0, 1, 480))[:, :3] * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Figures of scores: what is drawn is what the tables say. How they look is for the eye."""
+"""Figures of scores draw the values of their tables."""
 
 import io
 
@@ -68,14 +68,14 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_figures_draw_with_readable_letters_and_fit_the_page(name):
+def test_figures_are_legible_and_fit_the_page(name):
     chart = FIGURES[name]()
     shown = Image.open(io.BytesIO(chart._repr_png_()))
     assert 250 < shown.width <= 1200
     assert [t.get_text() for t in chart.findobj(Text) if t.get_text() and t.get_fontsize() < 11] == []
 
 
-def test_components_shows_values_intervals_and_the_control():
+def test_component_scores_shows_values_intervals_and_baseline():
     ax = plots.component_scores(TABLE).axes[0]
     for name, line in zip(CELLS, ax.lines, strict=False):
         part = by_component(CELLS[name])
@@ -87,7 +87,7 @@ def test_components_shows_values_intervals_and_the_control():
     assert {text.get_text() for text in plots.component_scores(TABLE, "PBCA").axes[0].get_legend().texts} == set(CELLS)
 
 
-def test_areas_has_a_dot_a_picture_and_the_binned_means():
+def test_area_scores_has_a_dot_per_image_and_binned_means():
     axes = plots.area_scores(CELLS, bins=5).axes
     for ax, (name, fakes) in zip(axes, CELLS.items(), strict=True):
         control, dots, means = ax.lines
@@ -98,14 +98,14 @@ def test_areas_has_a_dot_a_picture_and_the_binned_means():
         assert means.get_ydata() == pytest.approx(by_area(fakes, 5).value.to_numpy())
 
 
-def test_thresholds_marks_one_half():
+def test_threshold_curves_marks_one_half():
     ax = plots.threshold_curves({"setup b": CURVE}).axes[0]
     dot = ax.lines[-1]
     assert dot.get_xdata() == [0.5]
     assert dot.get_ydata()[0] == pytest.approx(CURVE.iou[50])
 
 
-def test_reliability_shows_the_diagonal_the_bins_and_their_counts():
+def test_reliability_diagram_shows_diagonal_bins_and_counts():
     above, below = plots.reliability_diagram({"setup b": RELIABLE}).axes
     diagonal, dots = above.lines
     assert np.array_equal(diagonal.get_xdata(), diagonal.get_ydata())
@@ -114,7 +114,7 @@ def test_reliability_shows_the_diagonal_the_bins_and_their_counts():
     assert [bar.get_height() for bar in below.patches] == list(RELIABLE.n)
 
 
-def test_gallery_shows_both_sides_on_one_scale_with_the_iou_below():
+def test_case_gallery_shows_both_sides_on_one_scale_with_iou():
     chart = plots.case_gallery(*cases())
     maps = [ax.images[0] for ax in chart.axes if ax.images and ax.images[0].get_cmap().name == plots.MAP_COLOURS]
     assert len(maps) == 6
@@ -126,7 +126,7 @@ def test_gallery_shows_both_sides_on_one_scale_with_the_iou_below():
     assert plots.case_notes(worst)[0] == f"{worst.component.iloc[0]}\nIoU {worst.iou.iloc[0]:.2f}"
 
 
-def test_standings_shows_means_intervals_extreme_seeds_and_the_best_control_of_each_source():
+def test_score_intervals_shows_means_intervals_seeds_and_baselines():
     studio, snapshot = plots.score_intervals(STANDING, "ap").axes
     assert [label.get_text() for label in studio.get_yticklabels()] == ["patches a", "patches c (lama)"]
     assert [line.get_xdata()[0] for line in studio.lines] == pytest.approx([30, 80])

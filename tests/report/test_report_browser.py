@@ -1,4 +1,4 @@
-"""The report site in headless Chromium with the network off: explorer, phone, dark theme and paper."""
+"""The report site in headless Chromium with the network off: explorer, narrow screens, dark theme and print."""
 
 import pytest
 from browser import open_chromium, pixels, wait_for
@@ -14,7 +14,7 @@ def chrome():
 
 @pytest.fixture
 def opened(chrome, reported):
-    """opened(options of a new page) -> the site; nothing may fail, be refused, or be asked of a network."""
+    """opened(options of a new page) -> the site; errors, policy violations and requests fail the test."""
     errors, asked, pages = [], [], []
 
     def open_page(**options):
@@ -48,7 +48,7 @@ def test_the_explorer_works_offline(opened):
     wait_for(page, "document.querySelector('.wx-position').textContent.startsWith('2 of')")
 
 
-def test_keys_pressed_elsewhere_leave_the_explorer_alone(opened):
+def test_keys_pressed_elsewhere_do_not_reach_the_explorer(opened):
     page = opened()
     page.locator("h1").click()
     page.keyboard.press("ArrowRight")
@@ -59,18 +59,18 @@ def test_keys_pressed_elsewhere_leave_the_explorer_alone(opened):
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_but_tables_and_figures_slides_sideways(opened, width):
+def test_only_tables_and_figures_scroll_sideways(opened, width):
     page = opened(viewport={"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate("[...document.querySelectorAll('p, h1, h2, li, nav')].every(e => e.scrollWidth <= innerWidth)")
 
 
-def test_light_or_dark_as_the_reader_likes(opened):
+def test_colours_follow_the_system_theme(opened):
     assert colour(opened(color_scheme="light"), "body", "backgroundColor") == WHITE
     assert colour(opened(color_scheme="dark"), "body", "backgroundColor") == "rgb(21, 23, 26)"
 
 
-def test_paper_is_white_whole_and_says_where_links_lead(opened):
+def test_print_is_white_complete_and_shows_link_targets(opened):
     page = opened(color_scheme="dark", viewport={"width": 700, "height": 1000})
     page.emulate_media(media="print", color_scheme="dark")
     assert colour(page, "body", "backgroundColor") == WHITE

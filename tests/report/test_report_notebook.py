@@ -1,4 +1,4 @@
-"""90_report: the form that a lab fills in, run on whole and on damaged folders of runs."""
+"""90_report, the notebook template of a report, on complete and on damaged folders of runs."""
 
 import json
 import re
@@ -16,7 +16,7 @@ FORM = notebooks.LESSONS_FOLDER / f"{notebooks.REPORT}.ipynb"
 
 @pytest.fixture(scope="module")
 def damaged(reported, tmp_path_factory):
-    """What the report prints of runs with one altered number, and of a dataset with one picture too many.
+    """The output of the report for runs with one altered number and a dataset with one extra image.
 
     Beside the text: the folder of the runs, and that of the page.
     """
@@ -34,14 +34,14 @@ def damaged(reported, tmp_path_factory):
 
 
 def said(notebook) -> str:
-    """All that the cells of an executed notebook print or show as text."""
+    """All text that the cells of an executed notebook print or display."""
     outputs = [output for cell in nbformat.read(notebook, 4).cells for output in cell.get("outputs", [])]
     shown = [output.get("data", {}) for output in outputs]
     parts = [output.get("text", "") for output in outputs]
     return "\n".join([*parts, *(data.get("text/html", data.get("text/markdown", "")) for data in shown)])
 
 
-def test_it_tells_of_runs_that_failed_or_were_stopped(damaged):
+def test_it_lists_failed_and_stopped_runs(damaged):
     assert re.search(r"runs/broken.*?failed.*?the &lt;third&gt; batch cannot be drawn", damaged[0], re.S)
     assert re.search(r"runs/halted.*?stopped.*?25%", damaged[0], re.S)
 
@@ -52,16 +52,16 @@ def test_its_numbers_are_those_of_the_table(damaged):
         assert f"| {format_score(row, 'iou')} |" in text
 
 
-def test_numbers_that_are_not_of_these_weights_are_noticed(damaged):
+def test_it_finds_metrics_that_differ_from_the_weights(damaged):
     (apart,) = re.findall(r"runs/patches-a-s0: largest difference from the stored metrics ([\d.]+) points", damaged[0])
     assert float(apart) == pytest.approx(10, abs=0.1)
 
 
-def test_a_picture_that_is_not_in_the_manifest_is_noticed(damaged):
+def test_it_finds_an_image_missing_from_the_manifest(damaged):
     assert re.search(r"1 faults .*stranger\.png: is not in the manifest", damaged[0])
 
 
-def test_it_ends_in_the_page_of_the_command(damaged, reported):
+def test_it_writes_the_same_page_as_the_command(damaged, reported):
     text, _, out = damaged
     assert "index.html: " in text
     sections = re.findall(r"<h2>.*?</h2>", (out / "index.html").read_text(encoding="utf-8"))
@@ -80,7 +80,7 @@ def test_the_committed_report_is_tidy_and_was_run(tmp_path):
     assert "0.0000 points" in json.dumps(outputs)
 
 
-def test_it_takes_runs_an_out_and_further_data():
+def test_its_parameters_are_runs_out_and_data():
     tagged = [cell for cell in nbformat.read(FORM, 4).cells if "parameters" in cell.metadata.get("tags", [])]
     assert [line.split(":")[0] for line in tagged[0].source.splitlines()] == ["runs", "out", "data"]
     words = "\n".join(cell.source for cell in nbformat.read(FORM, 4).cells if cell.cell_type == "markdown")

@@ -1,4 +1,4 @@
-"""The report site: its numbers, its failures, its links, and that it holds all it shows."""
+"""The report site: its numbers, failed runs, links, and that it loads nothing."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ def test_the_numbers_are_those_of_the_table(reported, page):
     assert reported.text.count('<tr class="shaded">') == len(BASELINES)
 
 
-def test_failed_and_stopped_runs_are_there_with_their_error(reported, page):
+def test_failed_and_stopped_runs_are_shown_with_their_error(reported, page):
     said = "ValueError: the &lt;third&gt; batch cannot be drawn"
     assert f"This run failed.</strong> runs/broken: {said}" in reported.text
     assert "This run was stopped.</strong> runs/halted: at 25% of its images" in reported.text
@@ -48,7 +48,7 @@ def test_failed_and_stopped_runs_are_there_with_their_error(reported, page):
     assert row[1] == "failedValueError: the <third> batch cannot be drawn"
 
 
-def test_every_executed_notebook_is_linked_and_every_link_leads_somewhere(reported, page):
+def test_executed_notebooks_are_linked_and_all_links_exist(reported, page):
     pages = [link for link in page.links if not link.startswith("#")]
     assert pages == ["lessons/01_toy.html", "by_hand.html"]
     assert all((reported.out / link).is_file() for link in pages)
@@ -59,12 +59,12 @@ def test_every_executed_notebook_is_linked_and_every_link_leads_somewhere(report
     assert set(anchors) <= set(page.ids)
 
 
-def test_nothing_is_loaded_from_anywhere(page):
+def test_nothing_is_loaded_from_elsewhere(page):
     assert len(page.loaded) > 4
     assert [what for what in page.loaded if not str(what).startswith("data:")] == []
 
 
-def test_it_tells_what_the_numbers_depend_on(reported):
+def test_it_shows_versions_parameters_and_data(reported):
     info = Dataset(reported.folder / "data").info
     about = read_json(reported.folder / "runs" / "patches-a-s0" / "run.json")
     wanted = [info["manifest_sha256"], info["made_by"]["command"], f"{info['size']}{NBSP}px", f"check_every{NBSP}32"]
@@ -80,14 +80,14 @@ def test_maps_of_each_run_are_drawn(reported):
     assert reported.text.count("<figure>") == len(names)
 
 
-def test_a_picture_in_the_page_is_lighter_than_its_file(reported, page):
+def test_embedded_figures_are_smaller_than_their_files(reported, page):
     files = [path.stat().st_size for path in (reported.out / "figures").iterdir()]
     inside = [what for what in page.loaded if str(what).startswith("data:image/webp")]
     assert len(inside) == len(files)
     assert sum(map(len, inside)) < sum(files)
 
 
-def test_cases_of_each_cell_are_drawn_but_a_run_that_hits_nothing_is_only_named(reported, tmp_path):
+def test_cases_are_drawn_per_job_and_runs_without_hits_are_named(reported, tmp_path):
     study = Path(shutil.copytree(reported.folder, tmp_path / "study"))
     for setup, iou in (("a", 0.0), ("c", 0.5)):
         path = study / "runs" / f"patches-{setup}-s0" / PER_IMAGE_FILE
@@ -100,7 +100,7 @@ def test_cases_of_each_cell_are_drawn_but_a_run_that_hits_nothing_is_only_named(
     }
 
 
-def test_the_explorer_holds_the_map_of_every_run(reported):
+def test_the_explorer_contains_the_map_of_every_run(reported):
     text = reported.text.split('<script type="application/json">')[1].split("</script>")[0]
     data = json.loads(text)["_data"]
     assert [name for name, _ in data["maps"]] == ["patches, a, seed 0", "patches, c, seed 0", "patches, c, seed 1"]
@@ -112,7 +112,7 @@ def test_the_same_call_gives_the_same_bytes(reported, tmp_path):
     assert build_site(reported.folder, tmp_path / "again").read_text(encoding="utf-8") == reported.text
 
 
-def test_runs_without_their_data_say_so_and_take_it_from_elsewhere(reported, tmp_path):
+def test_missing_data_is_reported_and_found_with_the_option(reported, tmp_path):
     shutil.copytree(reported.folder / "runs", tmp_path / "runs")
     words = ["report", "site", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "site")]
     result = CliRunner().invoke(app, words, catch_exceptions=False)
@@ -124,7 +124,7 @@ def test_runs_without_their_data_say_so_and_take_it_from_elsewhere(reported, tmp
     assert 'class="wsdl-inlined"' in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_run_without_weights_is_in_the_table_and_said_to_have_no_maps(reported, tmp_path):
+def test_a_run_without_weights_is_in_the_table_but_has_no_maps(reported, tmp_path):
     shutil.copytree(reported.folder, tmp_path / "study")
     (tmp_path / "study" / "runs" / "patches-a-s0" / "model.safetensors").unlink()
     text = build_site(tmp_path / "study", tmp_path / "study").read_text(encoding="utf-8")
@@ -133,7 +133,7 @@ def test_a_run_without_weights_is_in_the_table_and_said_to_have_no_maps(reported
     assert "cases-patches-a" not in {path.name[:15] for path in (tmp_path / "study" / "figures").iterdir()}
 
 
-def test_a_grid_tells_why_a_cell_failed_and_what_is_waiting(tmp_path):
+def test_a_grid_shows_why_a_job_failed_and_which_are_waiting(tmp_path):
     grid = make_grid("table2", tmp_path / "grid", source="made-up")
     write_grid(grid)
     write_text(grid.log(grid.jobs[1]), "--- begun\nTraceback\nwsdl: no room <left>\n")
@@ -143,14 +143,17 @@ def test_a_grid_tells_why_a_cell_failed_and_what_is_waiting(tmp_path):
     assert "No run was evaluated." in text
 
 
-def test_what_it_shows_is_escaped(tmp_path):
+def test_all_values_are_escaped_and_links_are_encoded(tmp_path):
     lesson = {"status": "failed", "seconds": 1.0, "notebook": "01_x.ipynb", "title": "<b>", "question": "a<b",
               "error": "<script>"}  # fmt: skip
     write_json(tmp_path / "lessons" / "01_x.run.json", lesson)
     write_json(tmp_path / "run" / "run.json", {"status": "failed", "error": "<i>", "hardware": "<u>"})
+    write_json(tmp_path / "lessons" / "02 #<x>&.run.json", {"status": "done", "title": "odd", "question": ""})
+    write_text(tmp_path / "lessons" / "02 #<x>&.html", "<p>odd</p>")
     text = build_site(tmp_path, tmp_path).read_text(encoding="utf-8")
     assert not [tag for tag in ("<b>", "a<b", "<script>", "<i>", "<u>") if tag in text]
     assert "&lt;u&gt;" in text
+    assert 'href="lessons/02%20%23%3Cx%3E%26.html"' in text
 
 
 def test_a_dataset_alone_is_reported_without_being_decoded(dataset, tmp_path):
@@ -162,7 +165,7 @@ def test_a_dataset_alone_is_reported_without_being_decoded(dataset, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "words"), [("none", "no such folder"), (".", "nothing to report")])
-def test_a_folder_without_anything_is_refused(tmp_path, name, words):
+def test_a_folder_without_anything_to_report_is_an_error(tmp_path, name, words):
     with pytest.raises(WsdlError, match=words):
         build_site(tmp_path / name, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -171,7 +174,7 @@ def test_a_folder_without_anything_is_refused(tmp_path, name, words):
 @pytest.mark.parametrize(
     ("error", "status"), [(KeyboardInterrupt(), {"status": "stopped"}), (OSError("full"), {"error": "OSError: full"})]
 )
-def test_what_ends_a_training_early_is_written_down_and_raised(tmp_path, error, status):
+def test_the_error_that_ends_a_training_is_recorded_and_raised(tmp_path, error, status):
     @record_outcome
     def work(run):
         raise error

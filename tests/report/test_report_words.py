@@ -1,4 +1,4 @@
-"""What the report says in words, and how it names and sorts runs."""
+"""The sentences, labels and order of runs in the report."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,7 +34,7 @@ def said_of(*rows: dict) -> list[str]:
     ("iou", "said"), [((0.3, 0.4, 0.5), "Above"), ((0.2, 0.4, 0.5), "Not shown to differ"),
                       ((0.0, 0.05, 0.1), "Below")]
 )  # fmt: skip
-def test_above_and_below_are_said_only_where_intervals_part(iou, said):
+def test_above_and_below_need_disjoint_intervals(iou, said):
     controls = [row("control: random", "", (0.1, 0.15, 0.2), (0.4, 0.5, 0.6)),
                 row("control: centre-prior", "", (0.15, 0.2, 0.25), (0.1, 0.1, 0.1))]  # fmt: skip
     forensic = row("forensic: ela", "", (0.8, 0.9, 1), (0.8, 0.9, 1))  # no detector, and no control
@@ -46,7 +46,7 @@ def test_above_and_below_are_said_only_where_intervals_part(iou, said):
     ]
 
 
-def test_a_detector_is_compared_with_the_controls_of_its_own_source():
+def test_a_detector_is_compared_with_baselines_of_its_source():
     low, high = (0.1, 0.2, 0.3), (0.6, 0.7, 0.8)
     rows = [row("patches", "a", (0.4, 0.5, 0.55), low), row("control: all-fake", "", low, low)]
     rows += [row("control: all-fake", "", high, high, "snapshot")]
@@ -56,7 +56,7 @@ def test_a_detector_is_compared_with_the_controls_of_its_own_source():
     assert said.endswith("Not shown to differ: patches c (lama) 20.0.")
 
 
-def test_runs_have_the_shortest_names_that_tell_them_apart():
+def test_runs_have_the_shortest_unique_labels():
     runs = [found("runs/one", "a", 0), found("runs/two", "c", 0)]
     assert list(label_runs(runs)) == ["patches, a", "patches, c"]
     runs.append(found("runs/three", "a", 1))
@@ -65,7 +65,7 @@ def test_runs_have_the_shortest_names_that_tell_them_apart():
     assert list(shorten_labels(label_runs(runs))) == [run.name for run in runs]
 
 
-def test_runs_are_listed_by_method_as_everywhere_not_by_the_alphabet(tmp_path):
+def test_runs_are_sorted_by_method_not_alphabetically(tmp_path):
     for method in ("attention", "grad-cam", "patches"):
         write_json(tmp_path / f"{method}-c" / "config.json", {"method": method, "setup": "c", "seed": 0})
         write_json(tmp_path / f"{method}-c" / "run.json", {"status": "done"})
@@ -83,14 +83,14 @@ def test_many_runs_are_drawn_setup_by_setup():
 
 
 @pytest.mark.parametrize(("runs", "size"), [(9, 128), (27, 128), (9, 256), (100, 512)])
-def test_an_explorer_of_many_or_large_maps_has_fewer_pictures(runs, size):
+def test_an_explorer_of_many_or_large_maps_has_fewer_images(runs, size):
     fakes = pd.DataFrame({"path": [f"{i:03d}" for i in range(50)], "source_id": [f"{i:03d}" for i in range(50)]})
     rows = select_for_explorer(SimpleNamespace(size=size, select=lambda kind, split: fakes), runs)
     assert 6 <= len(rows) <= EXPLORER_IMAGES
     assert len(rows) == 6 or len(rows) * runs * size**2 <= MAX_MAP_PIXELS
 
 
-def test_what_runs_share_is_said_once():
+def test_settings_that_runs_share_are_listed_once():
     facts = {"one": {"batch": 8, "settings": {"rate": 0.1, "size": 4}}, "two": {"batch": 8, "settings": {"rate": 0.2}}}
     text = compare_settings("Detectors", facts)
     assert '<td>batch</td><td class="wide">8</td>' in text
