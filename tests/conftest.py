@@ -128,10 +128,12 @@ def reported(dataset, tmp_path_factory):
 def run_folder(dataset, tmp_path_factory) -> Path:
     """A detector after a very short training."""
     from wsdl.config import PatchesTraining
-    from wsdl.training.detector import train
+    from wsdl.training.detector import train_detector
 
     out = tmp_path_factory.mktemp("detector") / "patches-c-made-up"
-    train("patches", "c", dataset, out, 0, PatchesTraining(input_size=64, images_c=32, batch_c=8, check_every=32))
+    train_detector(
+        "patches", "c", dataset, out, 0, PatchesTraining(input_size=64, images_c=32, batch_c=8, check_every=32)
+    )
     return out
 
 

@@ -15,7 +15,7 @@ from wsdl.config import Training
 from wsdl.core.io import write_json, write_text
 from wsdl.evaluation.evaluate import evaluate
 from wsdl.report.site import build_site
-from wsdl.training.detector import train
+from wsdl.training.detector import train_detector
 
 TINY = Training(input_size=48, images=64, images_c=64, batch=8, batch_c=8, check_every=32)
 
@@ -38,7 +38,7 @@ def make_report(dataset: Path, place: Path) -> ReportedStudy:
     shutil.copytree(dataset, folder / "data")
     for setup, seed in RUNS:
         run = folder / "runs" / f"patches-{setup}-s{seed}"
-        train("patches", setup, folder / "data", run, seed, TINY)
+        train_detector("patches", setup, folder / "data", run, seed, TINY)
         evaluate(run, folder / "data")
     add_broken_run(folder)
     write_json(folder / "runs" / "halted" / "config.json", {"method": "patches", "setup": "b", "seed": 5, "images": 64})
@@ -64,7 +64,7 @@ def add_broken_run(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wsdl.training.detector, "draw_batch", draw)
         with pytest.raises(ValueError, match="third"):
-            train("patches", "b", folder / "data", folder / "runs" / "broken", 0, TINY)
+            train_detector("patches", "b", folder / "data", folder / "runs" / "broken", 0, TINY)
 
 
 class PageReader(HTMLParser):

@@ -11,7 +11,7 @@ from wsdl.detectors import initialization as start
 from wsdl.detectors.attention import Attention
 from wsdl.detectors.grad_cam import GradCam
 from wsdl.detectors.xception import LAYERS, xception
-from wsdl.training.detector import train
+from wsdl.training.detector import train_detector
 
 SIDE = 64  # Xception makes 4 x 4 cells of it
 
@@ -70,11 +70,11 @@ def test_imagenet_weights_are_used_if_cached_never_downloaded(dataset, tmp_path,
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", None)  # would be called
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "cache"))
     tiny = Training(input_size=48, images=8, images_c=8, batch=4, batch_c=4, check_every=8, start="imagenet")
-    train("grad-cam", "c", dataset, tmp_path / "without", seed=0, settings=tiny)
+    train_detector("grad-cam", "c", dataset, tmp_path / "without", seed=0, settings=tiny)
     assert read_json(tmp_path / "without" / "config.json")["start"] == "scratch"
     assert "starting from scratch: no ImageNet weights found" in capsys.readouterr().err
     (tmp_path / "cache" / "checkpoints").mkdir(parents=True)
     torch.save(published(), tmp_path / "cache" / "checkpoints" / "xception-43020ad28.pth")
-    train("grad-cam", "c", dataset, tmp_path / "with", seed=0, settings=tiny)
+    train_detector("grad-cam", "c", dataset, tmp_path / "with", seed=0, settings=tiny)
     assert read_json(tmp_path / "with" / "config.json")["start"] == "imagenet"
     assert "starting from ImageNet weights: " in capsys.readouterr().err

@@ -18,7 +18,7 @@ from wsdl.detectors.base import Batch
 from wsdl.detectors.grad_cam import GradCam, paper_maps, squash
 from wsdl.detectors.patches import Patches
 from wsdl.detectors.xception import LAYERS, stretch, xception
-from wsdl.training.detector import train
+from wsdl.training.detector import train_detector
 
 SIDE = 64  # Xception makes 4 x 4 cells of it
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
@@ -240,7 +240,7 @@ def test_the_mask_losses_by_hand():
 @pytest.mark.parametrize("method", ["grad-cam", "attention"])
 def test_a_trained_detector_is_loaded_with_its_layers(dataset, tmp_path, method):
     tiny = Training(input_size=48, images_c=16, batch_c=8, check_every=16)
-    train(method, "c", dataset, tmp_path / "run", seed=0, settings=tiny)
+    train_detector(method, "c", dataset, tmp_path / "run", seed=0, settings=tiny)
     config = read_json(tmp_path / "run" / "config.json")
     assert (config["method"], config["setup"], config["start"]) == (method, "c", "scratch")
     model = load_detector(tmp_path / "run")

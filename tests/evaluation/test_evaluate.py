@@ -25,12 +25,12 @@ from wsdl.evaluation.evaluate import (
     evaluation_table,
     metrics_rows,
     protocols_side_by_side,
-    results_table,
+    scores_table,
 )
 from wsdl.evaluation.metrics import upsample
 from wsdl.evaluation.protocols import PROTOCOLS
 from wsdl.evaluation.tables import results_by_job
-from wsdl.training.detector import train
+from wsdl.training.detector import train_detector
 
 TINY = PatchesTraining(input_size=48, images=64, images_c=64, batch=8, batch_c=8, check_every=32)
 
@@ -38,7 +38,7 @@ TINY = PatchesTraining(input_size=48, images=64, images_c=64, batch=8, batch_c=8
 @pytest.fixture(scope="module")
 def run(dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "patches-c"
-    train("patches", "c", dataset, folder, seed=0, settings=TINY)
+    train_detector("patches", "c", dataset, folder, seed=0, settings=TINY)
     return folder
 
 
@@ -125,7 +125,7 @@ def test_the_numbers_of_each_image_are_written_and_restored(run, dataset):
 
 def test_a_table_has_each_baseline_once(run, dataset):
     result = evaluate(run, dataset)
-    table = results_table([result, result])
+    table = scores_table([result, result])
     assert tuple(table.columns) == METRICS_COLUMNS
     assert list(table.method) == ["patches", "patches", *BASELINES]
 

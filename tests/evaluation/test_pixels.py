@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision, binary_f1_score
 
-from wsdl.evaluation.pixels import STEPS, PixelHistogram, count_by_value, pixel_ap_auc, pixel_f1
+from wsdl.evaluation.pixels import HISTOGRAM_STEPS, PixelHistogram, count_by_value, pixel_ap_auc, pixel_f1
 
 SEEDS = st.integers(0, 10_000)
 
@@ -70,7 +70,7 @@ def test_the_tally_does_not_grow_and_counts_every_pixel():
     tally = PixelHistogram()
     for seed in range(30):
         tally.add(*random_pair(seed))
-    assert tally.fake.shape == tally.real.shape == (STEPS + 1,)
+    assert tally.fake.shape == tally.real.shape == (HISTOGRAM_STEPS + 1,)
     assert tally.fake.sum() + tally.real.sum() == 30 * 256
 
 

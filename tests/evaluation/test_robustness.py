@@ -19,7 +19,7 @@ from wsdl.data.dataset import Dataset
 from wsdl.evaluation.baselines import TRIVIAL_BASELINES
 from wsdl.evaluation.evaluate import evaluate
 from wsdl.evaluation.robustness import ROBUSTNESS_COLUMNS, robustness
-from wsdl.training.detector import draw_batch, setup_examples, train
+from wsdl.training.detector import draw_batch, setup_examples, train_detector
 
 RNG = np.random.default_rng(0)
 IMAGE = np.stack([gaussian_filter(RNG.normal(0, 1, (64, 48)), 1.5) for _ in range(3)], -1)
@@ -84,7 +84,7 @@ def runs(dataset, tmp_path_factory):
         settings = PatchesTraining(
             48, images_c=960, batch_c=8, check_every=480, ema_decay=0.9, rate_c=3e-3, augment=part
         )
-        train("patches", "c", dataset, folder / f"{part:g}", 0, settings)
+        train_detector("patches", "c", dataset, folder / f"{part:g}", 0, settings)
     return folder
 
 

@@ -6,7 +6,7 @@ import pytest
 from wsdl.data.dataset import Dataset
 from wsdl.detectors.prediction import Prediction
 from wsdl.evaluation import scoring as module
-from wsdl.evaluation.pixels import STEPS, PixelHistogram
+from wsdl.evaluation.pixels import HISTOGRAM_STEPS, PixelHistogram
 from wsdl.evaluation.protocols import EXTRA_PROTOCOLS
 from wsdl.evaluation.scoring import metrics_row, score_images, score_protocols
 
@@ -61,7 +61,7 @@ def test_only_dolos_scores_the_papers_maps(dataset):
     others = [name for name in plain if "." in name]
     assert len(others) > 8
     assert plain[others].equals(stretched[others])
-    assert pixels.fake[round(0.2001 * STEPS) :].sum() == 0  # 0.2 stays 0.2
+    assert pixels.fake[round(0.2001 * HISTOGRAM_STEPS) :].sum() == 0  # 0.2 stays 0.2
 
 
 @pytest.mark.parametrize("extra", [(), EXTRA_PROTOCOLS])

@@ -16,7 +16,7 @@ from wsdl.data.dataset import Dataset
 from wsdl.detectors import load_detector
 from wsdl.detectors.base import Batch
 from wsdl.detectors.patches import Patches
-from wsdl.training.detector import draw_batch, setup_examples, train
+from wsdl.training.detector import draw_batch, setup_examples, train_detector
 
 TINY = Training(input_size=48, images=96, images_c=96, batch=8, batch_c=8, check_every=32)
 ROOT = Path(__file__).parents[2]
@@ -46,14 +46,14 @@ def test_weak_setups_cannot_see_a_mask(dataset):
 @pytest.mark.parametrize("method", METHODS)
 def test_training_and_selection_of_weak_setups_read_no_mask(dataset, tmp_path, monkeypatch, method, setup):
     monkeypatch.setattr("wsdl.training.detector.Dataset", NoMasks)
-    train(method, setup, dataset, tmp_path / "run", seed=0, settings=replace(TINY, images=16))
+    train_detector(method, setup, dataset, tmp_path / "run", seed=0, settings=replace(TINY, images=16))
     assert is_done(tmp_path / "run")
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_seed_gives_the_same_weights(dataset, tmp_path, method):
     for name, seed in (("one", 3), ("same", 3), ("other", 4)):
-        train(method, "c", dataset, tmp_path / name, seed, replace(TINY, images_c=16))
+        train_detector(method, "c", dataset, tmp_path / name, seed, replace(TINY, images_c=16))
     one, same, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "same", "other"))
     assert one == same
     assert one != other
@@ -64,7 +64,7 @@ def test_each_setup_has_its_own_learning_rate_and_images(dataset, tmp_path, monk
     asked = {}
     monkeypatch.setattr("wsdl.training.detector.fit", lambda *_, **settings: asked.update(settings))
     settings = Training(input_size=48, images=32, images_c=64, batch=8, batch_c=4, rate=0.1, rate_c=0.2)
-    train("patches", setup, dataset, tmp_path / "run", seed=0, settings=settings)
+    train_detector("patches", setup, dataset, tmp_path / "run", seed=0, settings=settings)
     wanted = (32, 8, 0.1) if setup == "b" else (64, 4, 0.2)
     assert (asked["images"], asked["batch"], asked["rate"]) == wanted
 
@@ -72,13 +72,15 @@ def test_each_setup_has_its_own_learning_rate_and_images(dataset, tmp_path, monk
 def test_training_retains_freed_memory(dataset, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr("wsdl.training.loop.retain_freed_memory", lambda: asked.append(True))
-    train("patches", "a", dataset, tmp_path / "run", seed=0, settings=replace(TINY, images=8))
+    train_detector("patches", "a", dataset, tmp_path / "run", seed=0, settings=replace(TINY, images=8))
     assert asked
 
 
 def test_the_ema_is_saved_where_the_profile_sets_one(dataset, tmp_path):
     for name, decay in (("last", 0.0), ("average", 0.9)):
-        train("patches", "c", dataset, tmp_path / name, seed=0, settings=replace(TINY, images_c=32, ema_decay=decay))
+        train_detector(
+            "patches", "c", dataset, tmp_path / name, seed=0, settings=replace(TINY, images_c=32, ema_decay=decay)
+        )
     raw, kept = (load_file(tmp_path / name / "model.safetensors") for name in ("last", "average"))
     trained = torch.load(tmp_path / "average" / "trainer.pt", weights_only=True)["model"]
     assert all(torch.equal(trained[name], raw[name]) for name in raw)  # the training itself is the same
@@ -89,7 +91,7 @@ def test_the_ema_is_saved_where_the_profile_sets_one(dataset, tmp_path):
 def test_the_papers_initialisation_is_for_image_labels_only(dataset, tmp_path, monkeypatch, setup, small):
     begun = []
     monkeypatch.setattr("wsdl.training.detector.fit", lambda run, model, *_, **more: begun.append(model))
-    train("patches", setup, dataset, tmp_path / "run", seed=0, settings=replace(TINY, start="xavier"))
+    train_detector("patches", setup, dataset, tmp_path / "run", seed=0, settings=replace(TINY, start="xavier"))
     layer = begun[0].features.block2.rep[1].conv1.weight  # a depthwise convolution: fan in 9, fan out 9
     assert (layer.std() < 0.02) == small
 
@@ -137,7 +139,7 @@ def test_unknown_setup_or_method_and_missing_fakes_are_refused(dataset, faces, t
     with pytest.raises(WsdlError, match="0 fake images in train for setup b; make fakes"):
         setup_examples(Dataset(faces), "b", "train")
     with pytest.raises(WsdlError, match=r"--method.*'magic'"):
-        train("magic", "a", dataset, tmp_path / "run", seed=0, settings=TINY)
+        train_detector("magic", "a", dataset, tmp_path / "run", seed=0, settings=TINY)
 
 
 def test_patches_is_the_truncated_xception():
@@ -198,13 +200,13 @@ def test_loss_of_a_part_of_a_batch_matches_the_batch():
 
 
 def test_other_settings_do_not_continue_a_run(dataset, tmp_path):
-    train("patches", "a", dataset, tmp_path / "run", seed=0, settings=TINY)
+    train_detector("patches", "a", dataset, tmp_path / "run", seed=0, settings=TINY)
     with pytest.raises(WsdlError, match=r"seed.* 0.* 1.*--out"):
-        train("patches", "a", dataset, tmp_path / "run", seed=1, settings=TINY)
+        train_detector("patches", "a", dataset, tmp_path / "run", seed=1, settings=TINY)
 
 
 def test_the_best_model_is_kept(dataset, tmp_path):
-    train("patches", "c", dataset, tmp_path / "run", seed=0, settings=TINY)
+    train_detector("patches", "c", dataset, tmp_path / "run", seed=0, settings=TINY)
     stats = read_stats(tmp_path / "run")
     from wsdl.training.detector import validation_loss
 

@@ -16,7 +16,7 @@ from wsdl.generators.diffusion.train_ldm import LDMTraining, train_ldm
 from wsdl.generators.diffusion.train_p2 import train_p2
 from wsdl.generators.inpainting.train import InpainterTraining, train_inpainter
 from wsdl.parsing.train import ParserTraining, train_parser
-from wsdl.training.detector import train
+from wsdl.training.detector import train_detector
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ def autoencoder(faces, tmp_path_factory) -> Path:
 
 def train_briefly(name: str, out: Path, faces: Path, dataset: Path, autoencoder: Path) -> None:
     if name == "detector":
-        train(
+        train_detector(
             "patches",
             "c",
             dataset,
@@ -104,10 +104,10 @@ def test_a_killed_training_ends_as_any_other(dataset, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["wsdl.training.detector", "wsdl.detectors.patches"])
-    process = processes.Process(target=train, args=("patches", "c", dataset, killed, 0, DETECTOR))
+    process = processes.Process(target=train_detector, args=("patches", "c", dataset, killed, 0, DETECTOR))
     kill_when(process, lambda: len(read_stats(killed)) >= 2)
     assert not is_done(killed)
     for out in (killed, whole):
-        train("patches", "c", dataset, out, 0, DETECTOR)
+        train_detector("patches", "c", dataset, out, 0, DETECTOR)
     assert is_done(killed)
     assert files_of(killed) == files_of(whole)

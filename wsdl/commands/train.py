@@ -28,7 +28,7 @@ def train(
 ):
     """Train a detector in one setup, resumable."""
     from wsdl.config import load_profile
-    from wsdl.training.detector import train as run_train
+    from wsdl.training.detector import train_detector as run_train
 
     run_train(method, setup, data, out, seed, load_profile(profile).training(method), split_names(generators))
 

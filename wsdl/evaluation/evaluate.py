@@ -16,7 +16,7 @@ from wsdl.evaluation.baselines import BASELINES, baseline_rows, row_kind
 from wsdl.evaluation.protocols import EXTRA_PROTOCOLS, PROTOCOLS
 from wsdl.evaluation.scoring import DOLOS_MEASURES, PER_IMAGE_COLUMNS, score_protocols
 
-METRICS_FILE = "metrics.json"  # rows of one preset
+_METRICS_FILE = "metrics.json"  # rows of one preset
 PROTOCOLS_FILE = "definitions.json"  # rows of all presets
 METRICS_COLUMNS = (
     *("method", "setup", "seed"),
@@ -43,7 +43,7 @@ def evaluate(
     run, dataset = Path(run), Dataset(data, generators)
     into = Path(into or run)
     made_from = {"preset": preset, **evaluation_inputs(run, dataset)}
-    stored = _stored(into, METRICS_FILE, made_from)
+    stored = _stored(into, _METRICS_FILE, made_from)
     if stored:
         return stored
     if preset == "dolos":
@@ -52,7 +52,7 @@ def evaluate(
     else:
         rows = _protocol_rows(run, dataset)
     result = {**made_from, "rows": metrics_rows(rows, preset)}
-    write_json(into / METRICS_FILE, result)
+    write_json(into / _METRICS_FILE, result)
     return result
 
 
@@ -70,12 +70,12 @@ def evaluation_table(run: Path, data: Path, preset: str, generators: tuple[str, 
     if preset == "all":
         return evaluate_protocols(run, data, generators)
     result = evaluate(run, data, preset, generators)
-    return results_table([result]) if preset == "dolos" else pd.DataFrame(result["rows"])
+    return scores_table([result]) if preset == "dolos" else pd.DataFrame(result["rows"])
 
 
 def dolos_rows(run: Path, dataset: Dataset) -> list[dict]:
     """The rows of metrics.json under preset `dolos`: those stored in `run`, or computed without writing."""
-    stored = _stored(run, METRICS_FILE, {"preset": "dolos", **evaluation_inputs(run, dataset)})
+    stored = _stored(run, _METRICS_FILE, {"preset": "dolos", **evaluation_inputs(run, dataset)})
     return stored["rows"] if stored else metrics_rows(_score_run(run, dataset)[1], "dolos")
 
 
@@ -96,7 +96,7 @@ def metrics_rows(rows: list[dict], preset: str) -> list[dict]:
     return list(by_method.values())
 
 
-def results_table(results: list[dict]) -> pd.DataFrame:
+def scores_table(results: list[dict]) -> pd.DataFrame:
     """Results of `evaluate` as one table: a row per detector, then each baseline once."""
     table = pd.DataFrame([row for result in results for row in result["rows"]], columns=METRICS_COLUMNS)
     detector = table.method.map(row_kind) == "detector"

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import convolve1d, uniform_filter
 
-QUALITY = 90  # of the JPEG in error-level analysis
+_QUALITY = 90  # of the JPEG in error-level analysis
 ELA_FULL = 8.0  # grey levels of error at which its map is 1
 _SPLINE = np.array([1, 4, 6, 4, 1], np.float32) / 16  # the cubic B-spline of the à-trous wavelet
 _WINDOW = 9  # px: side of the square in which the noise is measured
@@ -19,7 +19,7 @@ _FLOOR = 0.5  # grey levels: weaker noise cannot be distinguished from rounding
 _OCTAVES = 2.0  # the residual's map is 1 where the noise is 2^_OCTAVES times the median or a 2^_OCTAVES-th of it
 
 
-def ela(image: np.ndarray, quality: int = QUALITY) -> np.ndarray:
+def ela(image: np.ndarray, quality: int = _QUALITY) -> np.ndarray:
     """Error-level analysis (Krawetz 2007): the change of each pixel when the image is saved as JPEG again.
 
     An image that was a JPEG before hardly changes, except where something was pasted later. The map is the largest

@@ -1,16 +1,16 @@
 """Pixel-level AP, AUC and F1 of a map without a fixed threshold, for one image or for all images together.
 
 One image is counted exactly. All pixels of a test set do not fit into memory, so `PixelHistogram` counts how many real
-and fake pixels have each value, in steps of 1 / STEPS.
+and fake pixels have each value, in steps of 1 / HISTOGRAM_STEPS.
 """
 
 import numpy as np
 
-STEPS = 1_000_000  # bins of [0, 1] for pooled pixels: 16 MB of counts
+HISTOGRAM_STEPS = 1_000_000  # bins of [0, 1]: 16 MB of counts
 
 
 class PixelHistogram:
-    """Real and fake pixels of many maps by value: two arrays of STEPS + 1 counts, however many maps are added.
+    """Counts of real and fake pixels by value: two arrays of HISTOGRAM_STEPS + 1, however many maps are added.
 
     Values in one bin count as equal, so AUC is wrong by at most half the fraction of real-fake pairs that share a bin:
     below .0005 for maps that spread over a hundredth of [0, 1] or more (tested against scikit-learn). Fewer bins would
@@ -18,14 +18,14 @@ class PixelHistogram:
     """
 
     def __init__(self):
-        self.real, self.fake = np.zeros((2, STEPS + 1), np.int64)
+        self.real, self.fake = np.zeros((2, HISTOGRAM_STEPS + 1), np.int64)
 
     def add(self, map_: np.ndarray, mask: np.ndarray) -> None:
         """Count the pixels of `map_` [H, W] in [0, 1] by `mask` [H, W], 1 = fake."""
-        step = np.ceil(np.asarray(map_, np.float64) * STEPS).astype(np.int64)  # bin k holds ((k-1) / STEPS, k / STEPS]
+        step = np.ceil(np.asarray(map_, np.float64) * HISTOGRAM_STEPS).astype(np.int64)  # half-open: ((k-1)/n, k/n]
         is_fake = np.asarray(mask, bool)
-        self.fake += np.bincount(step[is_fake], minlength=STEPS + 1)
-        self.real += np.bincount(step[~is_fake], minlength=STEPS + 1)
+        self.fake += np.bincount(step[is_fake], minlength=HISTOGRAM_STEPS + 1)
+        self.real += np.bincount(step[~is_fake], minlength=HISTOGRAM_STEPS + 1)
 
     def ap(self) -> float:
         """Average precision of all pixels counted; NaN without real or without fake pixels."""

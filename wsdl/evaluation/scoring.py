@@ -16,8 +16,8 @@ from wsdl.evaluation.pixels import PixelHistogram
 from wsdl.evaluation.protocols import PROTOCOLS, SCORES_REAL_IMAGES, pooled_scores
 
 DOLOS_MEASURES = ("iou", "pbca", "ap")
-MANIFEST_COLUMNS = ("path", "kind", "generator", "component", "area", "source_id")
-PER_IMAGE_COLUMNS = (*MANIFEST_COLUMNS, "score", "iou", "pbca")  # of pictures.csv
+_DESCRIPTION = ("path", "kind", "generator", "component", "area", "source_id")
+PER_IMAGE_COLUMNS = (*_DESCRIPTION, "score", "iou", "pbca")  # of pictures.csv
 _BATCH_SIZE = 64
 
 
@@ -30,7 +30,7 @@ def score_protocols(
     """
     pixels = PixelHistogram() if "pooled" in extra else None
     table = score_images(dataset, predict, extra, paper_maps, pixels)
-    return table, _summary(table, pixels)
+    return table, _summary_rows(table, pixels)
 
 
 def score_images(
@@ -64,7 +64,7 @@ def score_images(
                 if pixels and kind == "partial":
                     pixels.add(full, mask)
     numbers = pd.DataFrame(numbers, index=table.index).rename(columns={"dolos.iou": "iou", "dolos.pbca": "pbca"})
-    table = pd.concat([table[list(MANIFEST_COLUMNS)].assign(score=np.concatenate(scores)), numbers], axis=1)
+    table = pd.concat([table[list(_DESCRIPTION)].assign(score=np.concatenate(scores)), numbers], axis=1)
     return table[[*PER_IMAGE_COLUMNS, *table.columns.drop([*PER_IMAGE_COLUMNS])]]
 
 
@@ -106,7 +106,7 @@ def metrics_row(runs: list[pd.DataFrame]) -> dict:
     return {name: value if name == "n" else round(float(value), 6) for name, value in numbers.items()}
 
 
-def _summary(table: pd.DataFrame, pixels: PixelHistogram | None) -> list[dict]:
+def _summary_rows(table: pd.DataFrame, pixels: PixelHistogram | None) -> list[dict]:
     """The rows of `score_protocols` from the table of `score_images`."""
     partial = table[table.kind == "partial"]
     of_dolos = metrics_row([table])

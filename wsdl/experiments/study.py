@@ -179,13 +179,13 @@ class Study:
         run was trained with other settings than those of this study.
         """
         from wsdl.detectors import load_detector
-        from wsdl.training.detector import train
+        from wsdl.training.detector import train_detector
 
         folder, settings = self.run_folder(method, setup, generators), self.profile.training(method)
         if is_done(folder):
             checks.check_detector_run(folder, method, setup, self.seed, settings, generators, self.out / "data")
         else:
-            train(method, setup, self.fakes().folder, folder, self.seed, settings, generators)
+            train_detector(method, setup, self.fakes().folder, folder, self.seed, settings, generators)
         return load_detector(folder)
 
     def scores(self, method: str, setup: str, generators: tuple[str, ...] = DEFAULT_GENERATORS) -> dict:
@@ -205,9 +205,9 @@ class Study:
 
     def table(self, setups: str = "abc"):
         """The scores of every detector of this study, then those of the baselines, as a data frame."""
-        from wsdl.evaluation.evaluate import results_table
+        from wsdl.evaluation.evaluate import scores_table
 
-        return results_table([self.scores(method, setup) for method in self.profile.methods for setup in setups])
+        return scores_table([self.scores(method, setup) for method in self.profile.methods for setup in setups])
 
     def finish(self, lesson: str, **numbers) -> None:
         """Write the numbers of a lesson to OUT/lessons/LESSON.json."""

@@ -69,7 +69,7 @@ def draw_batch(data: Examples, size: int, seed: int, step: int, augment: float =
     return replace(batch, images=torch.from_numpy(corrupt_fraction(batch.images.numpy(), augment, rng)))
 
 
-def train(
+def train_detector(
     method: str, setup: str, data: Path, out: Path, seed: int, settings: Training, generators: tuple[str, ...] = ()
 ) -> None:
     """Train one detector into the run folder `out`, or resume it; the best checkpoint is kept (paper, section 4).
