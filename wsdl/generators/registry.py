@@ -7,6 +7,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from wsdl.core.io import WsdlError
@@ -42,110 +43,51 @@ def load_generator(name: str, weights: Weights, **options):
     return find_generator(name).load(weights, **options)
 
 
-def _load_p2(weights: Weights):
-    from wsdl.generators.diffusion.p2 import load_p2
+def _lazy(module: str, function: str, *arguments) -> Callable:
+    """`function` of wsdl.generators.MODULE with `arguments` first; the module is imported at the first call."""
 
-    return load_p2(weights)
+    def call(*more, **options):
+        return getattr(import_module(f"wsdl.generators.{module}"), function)(*arguments, *more, **options)
 
-
-def _p2_image_size(weights: Weights) -> int:
-    from wsdl.generators.diffusion.weights import unet_image_size
-
-    return unet_image_size(weights)
+    return call
 
 
-def _p2_fingerprint(weights: Weights) -> str:
-    from wsdl.generators.diffusion.weights import unet_fingerprint
-
-    return unet_fingerprint(weights)
-
-
-def _load_ldm(weights: Weights, clean: bool):
-    from wsdl.generators.diffusion.ldm import load_ldm
-
-    return load_ldm(weights, clean)
-
-
-def _ldm_image_size(weights: Weights) -> int:
-    from wsdl.generators.diffusion.ldm import ldm_image_size
-
-    return ldm_image_size(weights)
-
-
-def _ldm_fingerprint(weights: Weights) -> str:
-    from wsdl.generators.diffusion.ldm import ldm_fingerprint
-
-    return ldm_fingerprint(weights)
-
-
-def _repaint_calls(**sampling) -> int:
-    from wsdl.generators.diffusion.repaint import repaint_calls
-
-    return repaint_calls(**sampling)
-
-
-def _load_inpainter(name: str, weights: Weights):
-    from wsdl.generators.inpainting.inpainter import load_inpainter
-
-    return load_inpainter(name, weights)
-
-
-def _inpainter_image_size(name: str, weights: Weights) -> int | None:
-    from wsdl.generators.inpainting.inpainter import inpainter_image_size
-
-    return inpainter_image_size(name, weights)
-
-
-def _inpainter_fingerprint(name: str, weights: Weights) -> str:
-    from wsdl.generators.inpainting.inpainter import inpainter_fingerprint
-
-    return inpainter_fingerprint(name, weights)
-
-
-def _load_stable(clean: bool, weights: Weights, lora: Weights = ""):
-    from wsdl.generators.diffusion.stable_diffusion import load_stable
-
-    return load_stable(weights, clean, lora)
-
-
-def _stable_fingerprint(weights: Weights, lora: Weights = "") -> str:
-    from wsdl.generators.diffusion.stable_diffusion import stable_fingerprint
-
-    return stable_fingerprint(weights, lora)
+def _p2(name: str, description: str, clean: bool, calls: Callable) -> Generator:
+    load = _lazy("diffusion.p2", "load_p2")
+    size, fingerprint = (_lazy("diffusion.weights", function) for function in ("unet_image_size", "unet_fingerprint"))
+    return Generator(name, description, clean, load, size, fingerprint, calls)
 
 
 def _ldm(name: str, description: str, clean: bool) -> Generator:
-    return Generator(
-        name, description, clean, partial(_load_ldm, clean=clean), _ldm_image_size, _ldm_fingerprint, _repaint_calls
-    )
+    load = partial(_lazy("diffusion.ldm", "load_ldm"), clean=clean)
+    size, fingerprint = (_lazy("diffusion.ldm", function) for function in ("ldm_image_size", "ldm_fingerprint"))
+    return Generator(name, description, clean, load, size, fingerprint, _REPAINT_CALLS)
 
 
 def _feed_forward(name: str, description: str) -> Generator:
-    load, size, fingerprint = (
-        partial(function, name) for function in (_load_inpainter, _inpainter_image_size, _inpainter_fingerprint)
-    )
+    functions = "load_inpainter", "inpainter_image_size", "inpainter_fingerprint"
+    load, size, fingerprint = (_lazy("inpainting.inpainter", function, name) for function in functions)
     return Generator(name, description, True, load, size, fingerprint, lambda: 1)
 
 
 def _stable(name: str, description: str, clean: bool) -> Generator:
-    load = partial(_load_stable, clean)
-    return Generator(name, description, clean, load, lambda _: None, _stable_fingerprint, lambda steps, **_: steps)
+    load = partial(_lazy("diffusion.stable_diffusion", "load_stable"), clean=clean)
+    fingerprint = _lazy("diffusion.stable_diffusion", "stable_fingerprint")
+    return Generator(name, description, clean, load, lambda _: None, fingerprint, lambda steps, **_: steps)
 
 
+_REPAINT_CALLS = _lazy("diffusion.repaint", "repaint_calls")
+_RESTORED = "with the original pixels restored outside the mask"
 GENERATORS = {
     generator.name: generator
     for generator in (
-        Generator(
-            "p2", "P2 diffusion, sampled by DDIM", False, _load_p2, _p2_image_size, _p2_fingerprint, lambda steps: steps
-        ),
-        Generator(
-            "repaint-p2", "RePaint with P2 diffusion", True, _load_p2, _p2_image_size, _p2_fingerprint, _repaint_calls
-        ),
+        _p2("p2", "P2 diffusion, sampled by DDIM", clean=False, calls=lambda steps: steps),
+        _p2("repaint-p2", "RePaint with P2 diffusion", clean=True, calls=_REPAINT_CALLS),
         _ldm("repaint-ldm", "RePaint in the latent space of an autoencoder", clean=False),
-        _ldm("repaint-ldm-clean", "repaint-ldm with the original pixels restored outside the mask", clean=True),
+        _ldm("repaint-ldm-clean", f"repaint-ldm {_RESTORED}", clean=True),
         _feed_forward("lama", "LaMa (fast Fourier convolutions), one result per mask"),
         _feed_forward("pluralistic", "Pluralistic (a conditional VAE), a different result for each seed"),
         _stable("sd-inpaint", "Stable Diffusion inpainting with a text prompt", clean=False),
-        _stable("sd-inpaint-clean", "sd-inpaint with the original pixels restored outside the mask", clean=True),
+        _stable("sd-inpaint-clean", f"sd-inpaint {_RESTORED}", clean=True),
     )
 }
