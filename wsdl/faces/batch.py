@@ -23,6 +23,11 @@ from wsdl.core.run import write_or_check_config
 from wsdl.faces.sample import RENDER_STYLES
 
 PACKAGES = "anny", "mitsuba"  # parametric heads, path tracing
+CHILD = ["-m", "wsdl.faces.render"]
+MEMORY = 2 * 2**30  # bytes per child: anny's blend shapes are large
+TRIES = 3  # crashes after which a face is given up
+
+_starting = Lock()  # anny fills its cache at first use; two processes filling it at once would corrupt it
 
 
 def missing_package(package: str) -> WsdlError:
@@ -35,13 +40,6 @@ def package_versions() -> dict[str, str]:
         if find_spec(package) is None:
             raise missing_package(package)
     return {package: version(package) for package in PACKAGES}
-
-
-CHILD = ["-m", "wsdl.faces.render"]
-MEMORY = 2 * 2**30  # bytes per child: anny's blend shapes are large
-TRIES = 3  # crashes after which a face is given up
-
-_starting = Lock()  # anny fills its cache at first use; two processes filling it at once would corrupt it
 
 
 def render_faces(
@@ -68,9 +66,9 @@ def render_faces(
     start, progress = time.monotonic(), progress_bar(len(missing), "rendering faces")
     workers = max(1, min(workers or default_workers(), len(missing)))
     with ThreadPoolExecutor(workers) as pool:
-        workers_ = [pool.submit(_serve, queue, work, progress) for _ in range(workers)]
+        futures = [pool.submit(_serve, queue, work, progress) for _ in range(workers)]
         try:
-            failed_faces = sorted(i for one in workers_ for i in one.result())
+            failed_faces = sorted(i for future in futures for i in future.result())
         finally:
             _drain(queue)  # after an error or Ctrl-C no further face is started
     progress.close()
