@@ -86,9 +86,9 @@ def test_an_aligned_face_is_not_resampled():
     assert np.array_equal(frame.square, resize_image(image.crop((50, 0, 50 + side, side)), SIZE))
     np.testing.assert_allclose(frame.corners, [[50, 0], [50 + side, 0], [50 + side, side], [50, side]])
     map_ = np.random.default_rng(1).random((15, 15), np.float32)
-    placed, judged = map_to_image(map_, frame)
-    assert judged.sum() == side * side
-    assert judged[:, 50 : 50 + side].all()
+    placed, analysed = map_to_image(map_, frame)
+    assert analysed.sum() == side * side
+    assert analysed[:, 50 : 50 + side].all()
     assert np.abs(placed[:, 50 : 50 + side] - upsample(map_, (side, side))).max() < 0.05
 
 
@@ -105,9 +105,9 @@ def test_crop_whole_takes_images_of_any_size(width, height):
     frame = crop_whole(image, 64)
     assert frame.square.shape == (min(64, max(width, height)),) * 2 + (3,)
     assert (frame.square == (255, 0, 0)).all()
-    map_, judged = map_to_image(np.full((8, 8), 0.25, np.float32), frame)
-    assert map_.shape == judged.shape == (height, width)
-    assert judged.all()
+    map_, analysed = map_to_image(np.full((8, 8), 0.25, np.float32), frame)
+    assert map_.shape == analysed.shape == (height, width)
+    assert analysed.all()
     np.testing.assert_allclose(map_, 0.25, atol=1e-6)
 
 
@@ -115,11 +115,11 @@ def test_map_to_image_equals_interpolation_in_the_full_image():
     turn = np.array([[1.5, -0.4], [0.4, 1.5]])  # a face partly beyond the upper left edge
     frame = FaceCrop(np.zeros((64, 64, 3), np.uint8), Similarity(turn, np.array([-10.0, -14.0])), (300, 200))
     map_ = np.random.default_rng(0).random((64, 64)).astype(np.float32)
-    found, judged = map_to_image(map_, frame)
+    found, analysed = map_to_image(map_, frame)
     y, x = np.mgrid[:200, :300] + 0.5
     u, v = np.linalg.inv(turn) @ (np.stack([x.ravel(), y.ravel()]) - frame.to_image.shift[:, None])
     inside = ((u >= 0) & (u < 64) & (v >= 0) & (v < 64)).reshape(200, 300)
-    assert np.array_equal(judged, inside)
+    assert np.array_equal(analysed, inside)
     assert (found[~inside] == 0).all()
     expected = map_coordinates(map_, [v - 0.5, u - 0.5], order=1, mode="nearest").reshape(200, 300)
     np.testing.assert_allclose(found[inside], expected[inside], atol=1e-3)

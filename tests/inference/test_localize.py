@@ -154,9 +154,9 @@ def test_bad_files_stop_nothing_and_stdout_has_only_json(images, run_folder, tmp
     assert found[1]["files"]["map"] == str(tmp_path / "o/stdin-map.png")
     assert "contains no images" in found[2]["error"]
     assert "no such file" in found[3]["error"]
-    told = done.stderr.decode()
-    assert "3 of 5 images could not be read" in told
-    assert "Traceback" not in told
+    stderr = done.stderr.decode()
+    assert "3 of 5 images could not be read" in stderr
+    assert "Traceback" not in stderr
     assert found[1]["score"] == round(wsdl.localize(images / "b/x.png", run_folder).score, 6)
 
 

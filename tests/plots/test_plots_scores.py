@@ -90,10 +90,10 @@ def test_component_scores_shows_values_intervals_and_baseline():
 def test_area_scores_has_a_dot_per_image_and_binned_means():
     axes = plots.area_scores(CELLS, bins=5).axes
     for ax, (name, fakes) in zip(axes, CELLS.items(), strict=True):
-        control, dots, means = ax.lines
+        baseline, dots, means = ax.lines
         assert ax.get_title(loc="left") == name
         assert ax.get_xscale() == "log"
-        assert np.array_equal(control.get_xdata(), control.get_ydata())  # all-fake: IoU is the area
+        assert np.array_equal(baseline.get_xdata(), baseline.get_ydata())  # all-fake: IoU is the area
         assert dots.get_xydata() == pytest.approx(fakes[["area", "iou"]].to_numpy())
         assert means.get_ydata() == pytest.approx(by_area(fakes, 5).value.to_numpy())
 

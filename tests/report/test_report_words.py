@@ -35,10 +35,10 @@ def said_of(*rows: dict) -> list[str]:
                       ((0.0, 0.05, 0.1), "Below")]
 )  # fmt: skip
 def test_above_and_below_need_disjoint_intervals(iou, said):
-    controls = [row("control: random", "", (0.1, 0.15, 0.2), (0.4, 0.5, 0.6)),
+    baselines = [row("control: random", "", (0.1, 0.15, 0.2), (0.4, 0.5, 0.6)),
                 row("control: centre-prior", "", (0.15, 0.2, 0.25), (0.1, 0.1, 0.1))]  # fmt: skip
-    forensic = row("forensic: ela", "", (0.8, 0.9, 1), (0.8, 0.9, 1))  # no detector, and no control
-    lines = said_of(row("patches", "b", iou, (0.7, 0.8, 0.9)), *controls, forensic)
+    forensic = row("forensic: ela", "", (0.8, 0.9, 1), (0.8, 0.9, 1))  # neither a detector nor a trivial baseline
+    lines = said_of(row("patches", "b", iou, (0.7, 0.8, 0.9)), *baselines, forensic)
     best = "in percent against the best baseline"
     assert lines == [
         f"IoU {best} (centre prior, 20.0). {said}: patches b {100 * iou[1]:.1f}.",
