@@ -52,7 +52,7 @@ def test_wrong_usage_exits_with_2_and_failure_with_1(tmp_path):
     assert failed.stderr == f"wsdl: {tmp_path / 'none'}: no such folder.\n"
 
 
-def test_without_the_environment_one_sentence_says_how_to_activate_it():
+def test_without_the_environment_the_message_says_what_to_do():
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, "-S", "-m", "wsdl", "demo"]  # -S: without site-packages, hence without typer
     found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env)

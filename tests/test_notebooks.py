@@ -51,7 +51,7 @@ def bad(tmp_path_factory):
     return folder / "out", str(error.value)
 
 
-def test_unknown_parameter_is_refused_and_the_valid_ones_are_named(tmp_path):
+def test_an_unknown_parameter_is_refused(tmp_path):
     toy = make(tmp_path / "toy.ipynb")
     with pytest.raises(WsdlError, match=r"'sede'.*seed, out") as error:
         notebooks.run_notebook(toy, tmp_path / "out", {"sede": 1})
@@ -64,7 +64,7 @@ def test_parameter_that_is_no_plain_value_is_refused(tmp_path):
         notebooks.run_notebook(make(tmp_path / "toy.ipynb"), tmp_path / "out", {"out": tmp_path})
 
 
-def test_run_uses_this_python_the_notebooks_folder_and_the_parameters(good):
+def test_a_run_uses_this_python_and_the_parameters(good):
     import sys
 
     toy, page = good
@@ -97,7 +97,7 @@ def test_failed_run_says_which_cell_and_is_still_converted(bad):
     assert "ZeroDivisionError" in page
 
 
-def test_dead_kernel_is_a_failure_though_the_notebook_looks_completed(tmp_path):
+def test_a_dead_kernel_is_a_failure(tmp_path):
     toy = make(tmp_path / "99_toy.ipynb", "1", "import os\nos._exit(3)", "2")
     with pytest.raises(WsdlError, match=r"cell 4.*import os.*DeadKernelError"):
         notebooks.run_notebook(toy, tmp_path / "out", {})
@@ -169,7 +169,7 @@ def test_series_is_complete_and_each_lesson_links_to_the_next():
         assert f"({following.name})" in nbformat.read(lesson, 4).cells[-1].source
 
 
-def test_lesson_defines_the_p2_weight_with_the_source_of_the_package():
+def test_the_lesson_and_the_package_define_the_same_p2_weight():
     cells = [cell.source for cell in nbformat.read(notebooks.LESSONS_FOLDER / "02_making_fakes.ipynb", 4).cells]
     assert inspect.getsource(schedule.p2_weight).strip() in cells
 

@@ -105,7 +105,7 @@ def test_every_archive_of_a_generator_belongs_to_a_style():
     assert len(EXTRAS) == len(list(generator_archives.GENERATOR_ARCHIVES.glob("*")))
 
 
-def test_fakes_of_further_generators_have_the_masks_of_the_bundled_ones(added):
+def test_fakes_of_further_generators_have_the_bundled_masks(added):
     _, generator, folder = added
     assert check_dataset(folder) == []
     data, wanted = Dataset(folder), Fakes().partial

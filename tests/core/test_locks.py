@@ -59,7 +59,7 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="this system has no /proc")
-def test_a_number_that_another_process_got_since_is_not_its_holder(tmp_path):
+def test_a_reused_process_id_is_not_the_holder(tmp_path):
     lock = tmp_path / "lock"
     lock.write_text(f"{socket.gethostname()} {os.getpid()} 1")
     assert lock_holder(lock) is None

@@ -60,7 +60,7 @@ def test_select_narrows_by_kind_split_and_generator(dataset):
 
 
 @pytest.mark.parametrize("finished", [True, False])
-def test_a_kill_between_manifest_and_dataset_json_leaves_one_of_both_states(copy, monkeypatch, finished):
+def test_a_kill_between_manifest_and_dataset_json(copy, monkeypatch, finished):
     before = Dataset(copy)
     write_json = "wsdl.data.manifest.finish_manifest" if finished else "wsdl.data.manifest.write_json"
     monkeypatch.setattr(write_json, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))

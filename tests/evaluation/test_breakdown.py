@@ -121,7 +121,7 @@ def test_thresholds_have_a_band_over_faces():
     assert (table.low[50], table.high[50]) == pytest.approx(bootstrap(curves[:, 50], faces))
 
 
-def test_reliability_equals_scikit_learn_where_a_patch_is_a_pixel():
+def test_reliability_equals_scikit_learn_on_pixels():
     rng = np.random.default_rng(1)
     map_, mask = rng.random((40, 40)), rng.random((40, 40)) < 0.4
     table = reliability_table(reliability_sums(map_, mask, 10))
@@ -131,7 +131,7 @@ def test_reliability_equals_scikit_learn_where_a_patch_is_a_pixel():
     assert table.n.sum() == 1600
 
 
-def test_the_target_of_a_patch_is_the_inpainted_fraction_of_its_cell():
+def test_the_target_of_a_patch_is_its_inpainted_fraction():
     mask = np.zeros((8, 8), np.uint8)
     mask[:4, :2] = 1  # half of the upper left of four cells
     table = reliability_table(reliability_sums(np.array([[0.5, 0.1], [0.1, 1.0]]), mask, 10))

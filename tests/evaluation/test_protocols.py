@@ -44,7 +44,7 @@ def test_numbers_are_those_of_scikit_learn(seed):
 
 @settings(max_examples=5, deadline=None)
 @given(SEEDS)
-def test_trufor_is_the_better_f1_of_map_and_inverse_off_the_border(seed):
+def test_trufor_is_the_better_f1_of_map_and_inverse(seed):
     mask = blob(seed)
     map_ = np.round(noisy(seed, mask) * 8) / 8  # ties, and values of exactly 0.5
     inside = binary_erosion(np.pad(mask, 20, mode="symmetric"), np.ones((15, 15)))[20:-20, 20:-20]

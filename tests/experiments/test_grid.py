@@ -107,7 +107,7 @@ def test_plan_says_runs_time_and_memory_and_writes_nothing(ran, words, tmp_path)
     assert "train on 320 images" in lines[3]
 
 
-def test_the_same_twice_and_killed_and_resumed_gives_the_same_numbers(ran, words, tmp_path):
+def test_a_killed_and_resumed_grid_gives_the_same_numbers(ran, words, tmp_path):
     """In a new folder, in this process and undisturbed, against child processes, of which one loses its parent."""
     twin = make_grid(**words, out=tmp_path / "twin")
     write_grid(twin)
@@ -136,7 +136,7 @@ def test_the_same_twice_and_killed_and_resumed_gives_the_same_numbers(ran, words
     assert [job_state(grid, job)[0] for job in (B0, B1, C0)] == ["waiting", "waiting", "done"]
 
 
-def test_two_at_once_on_one_cell_are_refused(words, tmp_path):
+def test_two_at_once_on_one_job_are_refused(words, tmp_path):
     grid = make_grid(**words, out=tmp_path / "out")
     with hold_lock(grid.lock(B0)), pytest.raises(WsdlError, match=f"process {os.getpid()}"):
         run_job(grid, B0)

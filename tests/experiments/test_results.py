@@ -118,12 +118,12 @@ def test_a_dataset_of_one_generator_lists_no_other_fakes(both):
         ("repaint-ldm-clean", "generate repaint-ldm --data .* --clean.*train-generator ldm"),
     ],
 )
-def test_missing_fakes_are_one_sentence_that_says_how_to_make_them(both, generator, words):
+def test_missing_fakes_are_an_error_that_says_how_to_make_them(both, generator, words):
     with pytest.raises(WsdlError, match=rf"no partial fakes by '{generator}'.*lama, repaint-p2.*{words}"):
         Dataset(both, (generator,))
 
 
-def test_a_grid_without_the_fakes_stops_before_anything_is_trained(grid, tmp_path, monkeypatch):
+def test_a_grid_without_the_fakes_stops_before_training(grid, tmp_path, monkeypatch):
     make_nothing(monkeypatch)
     shutil.copytree(grid.out / "made-up/data", tmp_path / "out/made-up/data")
     three = ("repaint-p2", "lama", "pluralistic")
@@ -151,7 +151,7 @@ def test_a_run_sees_only_its_generator_and_each_test_only_its_own(grid):
     assert scores[0] != scores[1] == scores[2]
 
 
-def test_an_own_test_without_other_fakes_has_the_numbers_it_always_had(grid, dataset, tmp_path):
+def test_fakes_of_others_change_no_number_of_the_own_test(grid, dataset, tmp_path):
     """Fakes of a second generator in the dataset do not change the scores of a run on those of the first."""
     usual = grid.jobs[1]
     here = read_json(grid.run_folder(usual) / "metrics.json")
@@ -210,7 +210,7 @@ def numbers(trained: str, tested: str, value: float, method: str = "patches", se
     return row | {"n": 9, "missing": ""}
 
 
-def test_the_matrix_has_a_row_for_all_but_the_tested_and_the_baseline():
+def test_the_matrix_has_rows_for_all_others_and_the_baseline():
     trivial = [numbers("", test, v, f"control: {v}", "") for test in ("s/x", "s/y", "s/y+z") for v in (0.1, 0.2)]
     rows = pd.DataFrame([
         numbers("s/x", "s/x", 0.9), numbers("s/x", "s/y", 0.4), numbers("s/y", "s/x", 0.3), numbers("s/y", "s/y", 0.8),

@@ -78,7 +78,7 @@ def test_slots_are_filled_and_done_cells_are_skipped(fake, monkeypatch):
     assert most == 2
 
 
-def test_a_cell_of_another_process_is_waited_for_and_not_trained_twice(fake, monkeypatch):
+def test_a_job_of_another_process_is_waited_for(fake, monkeypatch):
     grid, started = fake
     for job in (B0, B1):
         finish(grid, job)

@@ -80,7 +80,7 @@ def with_lama(lama_archive, monkeypatch):
     monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", lama_archive.parent)
 
 
-def test_fakes_that_come_with_wsdl_are_added_when_they_are_asked_for(study, with_lama, inpainted):
+def test_bundled_fakes_are_added_on_request(study, with_lama, inpainted):
     begun = study()
     own = begun.fakes_by(("repaint-p2",))
     assert own.table.equals(begun.fakes().table)

@@ -182,7 +182,7 @@ def test_a_run_of_a_version_with_fewer_settings_is_loaded(study):
     assert study().detector("patches", "c") is not None
 
 
-def test_a_run_stays_valid_when_fakes_of_other_generators_are_added(study):
+def test_a_run_stays_valid_when_other_fakes_are_added(study):
     add_lama(study().out / "data")
     assert study().detector("patches", "c") is not None
 

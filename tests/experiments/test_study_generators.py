@@ -45,14 +45,14 @@ def test_what_comes_with_the_faces_is_used_and_not_trained(tmp_path, monkeypatch
     assert found == {"lama": tmp_path / "studio-lama", "repaint-ldm": tmp_path / "studio-repaint-ldm-clean"}
 
 
-def test_other_fakes_than_the_bundles_want_generators_of_their_own(tmp_path, monkeypatch):
+def test_other_fakes_need_their_own_generators(tmp_path, monkeypatch):
     monkeypatch.setattr(
         generator_archives, "bundled_generators", lambda style: pytest.fail("asked for what comes with other fakes")
     )
     assert study_generators.generator_runs(study(tmp_path, "studio", p2_weights="mine")) == {}
 
 
-def test_fakes_that_somebody_made_in_a_bundled_study_are_listed_too(dataset, tmp_path, monkeypatch):
+def test_fakes_made_in_a_bundled_study_are_listed_too(dataset, tmp_path, monkeypatch):
     """`fakes_by` lists those it is asked for; a lesson shows whatever is there."""
     monkeypatch.setattr(generator_archives, "bundled_generators", lambda style: [])
     mine = study(tmp_path, "studio")

@@ -61,7 +61,7 @@ def test_samples_come_near_the_distance_of_their_gaussians():
         frechet_distance(a[:1], b)
 
 
-def test_sharpness_is_the_ratio_of_fine_detail_inside_the_region_alone():
+def test_sharpness_is_a_ratio_inside_the_region_alone():
     inside = np.zeros((32, 32), bool)
     inside[8:24, 8:24] = True
     image = np.full((32, 32, 3), 100.0)
@@ -94,7 +94,7 @@ def test_features_see_what_is_inside_the_mask_and_nothing_outside():
     np.testing.assert_array_equal(RandomFeatures().inside(NOISE[None], mask), first)  # the same network every time
 
 
-def test_the_spectrum_of_a_pattern_has_its_peak_where_the_pattern_repeats():
+def test_the_spectrum_peaks_where_the_pattern_repeats():
     image, mask = np.full((1, 32, 32, 3), 100, np.uint8), np.ones((1, 32, 32), np.uint8)
     image[:, :, ::4] += 6  # a line every 4 pixels: 8 times across
     power = residual_spectrum(image, mask)
@@ -122,7 +122,7 @@ def judged(dataset, tmp_path_factory):
     return folder
 
 
-def test_a_perfect_region_is_as_sharp_as_real_and_as_near_as_real_to_real(judged):
+def test_a_perfect_region_is_as_sharp_and_as_near_as_real(judged):
     rows = fake_quality(judged).set_index("generator")
     perfect, smooth, loud = (rows.loc[name] for name in ("perfect", "smooth", "repaint-p2"))
     assert (perfect.sharpness, perfect.sharpness_low, perfect.sharpness_high) == (1, 1, 1)

@@ -31,7 +31,7 @@ def test_every_face_of_train_and_valid_travels_and_none_of_test(dataset, trips):
     assert check_dataset(trips.folder) == []
 
 
-def test_setup_a_learns_from_real_faces_and_their_round_trips_alone(trips):
+def test_setup_a_learns_from_real_faces_and_reconstructions(trips):
     seen = setup_examples(trips, "a", "train")
     assert set(trips.table.generator[seen.fake]) == {"darker"}
     assert len(seen.fake) == len(seen.real)

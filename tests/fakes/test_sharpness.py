@@ -37,7 +37,7 @@ MASK = mask_of(12, 12, 24, 20)
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1.0, 3.0, 12.0])
-def test_smooth_regions_get_noise_and_rough_ones_are_blurred_until_both_are_alike(sigma):
+def test_smooth_regions_get_noise_and_rough_ones_are_blurred(sigma):
     real = noisy(4)
     fake = np.where(MASK[..., None] == 1, noisy(sigma), real)
     before, after = (
@@ -98,7 +98,7 @@ def test_a_dataset_is_matched_and_is_a_dataset(dataset, matched):
     assert after.info["made_by"][-1]["command"] == "python -m wsdl data match --seed 0"
 
 
-def test_it_goes_on_where_it_was_stopped_and_the_same_seed_gives_the_same_bytes(dataset, matched, tmp_path):
+def test_it_resumes_and_the_same_seed_gives_the_same_bytes(dataset, matched, tmp_path):
     half = shutil.copytree(matched, tmp_path / "half")
     for name in ("manifest.csv", "dataset.json"):
         (half / name).unlink()
@@ -113,7 +113,7 @@ def test_it_goes_on_where_it_was_stopped_and_the_same_seed_gives_the_same_bytes(
         match_sharpness_dataset(dataset, half, seed=1)
 
 
-def test_fakes_may_be_added_and_one_that_is_another_now_is_matched_again(dataset, matched, tmp_path):
+def test_added_and_changed_fakes_are_matched_again(dataset, matched, tmp_path):
     data, out = shutil.copytree(dataset, tmp_path / "data"), shutil.copytree(matched, tmp_path / "out")
     first, second = Dataset(data).select(kind="partial").path.iloc[:2]
     add_lama(data)

@@ -57,7 +57,7 @@ def test_plan_opens_no_more_label_maps_than_it_needs():
     assert len(opened) == 3
 
 
-def test_plan_goes_through_all_faces_first_and_names_what_it_inpaints():
+def test_plan_goes_through_all_faces_first():
     faces, labels = some_faces([["skin", "hair"], ["nose"], []])
     paths = [fake.path for fake in islice(partial_plan(faces, lambda face: labels[face.source_id], 0), 5)]
     assert {Path(path).name.split("-")[0] for path in paths[:2]} == {"f0", "f1"}

@@ -72,7 +72,7 @@ def test_a_larger_count_and_a_gap_end_in_the_same_bytes(faces, made, weights, tm
     assert tree(grown / "fake") == tree(made / "fake")
 
 
-def test_nothing_is_done_twice_and_the_dataset_says_how_it_was_made(made, weights, tmp_path, monkeypatch):
+def test_nothing_is_done_twice_and_made_by_is_complete(made, weights, tmp_path, monkeypatch):
     again = shutil.copytree(made, tmp_path / "again")
     monkeypatch.setattr(module, "load_inpainter", lambda *_: pytest.fail("the network was loaded for nothing"))
     generate_partial("lama", again, again, weights["lama"], COUNT, 0, batch=8)

@@ -70,7 +70,7 @@ def test_the_network_gets_the_mask(inpainter):
     assert not np.array_equal(inpainted[0][both], inpainted[1][both])
 
 
-def test_other_seeds_inpaint_something_else_where_there_is_more_than_one_answer(inpainter):
+def test_other_seeds_inpaint_something_else_where_possible(inpainter):
     images, masks = (part[:1] for part in some())
     one, same, other = (inpainter.inpaint(images, masks, [seed]) for seed in (1, 1, 2))
     assert np.array_equal(one, same)
@@ -86,7 +86,7 @@ def test_an_image_does_not_depend_on_its_neighbours(inpainter):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_default_network_is_small_enough_to_come_with_the_package(name):
+def test_the_default_network_is_small_enough_to_ship(name):
     numbers = sum(weight.numel() for weight in NETWORKS[name](InpainterTraining().width).state_dict().values())
     assert 2e6 < numbers < 4e6
     assert 2 * numbers < 20e6  # bytes in fp16
@@ -143,7 +143,7 @@ def test_kl_is_that_of_torch_distributions():
     assert normal_kl(one, one).abs().max() < 1e-6
 
 
-def test_below_the_free_bits_nothing_pulls_the_posterior_to_the_prior():
+def test_below_the_free_bits_the_kl_loss_has_no_gradient():
     mean, log = (part.clone().requires_grad_() for part in normals(0))
     near = kl_loss((mean, log), (mean.detach() + 0.01, log.detach()))
     assert near.item() == pytest.approx(FREE_NATS * CODE_SIZE)
@@ -153,7 +153,7 @@ def test_below_the_free_bits_nothing_pulls_the_posterior_to_the_prior():
 
 
 @pytest.mark.parametrize("guarded", [True, False])
-def test_fillings_differ_as_the_truth_does_unless_the_posterior_collapses(guarded):
+def test_fillings_differ_unless_the_posterior_collapses(guarded):
     """Faces that look alike around the hole and are black or white in it: no network can know which.
 
     Without free bits and with a heavy KL the code says nothing, and all fillings are the same: what the guard is for.

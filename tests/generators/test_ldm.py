@@ -61,7 +61,7 @@ def small_net() -> SmallUNet:
 
 
 @pytest.mark.parametrize("net", [lambda: FullUNet(tiny_unet()), small_net])
-def test_with_an_autoencoder_that_changes_nothing_it_is_repaint_on_pixels(net, images, masks):
+def test_with_an_identity_autoencoder_it_is_repaint_on_pixels(net, images, masks):
     pixels = P2(net(), SIZE)
     raw, clean = (RepaintLDM(net(), same_codec(), SIZE, clean, PIXEL_SCHEDULE) for clean in (False, True))
     seeds = [1, 2, 3]

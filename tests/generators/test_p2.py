@@ -93,7 +93,7 @@ def test_sample_is_that_of_diffusers_ddim_pipeline():
     assert np.abs(ours - expected * 255).max() <= 0.51  # rounding to uint8, no more
 
 
-def test_a_sample_depends_neither_on_its_batch_nor_on_where_it_starts():
+def test_a_sample_does_not_depend_on_its_batch():
     p2 = P2(FullUNet(tiny_unet()), SIZE)
     images = p2.sample(5, seed=1, steps=4)
     later = p2.sample(2, seed=1, steps=4, first=3)
@@ -102,7 +102,7 @@ def test_a_sample_depends_neither_on_its_batch_nor_on_where_it_starts():
     assert np.array_equal(images, p2.sample(5, seed=1, steps=4))
 
 
-def test_a_network_that_predicts_x0_samples_as_one_that_predicts_noise():
+def test_predicting_x0_samples_as_predicting_noise():
     """The same knowledge in both forms: every image is flat and mid-grey."""
     grey = torch.full((1, 3, SIZE, SIZE), 0.25)
 

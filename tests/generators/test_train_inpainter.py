@@ -49,7 +49,7 @@ def test_sheets_show_holes_fillings_and_truth(run):
     assert height / width == pytest.approx(rows / 2, rel=0.05)  # two validation faces beside each other
 
 
-def test_a_batch_depends_on_seed_and_step_alone_and_holes_are_mirrored_with_their_faces(faces):
+def test_a_batch_depends_on_seed_and_step_alone(faces):
     data = read_labelled_faces(Dataset(faces), "train")
     one, same, other = (inpainting_batch(data, 6, 0, step) for step in (3, 3, 4))
     assert all(np.array_equal(*pair) for pair in zip(one, same, strict=True))
@@ -76,7 +76,7 @@ def test_only_faces_of_the_train_split_are_seen(faces, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_inpainter_learns_from_error_and_critic_and_the_discriminator_only_in_its_turn(name, faces):
+def test_inpainter_and_discriminator_learn_in_turn(name, faces):
     torch.manual_seed(0)
     network, discriminator = NETWORKS[name](64, 1), Discriminator()
     game, everything = (
@@ -116,7 +116,7 @@ def test_colour_error_forgives_detail_but_not_colour():
     assert colour_error(torch.zeros(2, 3, 32, 32), 0 * holes) == 0
 
 
-def test_half_of_pluralistics_batch_is_inpainted_from_the_truths_code():
+def test_half_a_batch_of_pluralistic_uses_the_true_code():
     torch.manual_seed(0)
     network, known, hole = NETWORKS["pluralistic"](64, 1).eval(), torch.zeros(5, 3, 16, 16), torch.ones(5, 1, 16, 16)
     noise = torch.randn(5, CODE_SIZE)
@@ -152,7 +152,7 @@ def test_an_adversary_takes_turns_and_is_resumed(tmp_path):
     assert all("rival" in line for line in stats)
 
 
-def test_what_cannot_be_trained_on_is_refused_before_a_run_is_begun(faces, tmp_path):
+def test_unusable_data_is_refused_before_a_run_begins(faces, tmp_path):
     data = shutil.copytree(faces, tmp_path / "data")
     shutil.rmtree(data / "components")
     with pytest.raises(WsdlError, match=r"component mask.*--masks"):

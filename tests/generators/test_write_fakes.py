@@ -234,7 +234,7 @@ def test_other_settings_are_refused_and_change_nothing(made, weights, tmp_path):
     assert read_json(again / "fake/p2/recipe.json")["seed"] == 0
 
 
-def test_weights_for_another_size_are_refused_before_anything_is_written(data, tmp_path):
+def test_weights_for_another_size_are_refused_first(data, tmp_path):
     small, before = p2_run(tmp_path / "small", size=16), tree(data)
     message = r"^\S*data: has images of 32 px, but \S*small generates 16 px; prepare the data with --size 16, or .*\.$"
     with pytest.raises(WsdlError, match=message):
@@ -251,7 +251,7 @@ def test_faces_without_component_masks_are_refused(data, weights):
         generate_partial("repaint-p2", data, data, weights, 4, 0, **PARTIAL)
 
 
-def test_fakes_never_join_a_dataset_that_splits_the_faces_otherwise(data, weights, made_up, tmp_path):
+def test_fakes_never_join_a_dataset_with_other_splits(data, weights, made_up, tmp_path):
     from wsdl.data.prepare import prepare_dataset
 
     prepare_dataset(*made_up, tmp_path / "other", size=32, seed=1, source="made-up")
