@@ -15,7 +15,7 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.generators.diffusion.p2 import load_p2
 from wsdl.generators.registry import find_generator
-from wsdl.generators.write_fakes import generate_partial, sampling_of
+from wsdl.generators.write_fakes import generate_partial
 
 pytestmark = pytest.mark.slow
 
@@ -122,7 +122,7 @@ def test_fakes_of_further_generators_are_reproduced(added, tmp_path):
     recipe, data = read_json(folder / generator_archives.recipe_path(generator)), Dataset(folder)
     used = generator_archives.unpack_generator(style, generator)
     assert find_generator(generator).fingerprint(used) == recipe["weights"]
-    options = {"batch": recipe["batch"], **sampling_of(recipe)}
+    options = {key: value for key, value in recipe.items() if key in ("batch", *Fakes().schedule)}
     generate_partial(generator, folder, tmp_path, used, 8, recipe["seed"], **options)
     again = Dataset(tmp_path).table
     assert len(again) == 8

@@ -16,7 +16,7 @@ from wsdl.generators.registry import GENERATORS
 generate = typer.Typer(no_args_is_help=True, help="Write fakes by a generator.")
 
 _STYLE = BUNDLED_SOURCES[0]
-_BUNDLED = Fakes()  # the sampling of the bundled fakes, which the small bundled networks need no more of
+_BUNDLED = Fakes()  # the sampling settings of the bundled fakes
 _PAPER_SCHEDULE = {"T": 250, "jump_length": 10, "resamplings": 10}
 
 _BUNDLED_WEIGHTS = f"default: the bundled weights, trained on the {_STYLE} faces"

@@ -28,7 +28,6 @@ from wsdl.generators.registry import GENERATORS, find_generator
 
 # In the seed of the inpainted regions, for every generator: all of them inpaint the same masks.
 _REGION_WORD = "repaint-p2"
-_RECIPE_KEYS = "generator", "weights", "faces", "seed", "batch"  # the other keys of a recipe are sampling settings
 
 
 def generate_full(
@@ -99,11 +98,6 @@ def generate_partial(
 
     plan = partial_plan(faces, labels, seed, generator)
     write_fakes(out, recipe, count, plan, make, lambda: entry.load(weights, **options), entry.calls(**sampling))
-
-
-def sampling_of(recipe: dict) -> dict:
-    """The sampling settings in the recipe.json of partial fakes: what `generate_partial` takes as **sampling."""
-    return {key: value for key, value in recipe.items() if key not in _RECIPE_KEYS}
 
 
 def write_fakes(
