@@ -39,10 +39,11 @@ def find_setup(name: str) -> Setup:
     return SETUPS[name]
 
 
-# Generators of partial fakes; all inpaint the same regions. Of Repaint-LDM the variant whose known pixels are pasted
-# back: a detector would recognise the traces of the decoder in the whole image without looking at the inpainted region.
+# Generators of partial fakes; all inpaint the same regions. The registry of all is in `wsdl.generators.registry`.
 DEFAULT_GENERATORS = ("repaint-p2",)  # used where no others are named
-GENERATORS = *DEFAULT_GENERATORS, "repaint-ldm-clean", "lama", "pluralistic"
+# Those of the cross-generator grid. Of Repaint-LDM the clean variant, which restores the pixels outside the mask:
+# otherwise a detector could recognise the traces of the decoder anywhere in the image.
+GRID_GENERATORS = *DEFAULT_GENERATORS, "repaint-ldm-clean", "lama", "pluralistic"
 EXTRA_GENERATORS = "repaint-ldm", "lama", "pluralistic"  # those that a study can train besides P2
 
 METHODS = "patches", "grad-cam", "attention"

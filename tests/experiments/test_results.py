@@ -12,7 +12,7 @@ from PIL import Image
 from wsdl import plots
 from wsdl.bundle import unpack
 from wsdl.bundle.pack import pack_style
-from wsdl.config import GENERATORS, Fakes, Profile
+from wsdl.config import GRID_GENERATORS, Fakes, Profile
 from wsdl.core.io import WsdlError, write_json
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
@@ -72,16 +72,16 @@ def make_nothing(patch: pytest.MonkeyPatch) -> None:
 
 
 def test_cross_generator_is_a_square_and_leave_one_out():
-    jobs = cross_generator("studio", (0,), False, GENERATORS)
+    jobs = cross_generator("studio", (0,), False, GRID_GENERATORS)
     assert len(jobs) == 16
     assert [job.setup for job in jobs] == ["c"] * 8 + ["b"] * 8
     for k, (one, rest) in enumerate(zip(jobs[:4], jobs[4:8], strict=True)):
-        others = tuple(name for name in GENERATORS if name != GENERATORS[k])
-        assert (one.generators, one.tests) == ((GENERATORS[k],), tuple(f"studio/{name}" for name in others))
-        assert (rest.generators, rest.tests) == (others, (f"studio/{GENERATORS[k]}",))
-        assert one.needs()["studio"][0] == GENERATORS[k]
-        assert set(one.needs()["studio"]) == set(GENERATORS)
-    assert len(cross_generator("studio", (0, 1), False, GENERATORS[:2])) == 8  # no leave-one-out of two
+        others = tuple(name for name in GRID_GENERATORS if name != GRID_GENERATORS[k])
+        assert (one.generators, one.tests) == ((GRID_GENERATORS[k],), tuple(f"studio/{name}" for name in others))
+        assert (rest.generators, rest.tests) == (others, (f"studio/{GRID_GENERATORS[k]}",))
+        assert one.needs()["studio"][0] == GRID_GENERATORS[k]
+        assert set(one.needs()["studio"]) == set(GRID_GENERATORS)
+    assert len(cross_generator("studio", (0, 1), False, GRID_GENERATORS[:2])) == 8  # no leave-one-out of two
 
 
 def test_cross_source_tests_each_source_on_the_others():

@@ -5,8 +5,7 @@ from typer.testing import CliRunner
 
 from wsdl.__main__ import app
 from wsdl.bundle import generator_archives, unpack
-from wsdl.config import DEFAULT_GENERATORS, EXTRA_GENERATORS, Fakes
-from wsdl.config import GENERATORS as GRID_GENERATORS
+from wsdl.config import DEFAULT_GENERATORS, EXTRA_GENERATORS, GRID_GENERATORS, Fakes
 from wsdl.core.io import read_json
 from wsdl.data.dataset import Dataset
 from wsdl.generators.registry import GENERATORS

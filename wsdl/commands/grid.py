@@ -122,10 +122,10 @@ def _asked_grid(
     name: str, profile: str, source: str, images: str, masks: str, seeds: str, generators: str, out: Path | None
 ):
     """The grid of a command line."""
-    from wsdl.config import GENERATORS
+    from wsdl.config import GRID_GENERATORS
     from wsdl.experiments.grid import default_grid_folder, make_grid
 
-    numbers, chosen = _parse_numbers("--seeds", seeds), split_names(generators) or GENERATORS
+    numbers, chosen = _parse_numbers("--seeds", seeds), split_names(generators) or GRID_GENERATORS
     return make_grid(name, out or default_grid_folder(name), profile, source, images, masks, numbers, chosen)
 
 

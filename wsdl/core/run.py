@@ -30,7 +30,14 @@ def write_or_check_config(
     """
     if Path(path).exists():
         check_same_config(Path(path).parent, understood(read_json(path)), config, growing)
-    write_json(path, json.loads(json.dumps(config)))
+    write_if_changed(path, config)
+
+
+def write_if_changed(path: Path, config: dict) -> None:
+    """Write `config` to `path` as JSON, unless the file holds the same already."""
+    config = json.loads(json.dumps(config))
+    if not (Path(path).exists() and read_json(path) == config):
+        write_json(path, config)
 
 
 def check_same_config(folder: Path, old: dict, new: dict, growing: tuple[str, ...] = ()) -> None:

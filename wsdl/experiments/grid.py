@@ -12,7 +12,7 @@ import pandas as pd
 
 from wsdl.config import (
     BUNDLED_SOURCES,
-    GENERATORS,
+    GRID_GENERATORS,
     Fakes,
     Profile,
     apply_changes,
@@ -89,7 +89,7 @@ def make_grid(
     images: str = "",
     masks: str = "",
     seeds: tuple[int, ...] = (0,),
-    generators: tuple[str, ...] = GENERATORS,
+    generators: tuple[str, ...] = GRID_GENERATORS,
 ) -> Grid:
     """The grid `name` (see `wsdl.experiments.jobs.grid_jobs`); writes nothing. WsdlError for an unknown source."""
     jobs = grid_jobs(name, source, seeds, bool(images), generators)

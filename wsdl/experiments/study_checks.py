@@ -8,8 +8,8 @@ from itertools import combinations
 from pathlib import Path
 
 from wsdl.config import SETUPS, SOURCES, Profile, Training, apply_changes, complete_profile, profile_to_dict
-from wsdl.core.io import WsdlError, read_json, write_json
-from wsdl.core.run import check_same_config, find_difference, short_path
+from wsdl.core.io import WsdlError, read_json
+from wsdl.core.run import check_same_config, find_difference, short_path, write_if_changed
 from wsdl.data.dataset import Dataset
 from wsdl.data.manifest import hash_manifest
 
@@ -45,8 +45,8 @@ def record_study(out: Path, source: str, seed: int, profile: Profile) -> None:
             f"{short_path(out)}: this study was begun with {setting} {before}, not {now}; "
             f"choose another out, or delete the folder."
         )
-    write_json(out / "study.json", asked)
-    write_json(out / "profile.json", asked["profile"])
+    write_if_changed(out / "study.json", asked)
+    write_if_changed(out / "profile.json", asked["profile"])
 
 
 def _recorded(out: Path, asked: dict) -> dict:
