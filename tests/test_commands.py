@@ -12,6 +12,8 @@ from wsdl.__main__ import app
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.baselines import BASELINES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def mine(made_up, tmp_path_factory):

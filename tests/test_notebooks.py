@@ -64,6 +64,7 @@ def test_parameter_that_is_no_plain_value_is_refused(tmp_path):
         notebooks.run_notebook(make(tmp_path / "toy.ipynb"), tmp_path / "out", {"out": tmp_path})
 
 
+@pytest.mark.slow
 def test_a_run_uses_this_python_and_the_parameters(good):
     import sys
 
@@ -76,6 +77,7 @@ def test_a_run_uses_this_python_and_the_parameters(good):
     assert (status["title"], status["question"]) == ("99 A toy", "does it run?")
 
 
+@pytest.mark.slow
 def test_page_is_one_offline_file_that_links_to_pages(good):
     text = good[1].read_text(encoding="utf-8")
     assert "# of nothing" not in text
@@ -85,6 +87,7 @@ def test_page_is_one_offline_file_that_links_to_pages(good):
     assert '<details class="code" open' in text
 
 
+@pytest.mark.slow
 def test_failed_run_says_which_cell_and_is_still_converted(bad):
     out, error = bad
     assert error.startswith("99_toy.ipynb: cell 4 (`1 / 0`) failed: ZeroDivisionError")
@@ -97,6 +100,7 @@ def test_failed_run_says_which_cell_and_is_still_converted(bad):
     assert "ZeroDivisionError" in page
 
 
+@pytest.mark.slow
 def test_a_dead_kernel_is_a_failure(tmp_path):
     toy = make(tmp_path / "99_toy.ipynb", "1", "import os\nos._exit(3)", "2")
     with pytest.raises(WsdlError, match=r"cell 4.*import os.*DeadKernelError"):
@@ -140,6 +144,7 @@ def test_tidy_makes_large_pictures_lighter_once():
     assert notebooks.smaller_png(PIXEL) == PIXEL
 
 
+@pytest.mark.slow
 def test_two_runs_tidied_are_the_same_bytes(good, tmp_path):
     toy, page = good
     again = notebooks.run_notebook(toy, tmp_path, {"seed": 21}).with_suffix(".ipynb")
@@ -153,6 +158,7 @@ def test_two_runs_tidied_are_the_same_bytes(good, tmp_path):
     assert first.read_bytes() == again.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_report_shows_failed_lessons(bad):
     out, error = bad
     text = build_site(out, out).read_text(encoding="utf-8")
@@ -230,6 +236,7 @@ def test_committed_lesson_has_the_skeleton(lesson):
     assert lengths[len(lengths) // 2] <= 8
 
 
+@pytest.mark.slow
 def test_refresh_runs_in_a_copy_and_writes_no_local_path(tmp_path, monkeypatch):
     lessons, study = tmp_path / "lessons", tmp_path / "study"
     lessons.mkdir()

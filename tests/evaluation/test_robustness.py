@@ -21,6 +21,8 @@ from wsdl.evaluation.evaluate import evaluate
 from wsdl.evaluation.robustness import ROBUSTNESS_COLUMNS, robustness
 from wsdl.training.detector import draw_batch, setup_examples, train_detector
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 IMAGE = np.stack([gaussian_filter(RNG.normal(0, 1, (64, 48)), 1.5) for _ in range(3)], -1)
 IMAGE = (128 + 220 * IMAGE).clip(0, 255).astype(np.uint8)

@@ -34,6 +34,8 @@ from wsdl.experiments.results import (
 from wsdl.experiments.scheduler import run_grid as run_all
 from wsdl.experiments.study import Study
 
+pytestmark = pytest.mark.slow
+
 JOBS = {"jobs": [
     {"method": "patches", "setup": "c", "generators": ["lama"], "tests": ["made-up/repaint-p2", "photos"]},
     {"method": "patches", "setup": "c", "tests": ["made-up/lama"]},

@@ -152,6 +152,7 @@ def test_below_the_free_bits_the_kl_loss_has_no_gradient():
     assert torch.autograd.grad(far, mean)[0].abs().min() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guarded", [True, False])
 def test_fillings_differ_unless_the_posterior_collapses(guarded):
     """Faces that look alike around the hole and are black or white in it: no network can know which.

@@ -175,6 +175,7 @@ def test_training_refuses_what_does_not_fit(faces, autoencoder, tmp_path):
         load_ldm(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_both_trainings_as_commands(faces, tmp_path):
     first = ["train-generator", "autoencoder", "--data", faces, "--out", tmp_path / "vae", "--images", 8]
     second = ["train-generator", "ldm", "--data", faces, "--autoencoder", tmp_path / "vae", "--out", tmp_path / "ldm"]

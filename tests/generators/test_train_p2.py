@@ -14,6 +14,8 @@ from wsdl.generators.diffusion.p2 import P2
 from wsdl.generators.diffusion.train_p2 import train_p2
 from wsdl.generators.diffusion.weights import load_unet, unet_fingerprint
 
+pytestmark = pytest.mark.slow
+
 TRAINING = {"images": 16, "channels": (16, 32), "batch": 4, "check_every": 8}
 
 

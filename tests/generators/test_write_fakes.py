@@ -194,6 +194,7 @@ def image_count(folder: Path) -> int:
     return len(list(folder.rglob("[!.]*.png")))
 
 
+@pytest.mark.slow
 def test_killed_generators_end_in_the_same_bytes(faces, weights, tmp_path):
     """SIGKILL while full and partial fakes are written. The killed process is forked from one that imported torch."""
     processes = multiprocessing.get_context("forkserver")
