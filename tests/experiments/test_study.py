@@ -125,6 +125,7 @@ def test_a_grid_finds_the_fakes_that_come_with_wsdl(study, with_lama, tmp_path):
     assert not (grid.out / "studio/data.lock").exists()
 
 
+@pytest.mark.slow
 def test_tables_maps_and_figures_hold_every_method_of_the_profile(study):
     few = {"images": 4, "images_c": 4, "batch": 2, "batch_c": 2, "start": "scratch"}
     both = {"patches": PatchesTraining(input_size=48, **few), "grad_cam": GradCamTraining(input_size=64, **few)}

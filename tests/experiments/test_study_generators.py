@@ -67,6 +67,7 @@ def test_fakes_made_in_a_bundled_study_are_listed_too(dataset, tmp_path, monkeyp
     assert asked == [("repaint-p2",)]
 
 
+@pytest.mark.slow
 def test_a_trained_generator_is_loaded_and_changes_only_the_mask(faces, tmp_path):
     from wsdl.generators.inpainting.train import InpainterTraining, train_inpainter
 

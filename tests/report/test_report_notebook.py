@@ -11,6 +11,8 @@ from wsdl import notebooks
 from wsdl.core.io import read_json, write_json
 from wsdl.evaluation.tables import format_score, results_by_job
 
+pytestmark = pytest.mark.slow
+
 FORM = notebooks.LESSONS_FOLDER / f"{notebooks.REPORT}.ipynb"
 
 
