@@ -197,9 +197,10 @@ def short_path(path: Path) -> str:
 
 
 def _git_commit() -> str | None:
-    """The commit of that checkout, with "-dirty" where files were changed; None where there is none."""
-    here = Path(__file__).parent
-    found = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=here, capture_output=True, text=True, check=False
-    )
+    """The commit of that checkout, with "-dirty" where files were changed; None where there is none, or no git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except OSError:  # git is not installed
+        return None
     return found.stdout.strip() or None

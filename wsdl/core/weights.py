@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from wsdl.core.io import WsdlError, atomic
 from wsdl.core.run import MODEL_FILE
@@ -12,8 +12,9 @@ from wsdl.core.run import MODEL_FILE
 
 def save_model(model: torch.nn.Module, folder: Path) -> None:
     """Write the state of `model` to FOLDER/model.safetensors."""
+    content = save({name: value.contiguous() for name, value in model.state_dict().items()})
     with atomic(Path(folder) / MODEL_FILE) as temporary:
-        save_file({name: value.contiguous() for name, value in model.state_dict().items()}, temporary)
+        temporary.write_bytes(content)  # with the permissions of every other file; save_file would write 0600
 
 
 def load_model(model: torch.nn.Module, folder: Path) -> torch.nn.Module:

@@ -3,6 +3,7 @@
 Every step draws its batch from its own seed, so a resumed run equals an uninterrupted one.
 """
 
+import math
 from collections.abc import Callable
 from contextlib import contextmanager
 
@@ -10,8 +11,9 @@ import torch
 from accelerate import Accelerator
 
 from wsdl.core.device import pick_device, pick_precision, retain_freed_memory
+from wsdl.core.io import WsdlError
 from wsdl.core.progress import progress_bar
-from wsdl.core.run import Run, record_outcome
+from wsdl.core.run import MODEL_FILE, Run, record_outcome
 from wsdl.core.weights import load_model, save_model
 
 _TRAINER_FILE = "trainer.pt"  # model, optimizer, EMA and adversary at the last checkpoint
@@ -82,7 +84,7 @@ def fit(
     """Train `model` (section 4 of the paper: Adam with default betas, no weight decay, constant learning rate).
 
     Returns the model of model.safetensors: the checkpoint of the lowest "validation", or the last checkpoint where
-    check() returns none.
+    check() returns none. WsdlError where "validation" was never finite.
     """
     accelerator = Accelerator(
         cpu=pick_device().type == "cpu", mixed_precision="bf16" if pick_precision() == "bf16" else "no"
@@ -133,6 +135,8 @@ def fit(
             progress.set_postfix({k: v for k, v in numbers.items() if k != "images"})
         accelerator.wait_for_everyone()
     progress.close()
+    if not run.path(MODEL_FILE).exists():
+        raise WsdlError(f"{run.folder}: the validation loss was never finite; train with a lower learning rate.")
     return load_model(model, run.folder)
 
 
@@ -157,9 +161,9 @@ def _ema_weights(model: torch.nn.Module, ema):
 
 
 def _save_if_best(run: Run, model, numbers: dict, best: float | None) -> float | None:
-    """Write model.safetensors unless "validation" is no better than `best`; returns the new best."""
+    """Write model.safetensors unless "validation" is no better than `best` or not finite; returns the new best."""
     value = numbers.get("validation")
-    if value is not None and best is not None and value >= best:
+    if value is not None and (not math.isfinite(value) or (best is not None and value >= best)):
         return best
     save_model(model, run.folder)
     return value
