@@ -12,7 +12,7 @@ bench = typer.Typer(no_args_is_help=True, help="Measure speed as a ratio to a re
 def bench_detector(
     context: typer.Context,
     setup: Annotated[str, typer.Option(help="a or b (image labels), or c (masks).")] = "b",
-    batch: Annotated[int, typer.Option(help="Images per training step.")] = 16,
+    batch: Annotated[int, typer.Option(min=1, help="Images per training step.")] = 16,
     seconds: Annotated[float, typer.Option(help="Seconds to spend on each variant.")] = 10.0,
 ):
     """Training throughput of this detector, relative to plain fp32 NCHW."""
@@ -23,8 +23,8 @@ def bench_detector(
 
 @bench.command("explorer")
 def bench_explorer(
-    size: Annotated[int, typer.Option(help="Side of the image in pixels.")] = 256,
-    steps: Annotated[int, typer.Option(help="Steps of the slider to measure.")] = 100,
+    size: Annotated[int, typer.Option(min=8, help="Side of the image in pixels.")] = 256,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the slider to measure.")] = 100,
 ):
     """Time of one step of the explorer's slider in headless Chromium, relative to interactive matplotlib."""
     from wsdl.benchmarks import explorer

@@ -40,7 +40,7 @@ def parse(
     out: Annotated[Path, typer.Option(help="Output folder for masks; with --align, for images/ and masks/.")],
     model: Parser = "",
     align: Annotated[bool, typer.Option("--align", help="Align the faces by their eyes, as in CelebA-HQ.")] = False,
-    size: Annotated[int, typer.Option(help="Side of aligned images in pixels.")] = 256,
+    size: Annotated[int, typer.Option(min=8, help="Side of aligned images in pixels.")] = 256,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Report and skip images that fail.")] = False,
 ):
     """Predict component masks (CelebAMask-HQ numbering) for images that have none, resumable."""
@@ -69,7 +69,7 @@ def prepare(
     masks: Annotated[Path | None, typer.Option(help="Component masks, CelebAMask-HQ numbering, same stems.")] = None,
     source: Annotated[str, typer.Option(help="Name of the source, for dataset.json.")] = "photos",
     licence: Annotated[str, typer.Option(help="Licence of the images, for dataset.json.")] = "unknown",
-    size: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 128,
+    size: Annotated[int, typer.Option(min=8, help="Side of the images in pixels.")] = 128,
     seed: Seed = 0,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Report and skip damaged images.")] = False,
 ):

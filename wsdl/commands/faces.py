@@ -18,10 +18,10 @@ def keep_as_group() -> None:
 @faces.command()
 def render(
     out: Annotated[Path, typer.Option(help="Output folder for images/ and masks/.")],
-    count: Annotated[int, typer.Option(help="Number of faces in the folder.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of faces in the folder.")],
     style: Annotated[str, typer.Option(help="studio or snapshot.")] = "studio",
     seed: Seed = 0,
-    size: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 128,
+    size: Annotated[int, typer.Option(min=8, help="Side of the images in pixels.")] = 128,
 ):
     """Render portraits of nobody with component masks, as input of data prepare. Needs the extra wsdl[render]."""
     from wsdl.faces.batch import render_faces

@@ -20,7 +20,7 @@ _BUNDLED = Fakes()  # the sampling settings of the bundled fakes
 _PAPER_SCHEDULE = {"T": 250, "jump_length": 10, "resamplings": 10}
 
 _BUNDLED_WEIGHTS = f"default: the bundled weights, trained on the {_STYLE} faces"
-Count = Annotated[int, typer.Option(help="Number of fakes in total; existing ones count.")]
+Count = Annotated[int, typer.Option(min=1, help="Number of fakes in total; existing ones count.")]
 Weights = Annotated[
     str, typer.Option(help=f"A run of train-generator, a diffusers folder, or a hub id; {_BUNDLED_WEIGHTS}.")
 ]
@@ -34,19 +34,22 @@ Data = Annotated[
 PartialOut = Annotated[Path | None, typer.Option(help="Folder to write to; default: --data.")]
 Batch = Annotated[
     int | None,
-    typer.Option(help=f"Images made together; default: {_BUNDLED.batch} with the bundled weights, else 32."),
+    typer.Option(min=1, help=f"Images made together; default: {_BUNDLED.batch} with the bundled weights, else 32."),
 ]
 Clean = Annotated[bool, typer.Option("--clean", help="Restore the original pixels outside the mask.")]
 NoiseLevels = Annotated[
-    int | None, typer.Option("--T", help=f"Noise levels; default: {_BUNDLED.T} with the bundled weights, else 250.")
+    int | None,
+    typer.Option("--T", min=1, help=f"Noise levels; default: {_BUNDLED.T} with the bundled weights, else 250."),
 ]
 JumpLength = Annotated[
     int | None,
-    typer.Option(help=f"Levels to go back; default: {_BUNDLED.jump_length} with the bundled weights, else 10."),
+    typer.Option(min=1, help=f"Levels to go back; default: {_BUNDLED.jump_length} with the bundled weights, else 10."),
 ]
 Resamplings = Annotated[
     int | None,
-    typer.Option(help=f"Runs of each stretch; default: {_BUNDLED.resamplings} with the bundled weights, else 10."),
+    typer.Option(
+        min=1, help=f"Runs of each stretch; default: {_BUNDLED.resamplings} with the bundled weights, else 10."
+    ),
 ]
 _SAME_REGIONS = "The inpainted regions are those of repaint-p2."
 
@@ -57,7 +60,7 @@ def generate_p2(
     weights: Weights = "",
     count: Count = 4,
     seed: Seed = 0,
-    steps: Annotated[int, typer.Option(help="Network calls per image (DDIM).")] = _BUNDLED.ddim_steps,
+    steps: Annotated[int, typer.Option(min=1, help="Network calls per image (DDIM).")] = _BUNDLED.ddim_steps,
     batch: Batch = None,
 ):
     """Full fakes by P2 diffusion. With the bundled weights, --out also gets their faces if it is no dataset yet."""
@@ -140,9 +143,9 @@ def generate_sd_inpaint(
     prompt: Annotated[str, typer.Option(help="Text prompt.")] = "a photo of a face",
     clean: Clean = False,
     seed: Seed = 0,
-    steps: Annotated[int, typer.Option(help="Network calls per image.")] = 50,
+    steps: Annotated[int, typer.Option(min=1, help="Network calls per image.")] = 50,
     guidance: Annotated[float, typer.Option(help="Scale of classifier-free guidance; 1: none.")] = 7.5,
-    batch: Annotated[int, typer.Option(help="Images made together.")] = 4,
+    batch: Annotated[int, typer.Option(min=1, help="Images made together.")] = 4,
 ):
     name = "sd-inpaint-clean" if clean else "sd-inpaint"
     sampling = {"prompt": prompt, "steps": steps, "guidance": guidance}

@@ -13,7 +13,7 @@ train_generator = typer.Typer(no_args_is_help=True, help="Train a generator on t
 
 Data = Annotated[Path, typer.Option(help="A dataset folder; only real faces of its train split are used.")]
 ImageCount = Annotated[
-    int | None, typer.Option(help="Training images in total; default: 40 minutes of training on two cores.")
+    int | None, typer.Option(min=1, help="Training images in total; default: 40 minutes of training on two cores.")
 ]
 
 
@@ -38,7 +38,7 @@ def train_p2(
     data: Data,
     out: Out,
     profile: Profile = "quick",
-    images: Annotated[int | None, typer.Option(help="Training images in total; default: the profile's.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Training images in total; default: the profile's.")] = None,
     start: Annotated[Path | None, typer.Option(help="A P2 run to start from; default: random weights.")] = None,
     seed: Seed = 0,
 ):
@@ -81,7 +81,7 @@ def train_inpainting_generator(
     ],
     out: Out,
     images: Annotated[
-        int | None, typer.Option(help="Training images in total; default: an hour of training on two cores.")
+        int | None, typer.Option(min=1, help="Training images in total; default: an hour of training on two cores.")
     ] = None,
     seed: Seed = 0,
 ):
@@ -105,7 +105,7 @@ def _with_images(settings, images: int | None):
 def train_parser(
     data: Annotated[list[Path], typer.Option(help="A dataset folder with component masks; may be given again.")],
     out: Annotated[Path, typer.Option(help="Where to write the run.")],
-    images: Annotated[int, typer.Option(help="Training images in total.")] = 200_000,
+    images: Annotated[int, typer.Option(min=1, help="Training images in total.")] = 200_000,
     style_from: Annotated[
         Path | None,
         typer.Option(help="Folder of images without masks; augmentation takes backgrounds and colours from them."),
