@@ -1,6 +1,8 @@
 """The dataset folder: its manifest, splits and decode cache, and the resizing of images."""
 
 import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsdl.core.io import WsdlError, sha256, write_json
+from wsdl.core.locks import process_signature
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import list_image_files, open_image, read_image, resize_image, write_image
 from wsdl.data.manifest import PENDING_MANIFEST, SPLITS, assign_splits, check_splits, write_manifest
@@ -62,13 +65,33 @@ def test_select_narrows_by_kind_split_and_generator(dataset):
 @pytest.mark.parametrize("finished", [True, False])
 def test_a_kill_between_manifest_and_dataset_json(copy, monkeypatch, finished):
     before = Dataset(copy)
-    write_json = "wsdl.data.manifest.finish_manifest" if finished else "wsdl.data.manifest.write_json"
+    write_json = "wsdl.data.manifest._complete_pending" if finished else "wsdl.data.manifest.write_json"
     monkeypatch.setattr(write_json, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         write_manifest(copy, before.table[:40], before.info)
     monkeypatch.undo()
     assert len(Dataset(copy).table) == (40 if finished else 48)
     assert not (copy / PENDING_MANIFEST).exists()
+
+
+def test_opening_leaves_the_manifest_that_another_process_is_writing(copy):
+    dataset = Dataset(copy)
+    shutil.copyfile(copy / "manifest.csv", copy / PENDING_MANIFEST)
+    with (copy / PENDING_MANIFEST).open("a") as file:
+        file.write("half a row")
+    writer = subprocess.Popen(["sleep", "60"])
+    lock = copy / ".manifest.lock"
+    lock.write_text(process_signature(writer.pid))
+    with ThreadPoolExecutor() as pool:
+        opened = pool.submit(Dataset, copy)
+        with pytest.raises(TimeoutError):
+            opened.result(timeout=0.3)
+        assert (copy / PENDING_MANIFEST).exists()
+        writer.kill()
+        writer.wait()
+        assert len(opened.result(timeout=30).table) == len(dataset.table)
+    assert not (copy / PENDING_MANIFEST).exists()
+    assert not lock.exists()
 
 
 @given(st.integers(3, 400), st.integers(0, 5))

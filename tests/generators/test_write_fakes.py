@@ -12,7 +12,7 @@ from helpers import kill_when, tree
 from wsdl.core.io import WsdlError, read_json, sha256
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
-from wsdl.data.manifest import write_manifest
+from wsdl.data.manifest import PENDING_MANIFEST, update_manifest, write_manifest
 from wsdl.data.masks import component_mask, read_mask, visible_components
 from wsdl.generators import write_fakes as module
 from wsdl.generators.diffusion import p2
@@ -173,7 +173,7 @@ def test_a_kill_while_the_manifest_is_written_is_mended(made, weights, tmp_path,
     """The kill comes between the two files that belong together: manifest.csv and dataset.json."""
     again, whole = (shutil.copytree(made, tmp_path / name) for name in ("again", "whole"))
     generate_full(whole, weights, 16, 0, **FULL)
-    monkeypatch.setattr(module, "write_manifest", write_half)
+    monkeypatch.setattr(module, "update_manifest", write_half)
     with pytest.raises(KeyboardInterrupt):
         generate_full(again, weights, 16, 0, **FULL)
     monkeypatch.undo()
@@ -182,12 +182,28 @@ def test_a_kill_while_the_manifest_is_written_is_mended(made, weights, tmp_path,
 
 
 def write_half(*args) -> None:
-    def kill(folder):
-        raise KeyboardInterrupt
+    def kill(folder: Path) -> None:
+        if (folder / PENDING_MANIFEST).exists():
+            raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wsdl.data.manifest.finish_manifest", kill)
-        write_manifest(*args)
+        patch.setattr("wsdl.data.manifest._complete_pending", kill)
+        update_manifest(*args)
+
+
+def test_fakes_of_two_generators_at_once_are_all_listed(data, weights, monkeypatch):
+    """While full fakes are made, another call writes partial ones into the same dataset."""
+
+    def generate_others(*_) -> None:
+        monkeypatch.undo()
+        generate_partial("repaint-p2", data, data, weights, 8, 0, **PARTIAL)
+
+    monkeypatch.setattr(module, "_print_cost", generate_others)
+    generate_full(data, weights, 12, 0, **FULL)
+    dataset = Dataset(data)
+    assert len(dataset.select(generator="p2")) == 12
+    assert len(dataset.select(generator="repaint-p2")) == 8
+    assert {entry.get("generator") for entry in dataset.info["made_by"]} >= {"p2", "repaint-p2"}
 
 
 def image_count(folder: Path) -> int:

@@ -112,7 +112,7 @@ def add_fakes(folder: Path, style: str, generator: str, archive: Path | None = N
         return sha256(folder / row.path)
 
     hashes = parallel_map(write_row, rows.itertuples(), f"adding {generator}")
-    list_fakes(dataset, generator, recipe["seed"], rows.assign(sha256=hashes).to_dict("records"))
+    list_fakes(folder, generator, recipe["seed"], rows.assign(sha256=hashes).to_dict("records"))
 
 
 def recipe_path(generator: str) -> str:

@@ -7,11 +7,14 @@ fake/GENERATOR/SPLIT/ID.png (full) · fake/GENERATOR/{images,masks}/SPLIT/ID.png
 """
 
 import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
 
 from wsdl.core.io import WsdlError, atomic, read_json, sha256, write_json
+from wsdl.core.locks import hold_lock
 
 SPLITS = ("train", "valid", "test")
 MANIFEST_COLUMNS = ("path", "mask", "kind", "generator", "component", "area", "source_id", "split", "sha256")
@@ -55,20 +58,47 @@ def keep_generators(table: pd.DataFrame, generators: tuple[str, ...], folder: Pa
 def write_manifest(folder: Path, table: pd.DataFrame, info: dict) -> None:
     """Write manifest.csv (sorted by path) and dataset.json with its sha256.
 
-    Two files cannot be renamed at once: the new manifest has a temporary name until dataset.json is written, and
-    `finish_manifest` completes an interrupted write.
+    To change the manifest of a dataset that other processes may change too, use `update_manifest`.
+    """
+    with _manifest_lock(folder):
+        _replace_manifest(Path(folder), table, info)
+
+
+def update_manifest(folder: Path, change: Callable[[pd.DataFrame, dict], tuple[pd.DataFrame, dict]]) -> None:
+    """Replace the table of the manifest and the content of dataset.json by the result of `change(table, info)`.
+
+    Both are read under the lock under which they are written, so that no change of another process is lost.
     """
     folder = Path(folder)
+    with _manifest_lock(folder):
+        _complete_pending(folder)
+        info = read_json(folder / "dataset.json")
+        _replace_manifest(folder, *change(read_manifest(folder / "manifest.csv", info), info))
+
+
+def finish_manifest(folder: Path) -> None:
+    """Complete an interrupted write of the manifest, or undo it. Waits for a process that is writing one."""
+    if (Path(folder) / PENDING_MANIFEST).exists():
+        with _manifest_lock(folder):
+            _complete_pending(Path(folder))
+
+
+def _manifest_lock(folder: Path) -> AbstractContextManager:
+    return hold_lock(Path(folder) / ".manifest.lock", wait=True)
+
+
+def _replace_manifest(folder: Path, table: pd.DataFrame, info: dict) -> None:
+    """Two files cannot be renamed at once: the new manifest has a temporary name until dataset.json is written."""
     table = table[list(MANIFEST_COLUMNS)].sort_values("path")
     with atomic(folder / PENDING_MANIFEST) as temporary:
         table.to_csv(temporary, **_CSV)
     write_json(folder / "dataset.json", {**info, "manifest_sha256": sha256(folder / PENDING_MANIFEST)})
-    finish_manifest(folder)
+    _complete_pending(folder)
 
 
-def finish_manifest(folder: Path) -> None:
-    """Complete an interrupted `write_manifest` if dataset.json has the new sha256, else delete the new manifest."""
-    pending, info = Path(folder) / PENDING_MANIFEST, Path(folder) / "dataset.json"
+def _complete_pending(folder: Path) -> None:
+    """Rename the new manifest if dataset.json has its sha256, else delete it."""
+    pending, info = folder / PENDING_MANIFEST, folder / "dataset.json"
     if not pending.exists():
         return
     if info.exists() and read_json(info).get("manifest_sha256") == sha256(pending):

@@ -21,7 +21,7 @@ from wsdl.core.progress import print_stderr, progress_bar
 from wsdl.core.run import write_or_check_config
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
-from wsdl.data.manifest import MANIFEST_COLUMNS, check_splits, hash_faces, write_manifest
+from wsdl.data.manifest import MANIFEST_COLUMNS, check_splits, hash_faces, update_manifest, write_manifest
 from wsdl.data.masks import random_region, read_mask, write_mask
 from wsdl.generators.fake_plan import Fake, full_plan, partial_plan
 from wsdl.generators.registry import GENERATORS, find_generator
@@ -131,7 +131,7 @@ def write_fakes(
             for i, image, mask in zip(range(k * batch, count), *made, strict=False):
                 _write_fake(out, fakes[i], image, mask)
         progress.close()
-    list_fakes(dataset, generator, recipe["seed"], [_fake_row(out, generator, fake) for fake in fakes[:count]])
+    list_fakes(out, generator, recipe["seed"], [_fake_row(out, generator, fake) for fake in fakes[:count]])
 
 
 def delete_partial_files(out: Path, generator: str) -> None:
@@ -199,15 +199,22 @@ def _begin_dataset(out: Path, info: dict) -> None:
         write_manifest(out, pd.DataFrame(columns=MANIFEST_COLUMNS), info)
 
 
-def list_fakes(dataset: Dataset, generator: str, seed: int, rows: list[dict]) -> None:
-    """Add `rows` to the manifest; they replace rows of the same images and of images that no longer exist."""
-    made, old = pd.DataFrame(rows), dataset.table
-    gone = [row.generator == generator and not fake_exists(dataset.folder, row) for row in old.itertuples()]
-    table = pd.concat([old[~old.path.isin(made.path) & ~np.array(gone, bool)], made])
-    total = int((table.generator == generator).sum())
-    entry = {"command": f"python -m wsdl generate {generator} --count {total} --seed {seed}", "generator": generator,
-             "seed": seed, "version": __version__}  # fmt: skip
-    made_by = dataset.info.get("made_by", [])
-    entries = {e.get("generator", "real"): e for e in (made_by if isinstance(made_by, list) else [made_by])}
-    write_manifest(dataset.folder, table, {**dataset.info, "made_by": list({**entries, generator: entry}.values())})
-    print_stderr(f"{dataset.folder}: has {total} fakes by {generator}.")
+def list_fakes(out: Path, generator: str, seed: int, rows: list[dict]) -> None:
+    """Add `rows` to the manifest; they replace rows of the same images and of images that no longer exist.
+
+    Rows that other processes added meanwhile are kept.
+    """
+    made = pd.DataFrame(rows)
+
+    def add_rows(old: pd.DataFrame, info: dict) -> tuple[pd.DataFrame, dict]:
+        gone = [row.generator == generator and not fake_exists(out, row) for row in old.itertuples()]
+        table = pd.concat([old[~old.path.isin(made.path) & ~np.array(gone, bool)], made])
+        total = int((table.generator == generator).sum())
+        entry = {"command": f"python -m wsdl generate {generator} --count {total} --seed {seed}",
+                 "generator": generator, "seed": seed, "version": __version__}  # fmt: skip
+        made_by = info.get("made_by", [])
+        entries = {e.get("generator", "real"): e for e in (made_by if isinstance(made_by, list) else [made_by])}
+        print_stderr(f"{out}: has {total} fakes by {generator}.")
+        return table, {**info, "made_by": list({**entries, generator: entry}.values())}
+
+    update_manifest(out, add_rows)
