@@ -12,6 +12,7 @@ from wsdl.core.device import autocast, pick_device, to_unit
 from wsdl.core.io import WsdlError, seed_for
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
+from wsdl.core.ranges import CheckedSettings
 from wsdl.core.run import Run
 from wsdl.data.contact_sheet import contact_sheet
 from wsdl.data.dataset import Dataset
@@ -29,7 +30,7 @@ _CHECKED = 512  # validation faces at most in each check
 
 
 @dataclass(frozen=True)
-class ParserTraining:
+class ParserTraining(CheckedSettings):
     """Training of the face parser."""
 
     images: int = 200_000  # images to train on

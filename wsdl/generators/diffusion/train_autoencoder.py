@@ -8,6 +8,7 @@ import torch
 
 from wsdl.core.device import to_unit
 from wsdl.core.io import WsdlError, seed_for, write_json
+from wsdl.core.ranges import CheckedSettings
 from wsdl.core.run import Run
 from wsdl.data.dataset import Dataset
 from wsdl.generators.diffusion.autoencoder import LATENT_STATISTICS_FILE, Autoencoder, Codec, downscale_factor, psnr
@@ -18,7 +19,7 @@ _VALIDATED = 128  # validation faces at most in each check
 
 
 @dataclass(frozen=True)
-class AutoencoderTraining:
+class AutoencoderTraining(CheckedSettings):
     """Training of the small autoencoder."""
 
     images: int = 40_000  # crops of images to train on

@@ -9,6 +9,7 @@ import torch
 
 from wsdl.core.io import atomic, sha256
 from wsdl.core.progress import in_batches
+from wsdl.core.ranges import CheckedSettings
 from wsdl.core.run import MODEL_FILE, Run
 from wsdl.data.dataset import Dataset
 from wsdl.generators.diffusion.autoencoder import AUTOENCODER_FILES, Codec, load_autoencoder
@@ -20,7 +21,7 @@ _ENCODED_TOGETHER = 64
 
 
 @dataclass(frozen=True)
-class LDMTraining:
+class LDMTraining(CheckedSettings):
     """Training of the small latent diffusion model."""
 
     images: int = 50_000  # images to train on

@@ -8,6 +8,7 @@ import torch
 
 from wsdl.core.device import to_unit
 from wsdl.core.io import WsdlError, seed_for
+from wsdl.core.ranges import CheckedSettings
 from wsdl.core.run import Run
 from wsdl.data.dataset import Dataset
 from wsdl.generators.inpainting.discriminator import (
@@ -49,7 +50,7 @@ _SHEET_RESULTS = {"lama": 1, "pluralistic": 3}  # rows of results on a sheet
 
 
 @dataclass(frozen=True)
-class InpainterTraining:
+class InpainterTraining(CheckedSettings):
     """Training of the small LaMa or Pluralistic network against a patch discriminator."""
 
     images: int = 40_000  # images to train on
