@@ -32,7 +32,7 @@ OUT_OF_RANGE = [
     (Profile, {"further_images": 0}),
     (LDMTraining, {"images": -1}),
     (AutoencoderTraining, {"batch": 0}),
-    (InpainterTraining, {"discriminator_rate": 0.0}),
+    (InpainterTraining, {"discriminator_rate": -1.0}),
     (ParserTraining, {"check_every": 0}),
 ]
 

@@ -10,8 +10,7 @@ _LOWEST = {  # of whole numbers
     **dict.fromkeys(("size", "input_size"), 8),
     **dict.fromkeys(("full", "partial"), 0),
 }
-_POSITIVE = ("rate", "rate_c", "discriminator_rate")
-_AT_LEAST_0 = ("gamma", "kl")
+_AT_LEAST_0 = ("rate", "rate_c", "discriminator_rate", "gamma", "kl")
 
 
 class CheckedSettings:
@@ -27,8 +26,6 @@ def _out_of_range(name: str, value) -> str:
     """The valid values of `name` where `value` is none of them, else ""."""
     if name in _LOWEST and not value >= _LOWEST[name]:
         return f"at least {_LOWEST[name]}"
-    if name in _POSITIVE and not (value > 0 and math.isfinite(value)):
-        return "a positive number"
     if name in _AT_LEAST_0 and not (value >= 0 and math.isfinite(value)):
         return "a finite number of at least 0"
     if name == "augment" and not 0 <= value <= 1:
