@@ -1,0 +1,5 @@
+"""Bad inputs of reports, notebooks, grids and localize."""
+
+from bad_input import BadInput
+
+CASES: list[BadInput] = []
