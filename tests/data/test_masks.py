@@ -1,11 +1,13 @@
 """Masks: polarity in memory and on disk, and dilation as in the paper."""
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from wsdl.core.io import WsdlError
 from wsdl.data.masks import (
@@ -35,9 +37,67 @@ def test_a_mask_is_read_as_it_was_written(mask, tmp_path_factory):
 
 def test_only_red_255_is_real(tmp_path):
     """The official code: fake is "red channel != 255", whatever the values of green and blue."""
-    pixels = np.array([[[255, 0, 0], [254, 255, 255], [0, 0, 0], [255, 255, 255]]], np.uint8)
+    pixels = np.array([[[255, 0, 0], [90, 255, 255], [90, 0, 0], [255, 255, 255]]], np.uint8)
     Image.fromarray(pixels).save(tmp_path / "m.png")
     assert read_mask(tmp_path / "m.png").tolist() == [[0, 1, 1, 0]]
+
+
+@pytest.fixture
+def ellipse() -> np.ndarray:
+    """A region of 8 % of the image: uint8 [128, 128], 1 = fake."""
+    y, x = np.indices((128, 128))
+    return (((x - 64) / 25) ** 2 + ((y - 70) / 17) ** 2 <= 1).astype(np.uint8)
+
+
+def spoil_by_jpeg(image: Image.Image) -> Image.Image:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=75)
+    return Image.open(file)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        spoil_by_jpeg,
+        lambda image: image.filter(ImageFilter.GaussianBlur(2)),
+        lambda image: image.resize((64, 64), Image.Resampling.BILINEAR).resize((128, 128), Image.Resampling.BICUBIC),
+    ],
+)
+def test_blurred_masks_are_split_at_the_middle(ellipse, tmp_path, spoil, capsys):
+    for name in ("a.png", "b.png"):
+        spoil(Image.fromarray(255 - 255 * ellipse)).save(tmp_path / name)
+        mask = read_mask(tmp_path / name)
+        assert (mask & ellipse).sum() / (mask | ellipse).sum() > 0.95
+    printed = capsys.readouterr().err
+    assert printed.count("is not two-valued") == 1  # one line for a folder
+    assert f"{tmp_path / 'a.png'}: " in printed
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[0, 1], [7], [254], [250, 255], [0, 128, 255], list(range(256)), [254, 255], [128, 129], [1, 2, 3]],
+)
+def test_an_image_with_other_values_is_no_mask(tmp_path, values):
+    Image.fromarray(np.resize(np.array(values, np.uint8), (8, 32))).save(tmp_path / "m.png")
+    with pytest.raises(WsdlError, match=rf"m\.png: has {len(values)} red values from {values[0]} to {values[-1]} and"):
+        read_mask(tmp_path / "m.png")
+
+
+@pytest.mark.parametrize("bits", [1, 16])
+def test_masks_of_any_bit_depth(ellipse, tmp_path, bits):
+    real = ellipse == 0
+    image = Image.fromarray(real) if bits == 1 else Image.fromarray(np.where(real, 65535, 0).astype(np.uint16))
+    image.save(tmp_path / "m.png")
+    assert np.array_equal(read_mask(tmp_path / "m.png"), ellipse)
+
+
+@pytest.mark.parametrize("read", [read_mask, read_label_map])
+def test_a_rotated_mask_is_refused(tmp_path, read):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("L", (4, 4)).save(tmp_path / "m.png", exif=exif)
+    with pytest.raises(WsdlError, match=r"m\.png: .*EXIF orientation 3"):
+        read(tmp_path / "m.png")
 
 
 @settings(max_examples=60, deadline=None)
@@ -101,7 +161,8 @@ def test_the_components_are_those_of_the_paper():
     [
         (lambda p: Image.fromarray(np.full((4, 4), 19, np.uint8)).save(p), "class 19.* 0-18"),
         (lambda p: Image.new("RGB", (4, 4)).save(p), "mode RGB"),
-        (lambda p: p.write_bytes(b"not an image"), "cannot be read"),
+        (lambda p: p.write_bytes(b"not an image"), "is not an image"),
+        (lambda p: Image.new("L", (4, 4)).save(p, "JPEG"), "is a JPEG, which changes class numbers"),
     ],
 )
 def test_bad_label_maps_are_named(tmp_path, write, message):

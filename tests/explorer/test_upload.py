@@ -94,7 +94,7 @@ def test_unusual_images_are_shown_upright_with_a_warning(up, what):
 
 BAD = {
     "text.jpg": (b"not a picture", "text.jpg: is not an image in a supported format"),
-    "short.png": (encoded(Image.fromarray(FACE))[:5000], "short.png: is damaged or truncated"),
+    "short.png": (encoded(Image.fromarray(FACE))[:5000], "short.png: cannot be decoded"),
     "bomb.png": (bomb(), "bomb.png: has too many pixels; the limit is 89 million"),
     "empty.png": (b"", "empty.png: is not an image in a supported format"),
 }

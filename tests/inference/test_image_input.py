@@ -118,8 +118,8 @@ def test_only_jpegs_have_a_quality(tmp_path):
 def test_files_that_cannot_be_opened_give_a_reason(tmp_path):
     good = saved(tmp_path, "good.jpg", Image.fromarray(np.tile(NOISE, (8, 8, 1)))).read_bytes()
     for name, content, why in (
-        ("cut.jpg", good[: len(good) // 2], "is damaged or truncated"),
-        ("cut.png", png(64, 64, b"\0" * 50), "is damaged or truncated"),
+        ("cut.jpg", good[: len(good) // 2], "cannot be decoded"),
+        ("cut.png", png(64, 64, b"\0" * 50), "cannot be decoded"),
         ("text.jpg", b"dear diary, today", "is not an image in a supported format"),
         ("empty.png", b"", "is not an image in a supported format"),
         ("script.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not an image in a supported format"),

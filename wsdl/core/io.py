@@ -4,9 +4,11 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 
 class WsdlError(Exception):
@@ -61,8 +63,20 @@ def read_json(path: Path):
         raise WsdlError(f"{path}: is not valid JSON ({error}).") from None
 
 
+def open_regular_file(path: Path) -> BinaryIO:
+    """`path`, opened for reading. WsdlError where it cannot be read or is a pipe or a folder (a pipe would block)."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise WsdlError(f"{path}: is not a file but a folder, a pipe or a device.")
+        return Path(path).open("rb")
+    except FileNotFoundError:
+        raise WsdlError(f"{path}: no such file.") from None
+    except (OSError, ValueError) as error:
+        raise WsdlError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
+
+
 def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
+    with open_regular_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

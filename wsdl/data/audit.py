@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from scipy.ndimage import convolve1d
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_predict
@@ -23,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from wsdl.core.io import WsdlError, seed_for
 from wsdl.core.parallel import parallel_map
 from wsdl.data.dataset import Dataset
+from wsdl.data.decode import opened
 from wsdl.data.images import read_image
 from wsdl.data.masks import dilate, read_mask
 
@@ -102,8 +102,7 @@ def _measure_pair(folder: Path, real, fake) -> tuple[str, dict, dict] | None:
 
 def _measure_file(path: Path) -> dict[str, list[float]]:
     """Format, number of bands, image size and number of bytes of a file."""
-    with Image.open(path) as image:
-        image.load()
+    with opened(path) as image:
         kind = [float(image.format == name) for name in _FORMATS] + [float(len(image.getbands()))]
         encoded = BytesIO()
         image.convert("RGB").save(encoded, "PNG")

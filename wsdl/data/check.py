@@ -7,7 +7,8 @@ import pandas as pd
 from wsdl.core.io import WsdlError, read_json, sha256
 from wsdl.core.parallel import parallel_map
 from wsdl.data.dataset import Dataset
-from wsdl.data.images import IMAGE_SUFFIXES, read_image
+from wsdl.data.decode import check_upright, count_pixels, decode
+from wsdl.data.images import is_image_file
 from wsdl.data.manifest import SPLITS, check_splits, finish_manifest, label_map_path, read_manifest
 from wsdl.data.masks import read_label_map, read_mask
 
@@ -30,8 +31,9 @@ def check_dataset(folder: Path) -> list[str]:
     except WsdlError as error:
         return [str(error)]
     rows = list(table.itertuples(index=False))
-    found = [problem for some in parallel_map(lambda row: _check_row(folder, row, info["size"]), rows, "checking")
-             for problem in some]  # fmt: skip
+    checked = parallel_map(lambda row: _check_row(folder, row, info["size"]), rows, "checking",
+                           lambda row: count_pixels(folder / row.path))  # fmt: skip
+    found = [problem for some in checked for problem in some]
     return found + _find_leaks(table, folder) + _find_unlisted_files(table, folder)
 
 
@@ -46,8 +48,10 @@ def _check_row(folder: Path, row, size: int) -> list[str]:
     if sha256(path) != row.sha256:
         problems.append(f"{path}: is not the file that the manifest lists (its sha256 differs); generate it again.")
     try:
-        problems += _check_size(path, read_image(path).shape, size)
+        decoded = decode(path)
+        problems += _check_size(path, decoded.image.size[::-1], size)
         if row.kind == "partial":
+            check_upright(path, decoded)
             problems += _check_mask(folder, row, size)
         if row.kind == "real" and (labels := folder / label_map_path(row)).exists():
             problems += _check_size(labels, read_label_map(labels).shape, size)
@@ -65,6 +69,8 @@ def _check_mask(folder: Path, row, size: int) -> list[str]:
     if problems := _check_size(path, mask.shape, size):
         return problems
     area = float(mask.mean())
+    if area == row.area == 0:
+        return [f"{path}: is empty (255 everywhere); a partial fake has an inpainted region, 0 in its mask."]
     if abs(area - row.area) <= AREA_ROUNDING:
         return []
     if abs(1 - area - row.area) <= AREA_ROUNDING:
@@ -100,7 +106,7 @@ def _find_unlisted_files(table: pd.DataFrame, folder: Path) -> list[str]:
         f"{path}: is not in the manifest; remove it, or write the manifest again."
         for top in ("real", "fake", "components")
         for path in sorted((folder / top).rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES and path not in known
+        if is_image_file(path) and path not in known
     ]
 
 

@@ -3,13 +3,14 @@
 import shutil
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 
 from wsdl.core.io import WsdlError, atomic, read_json
 from wsdl.core.progress import progress_bar
-from wsdl.data.images import read_image
+from wsdl.data.decode import check_upright, decode
 from wsdl.data.manifest import check_splits, finish_manifest, keep_generators, label_map_path, read_manifest
 from wsdl.data.masks import read_label_map, read_mask
 
@@ -83,7 +84,10 @@ class Dataset:
         return read_label_map(path)
 
     def _image(self, row) -> np.ndarray:
-        return read_image(self.folder / row.path)
+        decoded = decode(self.folder / row.path)
+        if row.kind == "partial":
+            check_upright(self.folder / row.path, decoded)
+        return np.asarray(decoded.image)
 
     def _mask(self, row) -> np.ndarray:
         if row.kind == "partial":
@@ -101,20 +105,22 @@ class Dataset:
             for old in path.parent.parent.glob("*"):
                 if old != path.parent:
                     shutil.rmtree(old, ignore_errors=True)
-            with atomic(path) as temporary:
-                self._fill(np.lib.format.open_memmap(temporary, "w+", np.uint8, shape), name, read)
+            with atomic(path) as temporary, open(temporary, "wb") as file:
+                self._write_array(file, shape, name, read)
         return np.load(path, mmap_mode="r")
 
-    def _fill(self, array: np.ndarray, name: str, read) -> None:
-        progress = progress_bar(len(array), f"decoding {name}")
-        for index, row in enumerate(self._all.itertuples()):
+    def _write_array(self, file: BinaryIO, shape: tuple[int, ...], name: str, read) -> None:
+        """Write a .npy file row by row. A memory-mapped file would end the process without a word on a full disk."""
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        progress = progress_bar(shape[0], f"decoding {name}")
+        for row in self._all.itertuples():
             value = read(row)
-            if value.shape != array.shape[1:]:
+            if value.shape != shape[1:]:
                 raise WsdlError(
                     f"{self.folder / row.path}: its {name[:-1]} is {value.shape[1]}x{value.shape[0]}, but this "
                     f"dataset has {self.size}x{self.size}."
                 )
-            array[index] = value
+            file.write(value.tobytes())
             progress.update()
         progress.close()
-        array.flush()

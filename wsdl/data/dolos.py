@@ -13,7 +13,7 @@ from wsdl import __version__
 from wsdl.core.io import WsdlError, sha256
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
-from wsdl.data.images import IMAGE_SUFFIXES, list_image_files, open_image
+from wsdl.data.images import is_image_file, list_image_files, open_image
 from wsdl.data.manifest import MANIFEST_COLUMNS, SPLITS, check_splits, write_manifest
 from wsdl.data.masks import read_mask
 
@@ -39,6 +39,8 @@ def write_dolos_manifest(folder: Path) -> None:
 
     table = pd.DataFrame(parallel_map(complete, rows, "reading"), columns=MANIFEST_COLUMNS)
     _check_polarity(table, folder)
+    if len(empty := table.loc[(table.kind == "partial") & (table.area == 0), "mask"]):
+        print_stderr(f"{folder / empty.iloc[0]}: is empty (255 everywhere), as are {len(empty)} masks in all.")
     check_splits(table, folder)
     made_by = {"command": "the official Dolos download", "version": __version__}
     info = {"name": folder.resolve().name, "size": first.size[0], "licence": _LICENCE, "made_by": made_by}
@@ -93,7 +95,7 @@ def _row(folder: Path, path: Path, kind: str, split: str, source: str, generator
 
 def _images_by_stem(folder: Path) -> dict[str, Path]:
     """The images in `folder` by stem; empty where there is no such folder (not every generator has every split)."""
-    filled = folder.is_dir() and any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
+    filled = folder.is_dir() and any(map(is_image_file, folder.iterdir()))
     return list_image_files(folder) if filled else {}
 
 

@@ -6,11 +6,17 @@ A difference in codec or resampling between real and fake would be a shortcut fo
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from wsdl.core.io import WsdlError, atomic
+from wsdl.data.decode import decode
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether the name of `path` is that of an image: not hidden, such as the ._x.png of macOS, nor Thumbs.db."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def list_image_files(folder: Path) -> dict[str, Path]:
@@ -19,9 +25,7 @@ def list_image_files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise WsdlError(f"{folder}: no such folder.")
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
-            continue
+    for path in sorted(filter(is_image_file, folder.iterdir())):
         if path.stem in found:
             raise WsdlError(f"{path}: has the same name as {found[path.stem].name}; give each image its own stem.")
         found[path.stem] = path
@@ -31,15 +35,8 @@ def list_image_files(folder: Path) -> dict[str, Path]:
 
 
 def open_image(path: Path) -> Image.Image:
-    """The image at `path`, fully decoded, rotated by EXIF and RGB. WsdlError where it is damaged."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except FileNotFoundError:
-        raise WsdlError(f"{path}: no such file.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise WsdlError(f"{path}: cannot be decoded ({error}); replace it, or leave it out with --skip-bad.") from None
+    """The image at `path`, rotated by EXIF and RGB (see wsdl.data.decode). WsdlError where it is damaged."""
+    return decode(path).image
 
 
 def read_image(path: Path) -> np.ndarray:

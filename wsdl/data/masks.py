@@ -11,7 +11,8 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
 from wsdl.core.io import WsdlError, atomic
-from wsdl.data.images import open_image
+from wsdl.core.progress import print_stderr
+from wsdl.data.decode import decode_stored, to_rgb
 
 # CelebAMask-HQ numbering of the label maps.
 CLASSES = ("background", "skin", "nose", "glasses", "left eye", "right eye", "left brow", "right brow", "left ear",
@@ -23,13 +24,44 @@ COMPONENTS = {"skin": (1,), "hair": (13,), "eyes": (4, 5), "mouth": (10, 11, 12)
 
 # The paper dilates small components by 1-15 px at 256 px; it does not list them. Skin and hair are large already.
 SMALL_COMPONENTS = ("eyes", "mouth", "nose", "glasses")
+DARK, LIGHT = 64, 192  # red values below and from which on a blurred mask is near 0 or 255
+LOSSY_FORMATS = ("JPEG", "MPO")  # WebP and AVIF are never grey
 MIN_AREA = 0.001  # a component below this fraction of the image (16 px at 128 x 128) counts as absent
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """The mask file at `path` as uint8 [H, W], 1 = fake: "red channel != 255" (official code)."""
-    red = np.asarray(open_image(path))[..., 0]
-    return (red != 255).astype(np.uint8)
+    """The mask file at `path` as uint8 [H, W], 1 = fake: "red channel != 255" (official code).
+
+    A mask has the red value 255 and one darker value, or is 255 or 0 everywhere. Where compression or resizing blurred
+    the two, values below 128 are fake, and the first such mask of a folder is reported on stderr. WsdlError for
+    anything else.
+    """
+    red = np.asarray(to_rgb(decode_stored(path)).image)[..., 0]
+    counts = np.bincount(red.ravel(), minlength=256)
+    values = np.flatnonzero(counts).tolist()
+    if values in ([0], [255]) or (len(values) == 2 and values[0] < LIGHT and values[1] == 255):
+        return (red != 255).astype(np.uint8)
+    dark, between, light = counts[:DARK].sum(), counts[DARK:LIGHT].sum(), counts[LIGHT:].sum()
+    if min(dark, light) <= between:  # not two peaks with a valley between them
+        raise WsdlError(
+            f"{path}: has {len(values)} red values from {values[0]} to {values[-1]} and is not a mask; "
+            f"255 must be real and 0 fake."
+        )
+    _report_blurred(path)
+    return (red < 128).astype(np.uint8)
+
+
+_reported: set[Path] = set()  # folders
+
+
+def _report_blurred(path: Path) -> None:
+    if path.parent in _reported:
+        return
+    _reported.add(path.parent)
+    print_stderr(
+        f"{path}: is not two-valued (compressed or resized?); here and in other such masks of this folder, red values "
+        f"below 128 count as fake."
+    )
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
@@ -41,16 +73,15 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
 
 def read_label_map(path: Path) -> np.ndarray:
     """A component label map as uint8 [H, W] in CelebAMask-HQ numbering. WsdlError for an unknown class."""
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("P", "L"):
-                raise WsdlError(
-                    f"{path}: has mode {image.mode}, but a component mask is a palette or grey image "
-                    f"of class numbers 0-{len(CLASSES) - 1}."
-                )
-            labels = np.asarray(image)
-    except OSError as error:
-        raise WsdlError(f"{path}: cannot be read as an image ({error}).") from None
+    image = decode_stored(path)
+    if image.mode not in ("P", "L"):
+        raise WsdlError(
+            f"{path}: has mode {image.mode}, but a component mask is a palette or grey image "
+            f"of class numbers 0-{len(CLASSES) - 1}."
+        )
+    if image.format in LOSSY_FORMATS:
+        raise WsdlError(f"{path}: is a {image.format}, which changes class numbers; save component masks as PNG.")
+    labels = np.asarray(image)
     if labels.max() >= len(CLASSES):
         raise WsdlError(
             f"{path}: has the unknown class {labels.max()}; CelebAMask-HQ classes are 0-{len(CLASSES) - 1}."

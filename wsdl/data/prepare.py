@@ -12,7 +12,8 @@ from wsdl.core.io import WsdlError, read_json, sha256
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
 from wsdl.core.run import write_or_check_config
-from wsdl.data.images import list_image_files, open_image, resize_image, write_image
+from wsdl.data.decode import Decoded, check_upright, count_pixels, decode
+from wsdl.data.images import list_image_files, resize_image, write_image
 from wsdl.data.manifest import MANIFEST_COLUMNS, assign_splits, finish_manifest, write_manifest
 from wsdl.data.masks import read_label_map
 
@@ -47,20 +48,27 @@ def prepare_dataset(
     for leftover in out.rglob(".*.part"):  # by a killed process
         leftover.unlink()
 
+    notes: list[tuple[str, Path]] = []
+
     def prepare_face(name: str) -> dict | None:
-        path, components = (out / folder / splits[name] / f"{name}.png" for folder in ("real", "components"))
-        if not path.exists() or (masks and not components.exists()):
+        path, components_path = (out / folder / splits[name] / f"{name}.png" for folder in ("real", "components"))
+        if not path.exists() or (masks and not components_path.exists()):
             try:
-                face = _read_face(files[name], labels.get(name), size)
+                pixels, components, found = _read_face(files[name], labels.get(name), size)
             except WsdlError as error:
                 if not skip_bad:
                     raise
                 return print_stderr(f"skipped: {error}")
-            _write_face(path, components, *face)
+            notes.extend((note, files[name]) for note in found)
+            _write_face(path, components_path, pixels, components)
         return {"path": str(path.relative_to(out)), "mask": "", "kind": "real", "generator": "", "component": "",
                 "area": 0.0, "source_id": name, "split": splits[name], "sha256": sha256(path)}  # fmt: skip
 
-    rows = [row for row in parallel_map(prepare_face, files, "preparing faces") if row]
+    def pixels_of(name: str) -> int:
+        return sum(count_pixels(some[name]) for some in (files, labels) if some)
+
+    rows = [row for row in parallel_map(prepare_face, files, "preparing faces", pixels_of) if row]
+    _report_notes(notes)
     if not rows:
         raise WsdlError(f"{images}: holds no usable image; all {len(files)} were skipped.")
     made_by = {"command": f"python -m wsdl data prepare --source {source} --size {size} --seed {seed}", "seed": seed,
@@ -88,12 +96,12 @@ def _check_pairs(files: dict, labels: dict, images: Path, masks: Path | None) ->
             raise WsdlError(f"{files[name]}: image without a mask; {masks} has none named {name}.")
 
 
-def _read_face(path: Path, labels: Path | None, size: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """One real face [size, size, 3] and its label map [size, size], or None. WsdlError where either is damaged."""
-    image = open_image(path)
-    components = _resize_label_map(labels, image.size, size) if labels else None
+def _read_face(path: Path, labels: Path | None, size: int) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """A real face [size, size, 3], its label map [size, size] or None, notes. WsdlError where either is damaged."""
+    decoded = decode(path)
+    components = _resize_label_map(labels, path, decoded, size) if labels else None
     try:
-        return np.asarray(resize_image(image, size)), components
+        return np.asarray(resize_image(decoded.image, size)), components, decoded.notes
     except ValueError as error:
         raise WsdlError(f"{path}: {error}; leave it out, or choose a smaller --size.") from None
 
@@ -104,12 +112,32 @@ def _write_face(path: Path, components_path: Path, pixels: np.ndarray, component
     write_image(path, pixels)
 
 
-def _resize_label_map(path: Path, image_size: tuple[int, int], size: int) -> np.ndarray:
-    """The label map at `path` as uint8 [size, size] (nearest neighbour). WsdlError if its image has another size."""
-    labels = read_label_map(path)
+def _resize_label_map(path: Path, image_path: Path, decoded: Decoded, size: int) -> np.ndarray:
+    """The label map at `path` as uint8 [size, size] (nearest neighbour).
+
+    WsdlError if its image has another size, or if only the image is rotated and the size does not tell.
+    """
+    labels, image = read_label_map(path), decoded.image
     height, width = labels.shape
-    if (width, height) != image_size:
-        raise WsdlError(f"{path}: is {width}x{height}, but its image is {image_size[0]}x{image_size[1]}.")
+    if (width, height) != image.size:
+        raise WsdlError(f"{path}: is {width}x{height}, but its image, upright, is {image.width}x{image.height}.")
+    is_turned = decoded.orientation >= 5 and width != height  # an unrotated mask would have another size
+    if not is_turned and not _is_parsed(path.parent):
+        check_upright(image_path, decoded)
     top, left = (height - min(labels.shape)) // 2, (width - min(labels.shape)) // 2
     square = labels[top : top + min(labels.shape), left : left + min(labels.shape)]
     return np.asarray(Image.fromarray(square).resize((size, size), Image.Resampling.NEAREST))
+
+
+def _is_parsed(masks: Path) -> bool:
+    """Whether `data parse` wrote the masks in this folder: they fit their images as shown, upright."""
+    recipe = masks / "recipe.json"
+    return recipe.exists() and "parser" in read_json(recipe)
+
+
+def _report_notes(notes: list[tuple[str, Path]]) -> None:
+    """Print each kind of lossy conversion once, with the first image that needed it."""
+    for note in sorted({note for note, _ in notes}):
+        paths = sorted(path for other, path in notes if other == note)
+        more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+        print_stderr(f"{paths[0]}{more}: {note}")

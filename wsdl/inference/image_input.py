@@ -1,24 +1,18 @@
-"""Read any image file as upright RGB, with a warning for each property that makes it unusual.
+"""Read any image file as upright RGB, with a warning for each property that makes it unusual (see data/decode.py)."""
 
-Files are not trusted: the number of pixels is checked before decoding, and only plain image formats are opened (no
-PostScript, no documents).
-"""
-
-import io
 import os
-import stat
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin
 
 from wsdl.core.io import WsdlError
+from wsdl.data.decode import check_size, one_sentence, opened, to_rgb
 from wsdl.data.images import IMAGE_SUFFIXES
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")  # MPO: the .jpg of some phones
 EXTENSIONS = IMAGE_SUFFIXES | {".gif", ".avif", ".jfif"}
 MAX_PIXELS = 89_000_000  # about where Pillow warns; an image of this size takes about 1.5 GB
 MAX_BYTES = 500_000_000  # read from stdin
@@ -95,73 +89,16 @@ def read_stdin(stream) -> bytes:
 
 def open_image(source: str | Path | bytes, name: str = "") -> InputImage:
     """The image at a path, or in the bytes of a file called `name`. Raises WsdlError where it cannot be read."""
-    name = name or str(source)
-    file = io.BytesIO(source) if isinstance(source, bytes) else _open_file(Path(source))
-    with file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's warnings about odd files; what matters is checked below
-        Image.init()
-        try:
-            with Image.open(file, formats=[one for one in FORMATS if one in Image.OPEN]) as image:
-                _check_size(name, image)
-                image.load()
-                return _normalise(image)
-        except (WsdlError, KeyboardInterrupt):
-            raise
-        except UnidentifiedImageError:
-            raise WsdlError(f"{name}: is not an image in a supported format ({', '.join(FORMATS)}).") from None
-        except Image.DecompressionBombError:
-            raise WsdlError(_too_large(name, "too many")) from None
-        except Exception as error:  # decoders raise errors of any type, and the next image must still be processed
-            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-            raise WsdlError(f"{name}: is damaged or truncated ({reason}); get a fresh copy.") from None
-
-
-def _open_file(path: Path):
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would block
-            raise WsdlError(f"{path}: is not a file.")
-        return path.open("rb")
-    except FileNotFoundError:
-        raise WsdlError(f"{path}: no such file.") from None
-    except (OSError, ValueError) as error:
-        raise WsdlError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
-
-
-def _check_size(name: str, image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise WsdlError(_too_large(name, f"{image.width}x{image.height}"))
-
-
-def _too_large(name: str, pixels: str) -> str:
-    return f"{name}: has {pixels} pixels; the limit is {MAX_PIXELS // 10**6} million, so make it smaller."
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's warnings about odd files; what matters is checked
+        with opened(source, name, MAX_PIXELS) as image:
+            return _normalise(image)
 
 
 def _normalise(image: Image.Image) -> InputImage:
-    """A decoded Pillow image of any mode as viewers show it: first frame, upright, 8 bits, RGB, on white."""
-    found = [*_frames_warning(image), *_quality_warning(image)]
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _to_8_bits(image)
-        found.append("The image has more than 8 bits per channel; only the upper 8 were used.")
-    if image.mode == "CMYK":
-        found.append("The image is in CMYK; it was converted to RGB without a colour profile.")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        if image.getchannel("A").getextrema()[0] < 255:
-            found.append("The image has transparent parts; they were replaced by white.")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return InputImage(image.convert("RGB"), found)
-
-
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey values -> 8 bits; Pillow's own convert would clip everything above 255.
-
-    Raises ValueError for floats and for integers beyond 16 bits, whose white level is unknown.
-    """
-    values = np.asarray(image)
-    if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-        raise ValueError("its white level is unknown; save it with 8 or 16 bits")
-    return Image.fromarray((values // 256).astype(np.uint8))
+    """A loaded Pillow image of any mode as viewers show it: first frame, upright, 8 bits, RGB, on white."""
+    decoded = to_rgb(image)
+    return InputImage(decoded.image, [*_frames_warning(image), *_quality_warning(image), *decoded.notes])
 
 
 def _frames_warning(image: Image.Image) -> list[str]:
@@ -191,9 +128,15 @@ def jpeg_quality(image: Image.Image) -> int | None:
 def from_memory(image) -> InputImage:
     """A PIL image or a uint8 array [H, W], [H, W, 3] or [H, W, 4] as an InputImage; anything else is a WsdlError."""
     if isinstance(image, Image.Image):
-        _check_size("image", image)
-        return _normalise(image)
-    array = np.asarray(image)
+        with one_sentence("image", MAX_PIXELS):
+            check_size(image, "image", MAX_PIXELS)
+            image.load()
+            found = _normalise(image)
+            return replace(found, image=image.copy()) if found.image is image else found
+    try:
+        array = np.asarray(image)
+    except ValueError:  # lists of unequal lengths
+        raise WsdlError("image: is no array but must be a path, a PIL image, or uint8 [H, W, 3].") from None
     if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
         raise WsdlError(
             f"image: is {array.dtype} {list(array.shape)} but must be a path, a PIL image, or uint8 [H, W, 3]."
