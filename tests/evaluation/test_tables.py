@@ -20,7 +20,8 @@ def image_scores(seed: int, faces: int = 12, offset: float = 0.0) -> pd.DataFram
     for face in range(faces):
         for kind in ("real", "partial", "partial"):
             found = np.nan if kind == "real" else np.clip(rng.uniform(0.2, 0.8) + offset, 0, 1)
-            rows.append({"kind": kind, "source_id": str(face), "score": rng.uniform() + (kind == "partial"),
+            score = rng.uniform() + (kind == "partial")
+            rows.append({"path": f"{len(rows)}.png", "kind": kind, "source_id": str(face), "score": score,
                          "iou": found, "pbca": found})  # fmt: skip
     return pd.DataFrame(rows).sort_values("kind", ascending=False, kind="stable")
 
@@ -86,11 +87,14 @@ def test_other_settings_are_another_row_baselines_come_once(three):
     assert list(rows.method) == ["patches"] * 3 + ["control: all-fake", "forensic: ela"]
 
 
-def test_a_seed_that_is_there_twice_is_refused(three):
+def test_a_seed_that_is_there_twice_is_counted_once_and_named(three):
     folder, runs = three
+    before, problems = results_by_job(folder), []
     write_run(folder / "again", runs[0], 0)
-    with pytest.raises(WsdlError, match="same seed"):
-        results_by_job(folder)
+    pd.testing.assert_frame_equal(results_by_job(folder, problems.append), before)
+    (problem,) = problems
+    same = f"is the same training with the same seed as {folder / 'again'}; keep one."
+    assert problem == f"{folder / 'patches-c-s0'}: {same}"
 
 
 def test_a_folder_without_results_is_refused(tmp_path):

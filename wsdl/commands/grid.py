@@ -74,15 +74,17 @@ def collect(
 ):
     """One table of all runs, with intervals over faces and the range over seeds -> OUT/results.csv.
 
-    Of the cross grids also a figure -> OUT/matrix.png.
+    Of the cross grids also a figure -> OUT/matrix.png. A damaged run is left out and named on stderr; the exit code is
+    then 1.
     """
-    from wsdl.core.progress import print_stderr
+    from wsdl.core.progress import print_problem, print_stderr
     from wsdl.evaluation.tables import results_to_markdown
     from wsdl.experiments.grid import default_grid_folder
     from wsdl.experiments.results import collect_results, draw_matrix, missing_runs
 
     out = out or default_grid_folder(name)
-    table = collect_results(out)
+    left_out = []
+    table = collect_results(out, left_out.append)
     missing = missing_runs(table)
     if "tested_on" in table:
         print_stderr(f"figure: {draw_matrix(table, out)}")
@@ -90,10 +92,14 @@ def collect(
         print(table.to_csv(index=False), end="")
         for line in missing:
             print(f"missing: {line}", file=sys.stderr)
-        return
-    print(results_to_markdown(table[table.n.notna()]))
-    if missing:
-        print("\nMissing: " + "; ".join(missing) + ".")
+    else:
+        print(results_to_markdown(table[table.n.notna()]))
+        if missing:
+            print("\nMissing: " + "; ".join(missing) + ".")
+    for problem in left_out:
+        print_problem(problem)
+    if left_out:
+        raise typer.Exit(1)
 
 
 @grid.command("cell", hidden=True)  # its name in earlier versions

@@ -15,11 +15,20 @@ def table(
     runs: Runs,
     format: Annotated[Literal["csv", "md"], typer.Option(help="csv: numbers in [0, 1]; md: percent.")] = "csv",
 ):
-    """One row per job over all its seeds, with intervals over source faces and the range over seeds."""
+    """One row per job over all its seeds, with intervals over source faces and the range over seeds.
+
+    A run that is damaged or there twice is left out and named on stderr; the exit code is then 1.
+    """
+    from wsdl.core.progress import print_problem
     from wsdl.evaluation.tables import results_by_job, results_to_markdown
 
-    rows = results_by_job(runs)
+    left_out = []
+    rows = results_by_job(runs, left_out.append)
     print(results_to_markdown(rows) if format == "md" else rows.to_csv(index=False), end="")
+    for problem in left_out:
+        print_problem(problem)
+    if left_out:
+        raise typer.Exit(1)
 
 
 @report.command()

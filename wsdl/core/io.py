@@ -5,7 +5,8 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -55,12 +56,29 @@ def write_json(path: Path, value) -> None:
 
 def read_json(path: Path):
     """The JSON value in `path`. WsdlError where the file is missing or is not valid JSON."""
+    return _parse(path, json.loads, "JSON")
+
+
+def read_toml(path: Path) -> dict:
+    """The TOML table in `path`. WsdlError where the file is missing or is not valid TOML."""
+    return _parse(path, tomllib.loads, "TOML")
+
+
+def _parse(path: Path, parse: Callable, language: str):
+    text = read_text(path)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise WsdlError(f"{path}: no such file.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise WsdlError(f"{path}: is not valid JSON ({error}).") from None
+        return parse(text)
+    except (ValueError, RecursionError) as error:
+        raise WsdlError(f"{path}: is not valid {language} ({error}).") from None
+
+
+def read_text(path: Path) -> str:
+    """The text in `path`. WsdlError where it is no file or not in UTF-8."""
+    with open_regular_file(path) as file:
+        try:
+            return file.read().decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise WsdlError(f"{path}: is not a text in UTF-8 ({error}).") from None
 
 
 def open_regular_file(path: Path) -> BinaryIO:

@@ -35,6 +35,11 @@ def print_stderr(message: str) -> None:
     tqdm.write(message, file=sys.stderr)
 
 
+def print_problem(message: str) -> None:
+    """Print that something was left out, and why, to stderr."""
+    print_stderr(f"wsdl: {message}")
+
+
 def format_duration(seconds: float) -> str:
     """Seconds as "done" (0), "42 s", "7 min" or "2.5 h"."""
     if seconds == 0:

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from wsdl.core.io import WsdlError, atomic, read_json, write_json, write_text
+from wsdl.core.records import read_about, read_stats
 
 MODEL_FILE = "model.safetensors"
 PER_IMAGE_FILE = "pictures.csv"  # in a run: the score and metrics of each test image
@@ -76,7 +77,7 @@ class Run:
         self.folder = Path(folder)
         self.config = config
         write_or_check_config(self.folder / "config.json", config, growing)
-        old = read_json(self.path("run.json")) if self.path("run.json").exists() else {}
+        old = read_about(self.folder) if self.path("run.json").exists() else {}
         self._before = {key: old.get(key, 0.0) for key in ("seconds", "cpu_seconds")}
         self._start = time.monotonic(), time.process_time()
         self.report("running")
@@ -140,17 +141,9 @@ def record_outcome(work: Callable) -> Callable:
     return recorded
 
 
-def read_stats(folder: Path) -> list[dict]:
-    """The lines of stats.jsonl, without a last line that a kill cut short."""
-    path = Path(folder) / "stats.jsonl"
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
-    return [json.loads(line) for line in lines]
-
-
 def is_done(folder: Path) -> bool:
     """Whether the run in `folder` is complete."""
-    path = Path(folder) / "run.json"
-    return path.exists() and read_json(path)["status"] == "done"
+    return (Path(folder) / "run.json").exists() and read_about(folder)["status"] == "done"
 
 
 def run_environment() -> dict:

@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from wsdl.core.io import WsdlError, open_regular_file
 from wsdl.core.run import PER_IMAGE_FILE
 from wsdl.data.dataset import Dataset
 from wsdl.data.masks import COMPONENTS
 from wsdl.evaluation.metrics import bootstrap, upsample
+
+_NEEDED = ("path", "kind", "source_id", "score", "iou", "pbca")  # columns of pictures.csv
 
 
 def partial_fakes(runs: list[pd.DataFrame | Path]) -> pd.DataFrame:
@@ -100,5 +103,30 @@ def iter_partial_fakes(dataset: Dataset, predict: Callable, batch: int) -> Itera
 
 
 def read_per_image(run: Path) -> pd.DataFrame:
-    """pictures.csv of a run. Names of faces are read as text: their order determines the resamples."""
-    return pd.read_csv(run / PER_IMAGE_FILE, dtype={"source_id": str})
+    """pictures.csv of a run. Names of faces are read as text: their order determines the resamples.
+
+    WsdlError where it is missing or damaged, or lists no real image or no partial fake.
+    """
+    path = Path(run) / PER_IMAGE_FILE
+    try:
+        with open_regular_file(path) as file:
+            table = pd.read_csv(file, dtype={"source_id": str})
+    except ValueError as error:  # of pandas too: no columns, or rows of different lengths
+        reason = str(error).strip().splitlines()[0]
+        raise WsdlError(f"{path}: is no table with one row per image ({reason}); evaluate the run again.") from None
+    if problem := _problem_of(table):
+        raise WsdlError(f"{path}: {problem}; evaluate the run again.")
+    return table
+
+
+def _problem_of(table: pd.DataFrame) -> str:
+    """What is wrong with a table of pictures.csv, or ""."""
+    if missing := [name for name in _NEEDED if name not in table]:
+        return f"has no column {missing[0]}"
+    partial = table[table.kind == "partial"]
+    if partial.empty or not (table.kind == "real").any():
+        return "lists no partial fake or no real image"
+    for name, rows in (("score", table), ("iou", partial), ("pbca", partial)):
+        if not pd.api.types.is_numeric_dtype(rows[name]) or not np.isfinite(rows[name]).all():
+            return f"its column {name} must be finite numbers"
+    return ""

@@ -6,12 +6,16 @@ training. Neither includes the other.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from wsdl.config import method_order
-from wsdl.core.io import WsdlError, read_json
+from wsdl.core.io import WsdlError
+from wsdl.core.progress import print_problem
+from wsdl.core.records import read_config, read_metrics
+from wsdl.core.run import PER_IMAGE_FILE
 from wsdl.evaluation.baselines import row_label
 from wsdl.evaluation.breakdown import read_per_image
 from wsdl.evaluation.scoring import metrics_row
@@ -26,35 +30,72 @@ RESULTS_COLUMNS = (
 )
 
 
-def results_by_job(folder: Path) -> pd.DataFrame:
+def results_by_job(folder: Path, problem: Callable[[str], object] = print_problem) -> pd.DataFrame:
     """One row per job (source, method, setup, settings, test data), then the baselines of each test set.
 
     Columns are RESULTS_COLUMNS, numbers in [0, 1]: the mean over seeds, its 95 % interval (_low, _high) over source
-    faces, and the lowest and highest value of a single seed (_least, _most). WsdlError where nothing was evaluated, a
-    run was evaluated under another preset, or a seed occurs twice.
+    faces, and the lowest and highest value of a single seed (_least, _most).
+    A run that is damaged, was evaluated under another preset, or repeats a seed is left out with problem(message),
+    which prints to stderr by default. WsdlError where no run remains.
     """
-    jobs, baselines = {}, {}
+    jobs, baselines, problems = {}, {}, []
     for path in sorted(Path(folder).rglob("metrics.json")):
         if not (path.parent / "config.json").exists():  # an evaluation on other data than the run's own
             continue
-        run, config, metrics = path.parent, read_json(path.parent / "config.json"), read_json(path)
-        if metrics["preset"] != "dolos":
-            raise WsdlError(
-                f"{path}: holds the numbers of preset '{metrics['preset']}', but the table is of dolos; evaluate {run} "
-                "again with --preset dolos."
-            )
-        seeds = jobs.setdefault(_job_key(config, metrics), {})
-        if config["seed"] in seeds:
-            raise WsdlError(f"{run}: is the same training with the same seed as {seeds[config['seed']]}; keep one.")
-        seeds[config["seed"]] = run
+        try:
+            config, metrics = read_evaluated(path.parent)
+            _add_seed(jobs, path.parent, config, metrics)
+        except WsdlError as error:
+            problems.append(str(error))
+            continue
         baselines.setdefault((config["source"], metrics["data"]), metrics["rows"][1:])
     if not jobs:
-        raise WsdlError(f"{folder}: holds no evaluated run; make one with `python -m wsdl evaluate`.")
-    rows = [job_row(seeds, read_json(next(iter(seeds.values())) / "config.json")) for seeds in jobs.values()]
+        problems.append(f"{folder}: holds no evaluated run; make one with `python -m wsdl evaluate`.")
+    for message in problems if jobs else problems[1:]:
+        problem(message)
+    if not jobs:
+        raise WsdlError(problems[0])
+    rows = [job_row(seeds, read_config(next(iter(seeds.values())))) for seeds in jobs.values()]
     rows.sort(key=lambda row: method_order(row["method"]))  # stable: otherwise in the order of the folders
     for (source, _), of_data in baselines.items():
         rows += [{**row, "source": source, "seeds": ""} for row in of_data]
     return pd.DataFrame(rows, columns=RESULTS_COLUMNS)
+
+
+def read_evaluated(run: Path) -> tuple[dict, dict]:
+    """config.json and metrics.json of an evaluated run. WsdlError where these or pictures.csv cannot be in a table."""
+    config, metrics = read_config(run), read_metrics(run)
+    for key in ("method", "setup", "source", "seed"):
+        if config.get(key) is None:
+            raise WsdlError(f"{run / 'config.json'}: has no {key}; it is not that of a run of `train`.")
+    if metrics["preset"] != "dolos":
+        raise WsdlError(
+            f"{run / 'metrics.json'}: holds the numbers of preset '{metrics['preset']}', but the table is of dolos; "
+            f"evaluate {run} again with --preset dolos."
+        )
+    check_per_image(run, metrics)
+    return config, metrics
+
+
+def check_per_image(folder: Path, metrics: dict) -> None:
+    """WsdlError where pictures.csv in `folder` is damaged or is not what `metrics` was computed from."""
+    scored = int((read_per_image(folder).kind == "partial").sum())
+    if scored != metrics["rows"][0]["n"]:
+        raise WsdlError(
+            f"{folder / PER_IMAGE_FILE}: lists {scored} partial fakes, but metrics.json was computed from "
+            f"{metrics['rows'][0]['n']}; evaluate the run again."
+        )
+
+
+def _add_seed(jobs: dict[str, dict[int, Path]], run: Path, config: dict, metrics: dict) -> None:
+    """Add `run` to its job. WsdlError where the job has its seed, or was tested on other images."""
+    seeds = jobs.get(_job_key(config, metrics), {})
+    if config["seed"] in seeds:
+        raise WsdlError(f"{run}: is the same training with the same seed as {seeds[config['seed']]}; keep one.")
+    for other in list(seeds.values())[:1]:
+        if list(read_per_image(other).path) != list(read_per_image(run).path):
+            raise WsdlError(f"{run / PER_IMAGE_FILE}: lists other images than that of {other}; evaluate both again.")
+    jobs.setdefault(_job_key(config, metrics), {})[config["seed"]] = run
 
 
 def _job_key(config: dict, metrics: dict) -> str:
@@ -66,7 +107,7 @@ def _job_key(config: dict, metrics: dict) -> str:
 def job_row(seeds: dict[int, Path], config: dict) -> dict:
     """The row of one job from its evaluated folders, by seed."""
     runs = [seeds[seed] for seed in sorted(seeds)]
-    single = [read_json(run / "metrics.json")["rows"][0] for run in runs]
+    single = [read_metrics(run)["rows"][0] for run in runs]
     spread = {f"{score}_least": min(row[score] for row in single) for score in RESULT_SCORES}
     spread |= {f"{score}_most": max(row[score] for row in single) for score in RESULT_SCORES}
     who = {"source": _source_name(config), "method": config["method"], "setup": config["setup"],
@@ -94,5 +135,5 @@ def results_to_markdown(rows: pd.DataFrame) -> str:
 def format_score(row: dict, score: str) -> str:
     """One score of a row of `results_by_job` in percent: "52.4 (44.5 to 59.2) [50.1 to 54.0]"."""
     value, low, high, least, most = (100 * row[score + part] for part in SCORE_PARTS)
-    text = f"{value:.1f}" if low == high else f"{value:.1f} ({low:.1f} to {high:.1f})"
+    text = f"{value:.1f}" if low == high or pd.isna(low) else f"{value:.1f} ({low:.1f} to {high:.1f})"
     return text if pd.isna(least) or " " not in row["seeds"] else f"{text} [{least:.1f} to {most:.1f}]"

@@ -4,6 +4,7 @@ Jobs that train on one source share one dataset, whatever their seed:
 OUT/grid.json what was asked · OUT/SOURCE a study (data, p2, runs/NAME) · OUT/logs/NAME.log · OUT/results.csv
 """
 
+import math
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,11 +21,12 @@ from wsdl.config import (
     load_profile,
     profile_to_dict,
 )
-from wsdl.core.io import WsdlError, read_json
+from wsdl.core.io import WsdlError
 from wsdl.core.locks import hold_lock, lock_holder
+from wsdl.core.records import read_about, read_config, read_metrics, read_object
 from wsdl.core.run import PER_IMAGE_FILE, is_done, read_stats, write_or_check_config
 from wsdl.evaluation.evaluate import evaluate, has_all_rows
-from wsdl.experiments.jobs import Job, grid_jobs, parse_test
+from wsdl.experiments.jobs import Job, check_job, grid_jobs, parse_test
 from wsdl.experiments.study import Study
 from wsdl.experiments.study_checks import PROFILE_LABELS
 
@@ -123,8 +125,9 @@ def load_grid(out: Path) -> Grid:
     path = Path(out) / "grid.json"
     if not path.exists():
         raise WsdlError(f"{out}: holds no grid; begin one with `python -m wsdl grid run`.")
-    written = read_json(path)
-    jobs = tuple(apply_changes(Job("", "", "", 0), job, f"{path}: cells") for job in written["cells"])
+    kinds = {"cells": list, "profile": dict, "images": str, "masks": str}
+    written = read_object(path, kinds, needed=tuple(kinds))
+    jobs = tuple(check_job(apply_changes(Job("", "", "", 0), job, f"{path}: cells"), path) for job in written["cells"])
     profile = apply_changes(Profile(), written["profile"], f"{path}: profile")
     return Grid(Path(out).resolve(), jobs, profile, written["images"], written["masks"])
 
@@ -168,14 +171,24 @@ def is_finished(grid: Grid, job: Job) -> bool:
 
 def _is_scored(folder: Path) -> bool:
     exists = all((folder / name).exists() for name in ("metrics.json", PER_IMAGE_FILE))
-    return exists and has_all_rows(read_json(folder / "metrics.json")["rows"])
+    return exists and has_all_rows(read_metrics(folder)["rows"])
 
 
 def job_state(grid: Grid, job: Job) -> tuple[str, str]:
-    """The state of a job, and a note: waiting, running (percent), stopped (percent), failed (why), done (seconds)."""
+    """The state of a job, and a note: waiting, running (percent), stopped (percent), failed (why), done (seconds).
+
+    A job whose files cannot be read is damaged (why).
+    """
+    try:
+        return _job_state(grid, job)
+    except WsdlError as error:
+        return "damaged", str(error)
+
+
+def _job_state(grid: Grid, job: Job) -> tuple[str, str]:
     folder = grid.run_folder(job)
     if is_finished(grid, job):
-        return "done", f"{read_json(folder / 'run.json')['seconds']:.0f} s"
+        return "done", f"{read_about(folder).get('seconds', 0):.0f} s"
     if lock_holder(grid.lock(job)):
         return "running", _percent(folder)
     if grid.lock(job).exists():  # left by a process that was killed
@@ -188,7 +201,7 @@ def job_state(grid: Grid, job: Job) -> tuple[str, str]:
 def _percent(folder: Path) -> str:
     """How much of its training a run had completed at its last checkpoint."""
     stats = read_stats(folder)
-    part = stats[-1]["images"] / read_json(folder / "config.json")["images"] if stats else 0
+    part = stats[-1]["images"] / (read_config(folder).get("images") or math.inf) if stats else 0
     return f"{min(100, 100 * part):.0f} %"
 
 

@@ -1,11 +1,11 @@
 """The jobs of a grid, each one training with its tests: the named grids, and files that list jobs."""
 
-import tomllib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from wsdl.config import DEFAULT_GENERATORS, METHODS, SETUPS, apply_changes
-from wsdl.core.io import WsdlError, read_json
+from wsdl.core.io import WsdlError, read_json, read_toml
 
 RENDERED = "snapshot", "studio"  # the sources of `cross-source`: snapshots and studio portraits
 
@@ -86,10 +86,7 @@ def grid_jobs(
 
 def _read_jobs(path: Path, source: str, seeds: tuple[int, ...]) -> list[Job]:
     """The jobs of a file {"jobs": [{"method": "patches", "setup": "b", "train_source": "studio", "seed": 0}]}."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8")) if path.suffix == ".toml" else read_json(path)
-    except tomllib.TOMLDecodeError as error:
-        raise WsdlError(f"{path}: is not valid TOML ({error}).") from None
+    content = read_toml(path) if path.suffix == ".toml" else read_json(path)
     key = "cells" if isinstance(content, dict) and "cells" in content else "jobs"  # the name in earlier versions
     if not isinstance(content, dict) or set(content) != {key} or not isinstance(content[key], list):
         raise WsdlError(f"{path}: must hold one list, `jobs`, and nothing else.")
@@ -99,9 +96,16 @@ def _read_jobs(path: Path, source: str, seeds: tuple[int, ...]) -> list[Job]:
 
 
 def _read_job(entry: dict, where: str, source: str, seed: int) -> Job:
-    job = apply_changes(Job("", "", source, seed), entry, where)
+    return check_job(apply_changes(Job("", "", source, seed), entry, where), where)
+
+
+def check_job(job: Job, where: str) -> Job:
+    """Return `job`, which a file at `where` describes. WsdlError where it cannot be trained or tested."""
     if job.method not in METHODS or job.setup not in SETUPS:
-        raise WsdlError(f"{where}: is {entry}, but must have a method ({', '.join(METHODS)}) and a setup (a, b or c).")
+        raise WsdlError(f"{where}: is {job}, but must have a method ({', '.join(METHODS)}) and a setup (a, b or c).")
     if job.generators and SETUPS[job.setup].fakes == "full":
-        raise WsdlError(f"{where}: is {entry}, but setup {job.setup} trains on p2; leave `generators` out.")
+        raise WsdlError(f"{where}: is {job}, but setup {job.setup} trains on p2; leave `generators` out.")
+    for name in (*job.generators, *(parse_test(test)[1] for test in job.tests)):
+        if not re.fullmatch(r"[\w.+-]+", name):  # it becomes part of the name of a folder
+            raise WsdlError(f"{where}: {name!r} is no name of a generator; give one such as lama.")
     return job

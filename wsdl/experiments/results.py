@@ -1,13 +1,16 @@
 """Tables of a grid: jobs tested on their own data, or across sources and generators; the figure of the latter."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from wsdl.config import SETUPS
-from wsdl.core.io import WsdlError, atomic, read_json
+from wsdl.core.io import WsdlError, atomic
+from wsdl.core.progress import print_problem
+from wsdl.core.records import read_metrics
 from wsdl.evaluation.baselines import row_kind
-from wsdl.evaluation.tables import RESULT_SCORES, SCORE_PARTS, job_row, results_by_job
+from wsdl.evaluation.tables import RESULT_SCORES, SCORE_PARTS, check_per_image, job_row, read_evaluated, results_by_job
 from wsdl.experiments.grid import Grid, is_finished, load_grid
 from wsdl.experiments.jobs import Job
 
@@ -18,21 +21,40 @@ ALL_BUT_TESTED = "all but the tested"  # a row of the matrix: trained on several
 BEST_BASELINE = "best baseline"
 
 
-def collect_results(out: Path) -> pd.DataFrame:
+def collect_results(out: Path, problem: Callable[[str], object] = print_problem) -> pd.DataFrame:
     """Collect the scores of the finished jobs of a grid and write them to OUT/results.csv.
 
     One row per source, method and setup, over all seeds, numbers in [0, 1]; then the baselines. `missing` lists the
     seeds that are not finished; where none is, the numbers are empty. Where jobs name generators or further tests, the
-    columns are those of `cross_table`. WsdlError where no job is finished.
+    columns are those of `cross_table`. A job whose files are damaged counts as missing, with problem(message), which
+    prints to stderr by default. WsdlError where no job is finished.
     """
-    grid = load_grid(out)
-    if not any(is_finished(grid, job) for job in grid.jobs):
-        raise WsdlError(f"{out}: no run of this grid is done yet; see `python -m wsdl grid status`.")
+    grid, problems = load_grid(out), []
+    finished = [job for job in grid.jobs if _is_usable(grid, job, problems.append)]
     is_cross = any(job.tests or job.generators for job in grid.jobs)
-    table = cross_table(grid) if is_cross else _in_domain_table(grid)
+    if finished:
+        table = cross_table(grid, finished) if is_cross else _in_domain_table(grid, finished, problems.append)
+    for message in dict.fromkeys(problems):
+        problem(message)
+    if not finished:
+        raise WsdlError(f"{out}: no run of this grid is done yet; see `python -m wsdl grid status`.")
     with atomic(grid.out / "results.csv") as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
     return table
+
+
+def _is_usable(grid: Grid, job: Job, problem: Callable[[str], object]) -> bool:
+    """Whether `job` is finished and its results can be read; problem(message) where they are damaged."""
+    try:
+        if not is_finished(grid, job):
+            return False
+        read_evaluated(grid.run_folder(job))
+        for folder in grid.test_folders(job).values():
+            check_per_image(folder, read_metrics(folder))
+    except WsdlError as error:
+        problem(str(error))
+        return False
+    return True
 
 
 def missing_runs(table: pd.DataFrame) -> list[str]:
@@ -45,14 +67,14 @@ def missing_runs(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _in_domain_table(grid: Grid) -> pd.DataFrame:
+def _in_domain_table(grid: Grid, finished: list[Job], problem: Callable[[str], object]) -> pd.DataFrame:
     """The table of jobs that are tested on their own data only."""
     missing = {}
     for job in grid.jobs:
         seeds = missing.setdefault((job.train_source, job.method, job.setup), [])
-        if not is_finished(grid, job):
+        if job not in finished:
             seeds.append(str(job.seed))
-    table = results_by_job(grid.out)
+    table = results_by_job(grid.out, problem)
     keys = list(zip(table.source, table.method, table.setup, strict=True))
     table["missing"] = [" ".join(missing.get(key, ())) for key in keys]
     absent = [
@@ -65,10 +87,10 @@ def _in_domain_table(grid: Grid) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[list(table.columns)].astype({"n": "Int64"})
 
 
-def cross_table(grid: Grid) -> pd.DataFrame:
+def cross_table(grid: Grid, finished: list[Job]) -> pd.DataFrame:
     """One row per training set and test set, over all seeds, numbers in [0, 1]; then the baselines of each test set.
 
-    trained_on and tested_on are SOURCE/GENERATOR, several generators joined by +; `missing`: the seeds not finished.
+    trained_on and tested_on are SOURCE/GENERATOR, several generators joined by +; `missing`: seeds not in `finished`.
     """
     groups: dict[tuple, list[Job]] = {}
     for job in grid.jobs:
@@ -77,10 +99,10 @@ def cross_table(grid: Grid) -> pd.DataFrame:
     rows, baselines = [], {}
     for key, jobs in groups.items():
         test = key[-1]
-        done = {job.seed: grid.test_folders(job)[test] for job in jobs if is_finished(grid, job)}
+        done = {job.seed: grid.test_folders(job)[test] for job in jobs if job in finished}
         row = dict(zip(CROSS_KEYS, key, strict=True)) | {"seeds": ""}
         if done:
-            metrics = read_json(next(iter(done.values())) / "metrics.json")
+            metrics = read_metrics(next(iter(done.values())))
             baselines.setdefault(test, metrics["rows"][1:])
             row = job_row(done, {"source": "", **row}) | row | {"seeds": " ".join(map(str, sorted(done)))}
         rows.append(row | {"missing": " ".join(str(job.seed) for job in jobs if job.seed not in done)})
