@@ -1,18 +1,25 @@
 """What tests do over and over: compare folders, run commands, wait, kill a process."""
 
 import multiprocessing
+import re
 import time
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
+from wsdl.core.leftovers import temporary_name
 
 
 def tree(folder: Path) -> dict[str, bytes]:
     """The bytes of every file under `folder`, but for the cache of decoded pictures."""
     files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
     return {str(name): path.read_bytes() for name, path in files.items() if ".cache" not in name.parts}
+
+
+def left_by_the_dead(path: Path) -> Path:
+    """The temporary name of `path` by a process of this host that is dead: the id is alive, its start is another."""
+    return path.with_name(re.sub(r"-(\d+|x)\.part$", "-1.part", temporary_name(path.name)))
 
 
 def run_command(*words) -> str:

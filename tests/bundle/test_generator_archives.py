@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from factories_bundle import first_name, rewrite_archive
-from helpers import tree
+from helpers import left_by_the_dead, tree
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
@@ -87,7 +87,7 @@ def test_a_killed_call_is_completed_by_the_next(mine, inpainted, lama_archive, m
     assert {name: tree(mine)[name] for name in before} == before  # the dataset opens as it was
     assert Dataset(mine).select(generator="lama").empty
     (mine / written[0]).unlink()  # killed between mask and image
-    (mine / written[0]).with_name(".half.png.1.part").write_bytes(b"half")
+    left_by_the_dead(mine / written[0]).write_bytes(b"half")
     again = []
     monkeypatch.setattr(
         generator_archives, "write_partial_fake", lambda *words: again.append(words[1].path) or write(*words)

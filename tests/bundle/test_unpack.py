@@ -11,11 +11,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from factories_bundle import rewrite_archive
-from helpers import images_in
+from helpers import images_in, left_by_the_dead
 
 from wsdl.bundle import unpack as unpacking
 from wsdl.bundle.unpack import copy_dataset, unpack_dataset, unpack_p2
 from wsdl.core.io import WsdlError, sha256
+from wsdl.core.leftovers import FORGOTTEN, temporary_name
 from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.data.manifest import write_manifest
@@ -94,11 +95,24 @@ def test_after_a_kill_the_next_call_unpacks(archive, free, tmp_path):
     assert left.name.startswith(".data.")  # no folder that a reader would take for the dataset
     found = unpack_dataset("studio", archive, tmp_path)
     assert images_in(found) == images_in(free)
-    assert left.exists()  # it might be another process's work of this minute
-    shutil.rmtree(found)
-    os.utime(left, (0, time.time() - unpacking.STALE - 60))
-    unpack_dataset("studio", archive, tmp_path)
     assert folders(tmp_path) == ["data"]
+
+
+def test_what_the_dead_left_is_deleted_and_nothing_of_the_living(archive, tmp_path):
+    other = tmp_path / "snapshot-0123"
+    of_dead, of_living = left_by_the_dead(other / "data"), other / temporary_name("data")
+    of_elsewhere, of_earlier = other / ".data.000000-1-2.part", other / ".data.0123456789abcdef.part"
+    for folder in (of_dead, of_living, of_elsewhere, of_earlier):
+        folder.mkdir(parents=True)
+    unpack_p2("studio", archive, tmp_path)
+    assert not of_dead.exists()
+    assert of_living.exists()
+    assert of_elsewhere.exists()
+    assert of_earlier.exists()
+    for folder in (of_elsewhere, of_earlier):
+        os.utime(folder, (0, time.time() - FORGOTTEN - 60))
+    unpack_p2("studio", archive, tmp_path)  # although it is there already
+    assert sorted(other.iterdir()) == [of_living]
 
 
 def test_of_two_processes_the_later_uses_the_folder_of_the_earlier(archive, free, tmp_path, monkeypatch):

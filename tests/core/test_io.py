@@ -2,10 +2,13 @@
 
 import json
 import os
+import time
 
 import pytest
+from helpers import left_by_the_dead
 
-from wsdl.core.io import WsdlError, atomic, read_json, seed_for, write_json
+from wsdl.core.io import WsdlError, atomic, path_inside, read_json, read_object, seed_for, write_json
+from wsdl.core.leftovers import FORGOTTEN, delete_leftovers, temporary_name
 from wsdl.core.run import Run, is_done, read_stats, write_or_check_config
 
 
@@ -22,6 +25,62 @@ def stop_halfway(path):
     with atomic(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError("stop")
+
+
+def test_what_a_dead_process_left_is_deleted_and_nothing_else(tmp_path):
+    of_dead, of_living = left_by_the_dead(tmp_path / "a" / "x.npy"), tmp_path / "a" / temporary_name("x.npy")
+    of_elsewhere, of_earlier, own = (tmp_path / "a" / n for n in (".x.000000-1-2.part", ".x.npy.1.part", "x.part"))
+    of_dead.parent.mkdir()
+    for path in (of_dead, of_living, of_elsewhere, of_earlier, own):
+        path.write_text("half")
+    delete_leftovers(tmp_path)
+    assert sorted(of_dead.parent.iterdir()) == sorted([of_living, of_elsewhere, of_earlier, own])
+    for path in (of_living, of_elsewhere, of_earlier, own):
+        os.utime(path, (0, time.time() - FORGOTTEN - 60))
+    delete_leftovers(tmp_path)
+    assert sorted(of_dead.parent.iterdir()) == sorted([of_living, own])
+
+
+def test_file_and_folder_are_synced_around_the_rename(tmp_path, monkeypatch):
+    done, replace, fsync = [], os.replace, os.fsync
+    monkeypatch.setattr("wsdl.core.io.os.fsync", lambda file: done.append(os.fstat(file).st_ino) or fsync(file))
+    monkeypatch.setattr("wsdl.core.io.os.replace", lambda *paths: done.append("replace") or replace(*paths))
+    write_json(tmp_path / "a.json", 1)
+    assert done == [(tmp_path / "a.json").stat().st_ino, "replace", tmp_path.stat().st_ino]
+    done.clear()
+    with atomic(tmp_path / "image.png") as temporary:
+        temporary.write_bytes(b"one of many")
+    assert done == ["replace"]
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/etc/x", "a//x", "./x", "C:x", "..\\x", "a\nx", "a\0x", ""])
+def test_names_that_lead_out_of_the_folder_are_refused(tmp_path, name):
+    with pytest.raises(WsdlError, match="not a name within"):
+        path_inside(tmp_path, name)
+    assert path_inside(tmp_path, "a/12:30 é.png") == tmp_path / "a" / "12:30 é.png"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"[1", "not valid JSON"), (b"\xff", "not a text in UTF-8"), (b"[" * 100_000, "not valid JSON"),
+     (b"9" * 5000, "not valid JSON"), (b"[]", "must be a JSON object"), (b"null", "must be a JSON object")],
+)  # fmt: skip
+def test_what_is_no_json_object_is_one_sentence(tmp_path, content, sentence):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(WsdlError, match=rf"a\.json: .*{sentence}") as caught:
+        read_object(tmp_path / "a.json")
+    assert len(str(caught.value)) < 500
+
+
+def test_a_folder_in_place_of_a_file_is_one_sentence(tmp_path):
+    with pytest.raises(WsdlError, match="is not a file but a folder"):
+        read_json(tmp_path)
+
+
+def test_text_that_is_not_unicode_is_one_sentence(tmp_path):
+    with pytest.raises(WsdlError, match=r"a\.json: .*not valid Unicode"):
+        write_json(tmp_path / "a.json", "x\udcff")
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_full_disk_is_one_sentence(tmp_path):

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from wsdl.core.io import WsdlError, sha256
@@ -46,6 +47,11 @@ def same_bytes_in_two_splits(folder: Path) -> None:
     write_manifest(folder, table, data.info)
 
 
+def twice(folder: Path) -> None:
+    data = Dataset(folder)
+    write_manifest(folder, pd.concat([data.table, data.select("partial").head(1)]), data.info)
+
+
 def other_pixels(folder: Path) -> None:
     write_image(folder / partial(folder).path, np.zeros((32, 32, 3), np.uint8))
 
@@ -68,8 +74,12 @@ CASES = [
     (lambda d: change_mask(d, lambda m: m[:8, :8]), ["is 8x8, but this dataset has 32x32"]),
     (lambda d: rewrite(d, mask=""), ["names no mask", "masks/test/0003-03-mouth.png: is not in the manifest"]),
     (lambda d: rewrite(d, source_id="0001"), ["source face '0001' is in test and train"]),
-    (lambda d: rewrite(d, split="dev"), ["is in split 'dev'; splits are train, valid, test", "is in dev and test"]),
+    (lambda d: rewrite(d, split="dev"), ["has split 'dev', but splits are train, valid, test"]),
     (same_bytes_in_two_splits, ["are the same image in different splits"]),
+    (lambda d: rewrite(d, kind="fake"), ["has kind 'fake', but kinds are real, full, partial"]),
+    (lambda d: rewrite(d, component="chin"), ["has component 'chin', but components are skin, "]),
+    (lambda d: rewrite(d, area=1.5), ["has area '1.5', but an area is a fraction from 0 to 1"]),
+    (twice, ["has path 'fake/repaint-p2/images/test/0003-03-mouth.png', which another line has too"]),
     (stray, ["real/train/stray.png: is not in the manifest"]),
     (edit_manifest, ["manifest.csv: has sha256"]),
 ]

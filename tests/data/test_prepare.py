@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import left_by_the_dead
 from PIL import Image
 
 from wsdl.core.io import WsdlError
+from wsdl.core.leftovers import temporary_name
 from wsdl.core.parallel import parallel_map
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import list_image_files
@@ -59,9 +61,12 @@ def test_killed_in_the_middle_it_resumes_to_the_same_bytes(made_up, faces, tmp_p
     assert not (out / "manifest.csv").exists()
     done = {path: path.stat().st_mtime_ns for path in out.glob("real/*/*.png") if (out / "components").exists()}
     assert 3 <= len(done) < 24
-    (out / "real" / "train" / ".0000.png.1.part").write_bytes(b"half")
+    left_by_the_dead(out / "real" / "train" / "0000.png").write_bytes(b"half")
+    living = out / "real" / "train" / temporary_name("0000.png")
+    living.write_bytes(b"half")
     prepare_dataset(*made_up, out, size=32, seed=0, source="made-up")
     assert all(path.stat().st_mtime_ns == when for path, when in done.items())  # only what was missing
+    living.unlink()  # fails where the file of a living process was deleted
     assert bytes_of(out) == {name: b for name, b in bytes_of(faces).items() if not name.startswith(".cache")}
 
 

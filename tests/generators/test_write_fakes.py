@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from factories import p2_run
-from helpers import kill_when, tree
+from helpers import kill_when, left_by_the_dead, tree
 
 from wsdl.core.io import WsdlError, read_json, sha256
 from wsdl.data.dataset import Dataset
@@ -156,7 +156,7 @@ def test_batches_are_always_whole(data, weights, monkeypatch):
 def test_only_batches_with_a_gap_are_sampled_again(made, weights, tmp_path, monkeypatch):
     again = shutil.copytree(made, tmp_path / "again")
     (again / "fake/p2/train/000005.png").unlink()
-    (again / "fake/p2/train/.000005.png.1.part").write_bytes(b"half an image")
+    left_by_the_dead(again / "fake/p2/train/000005.png").write_bytes(b"half an image")
     sampled, sample = [], p2.P2.sample
 
     def watched(self, n, seed, steps, first, on_step):

@@ -25,7 +25,7 @@ import pandas as pd
 from PIL import Image
 
 from wsdl import __version__
-from wsdl.core.io import WsdlError, atomic
+from wsdl.core.io import WsdlError, atomic, path_inside
 
 FORMAT = 1  # version of the archive format
 LICENCE = "CC0-1.0"
@@ -104,13 +104,6 @@ def check_plain_name(name: str) -> None:
     """WsdlError unless `name`, a style or generator, is a plain name: it becomes part of paths."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise WsdlError(f"{name!r}: is not the name of a style; use letters, digits, _ and -, as in studio.")
-
-
-def path_inside(folder: Path, name: str) -> Path:
-    """folder/name. WsdlError where `name` leads out of `folder` on any operating system."""
-    if {"", ".."} & set(name.split("/")) or set(name) & set("\\:\0"):
-        raise WsdlError(f"{name!r}: is not a name within {folder.name}; nothing is written outside it.")
-    return folder / name
 
 
 def member_name(path: str) -> str:

@@ -17,7 +17,6 @@ from wsdl.bundle.archive import (
     get_member,
     list_contents,
     member_name,
-    path_inside,
     read_archive,
     write_archive,
 )
@@ -38,7 +37,7 @@ from wsdl.bundle.unpack import (
     write_bytes,
     write_partial_fake,
 )
-from wsdl.core.io import WsdlError, read_json, sha256
+from wsdl.core.io import WsdlError, path_inside, read_json, sha256
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
 from wsdl.core.run import write_or_check_config

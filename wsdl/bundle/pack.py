@@ -20,11 +20,10 @@ from wsdl.bundle.archive import (
     encode_label_map,
     list_contents,
     member_name,
-    path_inside,
     write_archive,
 )
 from wsdl.bundle.unpack import P2_MEMBERS, unpack_dataset, unpack_p2
-from wsdl.core.io import WsdlError, atomic, read_json, sha256
+from wsdl.core.io import WsdlError, atomic, path_inside, read_json, sha256
 from wsdl.core.parallel import parallel_map
 from wsdl.core.run import MODEL_FILE, is_done
 from wsdl.data.check import check_dataset

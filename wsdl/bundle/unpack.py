@@ -9,14 +9,12 @@ the earlier one.
 
 import os
 import shutil
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 import numpy as np
 import pandas as pd
-import platformdirs
 
 from wsdl.bundle.archive import (
     check_plain_name,
@@ -25,10 +23,10 @@ from wsdl.bundle.archive import (
     get_member,
     member_name,
     paste_region,
-    path_inside,
     read_archive,
 )
-from wsdl.core.io import WsdlError, sha256
+from wsdl.core.io import WsdlError, cache_home, path_inside, sha256, unwritable
+from wsdl.core.leftovers import delete_leftovers, temporary_name
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
 from wsdl.data.dataset import Dataset
@@ -38,7 +36,6 @@ from wsdl.data.masks import write_mask
 
 STYLE_ARCHIVES = Path(__file__).parent.parent / "assets" / "bundle"  # one archive per style
 P2_MEMBERS = "p2/"  # prefix of the members of the P2 run; all others belong to the dataset
-STALE = 3600  # seconds after which an unfinished folder is taken to be that of a killed process
 
 
 def unpack_dataset(style: str, archive: Path | None = None, cache: Path | None = None) -> Path:
@@ -96,9 +93,10 @@ def unpack_run(target: Path, archive: Path, members: str, style: str, generator:
 
 
 def cache_folder(name: str, archive: Path, cache: Path | None) -> Path:
-    """The cache folder for the contents of `archive`: CACHE/NAME-SHA."""
-    cache = cache or os.environ.get("WSDL_CACHE") or platformdirs.user_cache_dir("wsdl", appauthor=False)
-    return Path(cache).expanduser() / f"{name}-{sha256(archive)[:16]}"
+    """The cache folder for the contents of `archive`: CACHE/NAME-SHA. Leftovers of killed processes are deleted."""
+    home = Path(cache).expanduser() if cache else cache_home()
+    delete_leftovers(home, "*/.*.part")
+    return home / f"{name}-{sha256(archive)[:16]}"
 
 
 def write_partial_fake(folder: Path, row, face: np.ndarray | None, at, files: dict[str, bytes]) -> None:
@@ -141,10 +139,10 @@ def _holds_rows(out: Path, table: pd.DataFrame) -> bool:
 @contextmanager
 def _new_folder(target: Path):
     """Yield a temporary folder that is renamed to `target`, unless another process has created `target` first."""
-    temporary = target.with_name(f".{target.name}.{uuid4().hex}.part")
+    temporary = target.with_name(temporary_name(f"{target.name}.{uuid4().hex[:8]}"))  # threads may unpack at once
     try:
+        delete_leftovers(target.parent, f".{target.name}.*.part")
         temporary.mkdir(parents=True)
-        _remove_stale(target)
         yield temporary
         try:
             os.replace(temporary, target)
@@ -152,20 +150,9 @@ def _new_folder(target: Path):
             if not target.is_dir():
                 raise
     except OSError as error:
-        raise WsdlError(
-            f"{target}: cannot be written ({error.strerror or error}); free some space, or choose another folder "
-            f"(WSDL_CACHE for the cache)."
-        ) from error
+        raise unwritable(target, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _remove_stale(target: Path) -> None:
-    """Delete temporary folders of killed processes beside `target`; one younger than STALE may be in use."""
-    for folder in target.parent.glob(f".{target.name}.*.part"):
-        with suppress(FileNotFoundError):  # its process has just finished it
-            if time.time() - folder.stat().st_mtime > STALE:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_dataset(folder: Path, about: dict, files: dict[str, bytes], what: str) -> None:

@@ -1,8 +1,10 @@
-"""Atomic writing of files (a temporary name, then a rename), JSON, checksums and seeds."""
+"""Atomic writing of files (a temporary name, then a rename), names within a folder, JSON, checksums and seeds."""
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import tomllib
@@ -11,35 +13,87 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from platformdirs import user_cache_dir
+
+from wsdl.core.leftovers import temporary_name
+
+# "", "." or ".." between the / of a name; a backslash or control character; a drive, as in C:x
+_LEADS_OUT = re.compile(r"(^|/)\.{0,2}(/|$)|[\\\x00-\x1f\x7f]|^.:")
+
 
 class WsdlError(Exception):
     """An error that the user can fix. The message is one sentence: the file, the value, what would be right."""
 
 
 @contextmanager
-def atomic(path: Path):
+def atomic(path: Path, sync: bool = False):
     """Yield a temporary path next to `path`; rename it to `path` if the block succeeds.
 
-    A kill at any moment leaves the old file or the new one, never a partial file.
-    WsdlError where the disk is full or the folder cannot be written.
+    A kill at any moment leaves the old file or the new one, never a partial file. sync: after a power loss, too; this
+    waits for the disk, so it is for single files that others depend on and not for each of many images.
+    WsdlError where the disk is full, the folder cannot be written, or the content is not valid Unicode.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(temporary_name(path.name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        if sync:
+            sync_to_disk(temporary)
         os.replace(temporary, path)
+        if sync:
+            sync_to_disk(path.parent)
     except OSError as error:
+        raise unwritable(path, error) from error
+    except UnicodeEncodeError as error:
         raise WsdlError(
-            f"{path}: cannot be written ({error.strerror or error}); free some space or choose another --out."
-        ) from error
+            f"{path}: cannot hold {error.object!r}, which is not valid Unicode; rename what has this name, or set "
+            f"PYTHONUTF8=1."
+        ) from None
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
+def unwritable(path: Path, error: OSError) -> WsdlError:
+    """The error that says why `path` cannot be written, and what would help."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    advice = "free some space" if full else "choose a folder that can be written to (for the cache: WSDL_CACHE)"
+    return WsdlError(f"{path}: cannot be written ({error.strerror or error}); {advice}.")
+
+
+def sync_to_disk(path: Path) -> None:
+    """Wait until the content of a file, or the names in a folder, are on the disk."""
+    if os.name == "nt" and path.is_dir():  # Windows cannot open folders
+        return
+    with suppress(PermissionError):  # a folder that may be written but not read
+        file = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        try:
+            os.fsync(file)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network disks cannot sync folders
+                raise
+        finally:
+            os.close(file)
+
+
+def cache_home() -> Path:
+    """The folder for what can be made again: $WSDL_CACHE, else the user cache folder of the system."""
+    try:
+        return Path(os.environ.get("WSDL_CACHE") or user_cache_dir("wsdl", appauthor=False)).expanduser()
+    except RuntimeError:  # "~" where there is neither HOME nor an entry for the user
+        raise WsdlError("WSDL_CACHE: is not set, and this user has no home folder; set it to a folder.") from None
+
+
+def path_inside(folder: Path, name: str) -> Path:
+    """folder/name, for a `name` that was read from a file. WsdlError where it leads out of `folder` on any system."""
+    if _LEADS_OUT.search(name):
+        raise WsdlError(f"{name!r}: is not a name within {folder}; give a path in that folder, with / between names.")
+    return folder / name
+
+
 def write_text(path: Path, text: str) -> None:
-    with atomic(path) as temporary:
+    with atomic(path, sync=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -57,6 +111,14 @@ def write_json(path: Path, value) -> None:
 def read_json(path: Path):
     """The JSON value in `path`. WsdlError where the file is missing or is not valid JSON."""
     return _parse(path, json.loads, "JSON")
+
+
+def read_object(path: Path) -> dict:
+    """The JSON object in `path`. WsdlError as `read_json`, and for another value."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise WsdlError(f"{path}: holds {str(value)[:20]!r}, but must be a JSON object; restore it.")
+    return value
 
 
 def read_toml(path: Path) -> dict:
@@ -94,6 +156,7 @@ def open_regular_file(path: Path) -> BinaryIO:
 
 
 def sha256(path: Path) -> str:
+    """The sha256 of a file, as 64 hexadecimal digits. WsdlError where it is missing or cannot be read."""
     with open_regular_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wsdl.core.io import WsdlError
+from wsdl.core.processes import process_signature, process_start
 from wsdl.core.progress import print_stderr
 
 PAUSE = 0.5  # seconds between checks of a lock
@@ -68,34 +69,6 @@ def lock_holder(path: Path) -> str | None:
     if len(words) < 3:
         return "a process that is just starting" if age < UNSIGNED else None
     host, pid, start = words
-    if host == socket.gethostname() and (start == "dead" or _process_start(int(pid)) != start):
+    if host == socket.gethostname() and (start == "dead" or process_start(int(pid)) != start):
         return None
     return f"process {pid} on {host}"
-
-
-def process_signature(pid: int) -> str:
-    """Host, process id and start time: process ids are reused, so an id alone does not identify a process."""
-    return f"{socket.gethostname()} {pid} {_process_start(pid)}"
-
-
-def _process_start(pid: int) -> str:
-    """Start time of a process in clock ticks since boot; "dead", or "?" on systems without /proc."""
-    if not Path("/proc/self/stat").exists():
-        return "?" if os.name != "posix" or _process_exists(pid) else "dead"
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return "dead"
-    fields = stat.rpartition(")")[2].split()  # fields 3 (state) to 22 (start time) and on of proc(5)
-    return "dead" if fields[0] in "ZX" else fields[19]
-
-
-def _process_exists(pid: int) -> bool:
-    """Whether there is a process `pid`, on systems without /proc."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True

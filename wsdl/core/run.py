@@ -12,7 +12,7 @@ from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
 
-from wsdl.core.io import WsdlError, atomic, read_json, write_json, write_text
+from wsdl.core.io import WsdlError, atomic, read_json, read_object, write_json, write_text
 from wsdl.core.records import read_about, read_stats
 
 MODEL_FILE = "model.safetensors"
@@ -30,7 +30,7 @@ def write_or_check_config(
     with dots: "profile.name". understood: converts what an earlier version wrote, so that it can be compared.
     """
     if Path(path).exists():
-        check_same_config(Path(path).parent, understood(read_json(path)), config, growing)
+        check_same_config(Path(path).parent, understood(read_object(path)), config, growing)
     write_if_changed(path, config)
 
 

@@ -8,10 +8,10 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
-from wsdl.core.io import WsdlError, atomic, read_json
+from wsdl.core.io import WsdlError, atomic
 from wsdl.core.progress import progress_bar
 from wsdl.data.decode import check_upright, decode
-from wsdl.data.manifest import check_splits, finish_manifest, keep_generators, label_map_path, read_manifest
+from wsdl.data.manifest import check_splits, finish_manifest, keep_generators, label_map_path, read_info, read_manifest
 from wsdl.data.masks import read_label_map, read_mask
 
 
@@ -31,7 +31,7 @@ class Dataset:
             from wsdl.data.dolos import write_dolos_manifest
 
             write_dolos_manifest(self.folder)
-        self.info = read_json(self.folder / "dataset.json")
+        self.info = read_info(self.folder)
         self._all = read_manifest(self.folder / "manifest.csv", self.info)
         check_splits(self._all, self.folder)
         self.table = keep_generators(self._all, generators, self.folder) if generators else self._all

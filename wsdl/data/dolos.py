@@ -88,9 +88,10 @@ def _partial_rows(folder: Path, generator_folder: Path, split: str, faces: set[s
 
 
 def _row(folder: Path, path: Path, kind: str, split: str, source: str, generator="", mask=None, area=0.0) -> dict:
-    mask = str(mask.relative_to(folder)) if mask else ""
-    return {"path": str(path.relative_to(folder)), "mask": mask, "kind": kind, "generator": generator, "component": "",
-            "area": area, "source_id": source, "split": split}  # fmt: skip
+    mask = mask.relative_to(folder).as_posix() if mask else ""
+    path = path.relative_to(folder).as_posix()
+    return {"path": path, "mask": mask, "kind": kind, "generator": generator, "component": "", "area": area,
+            "source_id": source, "split": split}  # fmt: skip
 
 
 def _images_by_stem(folder: Path) -> dict[str, Path]:

@@ -11,14 +11,19 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from wsdl.core.io import WsdlError, atomic, read_json, sha256, write_json
+from wsdl.core.io import WsdlError, atomic, path_inside, read_object, sha256, sync_to_disk, write_json
 from wsdl.core.locks import hold_lock
+from wsdl.data.masks import COMPONENTS
 
+KINDS = ("real", "full", "partial")
 SPLITS = ("train", "valid", "test")
 MANIFEST_COLUMNS = ("path", "mask", "kind", "generator", "component", "area", "source_id", "split", "sha256")
+MAX_SIZE = 16_384  # side of an image in pixels
 PENDING_MANIFEST = ".manifest.next.csv"  # a new manifest whose sha256 is not yet in dataset.json
+_TEXT = {column: str for column in MANIFEST_COLUMNS if column != "area"}
 _CSV = {"index": False, "lineterminator": "\n", "float_format": "%.6f"}
 
 
@@ -28,16 +33,71 @@ def label_map_path(row) -> str:
 
 
 def read_manifest(path: Path, info: dict) -> pd.DataFrame:
-    """The manifest as a table with MANIFEST_COLUMNS. WsdlError if its sha256 is not the one in dataset.json."""
-    if (found := sha256(path)) != info.get("manifest_sha256"):
+    """The manifest as a table with MANIFEST_COLUMNS; `info` is the content of dataset.json.
+
+    All that is read from files is checked here, once, because paths and names of files are made of it. WsdlError where
+    the sha256 is not the one in dataset.json, for other columns, and for a value that a column cannot have.
+    """
+    _check_info(info, path.with_name("dataset.json"))
+    if (found := sha256(path)) != info["manifest_sha256"]:
         raise WsdlError(
             f"{path}: has sha256 {found[:12]}..., but dataset.json lists "
-            f"{str(info.get('manifest_sha256'))[:12]}...; restore it, or prepare the dataset again."
+            f"{info['manifest_sha256'][:12]}...; restore it, or prepare the dataset again."
         )
-    table = pd.read_csv(path, dtype={"source_id": str}, keep_default_na=False)
+    try:
+        table = pd.read_csv(path, dtype=_TEXT, keep_default_na=False)
+    except ValueError as error:  # an empty file, rows of unequal length, text that is not UTF-8
+        reason = " ".join(str(error).split())
+        raise WsdlError(f"{path}: is not a table ({reason}); restore it, or prepare the dataset again.") from None
     if tuple(table.columns) != MANIFEST_COLUMNS:
-        raise WsdlError(f"{path}: has the columns {', '.join(table.columns)}; expected {', '.join(MANIFEST_COLUMNS)}.")
-    return table
+        found = repr(", ".join(table.columns))[:100]
+        raise WsdlError(f"{path}: has the columns {found}; expected {', '.join(MANIFEST_COLUMNS)}.")
+    table[["path", "mask"]] = table[["path", "mask"]].apply(lambda names: names.str.replace("\\", "/"))  # of Windows
+    return _checked_table(table, path)
+
+
+def read_info(folder: Path) -> dict:
+    """The content of dataset.json. WsdlError where it is missing or damaged."""
+    path = Path(folder) / "dataset.json"
+    return _check_info(read_object(path), path)
+
+
+def _check_info(info: dict, path: Path) -> dict:
+    """`info`, the content of dataset.json. WsdlError where an entry that others rely on is missing or another type."""
+    entries, size = info.get("made_by", []), info.get("size")
+    entries = entries if isinstance(entries, list) else [entries]
+    right = {
+        "name": ("text", isinstance(info.get("name"), str)),
+        "size": (f"a whole number from 1 to {MAX_SIZE:,}", type(size) is int and 1 <= size <= MAX_SIZE),
+        "licence": ("text", isinstance(info.get("licence", ""), str)),
+        "manifest_sha256": ("text", isinstance(info.get("manifest_sha256"), str)),
+        "made_by": ("one or more JSON objects", all(isinstance(entry, dict) for entry in entries)),
+    }
+    for key, (what, is_right) in right.items():
+        if not is_right:
+            raise WsdlError(f"{path}: has {key} {str(info.get(key))[:40]!r}, but must have {what}; restore it.")
+    return info
+
+
+def _checked_table(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """`table` with areas as float. WsdlError names the first row with a value that its column cannot have."""
+
+    def refuse(wrong: pd.Series, column: str, right: str) -> None:
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise WsdlError(f"{path}: line {row + 2} has {column} {str(table[column].iloc[row])[:80]!r}, {right}.")
+
+    refuse(table.isna().any(axis=1) | (table.index != np.arange(len(table))), "path", "and too many or too few values")
+    refuse(~table.kind.isin(KINDS), "kind", f"but kinds are {', '.join(KINDS)}")
+    refuse(~table.split.isin(SPLITS), "split", f"but splits are {', '.join(SPLITS)}")
+    refuse(~table.component.isin(["", *COMPONENTS]), "component", f"but components are {', '.join(COMPONENTS)}")
+    refuse(table.generator.str.contains("/"), "generator", "but a generator is a name without /")
+    refuse(table.path.duplicated(), "path", "which another line has too; keep one of them")
+    for name in [*table.path, *filter(None, [*table["mask"], *table.generator])]:
+        path_inside(path.parent, name)
+    area = pd.to_numeric(table.area, errors="coerce")
+    refuse(~area.between(0, 1), "area", "but an area is a fraction from 0 to 1")
+    return table.assign(area=area.astype(float))
 
 
 def keep_generators(table: pd.DataFrame, generators: tuple[str, ...], folder: Path) -> pd.DataFrame:
@@ -72,7 +132,7 @@ def update_manifest(folder: Path, change: Callable[[pd.DataFrame, dict], tuple[p
     folder = Path(folder)
     with _manifest_lock(folder):
         _complete_pending(folder)
-        info = read_json(folder / "dataset.json")
+        info = read_info(folder)
         _replace_manifest(folder, *change(read_manifest(folder / "manifest.csv", info), info))
 
 
@@ -90,7 +150,7 @@ def _manifest_lock(folder: Path) -> AbstractContextManager:
 def _replace_manifest(folder: Path, table: pd.DataFrame, info: dict) -> None:
     """Two files cannot be renamed at once: the new manifest has a temporary name until dataset.json is written."""
     table = table[list(MANIFEST_COLUMNS)].sort_values("path")
-    with atomic(folder / PENDING_MANIFEST) as temporary:
+    with atomic(folder / PENDING_MANIFEST, sync=True) as temporary:
         table.to_csv(temporary, **_CSV)
     write_json(folder / "dataset.json", {**info, "manifest_sha256": sha256(folder / PENDING_MANIFEST)})
     _complete_pending(folder)
@@ -101,8 +161,9 @@ def _complete_pending(folder: Path) -> None:
     pending, info = folder / PENDING_MANIFEST, folder / "dataset.json"
     if not pending.exists():
         return
-    if info.exists() and read_json(info).get("manifest_sha256") == sha256(pending):
+    if info.exists() and read_object(info).get("manifest_sha256") == sha256(pending):
         pending.replace(pending.with_name("manifest.csv"))
+        sync_to_disk(folder)
     else:
         pending.unlink()
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from wsdl import __version__
 from wsdl.core.io import WsdlError, read_json, sha256
+from wsdl.core.leftovers import delete_leftovers
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
 from wsdl.core.run import write_or_check_config
@@ -45,8 +46,7 @@ def prepare_dataset(
     finish_manifest(out)
     if (out / "manifest.csv").exists():
         return print_stderr(f"{out}: prepared already.")
-    for leftover in out.rglob(".*.part"):  # by a killed process
-        leftover.unlink()
+    delete_leftovers(out)
 
     notes: list[tuple[str, Path]] = []
 
@@ -61,7 +61,7 @@ def prepare_dataset(
                 return print_stderr(f"skipped: {error}")
             notes.extend((note, files[name]) for note in found)
             _write_face(path, components_path, pixels, components)
-        return {"path": str(path.relative_to(out)), "mask": "", "kind": "real", "generator": "", "component": "",
+        return {"path": path.relative_to(out).as_posix(), "mask": "", "kind": "real", "generator": "", "component": "",
                 "area": 0.0, "source_id": name, "split": splits[name], "sha256": sha256(path)}  # fmt: skip
 
     def pixels_of(name: str) -> int:

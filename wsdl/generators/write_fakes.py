@@ -17,6 +17,7 @@ import pandas as pd
 from wsdl import __version__
 from wsdl.core.device import pick_device, retain_freed_memory
 from wsdl.core.io import WsdlError, seed_for, sha256
+from wsdl.core.leftovers import delete_leftovers
 from wsdl.core.progress import print_stderr, progress_bar
 from wsdl.core.run import write_or_check_config
 from wsdl.data.dataset import Dataset
@@ -135,9 +136,9 @@ def write_fakes(
 
 
 def delete_partial_files(out: Path, generator: str) -> None:
-    """Delete the half-written files that a killed call left."""
-    for leftover in (*out.glob(".*.part"), *(out / "fake" / generator).rglob(".*.part")):
-        leftover.unlink()
+    """Delete the half-written files that killed calls left."""
+    delete_leftovers(out, ".*.part")
+    delete_leftovers(out / "fake" / generator)
 
 
 def fake_exists(out: Path, fake) -> bool:
