@@ -6,6 +6,7 @@ from pathlib import Path
 from wsdl import notebooks
 from wsdl.config import check_methods, load_profile
 from wsdl.core.io import WsdlError, atomic, read_json, sha256
+from wsdl.core.locks import one_writer
 from wsdl.core.progress import print_stderr
 from wsdl.experiments.estimate import describe_stages, plan_study
 from wsdl.experiments.study import Study
@@ -13,6 +14,7 @@ from wsdl.experiments.study_checks import record_study
 from wsdl.report.site import build_site
 
 
+@one_writer("out")
 def run_demo(
     out: Path, profile: str, source: str, images: str, masks: str, p2_weights: str, seed: int, methods: str = ""
 ) -> Path:

@@ -1,46 +1,45 @@
-"""A lock has one holder; that of a dead process is taken over, that of another machine is not."""
+"""A lock has one holder, which is named; that of a dead process is free; a folder has one writer at a time."""
 
 import os
-import socket
+import shutil
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
+from helpers import held_by_another
 
 from wsdl.core.io import WsdlError
-from wsdl.core.locks import hold_lock, lock_holder, process_signature
+from wsdl.core.locks import FOLDER_LOCK, forget_holder, hold_folder, hold_lock, lock_holder, one_writer, was_killed
 
 GREEDY = """
 import sys, time, pathlib
-from wsdl.core.locks import hold_lock
-lock, inside = map(pathlib.Path, sys.argv[1:])
+from wsdl.core.locks import hold_folder
+folder, inside = map(pathlib.Path, sys.argv[1:])
 for _ in range(10):
-    with hold_lock(lock, wait=True):
+    with hold_folder(folder):
         inside.touch(exist_ok=False)
         time.sleep(0.01)
         inside.unlink()
 """
 
 
-def dead_signature() -> str:
-    """The signature of a process that has lived and died."""
-    process = subprocess.Popen(["sleep", "30"])
-    signature = process_signature(process.pid)
-    process.kill()
-    process.wait()
-    return signature
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr("wsdl.core.locks.PATIENCE", 0.05)
+    monkeypatch.setattr("wsdl.core.locks.PAUSE", 0.01)
 
 
 def test_a_lock_is_held_within_the_block_alone(tmp_path):
     lock = tmp_path / "new" / "lock"
     with hold_lock(lock):
-        assert str(os.getpid()) in lock_holder(lock)
+        assert lock_holder(lock).startswith(f"process {os.getpid()} on ")
         with pytest.raises(WsdlError, match=f"process {os.getpid()}"), hold_lock(lock):
             pass
-        assert lock_holder(lock)  # the one that was refused has not removed it
-    assert not lock.exists()
+        assert lock_holder(lock)  # the one that was refused has not released it
+    assert lock_holder(lock) is None
+    assert not was_killed(lock)
 
 
 def test_it_is_released_when_the_block_fails(tmp_path):
@@ -49,60 +48,68 @@ def test_it_is_released_when_the_block_fails(tmp_path):
     assert lock_holder(tmp_path / "lock") is None
 
 
-def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
+def test_another_process_is_named_and_its_end_is_noticed(tmp_path):
     lock = tmp_path / "lock"
-    lock.write_text(dead_signature())
+    with held_by_another(lock) as process:
+        with pytest.raises(WsdlError, match=f"is held by process {process.pid} on "), hold_lock(lock):
+            pass
+        assert not was_killed(lock)
     assert lock_holder(lock) is None
-    with hold_lock(lock):
-        assert lock.read_text() == process_signature(os.getpid())
-    assert list(tmp_path.iterdir()) == []
+    assert was_killed(lock)
+    forget_holder(lock)
+    assert not was_killed(lock)
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="this system has no /proc")
-def test_a_reused_process_id_is_not_the_holder(tmp_path):
-    lock = tmp_path / "lock"
-    lock.write_text(f"{socket.gethostname()} {os.getpid()} 1")
-    assert lock_holder(lock) is None
+def test_waiting_is_announced_and_ends_when_the_lock_is_free(tmp_path, capsys):
+    with held_by_another(tmp_path / FOLDER_LOCK) as process:
+        threading.Timer(0.3, process.kill).start()
+        start = time.monotonic()
+        with hold_folder(tmp_path):
+            assert time.monotonic() - start > 0.25
+    waiting = f"{tmp_path}: waiting for process {process.pid} on "
+    assert capsys.readouterr().err.startswith(waiting)
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="this system has no /proc")
-def test_a_process_that_ended_unread_is_dead(tmp_path):
-    process = subprocess.Popen(["sleep", "0.2"])
-    (tmp_path / "lock").write_text(process_signature(process.pid))
-    assert lock_holder(tmp_path / "lock")
-    time.sleep(0.6)  # it has ended, but nobody has asked how: a zombie
-    assert lock_holder(tmp_path / "lock") is None
-    process.wait()
+def test_of_many_that_wait_one_at_a_time_gets_it(tmp_path):
+    folder, inside = tmp_path / "out", tmp_path / "inside"
+    children = [subprocess.Popen([sys.executable, "-c", GREEDY, str(folder), str(inside)]) for _ in range(3)]
+    assert [child.wait(60) for child in children] == [0] * 3
 
 
-def test_another_machines_lock_counts(tmp_path):
-    lock = tmp_path / "lock"
-    lock.write_text("elsewhere 1 2")
-    with pytest.raises(WsdlError, match="process 1 on elsewhere"), hold_lock(lock):
+def test_a_writer_that_fails_before_it_writes_leaves_no_folder(tmp_path):
+    @one_writer("out")
+    def write(out, names=()):
+        for name in names:
+            (out / name).touch()
+        raise WsdlError("no")
+
+    for names in ((), ("a",)):
+        with pytest.raises(WsdlError, match="no"):
+            write(tmp_path / "out", names=names)
+        assert (tmp_path / "out").exists() == bool(names)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(WsdlError, match="file"), hold_folder(tmp_path / "file"):
         pass
 
 
-def test_an_unsigned_lock_counts_only_while_it_is_young(tmp_path):
-    lock = tmp_path / "lock"
-    lock.touch()
-    assert lock_holder(lock) == "a process that is just starting"
-    os.utime(lock, (time.time() - 60, time.time() - 60))
-    assert lock_holder(lock) is None
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_named(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir(mode=0o555)
+    with pytest.raises(WsdlError, match=r"out.* cannot be written"), hold_folder(folder):
+        pass
 
 
-def test_waiting_ends_when_the_lock_is_free(tmp_path, monkeypatch):
-    monkeypatch.setattr("wsdl.core.locks.PAUSE", 0.01)
-    lock = tmp_path / "lock"
-    lock.write_text(process_signature(os.getpid()))
-    threading.Timer(0.2, lock.unlink).start()
-    start = time.monotonic()
-    with hold_lock(lock, wait=True):
-        assert time.monotonic() - start > 0.15
+def test_one_training_in_several_processes_is_one_writer(tmp_path, monkeypatch):
+    """As under torchrun: the others do not wait for the first."""
+    monkeypatch.setenv("RANK", "1")
+    with held_by_another(tmp_path / FOLDER_LOCK), hold_folder(tmp_path):
+        pass
 
 
-def test_of_many_that_take_over_one_gets_it(tmp_path):
-    lock, inside = tmp_path / "lock", tmp_path / "inside"
-    lock.write_text(dead_signature())
-    children = [subprocess.Popen([sys.executable, "-c", GREEDY, str(lock), str(inside)]) for _ in range(4)]
-    assert [child.wait(60) for child in children] == [0] * 4
-    assert list(tmp_path.iterdir()) == []
+def test_the_holder_of_a_folder_may_delete_it(tmp_path):
+    with hold_folder(tmp_path / "out"):
+        shutil.rmtree(tmp_path / "out")

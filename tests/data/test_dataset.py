@@ -1,19 +1,18 @@
 """The dataset folder: its manifest, splits and decode cache, and the resizing of images."""
 
 import shutil
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import held_by_another
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from wsdl.core.io import WsdlError, sha256, write_json
-from wsdl.core.locks import process_signature
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import list_image_files, open_image, read_image, resize_image, write_image
 from wsdl.data.manifest import PENDING_MANIFEST, SPLITS, assign_splits, check_splits, write_manifest
@@ -79,10 +78,7 @@ def test_opening_leaves_the_manifest_that_another_process_is_writing(copy):
     shutil.copyfile(copy / "manifest.csv", copy / PENDING_MANIFEST)
     with (copy / PENDING_MANIFEST).open("a") as file:
         file.write("half a row")
-    writer = subprocess.Popen(["sleep", "60"])
-    lock = copy / ".manifest.lock"
-    lock.write_text(process_signature(writer.pid))
-    with ThreadPoolExecutor() as pool:
+    with held_by_another(copy / ".manifest.lock") as writer, ThreadPoolExecutor() as pool:
         opened = pool.submit(Dataset, copy)
         with pytest.raises(TimeoutError):
             opened.result(timeout=0.3)
@@ -91,7 +87,6 @@ def test_opening_leaves_the_manifest_that_another_process_is_writing(copy):
         writer.wait()
         assert len(opened.result(timeout=30).table) == len(dataset.table)
     assert not (copy / PENDING_MANIFEST).exists()
-    assert not lock.exists()
 
 
 @given(st.integers(3, 400), st.integers(0, 5))

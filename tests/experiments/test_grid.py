@@ -1,6 +1,5 @@
 """Many runs in miniature: shared data, the same numbers twice, failures that stop nobody, kills and second calls."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -10,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from factories import B0, B1, C0
-from helpers import wait_until
+from helpers import held_by_another, wait_until
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
 from wsdl.core.io import WsdlError, read_json, sha256, write_json
-from wsdl.core.locks import hold_lock, lock_holder
+from wsdl.core.locks import lock_holder
 from wsdl.core.run import read_stats
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.baselines import BASELINES
@@ -138,7 +137,7 @@ def test_a_killed_and_resumed_grid_gives_the_same_numbers(ran, words, tmp_path):
 
 def test_two_at_once_on_one_job_are_refused(words, tmp_path):
     grid = make_grid(**words, out=tmp_path / "out")
-    with hold_lock(grid.lock(B0)), pytest.raises(WsdlError, match=f"process {os.getpid()}"):
+    with held_by_another(grid.lock(B0)) as other, pytest.raises(WsdlError, match=f"process {other.pid}"):
         run_job(grid, B0)
     assert not grid.run_folder(B0).exists()
 

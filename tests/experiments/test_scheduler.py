@@ -1,15 +1,15 @@
 """The children of a grid: as many as there are slots, none outliving its parent, none doing work twice."""
 
-import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 from factories import B0, B1, C0
 
 from wsdl.core.io import WsdlError, write_json, write_text
-from wsdl.core.locks import process_signature
+from wsdl.core.locks import hold_lock
 from wsdl.evaluation.baselines import BASELINES
 from wsdl.experiments import scheduler as slots
 from wsdl.experiments.grid import job_state, make_grid
@@ -88,11 +88,12 @@ def test_a_job_of_another_process_is_waited_for(fake, monkeypatch):
         looks.append(job_state(grid, C0)[0])
         if len(looks) == 3:
             finish(grid, C0)
-            grid.lock(C0).unlink()
+            other.close()
 
     monkeypatch.setattr(slots.time, "sleep", look)
-    write_text(grid.lock(C0), process_signature(os.getpid()))
-    slots.run_grid(grid)
+    with ExitStack() as other:
+        other.enter_context(hold_lock(grid.lock(C0)))
+        slots.run_grid(grid)
     assert looks[:3] == ["running"] * 3
     assert started == []
 
@@ -102,7 +103,8 @@ def test_a_child_killed_by_the_system_is_told(fake, monkeypatch):
 
     def kill(seconds):
         if started[0][1].poll() is None:
-            write_text(grid.lock(B0), process_signature(started[0][1].pid))
+            write_text(grid.lock(B0).with_name(f"{grid.lock(B0).name}.by"), "process 1 on here")
+            grid.lock(B0).touch()
             started[0][1].kill()
             started[0][1].wait()
 

@@ -38,6 +38,7 @@ from wsdl.bundle.unpack import (
     write_partial_fake,
 )
 from wsdl.core.io import WsdlError, path_inside, read_json, sha256
+from wsdl.core.locks import hold_folder
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
 from wsdl.core.run import write_or_check_config
@@ -96,6 +97,16 @@ def add_fakes(folder: Path, style: str, generator: str, archive: Path | None = N
             f"folder that `python -m wsdl data unpack {style}` wrote."
         )
     check_splits(pd.concat([faces, rows]), archive)
+    with hold_folder(folder / "fake" / generator):
+        _add_missing(folder, generator, rows, recipe, about["boxes"], files)
+
+
+def _add_missing(
+    folder: Path, generator: str, rows: pd.DataFrame, recipe: dict, boxes: dict, files: dict[str, bytes]
+) -> None:
+    """Write the fakes `rows` that are missing, and list them. The caller holds the folder of the generator's fakes."""
+    dataset = Dataset(folder)
+    faces = dataset.select(kind="real")
     write_or_check_config(folder / recipe_path(generator), recipe)
     delete_partial_files(folder, generator)
     listed = set(dataset.select(generator=generator).path)
@@ -107,7 +118,7 @@ def add_fakes(folder: Path, style: str, generator: str, archive: Path | None = N
         """Write one fake, if it is missing; returns the sha256 of its image."""
         if not fake_exists(folder, row):
             face = read_image(folder / face_of[row.source_id]) if row.source_id in face_of else None
-            write_partial_fake(folder, row, face, about["boxes"].get(row.path), files)
+            write_partial_fake(folder, row, face, boxes.get(row.path), files)
         return sha256(folder / row.path)
 
     hashes = parallel_map(write_row, rows.itertuples(), f"adding {generator}")

@@ -23,11 +23,14 @@ def run_notebooks(
     long: Long = False,
 ):
     """Run the lessons in the study OUT -> OUT/lessons."""
+    from wsdl.core.locks import hold_folder
     from wsdl.demo import absolute_path, run_lessons
     from wsdl.experiments.study import load_study
 
     study = load_study(str(out), profile, source, absolute_path(images), absolute_path(masks), seed)
-    if not run_lessons(study, long):
+    with hold_folder(study.out):
+        succeeded = run_lessons(study, long)
+    if not succeeded:
         raise typer.Exit(1)
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from wsdl import __version__
 from wsdl.core.io import WsdlError, read_json, sha256
 from wsdl.core.leftovers import delete_leftovers
+from wsdl.core.locks import one_writer
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
 from wsdl.core.run import write_or_check_config
@@ -19,6 +20,7 @@ from wsdl.data.manifest import MANIFEST_COLUMNS, assign_splits, finish_manifest,
 from wsdl.data.masks import read_label_map
 
 
+@one_writer("out")
 def prepare_dataset(
     images: Path,
     masks: Path | None,

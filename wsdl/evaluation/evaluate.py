@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from wsdl.core.io import WsdlError, atomic, read_json, sha256, write_json
+from wsdl.core.locks import hold_folder
 from wsdl.core.run import MODEL_FILE, PER_IMAGE_FILE
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.baselines import BASELINES, baseline_rows, row_kind
@@ -43,16 +44,18 @@ def evaluate(
     run, dataset = Path(run), Dataset(data, generators)
     into = Path(into or run)
     made_from = {"preset": preset, **evaluation_inputs(run, dataset)}
-    stored = _stored(into, _METRICS_FILE, made_from)
-    if stored:
-        return stored
-    if preset == "dolos":
-        table, rows = _score_run(run, dataset)
-        _write_per_image(into, table)
-    else:
+    if stored := _stored(into, _METRICS_FILE, made_from):
+        return stored  # also where the folder cannot be written
+    if preset != "dolos":
         rows = _protocol_rows(run, dataset)
-    result = {**made_from, "rows": metrics_rows(rows, preset)}
-    write_json(into / _METRICS_FILE, result)
+    with hold_folder(into):
+        if stored := _stored(into, _METRICS_FILE, made_from):  # another process has written it meanwhile
+            return stored
+        if preset == "dolos":
+            table, rows = _score_run(run, dataset)
+            _write_per_image(into, table)
+        result = {**made_from, "rows": metrics_rows(rows, preset)}
+        write_json(into / _METRICS_FILE, result)
     return result
 
 
@@ -127,12 +130,14 @@ def evaluation_inputs(run: Path, dataset: Dataset) -> dict:
 def _protocol_rows(run: Path, dataset: Dataset) -> list[dict]:
     """The rows of definitions.json, computed unless they are stored."""
     made_from = evaluation_inputs(run, dataset)
-    stored = _stored(run, PROTOCOLS_FILE, made_from)
-    if stored:
+    if stored := _stored(run, PROTOCOLS_FILE, made_from):
         return stored["rows"]
-    table, rows = _score_run(run, dataset, EXTRA_PROTOCOLS)
-    _write_per_image(run, table)
-    write_json(run / PROTOCOLS_FILE, {**made_from, "rows": rows})
+    with hold_folder(run):
+        if stored := _stored(run, PROTOCOLS_FILE, made_from):  # another process has written it meanwhile
+            return stored["rows"]
+        table, rows = _score_run(run, dataset, EXTRA_PROTOCOLS)
+        _write_per_image(run, table)
+        write_json(run / PROTOCOLS_FILE, {**made_from, "rows": rows})
     return rows
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from wsdl.core.io import read_json, seed_for, write_json
+from wsdl.core.locks import hold_folder
 from wsdl.data.corruptions import CORRUPTIONS
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.baselines import row_kind
@@ -23,14 +24,28 @@ def robustness(run: Path, data: Path, generators: tuple[str, ...] = ()) -> pd.Da
     Columns are ROBUSTNESS_COLUMNS, with 95 % intervals over source faces. Stored results of the same model and data
     are loaded. WsdlError as in `evaluate`.
     """
-    from wsdl.detectors import load_detector
-
     run, dataset = Path(run), Dataset(data, generators)
     levels = {name: list(corruption.levels) for name, corruption in CORRUPTIONS.items()}
     made_from = evaluation_inputs(run, dataset) | {"levels": levels}
+    rows = _stored(run, made_from)
+    if not rows:
+        with hold_folder(run):  # another process may have written them meanwhile
+            rows = _stored(run, made_from) or _score(run, dataset)
+            write_json(run / _FILE, made_from | {"rows": rows})
+    return pd.DataFrame(rows, columns=ROBUSTNESS_COLUMNS)
+
+
+def _stored(run: Path, made_from: dict) -> list[dict]:
+    """The rows in RUN/robustness.json where they were made from the same model, data and levels, else none."""
     stored = read_json(run / _FILE) if (run / _FILE).exists() else {}
-    if {key: value for key, value in stored.items() if key != "rows"} == made_from:
-        return pd.DataFrame(stored["rows"], columns=ROBUSTNESS_COLUMNS)
+    same = {key: value for key, value in stored.items() if key != "rows"} == made_from
+    return stored["rows"] if same else []
+
+
+def _score(run: Path, dataset: Dataset) -> list[dict]:
+    """The rows of the detector under every corruption, and of the baselines."""
+    from wsdl.detectors import load_detector
+
     detector = load_detector(run)
     clean, *baselines = dolos_rows(run, dataset)
     who = {column: clean[column] for column in ("method", "setup", "seed")}
@@ -39,13 +54,11 @@ def robustness(run: Path, data: Path, generators: tuple[str, ...] = ()) -> pd.Da
         for level in corruption.levels:
             numbers = _corrupted_scores(detector, dataset, corruption.apply, level)
             rows.append({"treatment": name, "level": level, "unit": corruption.unit} | who | numbers)
-    rows += [
+    return rows + [
         {"treatment": "control", "level": None, "unit": "", **row}
         for row in baselines
         if row_kind(row["method"]) == "trivial"
     ]
-    write_json(run / _FILE, made_from | {"rows": rows})
-    return pd.DataFrame(rows, columns=ROBUSTNESS_COLUMNS)
 
 
 def _corrupted_scores(detector, dataset: Dataset, corrupt, level: float) -> dict:

@@ -22,7 +22,7 @@ from wsdl.config import (
     profile_to_dict,
 )
 from wsdl.core.io import WsdlError
-from wsdl.core.locks import hold_lock, lock_holder
+from wsdl.core.locks import hold_folder, hold_lock, lock_holder, was_killed
 from wsdl.core.records import read_about, read_config, read_metrics, read_object
 from wsdl.core.run import PER_IMAGE_FILE, is_done, read_stats, write_or_check_config
 from wsdl.evaluation.evaluate import evaluate, has_all_rows
@@ -108,6 +108,11 @@ def write_grid(grid: Grid) -> None:
 
     WsdlError where the earlier calls had another profile or other photographs.
     """
+    with hold_folder(grid.out):
+        _write_grid(grid)
+
+
+def _write_grid(grid: Grid) -> None:
     path = grid.out / "grid.json"
     old = load_grid(grid.out).jobs if path.exists() else ()
     jobs = {grid.name(job): job for job in (*old, *grid.jobs)}.values()
@@ -191,7 +196,7 @@ def _job_state(grid: Grid, job: Job) -> tuple[str, str]:
         return "done", f"{read_about(folder).get('seconds', 0):.0f} s"
     if lock_holder(grid.lock(job)):
         return "running", _percent(folder)
-    if grid.lock(job).exists():  # left by a process that was killed
+    if was_killed(grid.lock(job)):
         return "stopped", _percent(folder)
     if grid.log(job).exists() and not (last := last_log_line(grid.log(job))).startswith(LOG_MARK):
         return "failed", last

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 
 from wsdl.core.io import WsdlError, read_json
-from wsdl.core.locks import lock_holder
+from wsdl.core.locks import forget_holder, lock_holder
 from wsdl.core.progress import print_stderr
 from wsdl.experiments.grid import LOG_MARK, Grid, is_finished, last_log_line, prepare_data, write_grid
 from wsdl.experiments.jobs import Job
@@ -105,7 +105,7 @@ def _failure_reason(grid: Grid, child: _Child) -> str:
     """The last line of the log of a child that failed; if a signal killed it, that is added to the log first."""
     code = child.process.returncode
     if code < 0:
-        grid.lock(child.job).unlink(missing_ok=True)
+        forget_holder(grid.lock(child.job))
         with open(grid.log(child.job), "a", encoding="utf-8") as file:
             out_of_memory = "; was there too little memory?" if code == -signal.SIGKILL else ""
             file.write(f"\nkilled by {signal.Signals(-code).name}{out_of_memory}\n")

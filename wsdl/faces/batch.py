@@ -18,6 +18,7 @@ from threading import Lock
 
 from wsdl import __version__
 from wsdl.core.io import WsdlError
+from wsdl.core.locks import one_writer
 from wsdl.core.progress import print_stderr, progress_bar
 from wsdl.core.run import write_or_check_config
 from wsdl.faces.sample import RENDER_STYLES
@@ -42,6 +43,7 @@ def package_versions() -> dict[str, str]:
     return {package: version(package) for package in PACKAGES}
 
 
+@one_writer("out")
 def render_faces(
     out: Path, style: str, count: int, seed: int = 0, size: int = 128, samples: int = 36, workers: int | None = None
 ) -> tuple[Path, Path]:

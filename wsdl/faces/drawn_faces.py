@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from wsdl.core.io import seed_for
+from wsdl.core.locks import one_writer
 from wsdl.core.progress import progress_bar
 from wsdl.core.run import write_or_check_config
 from wsdl.data.images import write_image
@@ -21,6 +22,7 @@ IRIS = ((70, 44, 26), (96, 66, 34), (90, 110, 70), (84, 122, 150), (120, 136, 14
 LIPS = ((196, 110, 104), (178, 84, 84), (206, 70, 84), (150, 70, 66))
 
 
+@one_writer("out")
 def draw_faces(out: Path, count: int, seed: int = 0, size: int = 128) -> tuple[Path, Path]:
     """Draw `count` faces into out/images and their label maps (CelebAMask-HQ classes) into out/masks.
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from wsdl.core.io import copy_if_missing, sha256
+from wsdl.core.locks import one_writer
 from wsdl.core.progress import in_batches
 from wsdl.core.run import write_or_check_config
 from wsdl.data.dataset import Dataset
@@ -21,6 +22,7 @@ _BATCH = 16
 _SPLITS = "train", "valid"  # as with other full fakes, none for testing
 
 
+@one_writer("out")
 def write_round_trips(dataset: Dataset, out: Path, name: str, reconstruct: Callable, recipe: dict) -> Dataset:
     """Write the real faces of `dataset` to `out`, and those of train and valid again as full fakes by `name`.
 

@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from wsdl import __version__
 from wsdl.core.io import WsdlError, copy_if_missing, read_json, seed_for, sha256, write_json
+from wsdl.core.locks import one_writer
 from wsdl.core.parallel import parallel_map
 from wsdl.core.run import write_or_check_config
 from wsdl.data.dataset import Dataset
@@ -57,6 +58,7 @@ def _blur_difference(image: np.ndarray) -> np.ndarray:
     return gaussian_filter(image.astype(np.float64), (_BLUR_SIGMA, _BLUR_SIGMA, 0)) - image
 
 
+@one_writer("out")
 def match_sharpness_dataset(data: Path, out: Path, seed: int = 0) -> Dataset:
     """Write `data` to `out` with the sharpness of every partial fake matched; other files are copied.
 

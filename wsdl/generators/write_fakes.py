@@ -18,6 +18,7 @@ from wsdl import __version__
 from wsdl.core.device import pick_device, retain_freed_memory
 from wsdl.core.io import WsdlError, seed_for, sha256
 from wsdl.core.leftovers import delete_leftovers
+from wsdl.core.locks import hold_folder
 from wsdl.core.progress import print_stderr, progress_bar
 from wsdl.core.run import write_or_check_config
 from wsdl.data.dataset import Dataset
@@ -110,7 +111,18 @@ def write_fakes(
     load: Callable,  # load() -> the network; called only if a fake is missing
     calls: int,  # network calls per image
 ) -> None:
-    """Make those of the first `count` fakes of `plan` that are missing, then list all of them in the manifest."""
+    """Make those of the first `count` fakes of `plan` that are missing, then list all of them in the manifest.
+
+    Several generators may write into one dataset at once; of one generator a second call waits for the first.
+    """
+    with hold_folder(out / "fake" / recipe["generator"]):
+        _write_missing(out, recipe, count, plan, make, load, calls)
+
+
+def _write_missing(
+    out: Path, recipe: dict, count: int, plan: Iterator[Fake], make: Callable, load: Callable, calls: int
+) -> None:
+    """`write_fakes`, while no other process writes fakes of this generator."""
     generator, batch = recipe["generator"], recipe["batch"]
     dataset = Dataset(out)
     write_or_check_config(out / "fake" / generator / "recipe.json", recipe)

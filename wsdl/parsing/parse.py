@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from wsdl.core.io import WsdlError
+from wsdl.core.locks import one_writer
 from wsdl.core.progress import in_batches, print_stderr
 from wsdl.core.run import write_or_check_config
 from wsdl.data.images import list_image_files, open_image, write_image
@@ -21,6 +22,7 @@ _SKIN_AREA = 0.03, 0.8  # smallest and largest fraction of the image that the sk
 _RECIPE = "recipe.json"
 
 
+@one_writer("out")
 def parse_folder(
     images: Path,
     out: Path,

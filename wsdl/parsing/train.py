@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from wsdl.core.device import autocast, pick_device, to_unit
 from wsdl.core.io import WsdlError, seed_for
+from wsdl.core.locks import one_writer
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
 from wsdl.core.ranges import CheckedSettings
@@ -54,6 +55,7 @@ class ParserFaces:
         return torch.from_numpy(self.images[chosen]).to(device), torch.from_numpy(self.labels[chosen]).to(device).long()
 
 
+@one_writer("out")
 def train_parser(
     data: list[Path],
     out: Path,

@@ -9,6 +9,7 @@ import torch
 from wsdl.config import Training, find_setup
 from wsdl.core.device import autocast
 from wsdl.core.io import WsdlError, seed_for
+from wsdl.core.locks import one_writer
 from wsdl.core.run import Run
 from wsdl.data.corruptions import corrupt_fraction
 from wsdl.data.dataset import Dataset
@@ -69,6 +70,7 @@ def draw_batch(data: Examples, size: int, seed: int, step: int, augment: float =
     return replace(batch, images=torch.from_numpy(corrupt_fraction(batch.images.numpy(), augment, rng)))
 
 
+@one_writer("out")
 def train_detector(
     method: str, setup: str, data: Path, out: Path, seed: int, settings: Training, generators: tuple[str, ...] = ()
 ) -> None:

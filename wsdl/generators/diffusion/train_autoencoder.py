@@ -8,6 +8,7 @@ import torch
 
 from wsdl.core.device import to_unit
 from wsdl.core.io import WsdlError, seed_for, write_json
+from wsdl.core.locks import one_writer
 from wsdl.core.ranges import CheckedSettings
 from wsdl.core.run import Run
 from wsdl.data.dataset import Dataset
@@ -32,6 +33,7 @@ class AutoencoderTraining(CheckedSettings):
     check_every: int = 4_000  # crops between checkpoints and sheets
 
 
+@one_writer("out")
 def train_autoencoder(
     data: Path,
     out: Path,

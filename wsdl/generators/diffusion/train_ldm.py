@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from wsdl.core.io import atomic, sha256
+from wsdl.core.locks import one_writer
 from wsdl.core.progress import in_batches
 from wsdl.core.ranges import CheckedSettings
 from wsdl.core.run import MODEL_FILE, Run
@@ -34,6 +35,7 @@ class LDMTraining(CheckedSettings):
     check_every: int = 8_000  # images between checkpoints and sample sheets
 
 
+@one_writer("out")
 def train_ldm(
     data: Path,
     autoencoder: Path,  # a finished run of `train-generator autoencoder`; it is copied into `out`

@@ -9,6 +9,7 @@ import torch
 from wsdl.config import P2Training
 from wsdl.core.device import to_unit
 from wsdl.core.io import WsdlError, read_json, seed_for
+from wsdl.core.locks import one_writer
 from wsdl.core.run import Run
 from wsdl.data.dataset import Dataset
 from wsdl.generators.diffusion.p2 import P2, p2_loss
@@ -20,6 +21,7 @@ _DEFAULTS = P2Training()
 SAMPLES = 16  # images sampled at each check, always from the same noise
 
 
+@one_writer("out")
 def train_p2(
     data: Path,
     out: Path,

@@ -8,6 +8,7 @@ import torch
 
 from wsdl.core.device import to_unit
 from wsdl.core.io import WsdlError, seed_for
+from wsdl.core.locks import one_writer
 from wsdl.core.ranges import CheckedSettings
 from wsdl.core.run import Run
 from wsdl.data.dataset import Dataset
@@ -63,6 +64,7 @@ class InpainterTraining(CheckedSettings):
     check_every: int = 4_000  # images between checkpoints and sample sheets
 
 
+@one_writer("out")
 def train_inpainter(
     name: str,  # lama or pluralistic
     data: Path,
