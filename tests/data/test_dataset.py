@@ -133,6 +133,29 @@ def test_images_are_decoded_once_per_manifest(copy):
     assert len(list((copy / ".cache").iterdir())) == 1  # the old version is gone
 
 
+def test_a_full_disk_while_decoding_is_one_sentence(copy, monkeypatch):
+    data = Dataset(copy)
+    with open("/dev/full", "wb") as full:
+        monkeypatch.setattr("wsdl.data.dataset.open", lambda *_: full, raising=False)
+        with pytest.raises(WsdlError, match=r"images\.npy: cannot be written \(No space left on device\); free some"):
+            _ = data.images
+    assert not list((copy / ".cache").rglob("*.npy*"))
+
+
+def test_the_cache_is_written_without_holes(copy, monkeypatch):
+    """Filling a hole of a memory-mapped file on a full disk ends the process with a signal."""
+    data, read, holes = Dataset(copy), Dataset._image, []
+
+    def read_and_look(self, row):
+        (part,) = copy.rglob("*.part")
+        holes.append(part.stat().st_size - 512 * part.stat().st_blocks)
+        return read(self, row)
+
+    monkeypatch.setattr(Dataset, "_image", read_and_look)
+    _ = data.images
+    assert max(holes) <= 0
+
+
 def test_an_image_of_another_size_is_named(copy):
     data = Dataset(copy)
     write_image(copy / data.table.path[3], np.zeros((16, 16, 3), np.uint8))

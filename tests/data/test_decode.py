@@ -13,7 +13,7 @@ from PIL import Image
 from wsdl.core import parallel
 from wsdl.core.io import WsdlError, sha256
 from wsdl.core.parallel import parallel_map
-from wsdl.data.decode import DEEP, SHALLOW, TRANSPARENT, UNIT_RANGE, count_pixels, decode
+from wsdl.data.decode import DEEP, SHALLOW, TRANSPARENT, UNIT_RANGE, decode, pixels_in_file
 from wsdl.data.images import read_image
 from wsdl.inference.image_input import open_image
 
@@ -117,7 +117,7 @@ def test_a_pipe_is_refused_at_once(tmp_path):
     for read in (decode, sha256):
         with pytest.raises(WsdlError, match=r"x\.png: is not a file but a folder, a pipe or a device"):
             read(tmp_path / "x.png")
-    assert count_pixels(tmp_path / "x.png") == 0
+    assert pixels_in_file(tmp_path / "x.png") == 0
 
 
 def test_too_little_memory_is_one_sentence(tmp_path, monkeypatch):
@@ -134,8 +134,8 @@ def test_too_little_memory_is_one_sentence(tmp_path, monkeypatch):
 def test_pixels_are_counted_without_decoding(tmp_path, monkeypatch):
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("decoded"))
-    assert count_pixels(tmp_path / "a.png") == 1200
-    assert count_pixels(tmp_path / "none.png") == 0
+    assert pixels_in_file(tmp_path / "a.png") == 1200
+    assert pixels_in_file(tmp_path / "none.png") == 0
 
 
 def test_pixels_in_flight_are_limited(monkeypatch):

@@ -35,6 +35,20 @@ def parallel_map(work: Callable, items: Iterable, what: str, pixels: Callable | 
     return results
 
 
+def split_by_pixels(items: Iterable, pixels: Callable) -> Iterator[list]:
+    """Consecutive parts of `items` that decode at most PIXELS_IN_FLIGHT each; one with more is a part of its own."""
+    part, total = [], 0
+    for item in items:
+        count = pixels(item)
+        if part and total + count > PIXELS_IN_FLIGHT:
+            yield part
+            part, total = [], 0
+        part.append(item)
+        total += count
+    if part:
+        yield part
+
+
 class Budget:
     """An amount that threads share: who wants more than is left waits. The whole is the most that one can want."""
 

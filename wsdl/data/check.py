@@ -7,7 +7,7 @@ import pandas as pd
 from wsdl.core.io import WsdlError, sha256
 from wsdl.core.parallel import parallel_map
 from wsdl.data.dataset import Dataset
-from wsdl.data.decode import check_upright, count_pixels, decode
+from wsdl.data.decode import check_upright, decode, pixels_in_file
 from wsdl.data.images import is_image_file
 from wsdl.data.manifest import SPLITS, check_splits, finish_manifest, label_map_path, read_info, read_manifest
 from wsdl.data.masks import read_label_map, read_mask
@@ -32,7 +32,7 @@ def check_dataset(folder: Path) -> list[str]:
         return [str(error)]
     rows = list(table.itertuples(index=False))
     checked = parallel_map(lambda row: _check_row(folder, row, info["size"]), rows, "checking",
-                           lambda row: count_pixels(folder / row.path))  # fmt: skip
+                           lambda row: pixels_in_file(folder / row.path))  # fmt: skip
     found = [problem for some in checked for problem in some]
     return found + _find_leaks(table, folder) + _find_unlisted_files(table, folder)
 
@@ -49,7 +49,7 @@ def _check_row(folder: Path, row, size: int) -> list[str]:
         decoded = decode(path)
         problems += _check_size(path, decoded.image.size[::-1], size)
         if row.kind == "partial":
-            check_upright(path, decoded)
+            check_upright(path, decoded.orientation)
             problems += _check_mask(folder, row, size)
         if row.kind == "real" and (labels := folder / label_map_path(row)).exists():
             problems += _check_size(labels, read_label_map(labels).shape, size)

@@ -86,7 +86,7 @@ class Dataset:
     def _image(self, row) -> np.ndarray:
         decoded = decode(self.folder / row.path)
         if row.kind == "partial":
-            check_upright(self.folder / row.path, decoded)
+            check_upright(self.folder / row.path, decoded.orientation)
         return np.asarray(decoded.image)
 
     def _mask(self, row) -> np.ndarray:

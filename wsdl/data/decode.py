@@ -40,28 +40,16 @@ def decode(path: Path) -> Decoded:
         return to_rgb(image)
 
 
-def decode_stored(path: Path) -> Image.Image:
-    """The image at `path` in the mode of its file, such as the class numbers of a mask.
-
-    WsdlError where it is damaged, too large or no image, and where EXIF rotates it: images are rotated by some programs
-    and masks by none.
-    """
-    with opened(path) as image:
-        if (orientation := exif_orientation(image)) != 1:
-            raise WsdlError(f"{path}: is a mask that its EXIF orientation {orientation} rotates; save it upright.")
-        return image
-
-
-def check_upright(path: Path, decoded: Decoded) -> None:
-    """WsdlError where EXIF rotates the image at `path`: then it is not known whether its mask fits it."""
-    if decoded.orientation != 1:
+def check_upright(path: Path, orientation: int) -> None:
+    """WsdlError where EXIF rotates the image or mask at `path`: programs differ in whether they apply it to both."""
+    if orientation != 1:
         raise WsdlError(
-            f"{path}: is rotated by its EXIF orientation {decoded.orientation}, and its mask may not be; "
-            f"save the image upright, like its mask."
+            f"{path}: is rotated by its EXIF orientation {orientation}, so image and mask may not fit; "
+            f"save both upright."
         )
 
 
-def count_pixels(path: Path) -> int:
+def pixels_in_file(path: Path) -> int:
     """Width x height of the image at `path`, from its header; 0 where it cannot be opened."""
     try:
         with _opened_header(path, "", MAX_PIXELS) as image:

@@ -12,7 +12,7 @@ from scipy.ndimage import distance_transform_edt
 
 from wsdl.core.io import WsdlError, atomic
 from wsdl.core.progress import print_stderr
-from wsdl.data.decode import decode_stored, to_rgb
+from wsdl.data.decode import check_upright, decode, exif_orientation, opened
 
 # CelebAMask-HQ numbering of the label maps.
 CLASSES = ("background", "skin", "nose", "glasses", "left eye", "right eye", "left brow", "right brow", "left ear",
@@ -36,7 +36,9 @@ def read_mask(path: Path) -> np.ndarray:
     the two, values below 128 are fake, and the first such mask of a folder is reported on stderr. WsdlError for
     anything else.
     """
-    red = np.asarray(to_rgb(decode_stored(path)).image)[..., 0]
+    decoded = decode(path)
+    check_upright(path, decoded.orientation)
+    red = np.asarray(decoded.image)[..., 0]
     counts = np.bincount(red.ravel(), minlength=256)
     values = np.flatnonzero(counts).tolist()
     if values in ([0], [255]) or (len(values) == 2 and values[0] < LIGHT and values[1] == 255):
@@ -73,15 +75,16 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
 
 def read_label_map(path: Path) -> np.ndarray:
     """A component label map as uint8 [H, W] in CelebAMask-HQ numbering. WsdlError for an unknown class."""
-    image = decode_stored(path)
-    if image.mode not in ("P", "L"):
-        raise WsdlError(
-            f"{path}: has mode {image.mode}, but a component mask is a palette or grey image "
-            f"of class numbers 0-{len(CLASSES) - 1}."
-        )
-    if image.format in LOSSY_FORMATS:
-        raise WsdlError(f"{path}: is a {image.format}, which changes class numbers; save component masks as PNG.")
-    labels = np.asarray(image)
+    with opened(path) as image:
+        check_upright(path, exif_orientation(image))
+        if image.mode not in ("P", "L"):
+            raise WsdlError(
+                f"{path}: has mode {image.mode}, but a component mask is a palette or grey image "
+                f"of class numbers 0-{len(CLASSES) - 1}."
+            )
+        if image.format in LOSSY_FORMATS:
+            raise WsdlError(f"{path}: is a {image.format}, which changes class numbers; save component masks as PNG.")
+        labels = np.asarray(image)
     if labels.max() >= len(CLASSES):
         raise WsdlError(
             f"{path}: has the unknown class {labels.max()}; CelebAMask-HQ classes are 0-{len(CLASSES) - 1}."

@@ -14,7 +14,7 @@ from wsdl.core.locks import one_writer
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
 from wsdl.core.run import write_or_check_config
-from wsdl.data.decode import Decoded, check_upright, count_pixels, decode
+from wsdl.data.decode import Decoded, check_upright, decode, pixels_in_file
 from wsdl.data.images import list_image_files, resize_image, write_image
 from wsdl.data.manifest import MANIFEST_COLUMNS, assign_splits, finish_manifest, write_manifest
 from wsdl.data.masks import read_label_map
@@ -67,7 +67,7 @@ def prepare_dataset(
                 "area": 0.0, "source_id": name, "split": splits[name], "sha256": sha256(path)}  # fmt: skip
 
     def pixels_of(name: str) -> int:
-        return sum(count_pixels(some[name]) for some in (files, labels) if some)
+        return sum(pixels_in_file(some[name]) for some in (files, labels) if some)
 
     rows = [row for row in parallel_map(prepare_face, files, "preparing faces", pixels_of) if row]
     _report_notes(notes)
@@ -125,7 +125,7 @@ def _resize_label_map(path: Path, image_path: Path, decoded: Decoded, size: int)
         raise WsdlError(f"{path}: is {width}x{height}, but its image, upright, is {image.width}x{image.height}.")
     is_turned = decoded.orientation >= 5 and width != height  # an unrotated mask would have another size
     if not is_turned and not _is_parsed(path.parent):
-        check_upright(image_path, decoded)
+        check_upright(image_path, decoded.orientation)
     top, left = (height - min(labels.shape)) // 2, (width - min(labels.shape)) // 2
     square = labels[top : top + min(labels.shape), left : left + min(labels.shape)]
     return np.asarray(Image.fromarray(square).resize((size, size), Image.Resampling.NEAREST))

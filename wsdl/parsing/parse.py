@@ -10,8 +10,10 @@ from PIL import Image
 
 from wsdl.core.io import WsdlError
 from wsdl.core.locks import one_writer
+from wsdl.core.parallel import split_by_pixels
 from wsdl.core.progress import in_batches, print_stderr
 from wsdl.core.run import write_or_check_config
+from wsdl.data.decode import pixels_in_file
 from wsdl.data.images import list_image_files, open_image, write_image
 from wsdl.data.masks import component_mask, visible_components
 from wsdl.parsing.align import NoFaceError, align_face, eye_centres
@@ -45,14 +47,16 @@ def parse_folder(
     missing = [name for name in files if not (masks / f"{name}.png").exists()]
     done = len(files) - len(missing)
     with ThreadPoolExecutor() as pool:  # decoding and encoding release the interpreter lock
-        for names in in_batches(missing, _BATCH, "parsing faces"):
-            run = partial(_map_usable, pool, files, skip_bad)
-            opened = run(lambda name: open_image(files[name]), names)
-            labels = label_maps(parser, opened)
-            if aligned:
-                opened = run(lambda name: _align(opened[name], labels[name], size), opened)  # noqa: B023
+        run = partial(_map_usable, pool, files, skip_bad)
+        for batch in in_batches(missing, _BATCH, "parsing faces"):
+            for names in split_by_pixels(batch, lambda name: pixels_in_file(files[name])):
+                opened = run(lambda name: open_image(files[name]), names)
                 labels = label_maps(parser, opened)
-            done += len(run(lambda name: _save(faces, masks, name, opened[name], labels[name]), opened))  # noqa: B023
+                if aligned:
+                    opened = run(lambda name: _align(opened[name], labels[name], size), opened)  # noqa: B023
+                    labels = label_maps(parser, opened)
+                saved = run(lambda name: _save(faces, masks, name, opened[name], labels[name]), opened)  # noqa: B023
+                done += len(saved)
     print_stderr(f"{out}: masks of {done} of {len(files)} images.")
 
 

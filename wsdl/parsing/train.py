@@ -17,6 +17,7 @@ from wsdl.core.ranges import CheckedSettings
 from wsdl.core.run import Run
 from wsdl.data.contact_sheet import contact_sheet
 from wsdl.data.dataset import Dataset
+from wsdl.data.decode import pixels_in_file
 from wsdl.data.images import list_image_files, open_image, resize_image, write_image
 from wsdl.data.manifest import hash_faces
 from wsdl.data.masks import CLASSES, COMPONENTS
@@ -134,11 +135,14 @@ def read_parser_faces(datasets: list[Dataset], split: str) -> ParserFaces:
 
 def _read_donors(folder: Path, size: int) -> torch.Tensor:
     """The images in `folder`, resized to `size`: uint8 [m, S, S, 3]."""
-    paths = list_image_files(folder).values()
-    try:
-        donors = parallel_map(lambda path: np.asarray(resize_image(open_image(path), size)), paths, "reading styles")
-    except ValueError as error:
-        raise WsdlError(f"{folder}: an image in it {error}; leave it out.") from None
+
+    def read_donor(path: Path) -> np.ndarray:
+        try:
+            return np.asarray(resize_image(open_image(path), size))
+        except ValueError as error:
+            raise WsdlError(f"{path}: {error}; leave it out.") from None
+
+    donors = parallel_map(read_donor, list_image_files(folder).values(), "reading styles", pixels_in_file)
     return torch.from_numpy(np.stack(donors)).to(pick_device())
 
 
