@@ -7,8 +7,9 @@ import time
 import pytest
 from helpers import left_by_the_dead
 
-from wsdl.core.io import WsdlError, atomic, path_inside, read_json, read_object, seed_for, write_json
+from wsdl.core.io import WsdlError, atomic, path_inside, read_json, seed_for, write_json
 from wsdl.core.leftovers import FORGOTTEN, delete_leftovers, temporary_name
+from wsdl.core.records import read_object
 from wsdl.core.run import Run, is_done, read_stats, write_or_check_config
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import held_by_another
+from helpers import held_by_another, left_by_the_dead
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from wsdl.core.io import WsdlError, sha256, write_json
+from wsdl.core.leftovers import temporary_name
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import list_image_files, open_image, read_image, resize_image, write_image
 from wsdl.data.manifest import PENDING_MANIFEST, SPLITS, assign_splits, check_splits, write_manifest
@@ -203,3 +204,34 @@ def test_manifest_keeps_its_columns(copy):
     write_json(copy / "dataset.json", {**info, "manifest_sha256": sha256(copy / "manifest.csv")})
     with pytest.raises(WsdlError, match=r"columns.*path, mask, kind, generator, component, size"):
         Dataset(copy)
+
+
+def test_a_read_only_dataset_is_decoded_in_the_cache_folder(copy, tmp_path, monkeypatch):
+    monkeypatch.setenv("WSDL_CACHE", str(tmp_path / "cache"))
+    images = np.array(Dataset(copy).images)
+    shutil.rmtree(copy / ".cache")
+    monkeypatch.setattr("wsdl.data.dataset.os.access", lambda path, mode: False)  # tests may run as root
+    before = sorted(copy.rglob("*"))
+    assert np.array_equal(Dataset(copy).images, images)
+    assert sorted(copy.rglob("*")) == before
+    (decoded,) = (tmp_path / "cache" / "decoded").glob("*/*/images.npy")
+    other = Path(shutil.copytree(copy, tmp_path / "other"))
+    write_image(other / Dataset(other).table.path[0], np.zeros((32, 32, 3), np.uint8))
+    assert not Dataset(other).images[0].any()  # the same manifest, but a folder of its own
+    monkeypatch.setattr(Dataset, "_image", lambda *_: pytest.fail("decoded twice"))
+    assert np.array_equal(Dataset(copy).images, images)
+    assert decoded.exists()
+
+
+def test_decoding_deletes_what_dead_processes_left(copy):
+    folder = Dataset(copy).cache_folder
+    earlier, busy = folder.with_name("0123"), folder.with_name("4567")
+    for path in (folder, earlier, busy):
+        path.mkdir(parents=True)
+    dead = [left_by_the_dead(path / "images.npy") for path in (folder, earlier)]
+    living = [path / temporary_name("masks.npy") for path in (folder, busy)]
+    for path in (*dead, *living):
+        path.write_bytes(b"half")
+    _ = Dataset(copy).images
+    assert not any(path.exists() for path in (*dead, earlier))
+    assert all(path.exists() for path in living)

@@ -1,9 +1,11 @@
 """Training detectors: what each setup may see, the losses, and which model is saved."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,6 +15,7 @@ from wsdl.config import METHODS, Training
 from wsdl.core.io import WsdlError
 from wsdl.core.run import is_done, read_stats
 from wsdl.data.dataset import Dataset
+from wsdl.data.manifest import write_manifest
 from wsdl.detectors import load_detector
 from wsdl.detectors.base import Batch
 from wsdl.detectors.patches import Patches
@@ -57,6 +60,41 @@ def test_the_same_seed_gives_the_same_weights(dataset, tmp_path, method):
     one, same, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "same", "other"))
     assert one == same
     assert one != other
+
+
+def resident_memory() -> int:
+    """Memory of this process in bytes, files that it has mapped included."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system has no /proc")
+def test_the_memory_of_training_does_not_grow_with_the_set(tmp_path, monkeypatch):
+    """64 MB of decoded images and masks, all of them read."""
+    monkeypatch.setattr(Dataset, "_image", lambda self, row: np.full((64, 64, 3), row.Index % 256, np.uint8))
+    monkeypatch.setattr(Dataset, "_mask", lambda self, row: np.full((64, 64), row.Index % 2, np.uint8))
+    table = pd.DataFrame({"path": [f"fake/x/images/train/{i:04d}.png" for i in range(4000)], "mask": "m.png",
+                          "kind": "partial", "generator": "x", "component": "", "area": 0.5, "source_id": "",
+                          "split": "train", "sha256": ""})  # fmt: skip
+    (tmp_path / "data").mkdir()
+    write_manifest(tmp_path / "data", table, {"name": "x", "size": 64})
+    dataset = Dataset(tmp_path / "data")
+    before = resident_memory()
+    examples = setup_examples(dataset, "c", "train")
+    for step in range(0, 4000, 50):
+        batch = examples.batch(np.arange(step, step + 50))
+        assert batch.images[7].unique().tolist() == [(step + 7) % 256]
+        assert resident_memory() - before < 16e6
+
+
+def test_labels_are_looked_up_and_not_searched(dataset, monkeypatch):
+    """Searching all fakes in each step takes longer with each fake."""
+    data = Dataset(dataset)
+    examples = setup_examples(data, "b", "train")
+    monkeypatch.setattr(np, "isin", lambda *_: pytest.fail("searched"))
+    chosen = np.concatenate([examples.fake[:3], examples.real[:4], examples.fake[2:5]])
+    batch = examples.batch(chosen)
+    assert batch.labels.tolist() == [1] * 3 + [0] * 4 + [1] * 3
+    assert batch.labels.dtype == torch.int64
 
 
 @pytest.mark.parametrize("setup", "bc")

@@ -113,14 +113,6 @@ def read_json(path: Path):
     return _parse(path, json.loads, "JSON")
 
 
-def read_object(path: Path) -> dict:
-    """The JSON object in `path`. WsdlError as `read_json`, and for another value."""
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise WsdlError(f"{path}: holds {str(value)[:20]!r}, but must be a JSON object; restore it.")
-    return value
-
-
 def read_toml(path: Path) -> dict:
     """The TOML table in `path`. WsdlError where the file is missing or is not valid TOML."""
     return _parse(path, tomllib.loads, "TOML")

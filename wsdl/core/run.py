@@ -12,8 +12,8 @@ from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
 
-from wsdl.core.io import WsdlError, atomic, read_json, read_object, write_json, write_text
-from wsdl.core.records import read_about, read_stats
+from wsdl.core.io import WsdlError, atomic, read_json, write_json, write_text
+from wsdl.core.records import read_about, read_object, read_stats
 
 MODEL_FILE = "model.safetensors"
 PER_IMAGE_FILE = "pictures.csv"  # in a run: the score and metrics of each test image

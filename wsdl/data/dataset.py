@@ -1,5 +1,8 @@
 """Dataset folders: rows of the manifest, images and masks as arrays."""
 
+import hashlib
+import mmap
+import os
 import shutil
 from functools import cached_property
 from pathlib import Path
@@ -8,7 +11,8 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
-from wsdl.core.io import WsdlError, atomic
+from wsdl.core.io import WsdlError, atomic, cache_home
+from wsdl.core.leftovers import delete_leftovers
 from wsdl.core.progress import progress_bar
 from wsdl.data.decode import check_upright, decode
 from wsdl.data.manifest import check_splits, finish_manifest, keep_generators, label_map_path, read_info, read_manifest
@@ -96,16 +100,30 @@ class Dataset:
 
     @property
     def cache_folder(self) -> Path:
-        """The folder for files derived from this version of the manifest; deleted when the manifest changes."""
-        return self.folder / ".cache" / self.info["manifest_sha256"][:16]
+        """The folder for files derived from this version of the manifest; deleted when the manifest changes.
+
+        It is .cache/VERSION in the dataset, or, where that cannot be written, in the user's cache folder.
+        """
+        home = self.folder / ".cache"
+        exists = next(folder for folder in (home / self._version, home, self.folder) if folder.exists())
+        if not os.access(exists, os.W_OK):
+            home = cache_home() / "decoded" / hashlib.sha256(os.fsencode(self.folder.resolve())).hexdigest()[:16]
+        return home / self._version
+
+    @property
+    def _version(self) -> str:
+        return self.info["manifest_sha256"][:16]
 
     def _cached(self, name: str, shape: tuple[int, ...], read) -> np.ndarray:
-        path = self.cache_folder / f"{name}.npy"
+        path = self.folder / ".cache" / self._version / f"{name}.npy"
+        if not path.exists():
+            path = self.cache_folder / f"{name}.npy"
+        delete_leftovers(path.parent.parent, "*/.*.part")
         if not path.exists():
             for old in path.parent.parent.glob("*"):
-                if old != path.parent:
+                if old != path.parent and not any(old.glob(".*.part")):  # a living process is decoding there
                     shutil.rmtree(old, ignore_errors=True)
-            with atomic(path) as temporary, open(temporary, "wb") as file:
+            with atomic(path, sync=True) as temporary, open(temporary, "wb") as file:
                 self._write_array(file, shape, name, read)
         return np.load(path, mmap_mode="r")
 
@@ -124,3 +142,12 @@ class Dataset:
             file.write(value.tobytes())
             progress.update()
         progress.close()
+
+
+def release_memory(array: np.ndarray | None) -> None:
+    """Drop what was read of a memory-mapped array from the memory of this process; it is read again when needed.
+
+    Without this, the memory of a process that reads random images grows to the size of the whole file.
+    """
+    if isinstance(getattr(array, "base", None), mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+        array.base.madvise(mmap.MADV_DONTNEED)

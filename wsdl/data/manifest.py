@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wsdl.core.io import WsdlError, atomic, path_inside, read_object, sha256, sync_to_disk, write_json
+from wsdl.core.io import WsdlError, atomic, path_inside, sha256, sync_to_disk, write_json
 from wsdl.core.locks import hold_lock
+from wsdl.core.records import read_object
 from wsdl.data.masks import COMPONENTS
 
 KINDS = ("real", "full", "partial")

@@ -1,6 +1,7 @@
 """Training of a detector, and the examples that each setup may use (`wsdl.config.SETUPS`)."""
 
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from wsdl.core.io import WsdlError, seed_for
 from wsdl.core.locks import one_writer
 from wsdl.core.run import Run
 from wsdl.data.corruptions import corrupt_fraction
-from wsdl.data.dataset import Dataset
+from wsdl.data.dataset import Dataset, release_memory
 from wsdl.detectors import build_detector
 from wsdl.detectors.base import Batch
 from wsdl.detectors.initialization import find_initial_weights, init_xavier, load_initial_weights
@@ -28,12 +29,19 @@ class Examples:
     fake: np.ndarray  # indices of fakes
     masks: np.ndarray | None  # uint8 [N, H, W] like images
 
+    @cached_property
+    def is_fake(self) -> np.ndarray:
+        """bool [N]: whether an index is in `fake`."""
+        return np.bincount(self.fake, minlength=len(self.images)) > 0
+
     def batch(self, chosen: np.ndarray, mirror: np.ndarray | None = None) -> Batch:
         """The images at indices `chosen`, flipped horizontally where `mirror` is true."""
         order = np.argsort(chosen)  # sorted indices are read faster from a file; the order is restored at once
         images = self.images[chosen[order]][np.argsort(order)]
-        labels = np.isin(chosen, self.fake).astype(np.int64)
+        labels = self.is_fake[chosen].astype(np.int64)
         masks = None if self.masks is None else self.masks[chosen]
+        for array in (self.images, self.masks):
+            release_memory(array)
         if mirror is not None:
             for array in (images,) if masks is None else (images, masks):
                 array[mirror] = array[mirror, :, ::-1]
