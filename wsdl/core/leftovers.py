@@ -13,8 +13,6 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from wsdl.core.processes import process_start
-
 FORGOTTEN = 24 * 3600  # seconds without a change after which the file of another host counts as left behind
 
 
@@ -57,4 +55,23 @@ def _own_start(pid: int) -> str:
 
 
 def _start(pid: int) -> str:
-    return process_start(pid).replace("?", "x")  # no file name on Windows holds "?"
+    """Start time of a process in clock ticks since boot; "dead", or "x" on systems without /proc."""
+    if not Path("/proc/self/stat").exists():
+        return "x" if os.name != "posix" or _process_exists(pid) else "dead"
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return "dead"
+    fields = stat.rpartition(")")[2].split()  # fields 3 (state) to 22 (start time) and on of proc(5)
+    return "dead" if fields[0] in "ZX" else fields[19]
+
+
+def _process_exists(pid: int) -> bool:
+    """Whether there is a process `pid`, on systems without /proc."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
