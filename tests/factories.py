@@ -26,13 +26,13 @@ FACES, FAKES = 24, 24
 SIZE = 16  # px: the images of networks with random weights
 PARSER = ParserTraining(images=1600, batch=8, widths=(8, 16, 24, 32), rate=5e-3, ema_decay=0.95, check_every=800)
 REPAINT_STEPS = {"T": 10, "jump_length": 3, "resamplings": 2}
-FEW_STEPS = {"T": 3, "jump_length": 1, "resamplings": 1}
+FEW_STEPS = {"T": 4, "jump_length": 1, "resamplings": 1}
 
 # A grid of three jobs at a tiny profile.
 TINY_PROFILE = {
     "name": "tiny", "size": 32, "faces": 24,
     "generator": {"images": 32, "channels": [16, 32], "batch": 8, "check_every": 32},
-    "fakes": {"full": 16, "partial": 48, "ddim_steps": 2, "T": 3, "jump_length": 1, "resamplings": 1, "batch": 8},
+    "fakes": {"full": 16, "partial": 48, "ddim_steps": 2, "T": 4, "jump_length": 1, "resamplings": 1, "batch": 8},
     "patches": {"input_size": 48, "images": 64, "batch": 16, "images_c": 320, "batch_c": 8, "check_every": 32},
 }  # fmt: skip
 

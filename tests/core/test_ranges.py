@@ -27,7 +27,16 @@ OUT_OF_RANGE = [
     (P2Training, {"channels": ()}),
     (P2Training, {"gamma": -1.0}),
     (Fakes, {"T": 0}),
+    (Fakes, {"T": 1001}),
+    (Fakes, {"ddim_steps": 1001}),
     (Fakes, {"partial": -1}),
+    (Fakes, {"full": 1_000_000_000}),
+    (Fakes, {"batch": 8.5}),
+    (Training, {"batch": 100_000}),
+    (Training, {"rate": "fast"}),
+    (P2Training, {"channels": (100_000,)}),
+    (Profile, {"size": 100_000}),
+    (Profile, {"size": NAN}),
     (Profile, {"size": 0}),
     (Profile, {"further_images": 0}),
     (LDMTraining, {"images": -1}),
@@ -49,7 +58,7 @@ def test_a_setting_out_of_range_is_refused(settings, wrong):
 def test_a_profile_out_of_range_names_file_setting_and_value(tmp_path):
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({"patches": {"batch_c": 0}}))
-    with pytest.raises(WsdlError, match=r"mine\.json: patches: batch_c is 0, but must be at least 1"):
+    with pytest.raises(WsdlError, match=r"mine\.json: patches: batch_c is 0, but must be a whole number from 1 to"):
         load_profile(str(path))
 
 

@@ -32,7 +32,7 @@ def made(faces, weights, tmp_path_factory) -> Path:
     """A dataset with 20 fakes each by repaint-p2, LaMa and Pluralistic."""
     out = shutil.copytree(faces, tmp_path_factory.mktemp("made") / "data")
     p2 = p2_run(out.parent / "p2", size=32)
-    generate_partial("repaint-p2", out, out, p2, COUNT, 0, batch=8, T=2, jump_length=1, resamplings=1)
+    generate_partial("repaint-p2", out, out, p2, COUNT, 0, batch=8, T=4, jump_length=1, resamplings=1)
     for name in NETWORKS:
         generate_partial(name, out, out, weights[name], COUNT, 0, batch=8)
     return out

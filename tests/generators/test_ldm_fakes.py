@@ -17,7 +17,7 @@ from wsdl.generators.diffusion.train_ldm import LDMTraining, train_ldm
 from wsdl.generators.write_fakes import generate_partial
 
 COUNT = 10
-STEPS = {"T": 2, "jump_length": 1, "resamplings": 1}
+STEPS = {"T": 4, "jump_length": 1, "resamplings": 1}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def made(faces, weights, tmp_path_factory) -> Path:
     out = shutil.copytree(faces, tmp_path_factory.mktemp("made") / "data")
     generate_partial("repaint-p2", out, out, p2_run(out.parent / "p2", size=32), COUNT, 0, batch=5, **STEPS)
     words = ["generate", "repaint-ldm", "--data", out, "--weights", weights, "--count", COUNT, "--batch", 5]
-    words += ["--T", 2, "--jump-length", 1, "--resamplings", 1]
+    words += ["--T", 4, "--jump-length", 1, "--resamplings", 1]
     for more in ([], ["--clean"]):
         result = CliRunner().invoke(app, [str(word) for word in (*words, *more)], catch_exceptions=False)
         assert result.exit_code == 0, result.output

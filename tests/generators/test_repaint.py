@@ -8,8 +8,10 @@ from diffusers.pipelines.deprecated.repaint import RePaintPipeline
 from factories import REPAINT_STEPS, SIZE, tiny_unet
 
 from wsdl.core.device import to_unit
+from wsdl.core.io import WsdlError
 from wsdl.generators.diffusion.p2 import P2
-from wsdl.generators.diffusion.repaint import repaint, repaint_calls
+from wsdl.generators.diffusion.repaint import NOISE_LEVELS, repaint, repaint_calls, repaint_scheduler
+from wsdl.generators.diffusion.schedule import alphas_bar
 from wsdl.generators.diffusion.unet import FullUNet
 
 
@@ -82,3 +84,17 @@ def test_other_seeds_inpaint_something_else(p2, images, masks):
     one, same, other = (p2.inpaint(images[:1], masks[:1], [seed], **REPAINT_STEPS) for seed in (1, 1, 2))
     assert np.array_equal(one, same)
     assert (one != other).any(axis=-1)[masks[:1] == 1].mean() > 0.9
+
+
+@pytest.mark.parametrize("levels", NOISE_LEVELS)
+def test_the_first_step_of_every_allowed_t_is_noise(levels):
+    first = repaint_scheduler(levels, 1, 1).timesteps[0]
+    assert alphas_bar()[first].sqrt() < 0.06  # the share of the image in what the network sees first
+
+
+@pytest.mark.parametrize(("levels", "nearest"), [(1, "4"), (3, "4"), (300, "250 or 500"), (501, "500 or 1000"),
+                                                 (999, "500 or 1000"), (1001, "1000")])  # fmt: skip
+def test_other_t_are_refused_with_the_nearest_right_ones(p2, images, masks, levels, nearest):
+    settings = {"T": levels, "jump_length": 10, "resamplings": 1}
+    with pytest.raises(WsdlError, match=f"^T is {levels}, but must divide 1000, .*choose {nearest}\\.$"):
+        p2.inpaint(images, masks, [1, 2, 3], **settings)

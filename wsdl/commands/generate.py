@@ -11,6 +11,7 @@ import typer
 from wsdl.commands.options import Seed
 from wsdl.config import BUNDLED_SOURCES, Fakes
 from wsdl.core.io import WsdlError
+from wsdl.core.ranges import check_ranges
 from wsdl.generators.registry import GENERATORS
 
 generate = typer.Typer(no_args_is_help=True, help="Write fakes by a generator.")
@@ -66,9 +67,11 @@ def generate_p2(
     """Full fakes by P2 diffusion. With the bundled weights, --out also gets their faces if it is no dataset yet."""
     from wsdl.generators.write_fakes import generate_full
 
+    batch = _batch(batch, weights)
+    check_ranges(count=count, seed=seed, steps=steps, batch=batch)  # before faces are copied
     if not weights:
         _faces(None, out)
-    generate_full(out, _weights("p2", weights), count, seed, steps=steps, batch=_batch(batch, weights))
+    generate_full(out, _weights("p2", weights), count, seed, steps=steps, batch=batch)
 
 
 @generate.command("repaint-p2")
@@ -160,9 +163,11 @@ def _generate_partial(
 
     if not (data or out):
         raise typer.BadParameter("give a folder to write to, or --data.", param_hint="--out")
+    batch = _batch(batch, weights)
+    check_ranges(count=count, seed=seed, batch=batch, **more)  # before faces are copied
     used = _weights(generator, weights)
     data = _faces(data, out)
-    generate_partial(generator, data, out or data, used, count, seed, batch=_batch(batch, weights), **more)
+    generate_partial(generator, data, out or data, used, count, seed, batch=batch, **more)
 
 
 def _weights(generator: str, weights: str) -> str | Path:
@@ -196,6 +201,10 @@ def _batch(batch: int | None, weights: str) -> int:
 
 def _schedule(weights: str, t: int | None, jump_length: int | None, resamplings: int | None) -> dict[str, int]:
     """The settings of RePaint: the paper's, with the bundled weights those of the bundled fakes, unless given."""
+    from wsdl.generators.diffusion.repaint import check_noise_levels
+
     given = {"T": t, "jump_length": jump_length, "resamplings": resamplings}
     default = _PAPER_SCHEDULE if weights else _BUNDLED.schedule
-    return default | {name: value for name, value in given.items() if value is not None}
+    schedule = default | {name: value for name, value in given.items() if value is not None}
+    check_noise_levels(schedule["T"])
+    return schedule

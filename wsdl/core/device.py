@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from wsdl.core.io import WsdlError
+from wsdl.core.ranges import check_ranges
 
 
 def pick_device() -> torch.device:
@@ -31,6 +32,12 @@ def pick_precision() -> str:
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     cpu = getattr(torch.cpu, "get_capabilities", dict)()  # older torch does not report it: fp32 is always correct
     return "bf16" if cpu.get("avx512_bf16") or cpu.get("amx_bf16") else "fp32"
+
+
+def seed_torch(seed: int) -> None:
+    """Seed the random numbers of PyTorch. WsdlError for a seed that it does not take."""
+    check_ranges(seed=seed)
+    torch.manual_seed(seed)
 
 
 # Options of mallopt: number, value that retains freed memory, default of glibc.

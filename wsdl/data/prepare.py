@@ -13,6 +13,7 @@ from wsdl.core.leftovers import delete_leftovers
 from wsdl.core.locks import one_writer
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
+from wsdl.core.ranges import check_ranges
 from wsdl.core.run import write_or_check_config
 from wsdl.data.decode import Decoded, check_upright, decode, pixels_in_file
 from wsdl.data.images import list_image_files, resize_image, write_image
@@ -36,6 +37,7 @@ def prepare_dataset(
     images, masks: folders with the same stems; masks are label maps in CelebAMask-HQ numbering, or None (then nothing
     can be inpainted). skip_bad: report and skip damaged images instead of raising WsdlError.
     """
+    check_ranges(size=size, seed=seed)
     files = list_image_files(images)
     labels = list_image_files(masks) if masks else {}
     _check_pairs(files, labels, images, masks)

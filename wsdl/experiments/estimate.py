@@ -21,7 +21,7 @@ from wsdl.experiments.jobs import Job
 from wsdl.experiments.scheduler import slot_environments
 from wsdl.experiments.study import Study
 from wsdl.generators.diffusion.p2 import P2, p2_loss
-from wsdl.generators.diffusion.repaint import repaint_calls
+from wsdl.generators.diffusion.repaint import check_noise_levels, repaint_calls
 from wsdl.generators.diffusion.unet import SmallUNet
 
 LESSON_SECONDS = 20  # a lesson whose data and detectors exist: mostly start-up and figures
@@ -69,6 +69,8 @@ def _generator_stages(study: Study) -> list[Stage]:
     settings, fakes, size = study.profile.generator, study.profile.fakes, study.profile.size
     partial_calls = repaint_calls(**fakes.schedule)
     made = [len(list((study.out / "data" / "fake" / path).rglob("*.png"))) for path in ("p2", "repaint-p2/images")]
+    if made[1] < fakes.partial:
+        check_noise_levels(fakes.T)  # before a generator is trained for it
     calls = fakes.full * fakes.ddim_steps + fakes.partial * partial_calls
     left = max(0, fakes.full - made[0]) * fakes.ddim_steps + max(0, fakes.partial - made[1]) * partial_calls
     work = (

@@ -20,6 +20,7 @@ from wsdl import __version__
 from wsdl.core.io import WsdlError
 from wsdl.core.locks import one_writer
 from wsdl.core.progress import print_stderr, progress_bar
+from wsdl.core.ranges import check_ranges
 from wsdl.core.run import write_or_check_config
 from wsdl.faces.sample import RENDER_STYLES
 
@@ -55,6 +56,7 @@ def render_faces(
     """
     if style not in RENDER_STYLES:
         raise WsdlError(f"--style {style}: is not a style of rendered faces; choose {' or '.join(RENDER_STYLES)}.")
+    check_ranges(count=count, size=size)
     out = Path(out)
     write_or_check_config(
         out / "recipe.json", _recipe(style, count, seed, size, samples, package_versions()), growing=("count",)

@@ -11,6 +11,7 @@ import numpy as np
 from wsdl.core.io import seed_for
 from wsdl.core.locks import one_writer
 from wsdl.core.progress import progress_bar
+from wsdl.core.ranges import check_ranges
 from wsdl.core.run import write_or_check_config
 from wsdl.data.images import write_image
 from wsdl.data.masks import CLASSES
@@ -28,6 +29,7 @@ def draw_faces(out: Path, count: int, seed: int = 0, size: int = 128) -> tuple[P
 
     size is the side in pixels. A repeated call draws only missing faces; face i depends on seed, size and i alone.
     """
+    check_ranges(count=count, size=size)
     images, masks = Path(out) / "images", Path(out) / "masks"
     write_or_check_config(Path(out) / "recipe.json", {"seed": seed, "size": size, "count": count}, growing=("count",))
     progress = progress_bar(count, "drawing faces")

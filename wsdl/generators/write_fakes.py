@@ -20,6 +20,7 @@ from wsdl.core.io import WsdlError, seed_for, sha256
 from wsdl.core.leftovers import delete_leftovers
 from wsdl.core.locks import hold_folder
 from wsdl.core.progress import print_stderr, progress_bar
+from wsdl.core.ranges import check_ranges
 from wsdl.core.run import write_or_check_config
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
@@ -45,6 +46,7 @@ def generate_full(
 
     As in the paper one in ten is for validation and none for testing. A second call makes only what is missing.
     """
+    check_ranges(count=count, seed=seed, steps=steps, batch=batch)
     out, p2 = Path(out), GENERATORS["p2"]
     recipe = {"generator": "p2", "weights": p2.fingerprint(weights), "seed": seed, "steps": steps, "batch": batch}
     _begin_dataset(out, {"name": "p2", "size": p2.image_size(weights), "licence": "unknown", "made_by": []})
@@ -74,6 +76,7 @@ def generate_partial(
     a face without a further region starts over, and its names get -2, -3 ... at the end. The regions depend on the
     seed and not on the generator: as in the paper, all generators inpaint the same masks.
     """
+    check_ranges(count=count, seed=seed, batch=batch, **sampling)
     data, out, entry = Path(data), Path(out), find_generator(generator)
     options = {"lora": lora} if lora else {}
     fingerprint = entry.fingerprint(weights, **options)

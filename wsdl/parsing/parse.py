@@ -12,6 +12,7 @@ from wsdl.core.io import WsdlError
 from wsdl.core.locks import one_writer
 from wsdl.core.parallel import split_by_pixels
 from wsdl.core.progress import in_batches, print_stderr
+from wsdl.core.ranges import check_ranges
 from wsdl.core.run import write_or_check_config
 from wsdl.data.decode import pixels_in_file
 from wsdl.data.images import list_image_files, open_image, write_image
@@ -39,6 +40,7 @@ def parse_folder(
     Only the central square is parsed, as `data prepare` crops to it; around it, labels are background. WsdlError for
     damaged images and images without a face; skip_bad reports and skips them.
     """
+    check_ranges(size=size)
     files, parser, out = list_image_files(images), load_parser(model), Path(out)
     faces, masks = (out / "images", out / "masks") if aligned else (None, out)
     recipe = {"parser": parser.fingerprint, "aligned": aligned, "size": size if aligned else None}

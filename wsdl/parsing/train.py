@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from wsdl.core.device import autocast, pick_device, to_unit
+from wsdl.core.device import autocast, pick_device, seed_torch, to_unit
 from wsdl.core.io import WsdlError, seed_for
 from wsdl.core.locks import one_writer
 from wsdl.core.parallel import parallel_map
@@ -78,7 +78,7 @@ def train_parser(
               "style_from": hashlib.sha256(donors.cpu().numpy().tobytes()).hexdigest()[:16] if style_from else None,
               "images": settings.images, "batch": settings.batch, "rate": settings.rate,
               "ema_decay": settings.ema_decay, "seed": seed}  # fmt: skip
-    torch.manual_seed(seed)
+    seed_torch(seed)
     model = FaceUNet(tuple(settings.widths))
     if size % model.step:  # raised before the run folder is written
         raise WsdlError(f"size: is {size} px, but the parser needs a multiple of {model.step}.")

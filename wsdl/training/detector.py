@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from wsdl.config import Training, find_setup
-from wsdl.core.device import autocast
+from wsdl.core.device import autocast, seed_torch
 from wsdl.core.io import WsdlError, seed_for
 from wsdl.core.locks import one_writer
 from wsdl.core.run import Run
@@ -89,7 +89,7 @@ def train_detector(
     dataset = Dataset(data, generators)
     training, validation = (setup_examples(dataset, setup, split) for split in ("train", "valid"))
     images, batch, rate = settings.amounts(setup)
-    torch.manual_seed(seed)
+    seed_torch(seed)
     model = build_detector(method, setup, settings.input_size)
     weights, start = find_initial_weights(settings.start)
     if weights:

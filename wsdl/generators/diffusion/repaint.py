@@ -9,7 +9,21 @@ from collections.abc import Callable
 import torch
 from diffusers import RePaintScheduler
 
+from wsdl.core.io import WsdlError
 from wsdl.generators.diffusion.schedule import PIXEL_SCHEDULE, noise_like
+
+STEPS = 1000  # of the noise schedule that the networks were trained with
+# Sampling begins with noise alone. The T steps of diffusers are 1000 // T apart: those of a T that divides 1000 reach
+# up to where 6 % of the image are left at most (T = 4); those of T = 501 end where 28 % are.
+NOISE_LEVELS = tuple(T for T in range(4, STEPS + 1) if STEPS % T == 0)
+
+
+def check_noise_levels(T: int) -> None:  # noqa: N803 (the paper's letter)
+    """WsdlError unless the highest of `T` noise levels is noise alone: T must be one of NOISE_LEVELS."""
+    if T not in NOISE_LEVELS:
+        below, above = [t for t in NOISE_LEVELS if t < T][-1:], [t for t in NOISE_LEVELS if t > T][:1]
+        nearest = " or ".join(map(str, below + above))
+        raise WsdlError(f"T is {T}, but must divide {STEPS}, so that inpainting begins with noise; choose {nearest}.")
 
 
 def repaint_scheduler(T: int, jump_length: int, resamplings: int, noising: dict = PIXEL_SCHEDULE) -> RePaintScheduler:  # noqa: N803
@@ -40,8 +54,10 @@ def repaint(
 ) -> torch.Tensor:
     """Inpainted images [n, C, H, W]. The last step copies the known part from `known` without noise.
 
-    So it is unchanged up to rounding; where `known` holds latents, decoding still alters the known pixels.
+    So it is unchanged up to rounding; where `known` holds latents, decoding still alters the known pixels. WsdlError
+    where T is none of NOISE_LEVELS.
     """
+    check_noise_levels(T)
     steps = repaint_scheduler(T, jump_length, resamplings, noising)
     x, sources = noise_like(tuple(known.shape[1:]), seeds)
     x, keep = x.to(known.device), 1 - holes.to(known.dtype)  # the scheduler's mask is 1 = keep

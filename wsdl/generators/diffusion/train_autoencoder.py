@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wsdl.core.device import to_unit
+from wsdl.core.device import seed_torch, to_unit
 from wsdl.core.io import WsdlError, seed_for, write_json
 from wsdl.core.locks import one_writer
 from wsdl.core.ranges import CheckedSettings
@@ -56,7 +56,7 @@ def train_autoencoder(
             f"multiple of {factor}; prepare the data with another --size."
         )
     faces, validation = read_faces(dataset, "train"), read_faces(dataset, "valid", _VALIDATED)
-    torch.manual_seed(seed)
+    seed_torch(seed)
     model = Autoencoder(settings.widths, settings.latents)
     run = Run(out, training_config("autoencoder", dataset, settings, seed))
     crop = min(CROP, dataset.size)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from wsdl.core.device import seed_torch
 from wsdl.core.io import atomic, sha256
 from wsdl.core.locks import one_writer
 from wsdl.core.progress import in_batches
@@ -53,7 +54,7 @@ def train_ldm(
     faces = read_faces(dataset, "train")
     fingerprint = sha256(Path(autoencoder) / MODEL_FILE)
     config = training_config("ldm", dataset, settings, seed) | {"autoencoder": fingerprint}
-    torch.manual_seed(seed)
+    seed_torch(seed)
     model = latent_unet(dataset.size, codec, settings.widths, settings.patch)  # raises before the run folder is written
     run = Run(out, config)
     _copy_autoencoder(Path(autoencoder), run.path(AUTOENCODER_FOLDER))

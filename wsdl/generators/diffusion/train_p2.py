@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from wsdl.config import P2Training
-from wsdl.core.device import to_unit
+from wsdl.core.device import seed_torch, to_unit
 from wsdl.core.io import WsdlError, read_json, seed_for
 from wsdl.core.locks import one_writer
 from wsdl.core.run import Run
@@ -37,7 +37,7 @@ def train_p2(
     dataset = Dataset(data)
     faces = read_faces(dataset, "train")
     config = training_config("p2", dataset, settings, seed)
-    torch.manual_seed(seed)
+    seed_torch(seed)
     model = SmallUNet(dataset.size, settings.channels, settings.patch)  # raises before the run folder is written
     if start:
         config["start"] = _load_start(model, start, config)

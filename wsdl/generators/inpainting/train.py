@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wsdl.core.device import to_unit
+from wsdl.core.device import seed_torch, to_unit
 from wsdl.core.io import WsdlError, seed_for
 from wsdl.core.locks import one_writer
 from wsdl.core.ranges import CheckedSettings
@@ -81,7 +81,7 @@ def train_inpainter(
     training, validation = (read_labelled_faces(dataset, split) for split in ("train", "valid"))
     if dataset.size % STEP:
         raise WsdlError(f"size: is {dataset.size} px, but {name} needs a multiple of {STEP}.")
-    torch.manual_seed(seed)
+    seed_torch(seed)
     blocks = {"blocks": settings.blocks} if settings.blocks else {}
     network, discriminator = NETWORKS[name](settings.width, **blocks), Discriminator()
     run = Run(out, _inpainter_config(name, dataset, settings, seed, len(network.blocks)))
