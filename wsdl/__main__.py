@@ -68,6 +68,9 @@ def main() -> None:
     except WsdlError as error:
         print(f"wsdl: {error}", file=sys.stderr)
         sys.exit(1)
+    except UnicodeEncodeError as error:
+        print(f"wsdl: {error.object!r} cannot be encoded as {error.encoding}; set PYTHONUTF8=1.", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("wsdl: interrupted; rerun the same command to resume.", file=sys.stderr)
         sys.exit(130)

@@ -183,3 +183,52 @@ def test_other_recipes_next_to_the_images_are_ignored(pair, tmp_path):
     (tmp_path / "recipe.json").write_text(json.dumps({"source": "photos", "secret": "mine"}))
     prepare_dataset(*pair, tmp_path / "data", size=32)
     assert "secret" not in (tmp_path / "data" / "dataset.json").read_text()
+
+
+def repaint(path: Path) -> None:
+    Image.fromarray(255 - np.asarray(Image.open(path).convert("RGB"))).save(path)
+
+
+def test_a_replaced_image_is_noticed(pair, tmp_path, capsys):
+    out = tmp_path / "out"
+    prepare_dataset(*pair, out, size=32)
+    prepare_dataset(*pair, out, size=32)
+    assert "prepared already" in capsys.readouterr().err
+    before = bytes_of(out)
+    repaint(pair[0] / "0002.png")
+    with pytest.raises(WsdlError, match=r"images/0002\.png: has changed since .*out was prepared.*another --out"):
+        prepare_dataset(*pair, out, size=32)
+    assert bytes_of(out) == before
+
+
+def test_an_image_replaced_after_an_interruption_is_made_anew(pair, tmp_path):
+    truncate(pair[0] / "0005.png")
+    with pytest.raises(WsdlError, match="0005"):
+        prepare_dataset(*pair, tmp_path / "out", size=32)
+    for name in ("0002.png", "0003.png"):
+        repaint(pair[0] / name)
+    (pair[0] / "0005.jpg").unlink()
+    shutil.copy(pair[0] / "0004.png", pair[0] / "0005.png")
+    for out in ("out", "at once"):
+        prepare_dataset(*pair, tmp_path / out, size=32)
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "at once")
+
+
+def test_a_licence_given_later_is_written_and_said(pair, tmp_path, capsys):
+    out = tmp_path / "out"
+    prepare_dataset(*pair, out, size=32)
+    before = Dataset(out).info
+    prepare_dataset(*pair, out, size=32, licence="CC0-1.0")
+    assert "its licence was 'unknown' and is 'CC0-1.0' now" in capsys.readouterr().err
+    prepare_dataset(*pair, out, size=32)
+    assert Dataset(out).info == {**before, "licence": "CC0-1.0"}
+
+
+def test_a_dataset_of_an_earlier_version_is_prepared_already(pair, tmp_path, capsys):
+    prepare_dataset(*pair, tmp_path / "out", size=32)
+    (tmp_path / "out" / "made_of.json").unlink()
+    prepare_dataset(*pair, tmp_path / "out", size=32)
+    printed = capsys.readouterr().err
+    assert "not known" in printed
+    assert "prepared already" in printed
+    assert not (tmp_path / "out" / "made_of.json").exists()

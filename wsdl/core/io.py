@@ -86,9 +86,16 @@ def cache_home() -> Path:
 
 
 def path_inside(folder: Path, name: str) -> Path:
-    """folder/name, for a `name` that was read from a file. WsdlError where it leads out of `folder` on any system."""
+    """folder/name, for a `name` that was read from a file.
+
+    WsdlError where it leads out of `folder` on any system, or is no file name on this one.
+    """
     if _LEADS_OUT.search(name):
         raise WsdlError(f"{name!r}: is not a name within {folder}; give a path in that folder, with / between names.")
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise WsdlError(f"{name!r}: is no file name in the encoding {error.encoding}; set PYTHONUTF8=1.") from None
     return folder / name
 
 

@@ -39,7 +39,7 @@ def delete_leftovers(folder: Path, pattern: str = "**/.*.part") -> None:
 def _is_owned(path: Path) -> bool:
     """Whether a living process may still write `path`."""
     owner = re.search(r"\.([0-9a-f]{6})-(\d+)-(\d+|x)\.part$", path.name)
-    if owner and owner[1] == _host():
+    if owner and owner[1] == _host() and os.name == "posix":  # Windows cannot tell
         return _start(int(owner[2])) == owner[3]
     return time.time() - path.lstat().st_mtime < FORGOTTEN
 

@@ -60,8 +60,11 @@ class Dataset:
         return table
 
     def source_index(self, fakes: pd.DataFrame) -> np.ndarray:
-        """Index into `images` of the real face of each row of `fakes`: int [n]. WsdlError where one is missing."""
+        """Index into `images` of the real face of each row of `fakes`: int [n]. WsdlError unless there is one."""
         real = self.select(kind="real")
+        if real.source_id.duplicated().any():
+            face = real.source_id[real.source_id.duplicated()].iloc[0]
+            raise WsdlError(f"{self.folder}: has several real images of the face '{face}'; keep one of them.")
         index = pd.Series(real.index, real.source_id).reindex(fakes.source_id)
         if index.isna().any():
             missing = index.index[index.isna()][0]

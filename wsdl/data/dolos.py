@@ -13,7 +13,7 @@ from wsdl import __version__
 from wsdl.core.io import WsdlError, sha256
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
-from wsdl.data.images import is_image_file, list_image_files, open_image
+from wsdl.data.images import check_name, is_image_file, list_image_files, open_image
 from wsdl.data.manifest import MANIFEST_COLUMNS, SPLITS, check_splits, write_manifest
 from wsdl.data.masks import read_mask
 
@@ -52,7 +52,8 @@ def _list_rows(folder: Path) -> list[dict]:
     real = {split: _images_by_stem(folder / "real" / split) for split in SPLITS}
     faces = {stem for found in real.values() for stem in found}
     rows = [_row(folder, path, "real", split, stem) for split, found in real.items() for stem, path in found.items()]
-    for generator_folder in sorted(folder.glob("fake/*/")):
+    for generator_folder in sorted(path for path in folder.glob("fake/*/") if not path.name.startswith(".")):
+        check_name(generator_folder)
         for split in SPLITS:
             rows += _full_rows(folder, generator_folder, split) + _partial_rows(folder, generator_folder, split, faces)
     if rows:

@@ -3,6 +3,8 @@
 A difference in codec or resampling between real and fake would be a shortcut for a detector.
 """
 
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +21,28 @@ def is_image_file(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
+def check_name(path: Path) -> None:
+    """WsdlError where the name of `path` cannot be part of a path in a manifest, which is a CSV file in UTF-8."""
+    if re.search(r"[\x00-\x1f\x7f\\\ud800-\udfff]", path.name):
+        encoding = sys.getfilesystemencoding()
+        advice = "" if encoding == "utf-8" else f", or set PYTHONUTF8=1 (this system reads names as {encoding})"
+        raise WsdlError(
+            f"{str(path)!r}: its name has control characters, backslashes or bytes that are not UTF-8; rename "
+            f"it{advice}."
+        )
+
+
 def list_image_files(folder: Path) -> dict[str, Path]:
-    """The images directly in `folder`, by stem, sorted. WsdlError for an empty folder or a stem that occurs twice."""
+    """The images directly in `folder`, by stem, sorted.
+
+    WsdlError for an empty folder, a stem that occurs twice, and a name that a manifest cannot hold.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise WsdlError(f"{folder}: no such folder.")
     found: dict[str, Path] = {}
     for path in sorted(filter(is_image_file, folder.iterdir())):
+        check_name(path)
         if path.stem in found:
             raise WsdlError(f"{path}: has the same name as {found[path.stem].name}; give each image its own stem.")
         found[path.stem] = path

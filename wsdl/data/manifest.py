@@ -88,7 +88,7 @@ def _checked_table(table: pd.DataFrame, path: Path) -> pd.DataFrame:
             row = int(np.flatnonzero(wrong)[0])
             raise WsdlError(f"{path}: line {row + 2} has {column} {str(table[column].iloc[row])[:80]!r}, {right}.")
 
-    refuse(table.isna().any(axis=1) | (table.index != np.arange(len(table))), "path", "and too many or too few values")
+    refuse(table.index != np.arange(len(table)), "path", "and more values than there are columns")
     refuse(~table.kind.isin(KINDS), "kind", f"but kinds are {', '.join(KINDS)}")
     refuse(~table.split.isin(SPLITS), "split", f"but splits are {', '.join(SPLITS)}")
     refuse(~table.component.isin(["", *COMPONENTS]), "component", f"but components are {', '.join(COMPONENTS)}")

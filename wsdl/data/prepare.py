@@ -1,6 +1,7 @@
 """`data prepare`: convert a folder of face images, and one of component masks, to a dataset folder."""
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +9,27 @@ import pandas as pd
 from PIL import Image
 
 from wsdl import __version__
-from wsdl.core.io import WsdlError, read_json, sha256
+from wsdl.core.io import WsdlError, sha256, write_json
 from wsdl.core.leftovers import delete_leftovers
 from wsdl.core.locks import one_writer
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
 from wsdl.core.ranges import check_ranges
+from wsdl.core.records import read_object
 from wsdl.core.run import write_or_check_config
 from wsdl.data.decode import Decoded, check_upright, decode, pixels_in_file
 from wsdl.data.images import list_image_files, resize_image, write_image
-from wsdl.data.manifest import MANIFEST_COLUMNS, assign_splits, finish_manifest, write_manifest
+from wsdl.data.manifest import (
+    MANIFEST_COLUMNS,
+    assign_splits,
+    finish_manifest,
+    read_info,
+    update_manifest,
+    write_manifest,
+)
 from wsdl.data.masks import read_label_map
+
+_SOURCES = "made_of.json"  # the sha256 of each image and mask
 
 
 @one_writer("out")
@@ -35,7 +46,8 @@ def prepare_dataset(
     """Write the real faces of a dataset into `out` (paper, section 3). A repeated call resumes.
 
     images, masks: folders with the same stems; masks are label maps in CelebAMask-HQ numbering, or None (then nothing
-    can be inpainted). skip_bad: report and skip damaged images instead of raising WsdlError.
+    can be inpainted). skip_bad: report and skip damaged images instead of raising WsdlError. WsdlError also where
+    `out` is complete and an image or mask has changed since.
     """
     check_ranges(size=size, seed=seed)
     files = list_image_files(images)
@@ -48,8 +60,22 @@ def prepare_dataset(
     out = Path(out)
     write_or_check_config(out / "recipe.json", recipe)
     finish_manifest(out)
+    sources = {f"{folder}/{path.name}": path for folder, some in (("images", files), ("masks", labels))
+               for path in some.values()}  # fmt: skip
+    hashes = dict(zip(sources, parallel_map(_hash_readable, sources.values(), "reading images"), strict=True))
+    changed = _changed_sources(out, hashes)
     if (out / "manifest.csv").exists():
+        if changed:  # fakes may have been made of the faces
+            raise WsdlError(
+                f"{sources.get(changed[0], changed[0])}: has changed since {out} was prepared, as have {len(changed)} "
+                f"files in all; choose another --out, or delete that folder."
+            )
+        _change_licence(out, licence)
         return print_stderr(f"{out}: prepared already.")
+    for name in {Path(source).stem for source in changed}:  # written by a call that was interrupted
+        for folder in ("real", "components"):
+            (out / folder / splits[name] / f"{name}.png").unlink(missing_ok=True)
+    write_json(out / _SOURCES, hashes)
     delete_leftovers(out)
 
     notes: list[tuple[str, Path]] = []
@@ -81,10 +107,34 @@ def prepare_dataset(
     write_manifest(out, pd.DataFrame(rows, columns=MANIFEST_COLUMNS), info)
 
 
+def _changed_sources(out: Path, hashes: dict[str, str]) -> list[str]:
+    """The images and masks whose sha256 is not the one that an earlier call noted in `out`, by name."""
+    note = out / _SOURCES
+    old = read_object(note) if note.exists() else hashes
+    if not note.exists() and (out / "manifest.csv").exists():
+        print_stderr(f"{out}: does not say what it was made of, so whether images have changed since is not known.")
+    return sorted(name for name in {*old, *hashes} if old.get(name) != hashes.get(name))
+
+
+def _hash_readable(path: Path) -> str:
+    """The sha256 of a file, or "" where it cannot be read: then it is reported, or skipped, when it is decoded."""
+    with suppress(WsdlError):
+        return sha256(path)
+    return ""
+
+
+def _change_licence(out: Path, licence: str) -> None:
+    """Write the licence of a complete dataset, unless it is unknown."""
+    old = read_info(out).get("licence", "unknown")
+    if licence not in ("unknown", old):
+        update_manifest(out, lambda table, info: (table, {**info, "licence": licence}))
+        print_stderr(f"{out}: its licence was '{old}' and is '{licence}' now.")
+
+
 def _render_recipe(images: Path) -> dict:
     """The recipe.json that `faces render` wrote beside the folder of its images: style, seed, versions."""
     recipe = Path(images).parent / "recipe.json"
-    about = read_json(recipe) if recipe.exists() else {}
+    about = read_object(recipe) if recipe.exists() else {}
     return {"faces": about} if "style" in about else {}
 
 
@@ -136,7 +186,7 @@ def _resize_label_map(path: Path, image_path: Path, decoded: Decoded, size: int)
 def _is_parsed(masks: Path) -> bool:
     """Whether `data parse` wrote the masks in this folder: they fit their images as shown, upright."""
     recipe = masks / "recipe.json"
-    return recipe.exists() and "parser" in read_json(recipe)
+    return recipe.exists() and "parser" in read_object(recipe)
 
 
 def _report_notes(notes: list[tuple[str, Path]]) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from wsdl import __version__
-from wsdl.core.io import WsdlError, copy_if_missing, read_json, seed_for, sha256, write_json
+from wsdl.core.io import WsdlError, copy_if_missing, path_inside, seed_for, sha256, write_json
 from wsdl.core.locks import one_writer
 from wsdl.core.parallel import parallel_map
+from wsdl.core.records import read_object
 from wsdl.core.run import write_or_check_config
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import write_image
@@ -95,10 +96,14 @@ def match_sharpness_dataset(data: Path, out: Path, seed: int = 0) -> Dataset:
 
 
 def _delete_outdated(out: Path, made_of: dict[str, str]) -> None:
-    """Delete files of `out` whose sources have changed, and record the sources in made_of.json: path -> sha256."""
+    """Delete files of `out` whose sources have changed, and record the sources in made_of.json: path -> sha256.
+
+    WsdlError, and nothing is deleted, where made_of.json names a file outside `out`.
+    """
     note = out / "made_of.json"
-    old = read_json(note) if note.exists() else {}
-    for path in (path for path, sha in old.items() if made_of.get(path) != sha):
-        for each_of in (path, path.replace("/images/", "/masks/")):
-            (out / each_of).unlink(missing_ok=True)
+    old = read_object(note) if note.exists() else {}
+    outdated = [path for path, sha in old.items() if made_of.get(path) != sha]
+    paths = [path_inside(out, name) for path in outdated for name in (path, path.replace("/images/", "/masks/"))]
+    for path in filter(Path.is_file, paths):
+        path.unlink()
     write_json(note, made_of)
