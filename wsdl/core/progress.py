@@ -6,9 +6,16 @@ from collections.abc import Iterator, Sequence
 from tqdm import tqdm
 
 
+class _Bar(tqdm):
+    def refresh(self, *arguments, **options):
+        """Draw nothing before `delay`; a message that is printed meanwhile would draw the bar otherwise."""
+        if self._time() >= self.start_t + self.delay:
+            return super().refresh(*arguments, **options)
+
+
 def progress_bar(total: int, what: str, unit: str = "image", initial: int = 0) -> tqdm:
     """A plain-text progress bar with rate and time left; it appears after 2 s, so short work prints nothing."""
-    return tqdm(
+    return _Bar(
         total=total,
         desc=what,
         unit=f" {unit}s",

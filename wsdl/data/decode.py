@@ -16,6 +16,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from wsdl.core.io import WsdlError, open_regular_file
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")  # MPO: the .jpg of some phones
+# Blocks that the C library returns to the system at once; smaller ones would stay with the thread that decoded them.
+Image.core.set_block_size(64 * 2**20)
 MAX_PIXELS = 178_000_000  # about where Pillow refuses; four bytes each, and twice that while a mode is converted
 
 TRANSPARENT = "The image has transparent parts; they were replaced by white."

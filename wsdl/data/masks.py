@@ -46,8 +46,8 @@ def read_mask(path: Path) -> np.ndarray:
     dark, between, light = counts[:DARK].sum(), counts[DARK:LIGHT].sum(), counts[LIGHT:].sum()
     if min(dark, light) <= between:  # not two peaks with a valley between them
         raise WsdlError(
-            f"{path}: has {len(values)} red values from {values[0]} to {values[-1]} and is not a mask; "
-            f"255 must be real and 0 fake."
+            f"{path}: is not a mask; its red values go from {values[0]} to {values[-1]}, but must be in two groups, "
+            f"near 255 (real) and near 0 (fake)."
         )
     _report_blurred(path)
     return (red < 128).astype(np.uint8)

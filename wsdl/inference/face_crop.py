@@ -61,7 +61,8 @@ def crop_face(image: Image.Image, parser, size: int) -> FaceCrop:
     """
     reason = None
     for left, top, side in square_windows(image.size):
-        window = image.crop((left, top, left + side, top + side))
+        is_whole = image.size == (side, side)  # not copied: it may be large
+        window = image if is_whole else image.crop((left, top, left + side, top + side))
         try:
             eyes = _find_eyes(window, parser)
         except NoFaceError as error:

@@ -14,7 +14,7 @@ from wsdl.data.decode import check_size, one_sentence, opened, to_rgb
 from wsdl.data.images import IMAGE_SUFFIXES
 
 EXTENSIONS = IMAGE_SUFFIXES | {".gif", ".avif", ".jfif"}
-MAX_PIXELS = 89_000_000  # about where Pillow warns; an image of this size takes about 1.5 GB
+MAX_PIXELS = 89_000_000  # about where Pillow warns; localize takes about 2 GB for an image of this size
 MAX_BYTES = 500_000_000  # read from stdin
 LOW_QUALITY = 75  # JPEGs below it get a warning
 ORIGIN_KEY = "wsdl-localize"  # a text chunk in the PNGs that localize writes; such files are never taken as inputs
