@@ -84,7 +84,7 @@ def test_the_map_describes_every_file_once():
 
 def test_five_files_at_the_top():
     found = sorted(path.name for path in PACKAGE.glob("*.py"))
-    assert found == ["__init__.py", "__main__.py", "config.py", "demo.py", "notebooks.py"]
+    assert found == ["__init__.py", "__main__.py", "config.py", "demo.py"]
 
 
 def test_imports_point_downwards():

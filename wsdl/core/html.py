@@ -1,15 +1,20 @@
 """HTML pages from Jinja2 templates that escape every value. A page contains all it shows and loads nothing."""
 
 import base64
+import hashlib
+import os
 from collections.abc import Collection
 from functools import cache
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import quote
 
 import jinja2
 import pandas as pd
 from markupsafe import Markup
 from PIL import Image
+
+from wsdl.core.io import write_text
 
 PACKAGE = Path(__file__).parent.parent
 MAX_WIDTH = 600  # pixels; on a narrow screen a wider figure is shown at least this wide and scrolls sideways
@@ -21,7 +26,11 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"cell": cell_text, "anchor": lambda title: title.lower().replace(" ", "-")}
+    environment.filters |= {
+        "policy": script_policy,
+        "cell": cell_text,
+        "anchor": lambda title: title.lower().replace(" ", "-"),
+    }
     return environment
 
 
@@ -44,6 +53,22 @@ def html_page(title: str, body: str, problem: str = "") -> Markup:
 @cache
 def page_style() -> Markup:
     return Markup(Path(__file__).with_name("report.css").read_text(encoding="utf-8"))
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page. Names of files that are not UTF-8, which have no letters to show, appear with question marks."""
+    write_text(path, page.encode("utf-8", "replace").decode("utf-8"))
+
+
+def relative_link(path: Path) -> str:
+    """`path`, relative to a page, as the target of a link: percent-encoded, so that it is never another scheme."""
+    return quote(os.fsencode(path.as_posix()))
+
+
+def script_policy(script: str) -> str:
+    """The source of scripts that a page allows: `script` itself, by its hash, and no other."""
+    digest = hashlib.sha256(str(script).encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'" if script else "'none'"
 
 
 def error_banner(message: str, heading: str = "This run failed.") -> Markup:

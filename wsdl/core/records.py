@@ -19,7 +19,7 @@ _ENDS = dict.fromkeys((f"{score}_{end}" for score in ("iou", "pbca", "ap") for e
 
 def read_object(path: Path, kinds: dict[str, type] | None = None, needed: tuple[str, ...] = ()) -> dict:
     """The JSON object in `path`. WsdlError where it is none, lacks a key in `needed`, or a value is not of its kind."""
-    return _checked(read_json(path), kinds or {}, needed, str(path))
+    return check_object(read_json(path), kinds or {}, needed, str(path))
 
 
 def read_config(folder: Path) -> dict:
@@ -47,8 +47,8 @@ def read_metrics(folder: Path) -> dict:
         raise WsdlError(f"{path}: has no rows; evaluate the run again.")
     needed = tuple(_ROW) if metrics["preset"] == "dolos" else ("method",)
     for number, row in enumerate(metrics["rows"]):
-        _checked(row, _ROW, needed, f"{path}: row {number}")
-        _checked(row, _ENDS, (), f"{path}: row {number}", finite=False)  # of too few faces there is no interval
+        check_object(row, _ROW, needed, f"{path}: row {number}")
+        check_object(row, _ENDS, (), f"{path}: row {number}", finite=False)  # of too few faces there is no interval
     return metrics
 
 
@@ -66,12 +66,15 @@ def _stats_line(line: str, where: str) -> dict:
         numbers = json.loads(line)
     except (ValueError, RecursionError):
         raise WsdlError(f"{where} is {_shown(line)}, but must be a JSON object.") from None
-    numbers = _checked(numbers, {"images": int}, ("images",), where)
-    return _checked(numbers, dict.fromkeys(numbers.keys() - {"images"}, float), (), where, finite=False)
+    numbers = check_object(numbers, {"images": int}, ("images",), where)
+    return check_object(numbers, dict.fromkeys(numbers.keys() - {"images"}, float), (), where, finite=False)
 
 
-def _checked(value, kinds: dict[str, type], needed: tuple[str, ...], where: str, finite: bool = True) -> dict:
-    """`value` if it is an object with the keys `needed` whose values are of `kinds`; None is one of every kind."""
+def check_object(value, kinds: dict[str, type], needed: tuple[str, ...], where: str, finite: bool = True) -> dict:
+    """`value` if it is an object with the keys `needed` whose values are of `kinds`, else WsdlError.
+
+    None is of every kind, but not the value of a key that is needed. finite: NaN and infinity are no numbers.
+    """
     if not isinstance(value, dict):
         raise WsdlError(f"{where}: is {_shown(value)}, but must be a JSON object.")
     for key in needed:

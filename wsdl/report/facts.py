@@ -1,17 +1,18 @@
 """Tables of everything a result depends on: runs, parameters, versions, hardware, seeds, commit, data, licences."""
 
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 from markupsafe import Markup
 
 from wsdl.core.html import html_table
-from wsdl.core.io import read_json
-from wsdl.core.progress import format_duration
+from wsdl.core.progress import format_duration, print_problem
+from wsdl.core.records import read_object
 from wsdl.core.run import LIBRARIES
 from wsdl.data.dataset import Dataset
 from wsdl.data.manifest import SPLITS
-from wsdl.report.collect import RunRecord
+from wsdl.report.collect import RunRecord, leave_out
 
 SPACE = "\N{NO-BREAK SPACE}"
 ENVIRONMENT = ("versions", "device", "hardware", "precision", "git")  # keys of run.json
@@ -32,14 +33,17 @@ def run_table(runs: list[RunRecord]) -> Markup:
     )
 
 
-def parameter_tables(folder: Path, runs: list[RunRecord]) -> Markup:
+def parameter_tables(folder: Path, runs: list[RunRecord], problem: Callable = print_problem) -> Markup:
     """The parameters of the study or grid, of detectors by method, and of generators."""
     tables = {}
     for name, title in (("study.json", "Study"), ("grid.json", "Grid")):
         for path in sorted(folder.rglob(name)):
             where = folder.name if path.parent == folder else str(path.parent.relative_to(folder))
-            values = {key: value for key, value in read_json(path).items() if key != "cells"}  # jobs: in run_table
-            tables.setdefault(title, {})[where] = values
+            with leave_out(problem, str(path)):
+                values = {
+                    key: value for key, value in read_object(path).items() if key != "cells"
+                }  # jobs: in run_table
+                tables.setdefault(title, {})[where] = values
     for run in runs:
         title = f"Detectors: {run.config['method']}" if run.is_detector else "Generators and others"
         if run.config:

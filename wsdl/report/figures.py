@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 
 from wsdl import plots
 from wsdl.core.html import html_figure, render_template
+from wsdl.core.progress import print_problem
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
-from wsdl.report.collect import RunRecord
+from wsdl.report.collect import RunRecord, leave_out
 from wsdl.report.predictions import (
     ShownPredictions,
     label_runs,
@@ -63,16 +64,17 @@ def intervals_figure(rows: pd.DataFrame, folder: Path) -> Markup:
     return html_figure(plots.save_figure(plots.score_intervals(rows), folder / "standings.png"), INTERVALS)
 
 
-def curves_section(runs: list[RunRecord], folder: Path) -> Markup:
+def curves_section(runs: list[RunRecord], folder: Path, problem: Callable) -> Markup:
     """Training curves of all runs, failed ones included."""
     shown = []
-    for name, (lines, figure) in curve_figures(runs).items():
-        path = plots.save_figure(figure, folder / f"training-{_slug(name)}.png")
-        shown.append(html_figure(path, f"{name}: loss of {', '.join(lines)}."))
+    for name, (lines, figure) in curve_figures(runs, problem).items():
+        with leave_out(problem, f"training curves of {name}"):
+            path = plots.save_figure(figure, folder / f"training-{_slug(name)}.png")
+            shown.append(html_figure(path, f"{name}: loss of {', '.join(lines)}."))
     return _section("", CURVES, shown)
 
 
-def curve_figures(runs: list[RunRecord]) -> dict[str, tuple[list[str], Figure]]:
+def curve_figures(runs: list[RunRecord], problem: Callable = print_problem) -> dict[str, tuple[list[str], Figure]]:
     """Name -> (labels of its lines, figure): one per method and source, of runs with two validations at least."""
     figures, families = {}, {}
     for run in runs:
@@ -84,7 +86,8 @@ def curve_figures(runs: list[RunRecord]) -> dict[str, tuple[list[str], Figure]]:
             keys = ("loss", "validation") if validated else ("loss",)
             labelled = label_runs(some) if some[0].is_detector else {run.name: run for run in some}
             lines = shorten_labels({label: run.stats for label, run in labelled.items()})
-            figures[_numbered(name, part)] = list(lines), plots.training_curves(lines, keys)
+            with leave_out(problem, f"training curves of {name}"):
+                figures[_numbered(name, part)] = list(lines), plots.training_curves(lines, keys)
     return figures
 
 
@@ -94,12 +97,13 @@ def _curve_family(run: RunRecord) -> str:
     return run.name
 
 
-def maps_section(shown: ShownPredictions, folder: Path) -> Markup:
+def maps_section(shown: ShownPredictions, folder: Path, problem: Callable) -> Markup:
     """For each method: one test fake of each component and the map of each run."""
     parts = []
     for name, (labels, figure) in map_figures(shown).items():
-        path = plots.save_figure(figure, folder / f"maps-{_slug(name)}-{_slug(shown.name)}.png")
-        parts.append(html_figure(path, f"{name} on {shown.name}: maps of {', '.join(labels)}."))
+        with leave_out(problem, f"maps of {name}"):
+            path = plots.save_figure(figure, folder / f"maps-{_slug(name)}-{_slug(shown.name)}.png")
+            parts.append(html_figure(path, f"{name} on {shown.name}: maps of {', '.join(labels)}."))
     return _section(f"One fake of each component, {shown.name}", MAPS, parts)
 
 
@@ -117,18 +121,19 @@ def map_figures(shown: ShownPredictions) -> dict[str, tuple[list[str], Figure]]:
     return figures
 
 
-def cases_section(shown: ShownPredictions, folder: Path) -> Markup:
+def cases_section(shown: ShownPredictions, folder: Path, problem: Callable) -> Markup:
     """For each run of the lowest seed: its worst and best test fakes; runs without a hit are only named."""
     parts, missed = [], []
     for label, run in shown.runs.items():
         if run.config["seed"] != min(_seeds_of_job(run, shown)):
             continue
-        figure = case_figure(shown, label)
-        if not figure:
-            missed.append(label)
-            continue
-        path = plots.save_figure(figure, folder / f"cases-{_slug(label)}-{_slug(shown.name)}.png")
-        parts.append(html_figure(path, f"{label}: worst and best cases on {shown.name}."))
+        with leave_out(problem, f"cases of {label}"):
+            figure = case_figure(shown, label)
+            if not figure:
+                missed.append(label)
+                continue
+            path = plots.save_figure(figure, folder / f"cases-{_slug(label)}-{_slug(shown.name)}.png")
+            parts.append(html_figure(path, f"{label}: worst and best cases on {shown.name}."))
     if missed:
         sentence = f"No cases of {'; '.join(missed)}: IoU is below {NO_HIT} on every test fake."
         parts.append(Markup("<p>{}</p>").format(sentence))

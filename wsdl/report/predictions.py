@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 
 from wsdl.core.io import WsdlError
+from wsdl.core.progress import progress_bar
+from wsdl.core.run import PER_IMAGE_FILE
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.breakdown import partial_fakes, worst_and_best
 from wsdl.evaluation.metrics import upsample
-from wsdl.report.collect import RunRecord
+from wsdl.report.collect import RunRecord, leave_out
 
 EXPLORER_IMAGES = 24  # at most, a quarter of them real
 MAX_MAP_PIXELS = 24 * 9 * 128**2  # of all maps in an explorer: about a megabyte
@@ -41,16 +43,22 @@ def predict_shown(dataset: Dataset, runs: list[RunRecord], problem: Callable) ->
     from wsdl.detectors import load_detector
 
     labelled, maps, scores = label_runs(runs), {}, {}
+    _ = dataset.images, dataset.masks  # an image that cannot be decoded is an error of the dataset, not of a run
     shared = [*select_examples(dataset).index, *select_for_explorer(dataset, len(labelled)).index]
+    progress = progress_bar(len(labelled), "predicting for the report", "run")
     for label, run in labelled.items():
-        index = sorted({*shared, *(i for side in select_cases(dataset, run) for i in side.index)})
-        try:
+        reasons = []
+        with leave_out(reasons.append, run.name):
+            index = sorted({*shared, *(i for side in select_cases(dataset, run) for i in side.index)})
             prediction = load_detector(run.folder).predict(dataset.images[index])
-        except (WsdlError, RuntimeError) as error:  # RuntimeError: torch's, where weights do not fit the code
-            problem(f"{run.name}: its maps cannot be shown ({str(error).splitlines()[0]})")
-            continue
-        maps[label] = dict(zip(index, prediction.maps, strict=True))
-        scores[label] = dict(zip(index, prediction.scores.tolist(), strict=True))
+            if not (np.isfinite(prediction.maps).all() and np.isfinite(prediction.scores).all()):
+                raise WsdlError(f"{run.folder}: predicts values that are not finite; train it again.")
+            maps[label] = dict(zip(index, prediction.maps, strict=True))
+            scores[label] = dict(zip(index, prediction.scores.tolist(), strict=True))
+        for reason in reasons:
+            problem(f"{run.name}: its maps cannot be shown ({reason})")
+        progress.update()
+    progress.close()
     return ShownPredictions(dataset, {label: labelled[label] for label in maps}, maps, scores)
 
 
@@ -84,6 +92,8 @@ def select_for_explorer(dataset: Dataset, runs: int) -> pd.DataFrame:
 def select_cases(dataset: Dataset, run: RunRecord) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The test fakes with the lowest and the highest IoU of a run; their index is that of the dataset."""
     fakes = partial_fakes([run.folder])
+    if unknown := sorted(set(fakes.path) - set(dataset.table.path)):
+        raise WsdlError(f"{run.folder / PER_IMAGE_FILE}: lists {unknown[0]!r}, which {dataset.folder} does not hold.")
     index = pd.Series(dataset.table.index, index=dataset.table.path)
     count = max(1, min(CASES, fakes.source_id.nunique() // 2))  # no face on both sides, even where faces are few
     return tuple(side.set_index(index[side.path].to_numpy()) for side in worst_and_best(fakes, count))

@@ -1,17 +1,18 @@
 """One offline page about everything in a folder: a study, a grid, or any runs. It names what is missing."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 from markupsafe import Markup
 
 import wsdl
-from wsdl.core.html import error_banner, page_style, render_template
-from wsdl.core.io import WsdlError, atomic, write_text
-from wsdl.core.progress import format_duration
+from wsdl.core.html import error_banner, page_style, relative_link, render_template, write_page
+from wsdl.core.io import WsdlError, atomic
+from wsdl.core.progress import format_duration, print_problem, progress_bar
 from wsdl.data.dataset import Dataset
 from wsdl.report import facts, figures
-from wsdl.report.collect import STATES, Lesson, RunRecord, find_datasets, find_lessons, find_runs
+from wsdl.report.collect import STATES, Lesson, RunRecord, find_datasets, find_lessons, find_runs, leave_out
 from wsdl.report.predictions import ShownPredictions, predict_shown
 from wsdl.report.results import compare_with_baselines, results_section
 
@@ -20,29 +21,37 @@ def build_site(runs: Path, out: Path, data: list[Path] | None = None) -> Path:
     """Write OUT/index.html about everything in `runs`, and return its path.
 
     The page contains everything it shows. Its figures are also written to OUT/figures, and pages of executed notebooks
-    to OUT at their path within `runs`. data: folders with further datasets. Raises WsdlError where nothing is found.
+    to OUT at their path within `runs`. data: folders with further datasets. What is damaged is named in the page and on
+    stderr, and the rest is shown. Raises WsdlError where nothing is found.
     """
-    folder, out, problems = Path(runs).resolve(), Path(out).resolve(), []
+    folder, out, problems = Path(runs).resolve(), Path(out).resolve(), _Problems()
     if not folder.is_dir():
         raise WsdlError(f"{runs}: no such folder; give one with runs, such as that of a demo or a grid.")
-    records, lessons = find_runs(folder), find_lessons(folder)
-    datasets = find_datasets([folder, *(data or [])], problems.append)
+    records, lessons = find_runs(folder, problems.add), find_lessons(folder, problems.add)
+    problems.print_damaged(records)
+    datasets = find_datasets([folder, *(data or [])], problems.add)
     if not (records or lessons or datasets):
         raise WsdlError(f"{runs}: contains no run, no executed notebook and no dataset; there is nothing to report.")
-    rows = _results(folder, records)
+    rows = _results(folder, records, problems.add)
     tested = [run for run in records if run.is_evaluated]
-    shown = _predictions(tested, datasets, problems)
+    shown = _predictions(tested, datasets, problems.add)
     drawn = out / "figures"
-    sections = {
-        "Results": _results_section(rows, drawn),
-        "Images": _images_section(tested, shown, drawn),
-        "Explorer": _join(figures.explorer_section(each) for each in shown),
-        "Training": figures.curves_section(records, drawn),
-        "Lessons": _lessons_section(folder, out, lessons),
-        "Runs": facts.run_table(records),
-        "Data and licences": _data_section(list(datasets.values()), drawn),
-        "Parameters and versions": facts.parameter_tables(folder, records) + facts.environment_table(records),
+    makers = {
+        "Results": lambda: _results_section(rows, drawn, problems.add),
+        "Images": lambda: _images_section(tested, shown, drawn, problems.add),
+        "Explorer": lambda: _join(figures.explorer_section(each) for each in shown),
+        "Training": lambda: figures.curves_section(records, drawn, problems.add),
+        "Lessons": lambda: _lessons_section(folder, out, lessons, problems.add),
+        "Runs": lambda: facts.run_table(records),
+        "Data and licences": lambda: _data_section(list(datasets.values()), drawn, problems.add),
+        "Parameters and versions": lambda: (
+            facts.parameter_tables(folder, records, problems.add) + facts.environment_table(records)
+        ),
     }
+    sections = {}
+    for title, make in makers.items():
+        with leave_out(problems.add, f"section {title}"):
+            sections[title] = make()
     style, script = page_style(), ""
     if shown:
         from wsdl.explorer.static_files import bundle_script, bundle_style
@@ -54,53 +63,91 @@ def build_site(runs: Path, out: Path, data: list[Path] | None = None) -> Path:
         style=style,
         script=script,
         summary=_summary(records, lessons, datasets, rows),
-        banners=_banners(records, lessons, problems),
+        banners=_banners(records, lessons, problems.messages),
         sections={title: content for title, content in sections.items() if content},
         version=wsdl.__version__,
     )
-    write_text(out / "index.html", page)
+    write_page(out / "index.html", page)
     return out / "index.html"
+
+
+class _Problems:
+    """What cannot be shown, and why: each is printed to stderr once and is in the page once."""
+
+    def __init__(self):
+        self.messages, self._printed = [], set()
+
+    def add(self, message: str) -> None:
+        if not any(message in printed for printed in self._printed):
+            self.messages.append(message)
+            self._print(message)
+
+    def print_damaged(self, runs: list[RunRecord]) -> None:
+        """Print the reasons of damaged runs, which have a banner of their own in the page."""
+        for run in runs:
+            if run.status == "damaged":
+                self._print(run.note)
+
+    def _print(self, message: str) -> None:
+        self._printed.add(message)
+        print_problem(message)
 
 
 def _join(parts) -> Markup:
     return Markup().join(parts)
 
 
-def _results(folder: Path, runs: list[RunRecord]) -> pd.DataFrame | None:
-    """The rows of `evaluation.tables.results_by_job`; None where no run was evaluated."""
+def _results(folder: Path, runs: list[RunRecord], problem: Callable) -> pd.DataFrame | None:
+    """The rows of `evaluation.tables.results_by_job`; None where no run can be in it."""
     from wsdl.evaluation.tables import results_by_job
 
-    return results_by_job(folder) if any(run.is_evaluated for run in runs) else None
+    if any(run.is_evaluated for run in runs):
+        with leave_out(problem, "results"):
+            return results_by_job(folder, problem)
+    return None
 
 
-def _results_section(rows: pd.DataFrame | None, drawn: Path) -> Markup:
+def _results_section(rows: pd.DataFrame | None, drawn: Path, problem: Callable) -> Markup:
     if rows is None:
         return Markup("<p>No run was evaluated.</p>")
-    return figures.intervals_figure(rows, drawn) + results_section(rows)
+    figure = Markup()
+    with leave_out(problem, "figure of the results"):
+        figure = figures.intervals_figure(rows, drawn)
+    return figure + results_section(rows)
 
 
-def _predictions(tested: list[RunRecord], datasets: dict[str, Dataset], problems: list) -> list[ShownPredictions]:
+def _predictions(tested: list[RunRecord], datasets: dict[str, Dataset], problem: Callable) -> list[ShownPredictions]:
     """Predictions of the tested runs, for each dataset that was found."""
     shown = []
     for sha in dict.fromkeys(run.data for run in tested):
         runs = [run for run in tested if run.data == sha]
-        if sha in datasets:
-            shown.append(predict_shown(datasets[sha], runs, problems.append))
-        else:
-            names = ", ".join(run.name for run in runs)
-            problems.append(f"Maps of {names}: their dataset was not found; give its folder with --data.")
+        names = ", ".join(run.name for run in runs)
+        if sha not in datasets:
+            problem(f"Maps of {names}: their dataset was not found; give its folder with --data.")
+            continue
+        with leave_out(problem, f"maps of {names}"):
+            shown.append(predict_shown(datasets[sha], runs, problem))
     return [each for each in shown if each.runs]
 
 
-def _images_section(tested: list[RunRecord], shown: list[ShownPredictions], drawn: Path) -> Markup:
-    maps = _join(figures.maps_section(each, drawn) + figures.cases_section(each, drawn) for each in shown)
+def _images_section(tested: list[RunRecord], shown: list[ShownPredictions], drawn: Path, problem: Callable) -> Markup:
+    parts = []
+    for each in shown:
+        for draw in (figures.maps_section, figures.cases_section):
+            with leave_out(problem, f"images of {each.name}"):
+                parts.append(draw(each, drawn, problem))
+    maps = _join(parts)
     if maps and any(run.config["method"] == "grad-cam" and run.config["setup"] != "c" for run in tested):
         maps += Markup('<p class="small">{}</p>').format(figures.GRAD_CAM)
     return maps
 
 
-def _data_section(datasets: list[Dataset], drawn: Path) -> Markup:
-    parts = [facts.dataset_facts(dataset) + figures.faces_figure(dataset, drawn) for dataset in datasets]
+def _data_section(datasets: list[Dataset], drawn: Path, problem: Callable) -> Markup:
+    parts = []
+    for dataset in datasets:
+        for make in (facts.dataset_facts, lambda data: figures.faces_figure(data, drawn)):
+            with leave_out(problem, f"dataset {dataset.folder}"):
+                parts.append(make(dataset))
     return _join([*parts, facts.licence_table(datasets)])
 
 
@@ -109,7 +156,7 @@ def _summary(runs: list[RunRecord], lessons: list[Lesson], datasets: dict, rows:
     states = [run.status for run in runs]
     counts = [f"{states.count(status)} {status}" for status in STATES if status in states]
     counts = counts if len(counts) > 1 else [f"all {states[0]}"] if counts else []
-    seeds = sorted({run.config["seed"] for run in runs if run.is_detector and "seed" in run.config})
+    seeds = sorted({run.config["seed"] for run in runs if run.is_detector and run.config.get("seed") is not None})
     names = dict.fromkeys(str(dataset.info["name"]) for dataset in datasets.values())
     trained = f"{len(runs)} runs: {', '.join(counts)}; seeds of detectors: {', '.join(map(str, seeds)) or 'none'}."
     return [
@@ -121,36 +168,44 @@ def _summary(runs: list[RunRecord], lessons: list[Lesson], datasets: dict, rows:
 
 def _banners(runs: list[RunRecord], lessons: list[Lesson], problems: list[str]) -> list[Markup]:
     """A banner for everything that failed, was stopped or cannot be shown."""
-    banners = [error_banner(lesson.report["error"]) for lesson in lessons if lesson.report["status"] == "failed"]
+    banners = [
+        error_banner(lesson.report.get("error", f"{lesson.report['title']}: no reason recorded"))
+        for lesson in lessons
+        if lesson.report["status"] == "failed"
+    ]
+    headings = {"failed": "This run failed.", "stopped": "This run was stopped.", "damaged": "This run is damaged."}
     for run in runs:
-        if run.status in ("failed", "stopped"):
-            banners.append(error_banner(f"{run.name}: {run.note or 'no reason recorded'}", f"This run {_was(run)}."))
+        if run.status in headings:
+            banners.append(error_banner(f"{run.name}: {run.note or 'no reason recorded'}", headings[run.status]))
     return banners + [error_banner(problem, "Not shown.") for problem in problems]
 
 
-def _was(run: RunRecord) -> str:
-    return "failed" if run.status == "failed" else "was stopped"
-
-
-def _lessons_section(folder: Path, out: Path, lessons: list[Lesson]) -> Markup:
+def _lessons_section(folder: Path, out: Path, lessons: list[Lesson], problem: Callable) -> Markup:
     """Each lesson with a link to its page, its status and its question."""
     if not lessons:
         return Markup("<p>No lesson was run.</p>")
-    rows = [
-        {
+    rows = []
+    progress = progress_bar(len(lessons), "pages of notebooks", "notebook")
+    for lesson in lessons:
+        seconds = lesson.report.get("seconds")
+        row = {
             "title": lesson.report["title"],
-            "link": _page_of(folder, out, lesson.page) if lesson.page else "",
+            "link": "",
             "status": lesson.report["status"],
-            "time": format_duration(lesson.report["seconds"]) if lesson.report.get("seconds") else "",
+            "time": format_duration(seconds) if seconds else "",
             "question": lesson.report.get("question", ""),
         }
-        for lesson in lessons
-    ]
+        rows.append(row)
+        if lesson.page:
+            with leave_out(problem, str(lesson.page)):
+                row["link"] = _page_of(folder, out, lesson.page)
+        progress.update()
+    progress.close()
     return render_template("report/templates/lessons.html.j2", lessons=rows)
 
 
 def _page_of(folder: Path, out: Path, given: Path) -> str:
-    """The path in OUT of the page of a notebook: already there, copied, or converted from the notebook."""
+    """The link to the page of a notebook in OUT: already there, copied, or converted from the notebook."""
     from wsdl.notebooks import to_html
 
     path = given.relative_to(folder).with_suffix(".html")
@@ -159,4 +214,4 @@ def _page_of(folder: Path, out: Path, given: Path) -> str:
     elif out / path != given:
         with atomic(out / path) as temporary:
             temporary.write_bytes(given.read_bytes())
-    return path.as_posix()
+    return relative_link(path)

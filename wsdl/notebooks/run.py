@@ -1,33 +1,25 @@
-"""Run notebooks with parameters, tidy them for git, and convert them to HTML pages that work offline.
+"""Run notebooks with parameters: the lessons of a study, and the committed lessons anew.
 
 A run writes NAME.ipynb, NAME.html and NAME.run.json. Only the last says whether it succeeded: a notebook whose kernel
 died looks complete.
 """
 
-import base64
 import json
 import os
-import re
 import shutil
 import sys
 import tempfile
 import time
-from io import BytesIO
 from pathlib import Path
-
-import nbformat
 
 from wsdl.core.io import WsdlError, write_json, write_text
 from wsdl.core.progress import print_stderr
+from wsdl.notebooks.pages import INJECTED, notebook_question, notebook_title, read_notebook, to_html
+from wsdl.notebooks.tidy import tidy_notebook
 
-KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
-WIDGET = "application/vnd.jupyter.widget-view+json"
-INJECTED = ("injected-parameters", "papermill-error-cell-tag")  # tags of the cells that papermill adds
-LARGE = 80_000  # characters of an image in base64 above which it is reduced to 256 colours
-LESSONS_FOLDER = Path(__file__).parent.parent / "notebooks"  # the committed lessons, in a checkout
+LESSONS_FOLDER = Path(__file__).parent.parent.parent / "notebooks"  # the committed lessons, in a checkout
 LONG = ("07_generalisation", "08_background")  # not run by the demo, which would take more than twice as long
 REPORT = "90_report"  # not a lesson: a report of any runs
-HIDDEN = ("parameters", *INJECTED, "remove-cell")  # tags of the cells that are left out of HTML pages
 
 
 def lesson_notebooks(long: bool = False) -> list[Path]:
@@ -129,53 +121,13 @@ def _failure_sentence(notebook: Path, done: Path, error: Exception) -> str:
         reason = f"{error.ename}: {error.evalue}"
     else:
         reason = f"{type(error).__name__}: {reason}"
-    cells = nbformat.read(done, 4).cells if done.exists() else []
+    cells = read_notebook(done).cells if done.exists() else []
     own = [cell for cell in cells if not set(INJECTED) & set(cell.metadata.get("tags", []))]
     begun = [n for n, cell in enumerate(own) if cell.metadata.get("papermill", {}).get("start_time")]
     if not begun:
         return f"{notebook.name}: did not run: {reason}"
     first = next(iter(own[begun[-1]].source.splitlines()), "")  # no cell starts after a failure
     return f"{notebook.name}: cell {begun[-1] + 1} (`{first}`) failed: {reason}"
-
-
-def notebook_title(notebook: Path) -> str:
-    """The first heading of `notebook`, or its name."""
-    for line in nbformat.read(notebook, 4).cells[0].source.splitlines():
-        if line.startswith("# "):
-            return line[2:].strip()
-    return Path(notebook).stem
-
-
-def notebook_question(notebook: Path) -> str:
-    """The text after "**Question:**" in the first cell of `notebook`, or ""."""
-    found = re.search(r"\*\*Question:\*\* (.+)", nbformat.read(notebook, 4).cells[0].source)
-    return found.group(1).strip() if found else ""
-
-
-# Code cells can be folded; they are open at first.
-TEMPLATE = """{% extends 'basic/index.html.j2' %}
-{% block input_group %}<details open class="code"><summary>code</summary>{{ super() }}</details>{% endblock %}
-{% block in_prompt %}{% endblock %}{% block empty_in_prompt %}{% endblock %}{% block output_area_prompt %}{% endblock %}
-{% block stream_stderr %}{% endblock %}"""
-
-
-def to_html(notebook: Path, html: Path, problem: str = "") -> None:
-    """Write `notebook` as one HTML page that works offline, with `problem` as a banner above it where a run failed."""
-    from nbconvert import HTMLExporter
-    from nbconvert.preprocessors import TagRemovePreprocessor
-
-    from wsdl.core.html import html_page
-
-    exporter = HTMLExporter(raw_template=TEMPLATE)
-    exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags=set(HIDDEN)), enabled=True)
-    book = nbformat.read(notebook, 4)
-    book.metadata.pop("widgets", None)
-    for cell in book.cells:
-        for output in cell.get("outputs", []):
-            output.get("data", {}).pop(WIDGET, None)  # needs a network; the static image below it is shown instead
-    body, _ = exporter.from_notebook_node(book)
-    body = re.sub(r'href="([\w./-]+)\.ipynb"', r'href="\1.html"', body)
-    write_text(Path(html), html_page(notebook_title(notebook), body, problem))
 
 
 def refresh_lessons(study: Path | None = None, long: bool = False) -> None:
@@ -199,50 +151,3 @@ def refresh_lessons(study: Path | None = None, long: bool = False) -> None:
             done = scratch / "run" / notebook.name
             tidy_notebook(done)
             write_text(notebook, done.read_text(encoding="utf-8").replace(f"{scratch}{os.sep}", ""))
-
-
-def tidy_notebook(notebook: Path) -> None:
-    """Rewrite `notebook` so that two runs give the same bytes: keep source, tags and outputs, drop the rest."""
-    book = nbformat.read(notebook, 4)
-    book.cells = [cell for cell in book.cells if not set(INJECTED) & set(cell.metadata.get("tags", []))]
-    book.metadata = {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}}
-    count = 0
-    for number, cell in enumerate(book.cells):
-        tags = cell.metadata.get("tags", [])
-        cell.id, cell.metadata = f"c{number:02d}", {"tags": tags} if tags else {}
-        if cell.cell_type == "code":
-            count += 1
-            cell.execution_count = count
-            cell.outputs = [_tidy_output(output, count) for output in cell.outputs if _is_kept(output)]
-    book.nbformat_minor = 5
-    write_text(Path(notebook), nbformat.writes(book) + "\n")
-
-
-def _is_kept(output) -> bool:
-    """Whether `output` is committed: not stderr, not a widget without a static image."""
-    return output.get("name") != "stderr" and list(output.get("data", ())) not in ([WIDGET], [WIDGET, "text/plain"])
-
-
-def _tidy_output(output, count: int):
-    """`output` without widget views and without the JPEG that Pillow adds to each PNG."""
-    data = output.get("data", {})
-    data.pop(WIDGET, None)
-    if "image/png" in data:
-        data.pop("image/jpeg", None)
-        data["image/png"] = smaller_png(data["image/png"])
-    if output.output_type == "execute_result":
-        output.execution_count = count
-    return output
-
-
-def smaller_png(png: str) -> str:
-    """A PNG in base64, reduced to 256 colours where it is large: git keeps every version of every notebook."""
-    from PIL import Image
-
-    from wsdl.plots.style import in_256_colours  # keeps the colours of maps
-
-    image, smaller = Image.open(BytesIO(base64.b64decode(png))), BytesIO()
-    if len(png) <= LARGE or image.mode == "P":
-        return png
-    in_256_colours(image.convert("RGB")).save(smaller, "PNG", optimize=True)
-    return min(png, base64.b64encode(smaller.getvalue()).decode(), key=len)

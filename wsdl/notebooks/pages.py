@@ -1,0 +1,70 @@
+"""Read executed notebooks, and convert them to HTML pages that work offline."""
+
+import re
+from pathlib import Path
+
+import nbformat
+
+from wsdl.core.io import WsdlError, read_text, write_text
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+INJECTED = ("injected-parameters", "papermill-error-cell-tag")  # tags of the cells that papermill adds
+HIDDEN = ("parameters", *INJECTED, "remove-cell")  # tags of the cells that are left out of HTML pages
+
+
+def read_notebook(notebook: Path) -> nbformat.NotebookNode:
+    """`notebook` in the current format. WsdlError where the file is missing or is no notebook."""
+    text = read_text(notebook)
+    try:
+        book = nbformat.reads(text, 4)
+        nbformat.validate(book)
+    except Exception as error:  # nbformat raises its own, those of jsonschema, and TypeError or KeyError
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise WsdlError(f"{notebook}: is no valid Jupyter notebook ({reason[:200]}).") from None
+    return book
+
+
+def notebook_title(notebook: Path) -> str:
+    """The first heading of `notebook`, or its name."""
+    for line in _first_cell(notebook).splitlines():
+        if line.startswith("# "):
+            return line[2:].strip()
+    return Path(notebook).stem
+
+
+def notebook_question(notebook: Path) -> str:
+    """The text after "**Question:**" in the first cell of `notebook`, or ""."""
+    found = re.search(r"\*\*Question:\*\* (.+)", _first_cell(notebook))
+    return found.group(1).strip() if found else ""
+
+
+def _first_cell(notebook: Path) -> str:
+    """The source of the first cell of `notebook`; "" where it has none."""
+    cells = read_notebook(notebook).cells
+    return cells[0].source if cells else ""
+
+
+# Code cells can be folded; they are open at first.
+TEMPLATE = """{% extends 'basic/index.html.j2' %}
+{% block input_group %}<details open class="code"><summary>code</summary>{{ super() }}</details>{% endblock %}
+{% block in_prompt %}{% endblock %}{% block empty_in_prompt %}{% endblock %}{% block output_area_prompt %}{% endblock %}
+{% block stream_stderr %}{% endblock %}"""
+
+
+def to_html(notebook: Path, html: Path, problem: str = "") -> None:
+    """Write `notebook` as one HTML page that works offline, with `problem` as a banner above it where a run failed."""
+    from nbconvert import HTMLExporter
+    from nbconvert.preprocessors import TagRemovePreprocessor
+
+    from wsdl.core.html import html_page
+
+    exporter = HTMLExporter(raw_template=TEMPLATE)
+    exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags=set(HIDDEN)), enabled=True)
+    book = read_notebook(notebook)
+    book.metadata.pop("widgets", None)
+    for cell in book.cells:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET, None)  # needs a network; the static image below it is shown instead
+    body, _ = exporter.from_notebook_node(book)
+    body = re.sub(r'href="([\w./-]+)\.ipynb"', r'href="\1.html"', body)
+    write_text(Path(html), html_page(notebook_title(notebook), body, problem))

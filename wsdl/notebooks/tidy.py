@@ -1,0 +1,60 @@
+"""Normalise executed notebooks for git: two runs give the same bytes."""
+
+import base64
+from io import BytesIO
+from pathlib import Path
+
+import nbformat
+
+from wsdl.core.io import write_text
+from wsdl.notebooks.pages import INJECTED, WIDGET, read_notebook
+
+KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+LARGE = 80_000  # characters of an image in base64 above which it is reduced to 256 colours
+
+
+def tidy_notebook(notebook: Path) -> None:
+    """Rewrite `notebook` so that two runs give the same bytes: keep source, tags and outputs, drop the rest."""
+    book = read_notebook(notebook)
+    book.cells = [cell for cell in book.cells if not set(INJECTED) & set(cell.metadata.get("tags", []))]
+    book.metadata = {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}}
+    count = 0
+    for number, cell in enumerate(book.cells):
+        tags = cell.metadata.get("tags", [])
+        cell.id, cell.metadata = f"c{number:02d}", {"tags": tags} if tags else {}
+        if cell.cell_type == "code":
+            count += 1
+            cell.execution_count = count
+            cell.outputs = [_tidy_output(output, count) for output in cell.outputs if _is_kept(output)]
+    book.nbformat_minor = 5
+    write_text(Path(notebook), nbformat.writes(book) + "\n")
+
+
+def _is_kept(output) -> bool:
+    """Whether `output` is committed: not stderr, not a widget without a static image."""
+    return output.get("name") != "stderr" and list(output.get("data", ())) not in ([WIDGET], [WIDGET, "text/plain"])
+
+
+def _tidy_output(output, count: int):
+    """`output` without widget views and without the JPEG that Pillow adds to each PNG."""
+    data = output.get("data", {})
+    data.pop(WIDGET, None)
+    if "image/png" in data:
+        data.pop("image/jpeg", None)
+        data["image/png"] = smaller_png(data["image/png"])
+    if output.output_type == "execute_result":
+        output.execution_count = count
+    return output
+
+
+def smaller_png(png: str) -> str:
+    """A PNG in base64, reduced to 256 colours where it is large: git keeps every version of every notebook."""
+    from PIL import Image
+
+    from wsdl.plots.style import in_256_colours  # keeps the colours of maps
+
+    image, smaller = Image.open(BytesIO(base64.b64decode(png))), BytesIO()
+    if len(png) <= LARGE or image.mode == "P":
+        return png
+    in_256_colours(image.convert("RGB")).save(smaller, "PNG", optimize=True)
+    return min(png, base64.b64encode(smaller.getvalue()).decode(), key=len)
