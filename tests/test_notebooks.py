@@ -246,7 +246,7 @@ def test_refresh_runs_in_a_copy_and_writes_no_local_path(tmp_path, monkeypatch):
         "import json, pathlib\njson.load(open(pathlib.Path(out, 'profile.json')))['name'], out",
     )
     toy.write_text(toy.read_text().replace("out: str = ''", "out: str = ''\\nprofile: str = ''\\nsource: str = ''"))
-    monkeypatch.setattr(notebooks, "LESSONS_FOLDER", lessons)
+    monkeypatch.setattr(notebooks.run, "LESSONS_FOLDER", lessons)
     report = make(lessons / f"{notebooks.REPORT}.ipynb", "runs")
     report.write_text(report.read_text().replace("out: str = ''", "out: str = ''\\nruns: str = ''"))
     notebooks.refresh_lessons(study=study)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from wsdl.core.io import WsdlError, read_json
+from wsdl.core.io import WsdlError
+from wsdl.core.records import read_config, read_metrics
 from wsdl.core.run import MODEL_FILE
 
 PRETRAINED_FOLDER = Path(__file__).parent.parent / "assets" / "detectors"
@@ -17,12 +18,14 @@ def pretrained_names() -> list[str]:
 def find_detector(detector: str | Path) -> Path:
     """The run folder of a pretrained detector (by name) or of a training (by path). WsdlError if there is none."""
     names = pretrained_names()
+    if not isinstance(detector, str | Path):
+        raise WsdlError(f"detector is {detector!r}, but must be a text or a path; {describe_choices(names)}.")
     if str(detector) in names:
         return PRETRAINED_FOLDER / detector
     folder = Path(detector)
     if not (folder / "config.json").is_file():
         raise WsdlError(f"{detector}: no such detector; {describe_choices(names)}.")
-    if "method" not in read_json(folder / "config.json") or not (folder / MODEL_FILE).is_file():
+    if "method" not in read_config(folder) or not (folder / MODEL_FILE).is_file():
         raise WsdlError(f"{detector}: is no run of `train` with a {MODEL_FILE}; {describe_choices(names)}.")
     return folder
 
@@ -35,7 +38,7 @@ def describe_choices(names: list[str]) -> str:
 
 def training_summary(folder: Path) -> dict:
     """Method, setup, source, generator, number of images and seed of a training; None where config.json lacks it."""
-    config = read_json(folder / "config.json")
+    config = read_config(folder)
     return {name: config.get(name) for name in ("method", "setup", "source", "generator", "images", "seed")}
 
 
@@ -43,7 +46,7 @@ def stored_metrics(folder: Path) -> dict | None:
     """IoU, PBCA and AP with intervals, and n fakes, on the detector's own test set; None where it was not evaluated."""
     if not (folder / "metrics.json").is_file():
         return None
-    row = read_json(folder / "metrics.json")["rows"][0]  # the detector's own; baselines follow
+    row = read_metrics(folder)["rows"][0]  # the detector's own; baselines follow
     return {name: row.get(name) for name in _SCORES}
 
 

@@ -38,6 +38,8 @@ def results_by_job(folder: Path, problem: Callable[[str], object] = print_proble
     A run that is damaged, was evaluated under another preset, or repeats a seed is left out with problem(message),
     which prints to stderr by default. WsdlError where no run remains.
     """
+    if not Path(folder).is_dir():
+        raise WsdlError(f"{folder}: no such folder; give one with evaluated runs.")
     jobs, baselines, problems = {}, {}, []
     for path in sorted(Path(folder).rglob("metrics.json")):
         if not (path.parent / "config.json").exists():  # an evaluation on other data than the run's own

@@ -229,6 +229,7 @@ def load_study(
     seed: int = 0,
 ) -> Study:
     """Open or begin a study. WsdlError where the folder was begun with another profile, source or seed."""
+    checks.check_parameters({"out": out, "profile": profile, "source": source, "images": images, "masks": masks}, seed)
     folder = Path(out).resolve() if out else default_study_folder()
     profile, source = profile or checks.recorded_profile(folder), source or checks.recorded_source(folder)
     study = Study(folder, load_profile(profile), source, images, masks, seed)

@@ -9,11 +9,23 @@ from pathlib import Path
 
 from wsdl.config import SETUPS, SOURCES, Profile, Training, apply_changes, complete_profile, profile_to_dict
 from wsdl.core.io import WsdlError, read_json
+from wsdl.core.records import read_object
 from wsdl.core.run import check_same_config, find_difference, short_path, write_if_changed
 from wsdl.data.dataset import Dataset
 from wsdl.data.manifest import hash_manifest
 
 PROFILE_LABELS = "profile.name", "profile.purpose"  # they describe a profile and change no result
+
+
+def check_parameters(texts: dict, seed: int) -> None:
+    """WsdlError where a parameter of a study is of another type: papermill's -p makes a number of 2024."""
+    for name, value in texts.items():
+        if not isinstance(value, str | Path):
+            raise WsdlError(
+                f"{name} is {value!r}, but must be a text; put it in quotes, or give it to papermill with -r, not -p."
+            )
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise WsdlError(f"seed is {seed!r}, but must be a whole number.")
 
 
 def recorded_profile(out: Path) -> str:
@@ -26,8 +38,8 @@ def recorded_source(out: Path) -> str:
     """The source that the study in `out` was begun with; `studio` for a new one."""
     for name, key in (("study.json", "source"), ("data/dataset.json", "name")):
         path = Path(out) / name
-        if path.exists() and read_json(path).get(key) in SOURCES:
-            return read_json(path)[key]
+        if path.exists() and read_object(path).get(key) in SOURCES:
+            return read_object(path)[key]
     return "studio"
 
 
@@ -54,11 +66,12 @@ def _recorded(out: Path, asked: dict) -> dict:
 
     An earlier version wrote study.json in the demo only, and profile.json with fewer settings.
     """
-    old = read_json(out / "study.json") if (out / "study.json").exists() else {}
+    kinds = {"source": str, "seed": int, "profile": dict}
+    old = read_object(out / "study.json", kinds) if (out / "study.json").exists() else {}
     if (out / "profile.json").exists():
-        old.setdefault("profile", read_json(out / "profile.json"))
+        old.setdefault("profile", read_object(out / "profile.json"))
     if (out / "data/dataset.json").exists():
-        info = read_json(out / "data/dataset.json")
+        info = read_object(out / "data/dataset.json", {"name": str, "size": int}, needed=("name", "size"))
         old.setdefault("source", info["name"])
         old.setdefault("profile", asked["profile"] | {"size": info["size"]})
     old = asked | old

@@ -1,5 +1,6 @@
 """Validation of the arguments of `explore`: each error names the argument, its value and what is expected."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,7 +112,9 @@ def _numbers(values, what: str, count: int) -> list[float]:
 def _texts(values, what: str, count: int) -> list[str]:
     if values is None:
         return []
-    values = [values] if isinstance(values, str) else [str(value) for value in values]
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        values = [values]
+    values = [str(value) for value in values]
     if len(values) != count:
         raise WsdlError(f"{what} must be {count} texts, one for each image, but there are {len(values)}.")
     return values

@@ -11,6 +11,7 @@ from PIL import Image
 from wsdl.core.io import WsdlError
 from wsdl.detectors.pretrained import describe_choices, pretrained_names
 from wsdl.explorer.static_files import bundle_script, bundle_style
+from wsdl.explorer.still import display_with_still, still_name
 from wsdl.explorer.widget import Explorer, explore
 from wsdl.inference.image_input import InputImage, from_memory, open_image
 from wsdl.inference.localize import Localization, load_localizer
@@ -39,6 +40,7 @@ class Panel(anywidget.AnyWidget):
     _esm = bundle_script("upload.js", ("dom",))
     _css = bundle_style()
     shown = traitlets.Dict().tag(sync=True)
+    _still = traitlets.Unicode().tag(sync=True)  # name of its still image in a saved notebook
 
 
 class Upload(ipywidgets.VBox):
@@ -53,20 +55,23 @@ class Upload(ipywidgets.VBox):
         self.explorer: Explorer | None = None
         self.problem = ""
         self._received = bytearray()
-        self.panel = Panel()
+        self.panel = Panel(_still=still_name())
         super().__init__([self.panel])
         given = pretrained_names() if detectors is None else detectors
         given = [given] if isinstance(given, str | Path) else given
+        if not isinstance(given, dict | list | tuple):
+            raise WsdlError(f"detectors is {given!r}, but must be a name, a run folder, a list of these, or None.")
         for name, detector in given.items() if isinstance(given, dict) else (("", one) for one in given):
-            self.add(detector, name)
+            self.add(detector, str(name))
         self.panel.on_msg(lambda _, content, buffers: self._handle_message(content, buffers))
         self._show()
 
     def add(self, detector: str | Path, name: str = "") -> None:
         """Add a detector and use it at once. Raises WsdlError where it does not exist."""
+        localizer = load_localizer(detector, self.parser)
         name = name or Path(detector).name
         name = str(detector) if name in self.detectors else name
-        self.detectors[name] = load_localizer(detector, self.parser)
+        self.detectors[name] = localizer
         self.chosen = [one for one in self.detectors if one in {*self.chosen, name}]
 
     def localize(self, image, name: str = "") -> dict[str, Localization]:
@@ -161,6 +166,9 @@ class Upload(ipywidgets.VBox):
             "limit": MAX_BYTES,
             "turn": self.panel.shown.get("turn", 0) + 1,  # so that an equal answer is a change, too
         }
+
+    def _ipython_display_(self):
+        display_with_still(self, self.panel._still)
 
     def _repr_mimebundle_(self, **kwargs):
         """The widget, and a static image for where no widget can be shown."""

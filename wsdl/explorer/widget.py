@@ -13,6 +13,7 @@ from wsdl.evaluation.metrics import THRESHOLD, upsample
 from wsdl.explorer import encode
 from wsdl.explorer.inputs import ExplorerInputs, check_inputs
 from wsdl.explorer.static_files import bundle_script, bundle_style
+from wsdl.explorer.still import display_with_still, still_name
 
 MODES = ("overlay", "wipe", "side", "maps")
 ORDERS = ("given", "score-down", "score-up", "iou-down", "iou-up", "component")
@@ -34,7 +35,13 @@ def explore(
     IoU and F1 follow the threshold and equal those of wsdl.metrics. `.view()` returns a static image, `.to_html(path)`
     writes a page that works offline. Raises WsdlError where the arguments do not fit.
     """
+    if not _is_fraction(threshold):
+        raise WsdlError(f"threshold is {threshold!r}, but must be a number from 0 to 1.")
     return Explorer(check_inputs(images, maps, masks, scores, labels, components, names), threshold)
+
+
+def _is_fraction(value) -> bool:
+    return isinstance(value, int | float | np.floating) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 class Explorer(anywidget.AnyWidget):
@@ -43,6 +50,7 @@ class Explorer(anywidget.AnyWidget):
     _esm = bundle_script("widget.js")
     _css = bundle_style()
     _data = traitlets.Dict().tag(sync=True)
+    _still = traitlets.Unicode().tag(sync=True)  # name of its still image in a saved notebook
     selected = traitlets.Int(0, help="Index of the image shown, in the order given.").tag(sync=True)
     threshold = traitlets.Float(THRESHOLD, help="A pixel is fake above it; steps of .005.").tag(sync=True)
     map = traitlets.Unicode(help="Name of the map shown.").tag(sync=True)
@@ -60,7 +68,9 @@ class Explorer(anywidget.AnyWidget):
             (name, [encode.pack_plane(encode.map_levels(upsample(map_, shape))) for map_ in maps])
             for name, maps in inputs.maps.items()
         ]
-        super().__init__(_data=self.data(encode.png), map=next(iter(inputs.maps)), threshold=threshold)
+        super().__init__(
+            _data=self.data(encode.png), _still=still_name(), map=next(iter(inputs.maps)), threshold=threshold
+        )
 
     def data(self, encode_image) -> dict:
         """Everything sent to the browser, arrays as bytes; encode_image(uint8 [H, W, 3]) gives an image file."""
@@ -96,6 +106,9 @@ class Explorer(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return f"<Explorer of {len(self.inputs.images)} images with maps {', '.join(self.inputs.maps)}>"
+
+    def _ipython_display_(self):
+        display_with_still(self, self._still)
 
     def _repr_mimebundle_(self, **kwargs):
         """The widget, and a static image for where no widget can be shown: GitHub, nbconvert, print.

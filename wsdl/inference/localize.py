@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from wsdl.config import BUNDLED_SOURCES, DEFAULT_DETECTOR
-from wsdl.core.io import read_json
+from wsdl.core.io import WsdlError
+from wsdl.core.records import read_config
 from wsdl.core.run import MODEL_FILE
 from wsdl.detectors import load_detector
 from wsdl.detectors.pretrained import find_detector, stored_metrics, training_summary
@@ -79,6 +80,8 @@ def localize(
 
 def load_localizer(detector: str | Path = DEFAULT_DETECTOR, parser: str | Path = "") -> "Localizer":
     """A Localizer, cached as long as its weights stay the same."""
+    if not isinstance(parser, str | Path):
+        raise WsdlError(f"parser is {parser!r}, but must be a text or a path: a run of `train-parser`, or a SegFormer.")
     folder = find_detector(detector)
     return _load(str(detector), folder, (folder / MODEL_FILE).stat().st_mtime_ns, str(parser))
 
@@ -86,7 +89,7 @@ def load_localizer(detector: str | Path = DEFAULT_DETECTOR, parser: str | Path =
 @lru_cache(maxsize=2)
 def _load(name: str, folder: Path, _: int, parser: str) -> "Localizer":
     network = load_detector(folder)
-    config = read_json(folder / "config.json")
+    config = read_config(folder)
     face_parser = load_parser(parser) if parser or (BUNDLED_PARSER / MODEL_FILE).is_file() else None
     return Localizer(name, network, face_parser, config.get("size") or network.input_size, folder)
 

@@ -8,6 +8,7 @@ import nbformat
 from wsdl.core.io import WsdlError, read_text, write_text
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
+STILL = "wsdl-still"  # class of a still image that is an output of its own, below a widget (explorer/still.py)
 INJECTED = ("injected-parameters", "papermill-error-cell-tag")  # tags of the cells that papermill adds
 HIDDEN = ("parameters", *INJECTED, "remove-cell")  # tags of the cells that are left out of HTML pages
 
@@ -22,6 +23,11 @@ def read_notebook(notebook: Path) -> nbformat.NotebookNode:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WsdlError(f"{notebook}: is no valid Jupyter notebook ({reason[:200]}).") from None
     return book
+
+
+def is_still(output) -> bool:
+    """Whether an output is the still image of the widget in the output before it, which holds the same image."""
+    return f'class="{STILL} ' in "".join(output.get("data", {}).get("text/html", ""))
 
 
 def notebook_title(notebook: Path) -> str:
@@ -63,8 +69,10 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
     book = read_notebook(notebook)
     book.metadata.pop("widgets", None)
     for cell in book.cells:
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if not is_still(output)]
         for output in cell.get("outputs", []):
-            output.get("data", {}).pop(WIDGET, None)  # needs a network; the static image below it is shown instead
+            output.get("data", {}).pop(WIDGET, None)  # needs a network; the image in the same output is shown instead
     body, _ = exporter.from_notebook_node(book)
     body = re.sub(r'href="([\w./-]+)\.ipynb"', r'href="\1.html"', body)
     write_text(Path(html), html_page(notebook_title(notebook), body, problem))

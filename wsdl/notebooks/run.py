@@ -46,7 +46,6 @@ def run_notebook(notebook: Path, out_folder: Path, parameters: dict, made_of: di
         "parameters": parameters,
         "made_of": made_of,
     }
-    out_folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
 
     def write(status: str, **more) -> None:
@@ -72,9 +71,11 @@ def check_parameters(notebook: Path, parameters: dict) -> dict:
     """`parameters` as JSON values. WsdlError where `notebook` has no parameter of that name."""
     import papermill
 
-    if not notebook.exists():
-        raise WsdlError(f"{notebook}: no such notebook.")
-    valid = papermill.inspect_notebook(str(notebook))
+    read_notebook(notebook)  # its errors are one sentence
+    try:
+        valid = papermill.inspect_notebook(str(notebook))
+    except Exception as error:  # papermill raises its own, and KeyError where metadata are missing
+        raise WsdlError(f"{notebook}: its parameters cannot be read ({type(error).__name__}: {error}).") from None
     if unknown := sorted(set(parameters) - set(valid)):
         raise WsdlError(f"{notebook.name}: has no parameter '{unknown[0]}'; valid are {', '.join(valid)}.")
     try:
@@ -106,7 +107,7 @@ def _execute(notebook: Path, done: Path, parameters: dict) -> None:
         parameters,
         kernel_name="python3",
         cwd=str(notebook.parent),
-        progress_bar=False,
+        progress_bar={"desc": notebook.stem, "file": sys.stderr, "mininterval": 1 if sys.stderr.isatty() else 15},
         kernel_manager_class=ThisPython,
         extra_arguments=["--IPKernelApp.log_level=50"],  # at 40 a kernel that is shut down reports an interrupt
     )

@@ -12,6 +12,11 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+// Hide the still image of a widget that is drawn: a saved notebook shows it where the widget is not (still.py).
+export function hideStill(model, el) {
+  el.append(element("style", {}, `.wsdl-still-${model.get("_still")} { display: none }`));
+}
+
 let idCount = 0;
 export function freshId(name) {
   return `wx-${name}-${++idCount}`;

@@ -1,7 +1,7 @@
 // The entry for `wsdl.upload`: a drop zone, the detectors, their results.
 // Python decides what is shown; this script sends it files, in parts, and clicks.
 
-import { element, freshId } from "./dom.js";
+import { element, freshId, hideStill } from "./dom.js";
 
 const PART_BYTES = 4 << 20; // Jupyter's server refuses messages above 10 MB
 
@@ -172,6 +172,7 @@ export default {
     for (const kind of ["keydown", "keyup"]) el.addEventListener(kind, stop);
     model.on("change:shown", refresh);
     el.append(panel.root);
+    hideStill(model, el);
     return () => {
       model.off("change:shown", refresh);
       for (const kind of ["keydown", "keyup"]) el.removeEventListener(kind, stop);

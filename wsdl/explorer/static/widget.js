@@ -1,2 +1,11 @@
 // The entry for notebooks, called by anywidget.
-export default { render: ({ model, el }) => mount({ model, el }) };
+import { hideStill } from "./dom.js";
+import { mount } from "./explorer.js";
+
+export default {
+  render({ model, el }) {
+    const unmount = mount({ model, el });
+    hideStill(model, el);
+    return unmount;
+  },
+};
