@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from io import BytesIO
+from numbers import Real
 from pathlib import Path
 
 import anywidget
@@ -35,13 +36,9 @@ def explore(
     IoU and F1 follow the threshold and equal those of wsdl.metrics. `.view()` returns a static image, `.to_html(path)`
     writes a page that works offline. Raises WsdlError where the arguments do not fit.
     """
-    if not _is_fraction(threshold):
-        raise WsdlError(f"threshold is {threshold!r}, but must be a number from 0 to 1.")
+    if not isinstance(threshold, Real):
+        raise WsdlError(f"threshold is {threshold!r}, but must be a number between 0 and 1.")
     return Explorer(check_inputs(images, maps, masks, scores, labels, components, names), threshold)
-
-
-def _is_fraction(value) -> bool:
-    return isinstance(value, int | float | np.floating) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 class Explorer(anywidget.AnyWidget):
