@@ -232,3 +232,12 @@ def test_a_dataset_of_an_earlier_version_is_prepared_already(pair, tmp_path, cap
     assert "not known" in printed
     assert "prepared already" in printed
     assert not (tmp_path / "out" / "made_of.json").exists()
+
+
+def test_too_few_faces_for_intervals_is_said(made_up, pair, tmp_path, capsys):
+    prepare_dataset(pair[0], None, tmp_path / "six", size=16)
+    assert "six: has one test face only, so metrics will have no intervals; 15 images" in capsys.readouterr().err
+    for path in list(list_image_files(made_up[0]).values())[6:15]:
+        shutil.copy(path, pair[0])
+    prepare_dataset(pair[0], None, tmp_path / "fifteen", size=16)
+    assert "intervals" not in capsys.readouterr().err

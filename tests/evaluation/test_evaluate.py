@@ -1,6 +1,8 @@
 """Evaluation of a run: the rows against scikit-learn, and when stored results are loaded or computed again."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from wsdl.config import PatchesTraining
 from wsdl.core.io import WsdlError, write_json
 from wsdl.core.run import PER_IMAGE_FILE
 from wsdl.data.dataset import Dataset
+from wsdl.data.manifest import write_manifest
 from wsdl.detectors import load_detector
 from wsdl.evaluation import evaluate as module
 from wsdl.evaluation.baselines import BASELINES
@@ -229,3 +232,22 @@ def test_scores_do_not_depend_on_the_batch(run, dataset):
     with torch.no_grad():
         together, alone = model.predict(images).scores, model.predict(images, batch=1).scores
     assert np.allclose(together, alone, atol=1e-5)
+
+
+def test_of_one_test_face_there_is_no_interval_and_the_reason_is_said(run, dataset, tmp_path, capsys):
+    """As with 14 images: a tenth is one face."""
+    data, copied = (Path(shutil.copytree(folder, tmp_path / folder.name)) for folder in (dataset, run))
+    table = Dataset(data).table
+    face = table[(table.kind == "partial") & (table.split == "test")].source_id.iloc[0]
+    write_manifest(data, table[(table.split != "test") | (table.source_id == face)], Dataset(data).info)
+    result = evaluate(copied, data)
+    assert f"{data}: has fakes of one test face only, so intervals are empty" in capsys.readouterr().err
+    assert len(result["rows"]) == len(BASELINES) + 1
+    for row in result["rows"]:
+        assert all(row[name] is not None and row[f"{name}_low"] is None for name in ("iou", "pbca", "ap"))
+    assert json.loads((copied / "metrics.json").read_text()) == result
+    assert not (scores_table([result]).iou_low > 0).any()
+    assert results_by_job(tmp_path).iou_low.isna().all()
+    tidy = evaluate_protocols(copied, data)
+    assert tidy.value.notna().all()
+    assert tidy.low.isna().all()

@@ -105,6 +105,8 @@ def prepare_dataset(
                "version": __version__, **_render_recipe(images)}  # fmt: skip
     info = {"name": source, "size": size, "licence": licence, "made_by": made_by}
     write_manifest(out, pd.DataFrame(rows, columns=MANIFEST_COLUMNS), info)
+    if sum(row["split"] == "test" for row in rows) < 2:
+        print_stderr(f"{out}: has one test face only, so metrics will have no intervals; 15 images give two.")
 
 
 def _changed_sources(out: Path, hashes: dict[str, str]) -> list[str]:

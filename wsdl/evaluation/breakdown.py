@@ -58,7 +58,7 @@ def by_area(fakes: pd.DataFrame, bins: int = 6, score: str = "iou") -> pd.DataFr
 
 def _summarise_part(part: pd.DataFrame, score: str) -> dict:
     faces = part.source_id.nunique()
-    low, high = bootstrap(part[score].to_numpy(), part.source_id.to_numpy()) if faces > 1 else (np.nan, np.nan)
+    low, high = bootstrap(part[score].to_numpy(), part.source_id.to_numpy())
     return {"value": part[score].mean(), "low": low, "high": high, "area": part.area.mean(), "n": len(part),
             "faces": faces}  # fmt: skip
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from wsdl.core.io import WsdlError, atomic, read_json, sha256, write_json
 from wsdl.core.locks import hold_folder
+from wsdl.core.progress import print_stderr
 from wsdl.core.run import MODEL_FILE, PER_IMAGE_FILE
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.baselines import BASELINES, baseline_rows, row_kind
@@ -102,6 +103,7 @@ def metrics_rows(rows: list[dict], preset: str) -> list[dict]:
 def scores_table(results: list[dict]) -> pd.DataFrame:
     """Results of `evaluate` as one table: a row per detector, then each baseline once."""
     table = pd.DataFrame([row for result in results for row in result["rows"]], columns=METRICS_COLUMNS)
+    table = table.astype(dict.fromkeys(METRICS_COLUMNS[3:-1], float))  # None, where there is no interval, becomes NaN
     detector = table.method.map(row_kind) == "detector"
     return pd.concat([table[detector], table[~detector].drop_duplicates("method")], ignore_index=True)
 
@@ -149,6 +151,8 @@ def _score_run(run: Path, dataset: Dataset, extra: tuple[str, ...] = ()) -> tupl
     table, rows = score_protocols(
         dataset, lambda index: detector.predict(dataset.images[index]), extra, detector.paper_maps
     )
+    if table[table.kind == "partial"].source_id.nunique() < 2:
+        print_stderr(f"{dataset.folder}: has fakes of one test face only, so intervals are empty; prepare more images.")
     who = {key: config[key] for key in ("method", "setup", "seed")}
     return table, [who | row for row in rows] + baseline_rows(dataset, config["seed"], extra)
 

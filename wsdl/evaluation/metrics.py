@@ -96,8 +96,8 @@ def bootstrap(
     """Percentile bootstrap interval (low, high) of the mean of `values`, resampling source faces.
 
     Fakes of one face are correlated: resampling single images would treat them as independent and make the interval
-    too narrow (cluster bootstrap; Efron and Tibshirani 1993, chapters 8 and 13).
-    ValueError for values that are not finite, or fewer than two source faces.
+    too narrow (cluster bootstrap; Efron and Tibshirani 1993, chapters 8 and 13). NaN for a single source face, of
+    which no interval can be estimated. ValueError for values that are not finite.
     """
     values = _checked_scores(values, "values")
     index, times = resample(groups, len(values), seed, rounds)
@@ -119,7 +119,7 @@ def bootstrap_ap(
 
     In each resample the reals are weighted to count as much as the fakes: the limit of `balanced_ap` for many draws,
     without the noise of drawing. Resamples without reals or without fakes are skipped. Scores of several seeds give
-    the interval of their mean AP, with the same resamples for all seeds.
+    the interval of their mean AP, with the same resamples for all seeds. NaN for a single source face.
     """
     real = [_checked_scores(row, "real_scores") for row in np.atleast_2d(real_scores)]
     fake = [_checked_scores(row, "fake_scores") for row in np.atleast_2d(fake_scores)]
@@ -129,7 +129,7 @@ def bootstrap_ap(
     reals, fakes = (times @ np.bincount(index, weights=labels == kind) for kind in (0, 1))
     kept = (reals > 0) & (fakes > 0)
     if not kept.any():
-        raise ValueError("no resample contains real and fake images")
+        return np.nan, np.nan
     times, balance = times[kept], (fakes[kept] / reals[kept])[:, None]
     parts = np.array_split(np.arange(len(times)), max(1, times.shape[0] * len(labels) // 1_000_000))  # bounds memory
 
@@ -153,12 +153,15 @@ def _weighted_ap(fake: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> n
 
 
 def resample(groups: np.ndarray, n: int, seed: int, rounds: int) -> tuple[np.ndarray, np.ndarray]:
-    """The group number of each image [n], and how often each group is drawn in each round [rounds, groups]."""
+    """The group number of each image [n], and how often each group is drawn in each round [rounds, groups].
+
+    The latter is NaN for a single group: then estimates are NaN, too, and do not claim to be certain.
+    """
     names, index = np.unique(np.asarray(groups), return_inverse=True)
     if index.shape != (n,):
         raise ValueError(f"groups must name the source face of each of the {n} images, but has shape {index.shape}")
     if len(names) < 2:
-        raise ValueError("an interval needs images of at least two source faces")
+        return index, np.full((rounds, len(names)), np.nan)
     rng = np.random.default_rng(seed)
     return index, rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=rounds)
 
