@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from wsdl.core.io import WsdlError
-from wsdl.core.records import read_config, read_metrics
+from wsdl.core.records import check_object, read_config, read_object
 from wsdl.core.run import MODEL_FILE
 
 PRETRAINED_FOLDER = Path(__file__).parent.parent / "assets" / "detectors"
@@ -46,7 +46,10 @@ def stored_metrics(folder: Path) -> dict | None:
     """IoU, PBCA and AP with intervals, and n fakes, on the detector's own test set; None where it was not evaluated."""
     if not (folder / "metrics.json").is_file():
         return None
-    row = read_metrics(folder)["rows"][0]  # the detector's own; baselines follow
+    path = folder / "metrics.json"
+    rows = read_object(path, {"rows": list}, needed=("rows",))["rows"] or [{}]
+    # The first row is the detector's own; baselines follow.
+    row = check_object(rows[0], dict.fromkeys(_SCORES, float), (), f"{path}: row 0", finite=False)
     return {name: row.get(name) for name in _SCORES}
 
 
