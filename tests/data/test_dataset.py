@@ -2,7 +2,7 @@
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,11 @@ from PIL import Image
 from wsdl.core.io import WsdlError, sha256, write_json
 from wsdl.core.leftovers import temporary_name
 from wsdl.data.dataset import Dataset
+from wsdl.data.dolos import write_dolos_manifest
 from wsdl.data.images import list_image_files, open_image, read_image, resize_image, write_image
 from wsdl.data.manifest import PENDING_MANIFEST, SPLITS, assign_splits, check_splits, write_manifest
 from wsdl.data.masks import read_mask
+from wsdl.data.prepare import prepare_dataset
 
 
 @pytest.fixture
@@ -235,3 +237,27 @@ def test_decoding_deletes_what_dead_processes_left(copy):
     _ = Dataset(copy).images
     assert not any(path.exists() for path in (*dead, earlier))
     assert all(path.exists() for path in living)
+
+
+def test_manifest_and_folder_are_on_the_disk_before_the_rename(copy, monkeypatch):
+    dataset, done = Dataset(copy), []
+    for module in ("io", "manifest"):
+        name = "wsdl.core.io.sync_to_disk" if module == "io" else "wsdl.data.manifest.sync_to_disk"
+        monkeypatch.setattr(name, lambda path: done.append(path.name.partition(".json")[0].partition(".csv")[0]))
+    write_manifest(copy, dataset.table[:40], dataset.info)
+    assert done == ["..manifest.next", "copy", ".dataset", "copy", "copy"]
+    assert len(Dataset(copy).table) == 40
+
+
+def test_a_manifest_of_windows_opens_and_a_new_one_has_posix_paths(copy, made_up, tmp_path, monkeypatch):
+    before = Dataset(copy)
+    write_manifest(copy, before.table.assign(path=before.table.path.str.replace("/", "\\")), before.info)
+    assert Dataset(copy).table.equals(before.table)
+    shutil.copytree(copy / "real", tmp_path / "download" / "real")
+    relative_to = Path.relative_to
+    monkeypatch.setattr(Path, "relative_to", lambda self, *other: PureWindowsPath(relative_to(self, *other)))
+    prepare_dataset(made_up[0], None, tmp_path / "out", size=16)
+    for folder in (tmp_path / "download", tmp_path / "out"):
+        write = write_dolos_manifest if folder.name == "download" else Dataset
+        write(folder)
+        assert "\\" not in (folder / "manifest.csv").read_text()

@@ -116,6 +116,11 @@ def test_a_parent_folder_names_the_datasets_inside(download):
 def test_other_files_are_ignored(download):
     (download / "real" / "train" / ".DS_Store").write_text("x")
     (download / "fake" / "p2" / "notes.txt").write_text("x")
-    (download / "fake" / "lama" / "images" / "test").mkdir(parents=True)
+    (download / "fake" / ".Trash" / "test").mkdir(parents=True)
+    shutil.copy(first(download, "fake/p2/test/*.png"), download / "fake" / ".Trash" / "test")
+    for folder in ("real/valid", "real/test", "fake/repaint-p2/masks/test", "fake/lama/images/test"):
+        (download / folder).mkdir(parents=True, exist_ok=True)
+        (download / folder / "._0003.png").write_bytes(b"\0\5\x16\7")
     (download / "fake" / "lama" / "images" / "test" / "Thumbs.db").write_text("x")
     assert len(Dataset(download).table) == 48
+    assert check_dataset(download) == []

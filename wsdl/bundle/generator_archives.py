@@ -46,7 +46,7 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.manifest import check_splits, hash_faces, keep_generators, read_manifest, write_manifest
 from wsdl.generators.registry import find_generator, load_generator
-from wsdl.generators.write_fakes import check_image_size, delete_partial_files, fake_exists, list_fakes
+from wsdl.generators.write_fakes import check_image_size, fake_exists, list_fakes
 
 GENERATOR_ARCHIVES = Path(__file__).parent.parent / "assets" / "generators"
 RUN_MEMBERS = "run/"  # prefix of the members of the generator's run
@@ -108,7 +108,6 @@ def _add_missing(
     dataset = Dataset(folder)
     faces = dataset.select(kind="real")
     write_or_check_config(folder / recipe_path(generator), recipe)
-    delete_partial_files(folder, generator)
     listed = set(dataset.select(generator=generator).path)
     if all(row.path in listed and fake_exists(folder, row) for row in rows.itertuples()):
         return print_stderr(f"{folder}: has the {len(rows)} fakes by {generator} already.")

@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from wsdl.core.io import WsdlError
+from wsdl.core.leftovers import delete_leftovers
 from wsdl.core.progress import print_stderr
 
 FOLDER_LOCK = ".lock"  # in a folder that one command at a time writes into
@@ -42,7 +43,8 @@ def one_writer(parameter: str) -> Callable:
 def hold_folder(folder: Path):
     """Hold `folder`, into which one command at a time writes, within the block; waits for the one that holds it.
 
-    A block that fails before it has written anything leaves no folder. Of the processes of one training (torchrun) the
+    What killed processes left half written in it is deleted first. A block that fails before it has written anything
+    leaves no folder. Of the processes of one training (torchrun) the
     first holds it for all.
     """
     if os.environ.get("RANK", "0") != "0":
@@ -50,6 +52,7 @@ def hold_folder(folder: Path):
         return
     folder = Path(folder)
     with hold_lock(folder / FOLDER_LOCK, wait=True):
+        delete_leftovers(folder)
         try:
             yield
         finally:

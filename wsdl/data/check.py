@@ -104,7 +104,7 @@ def _find_unlisted_files(table: pd.DataFrame, folder: Path) -> list[str]:
         f"{path}: is not in the manifest; remove it, or write the manifest again."
         for top in ("real", "fake", "components")
         for path in sorted((folder / top).rglob("*"))
-        if is_image_file(path) and path not in known
+        if is_image_file(path) and path not in known and "/." not in path.relative_to(folder).as_posix()
     ]
 
 

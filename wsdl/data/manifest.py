@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from wsdl.core.io import WsdlError, atomic, path_inside, sha256, sync_to_disk, write_json
+from wsdl.core.leftovers import delete_leftovers
 from wsdl.core.locks import hold_lock
 from wsdl.core.records import read_object
 from wsdl.data.masks import COMPONENTS
@@ -158,7 +159,8 @@ def _replace_manifest(folder: Path, table: pd.DataFrame, info: dict) -> None:
 
 
 def _complete_pending(folder: Path) -> None:
-    """Rename the new manifest if dataset.json has its sha256, else delete it."""
+    """Rename the new manifest if dataset.json has its sha256, else delete it. The caller holds the lock."""
+    delete_leftovers(folder, ".*.part")
     pending, info = folder / PENDING_MANIFEST, folder / "dataset.json"
     if not pending.exists():
         return

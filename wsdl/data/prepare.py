@@ -10,7 +10,6 @@ from PIL import Image
 
 from wsdl import __version__
 from wsdl.core.io import WsdlError, sha256, write_json
-from wsdl.core.leftovers import delete_leftovers
 from wsdl.core.locks import one_writer
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
@@ -76,7 +75,6 @@ def prepare_dataset(
         for folder in ("real", "components"):
             (out / folder / splits[name] / f"{name}.png").unlink(missing_ok=True)
     write_json(out / _SOURCES, hashes)
-    delete_leftovers(out)
 
     notes: list[tuple[str, Path]] = []
 

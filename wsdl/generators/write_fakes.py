@@ -17,7 +17,6 @@ import pandas as pd
 from wsdl import __version__
 from wsdl.core.device import pick_device, retain_freed_memory
 from wsdl.core.io import WsdlError, seed_for, sha256
-from wsdl.core.leftovers import delete_leftovers
 from wsdl.core.locks import hold_folder
 from wsdl.core.progress import print_stderr, progress_bar
 from wsdl.core.ranges import check_ranges
@@ -129,7 +128,6 @@ def _write_missing(
     generator, batch = recipe["generator"], recipe["batch"]
     dataset = Dataset(out)
     write_or_check_config(out / "fake" / generator / "recipe.json", recipe)
-    delete_partial_files(out, generator)
     listed = dataset.select(generator=generator)
     if len(listed) >= count and all(fake_exists(out, fake) for fake in listed.itertuples()):
         return print_stderr(f"{out}: has {len(listed)} fakes by {generator} already.")
@@ -148,12 +146,6 @@ def _write_missing(
                 _write_fake(out, fakes[i], image, mask)
         progress.close()
     list_fakes(out, generator, recipe["seed"], [_fake_row(out, generator, fake) for fake in fakes[:count]])
-
-
-def delete_partial_files(out: Path, generator: str) -> None:
-    """Delete the half-written files that killed calls left."""
-    delete_leftovers(out, ".*.part")
-    delete_leftovers(out / "fake" / generator)
 
 
 def fake_exists(out: Path, fake) -> bool:
