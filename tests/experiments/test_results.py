@@ -13,12 +13,11 @@ from wsdl import plots
 from wsdl.bundle import unpack
 from wsdl.bundle.pack import pack_style
 from wsdl.config import GRID_GENERATORS, Fakes, Profile
-from wsdl.core.io import WsdlError, write_json
+from wsdl.core.io import WsdlError, read_json, write_json
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.masks import read_mask
 from wsdl.evaluation.baselines import BASELINES
-from wsdl.evaluation.evaluate import read_json
 from wsdl.evaluation.tables import results_by_job
 from wsdl.experiments.grid import grid_status, is_finished, job_state, load_grid, make_grid, run_job, write_grid
 from wsdl.experiments.jobs import Job, cross_generator, cross_source, grid_jobs

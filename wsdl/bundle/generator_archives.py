@@ -41,7 +41,7 @@ from wsdl.core.io import WsdlError, path_inside, read_json, sha256
 from wsdl.core.locks import hold_folder
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
-from wsdl.core.run import write_or_check_config
+from wsdl.core.run import holds_images, write_or_check_config
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.manifest import check_splits, hash_faces, keep_generators, read_manifest, write_manifest
@@ -107,7 +107,8 @@ def _add_missing(
     """Write the fakes `rows` that are missing, and list them. The caller holds the folder of the generator's fakes."""
     dataset = Dataset(folder)
     faces = dataset.select(kind="real")
-    write_or_check_config(folder / recipe_path(generator), recipe)
+    begun = holds_images(folder / "fake" / generator)
+    write_or_check_config(folder / recipe_path(generator), recipe, begun=begun)
     listed = set(dataset.select(generator=generator).path)
     if all(row.path in listed and fake_exists(folder, row) for row in rows.itertuples()):
         return print_stderr(f"{folder}: has the {len(rows)} fakes by {generator} already.")

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from wsdl.bundle.archive import (
     LICENCE,
@@ -26,6 +26,7 @@ from wsdl.bundle.unpack import P2_MEMBERS, unpack_dataset, unpack_p2
 from wsdl.core.io import WsdlError, atomic, path_inside, read_json, sha256
 from wsdl.core.parallel import parallel_map
 from wsdl.core.run import MODEL_FILE, is_done
+from wsdl.core.weights import read_weights
 from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
@@ -150,7 +151,7 @@ def read_run_fp16(folder: Path) -> dict[str, bytes]:
 
 def _weights_as_fp16(path: Path) -> bytes:
     """The safetensors at `path` with floating-point tensors in fp16. WsdlError where a value exceeds fp16."""
-    tensors = {name: value.half() if value.is_floating_point() else value for name, value in load_file(path).items()}
+    tensors = {name: value.half() if value.is_floating_point() else value for name, value in read_weights(path).items()}
     for name, value in tensors.items():
         if not value.isfinite().all():
             raise WsdlError(f"{path}: {name} has values beyond fp16 (65,504) or NaN; train the generator again.")

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+from functools import cache
 
 import numpy as np
 import torch
@@ -10,12 +11,31 @@ import torch
 from wsdl.core.io import WsdlError
 from wsdl.core.ranges import check_ranges
 
+_DEVICES = "cpu", "cuda", "mps"
+
 
 def pick_device() -> torch.device:
-    """The first GPU if there is one, else the CPU. The environment variable `WSDL_DEVICE` overrides it."""
+    """The first GPU if there is one, else the CPU. The environment variable `WSDL_DEVICE` overrides it.
+
+    WsdlError where it names a device that this machine does not have.
+    """
     if name := os.environ.get("WSDL_DEVICE"):
-        return torch.device(name)
+        return _find_device(name)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@cache
+def _find_device(name: str) -> torch.device:
+    """The device `name`: cpu, cuda, cuda:1 ... or mps."""
+    try:
+        device = torch.device(name)
+        if device.type in _DEVICES:
+            torch.empty(1, device=device)
+            return device
+    except (RuntimeError, AssertionError):  # no such device; PyTorch is built without it
+        pass
+    present = "cuda, cuda:0 ... or cpu" if torch.cuda.is_available() else "cpu"
+    raise WsdlError(f"WSDL_DEVICE: is '{name}', which this machine does not have; unset it, or set it to {present}.")
 
 
 def pick_precision() -> str:

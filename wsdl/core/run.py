@@ -4,6 +4,7 @@ A run that was interrupted at any moment resumes from its last checkpoint and en
 """
 
 import json
+import os
 import platform
 import subprocess
 import time
@@ -12,26 +13,37 @@ from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
 
-from wsdl.core.io import WsdlError, atomic, read_json, write_json, write_text
+from wsdl.core.io import WsdlError, read_json, write_json, write_text
 from wsdl.core.records import read_about, read_object, read_stats
 
 MODEL_FILE = "model.safetensors"
+TRAINER_FILE = "trainer.pt"  # model, optimizer, EMA and adversary at the last checkpoint
 PER_IMAGE_FILE = "pictures.csv"  # in a run: the score and metrics of each test image
 
 LIBRARIES = ("torch", "torchvision", "timm", "diffusers", "numpy")
 
 
 def write_or_check_config(
-    path: Path, config: dict, growing: tuple[str, ...] = (), understood: Callable[[dict], dict] = dict
+    path: Path,
+    config: dict,
+    growing: tuple[str, ...] = (),
+    understood: Callable[[dict], dict] = dict,
+    begun: bool = True,
 ) -> None:
     """Write `config` to `path`; WsdlError where `path` exists with other values, except in the keys `growing`.
 
     A second command with other settings then never mixes its results with those of the first. Nested keys are written
-    with dots: "profile.name". understood: converts what an earlier version wrote, so that it can be compared.
+    with dots: "profile.name". understood: converts what an earlier version wrote, so that it can be compared. begun:
+    whether the folder holds results; where it holds none, a call that failed does not claim it for its settings.
     """
-    if Path(path).exists():
+    if begun and Path(path).exists():
         check_same_config(Path(path).parent, understood(read_object(path)), config, growing)
     write_if_changed(path, config)
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether there is a PNG file below `folder`: a call that writes images has begun there."""
+    return next(Path(folder).rglob("*.png"), None) is not None
 
 
 def write_if_changed(path: Path, config: dict) -> None:
@@ -76,11 +88,18 @@ class Run:
     def __init__(self, folder: Path, config: dict, growing: tuple[str, ...] = ("images",)):
         self.folder = Path(folder)
         self.config = config
-        write_or_check_config(self.folder / "config.json", config, growing)
+        begun = self.path(MODEL_FILE).exists()
+        if not begun and self._was_begun_with_other(config, growing):
+            self.path(TRAINER_FILE).unlink(missing_ok=True)
+        write_or_check_config(self.path("config.json"), config, growing, begun=begun)
         old = read_about(self.folder) if self.path("run.json").exists() else {}
         self._before = {key: old.get(key, 0.0) for key in ("seconds", "cpu_seconds")}
         self._start = time.monotonic(), time.process_time()
         self.report("running")
+
+    def _was_begun_with_other(self, config: dict, growing: tuple[str, ...]) -> bool:
+        path = self.path("config.json")
+        return path.exists() and find_difference(read_object(path), config, growing) is not None
 
     def path(self, name: str) -> Path:
         return self.folder / name
@@ -100,6 +119,8 @@ class Run:
         """Append one line to stats.jsonl."""
         with open(self.path("stats.jsonl"), "a", encoding="utf-8") as file:
             file.write(json.dumps(numbers) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # before the checkpoint that counts on this line
 
     def stats(self) -> list[dict]:
         return read_stats(self.folder)
@@ -108,20 +129,6 @@ class Run:
         """Drop the log lines after the checkpoint at `images`; training will write them again."""
         kept = [json.dumps(line) for line in self.stats() if line["images"] <= images]
         write_text(self.path("stats.jsonl"), "".join(line + "\n" for line in kept))
-
-    def save(self, name: str, state: dict) -> None:
-        import torch
-
-        with atomic(self.path(name)) as temporary:
-            torch.save(state, temporary)
-
-    def load(self, name: str) -> dict | None:
-        """The state saved as `name`, or None if there is none. Tensors and plain values only (weights_only)."""
-        import torch
-
-        if not self.path(name).exists():
-            return None
-        return torch.load(self.path(name), map_location="cpu", weights_only=True)
 
 
 def record_outcome(work: Callable) -> Callable:

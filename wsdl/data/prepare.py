@@ -15,7 +15,7 @@ from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
 from wsdl.core.ranges import check_ranges
 from wsdl.core.records import read_object
-from wsdl.core.run import write_or_check_config
+from wsdl.core.run import holds_images, write_or_check_config
 from wsdl.data.decode import Decoded, check_upright, decode, pixels_in_file
 from wsdl.data.images import list_image_files, resize_image, write_image
 from wsdl.data.manifest import (
@@ -57,7 +57,7 @@ def prepare_dataset(
     recipe = {"source": source, "size": size, "seed": seed, "pictures": len(files), "names": names,
               "masks": bool(masks)}  # fmt: skip
     out = Path(out)
-    write_or_check_config(out / "recipe.json", recipe)
+    write_or_check_config(out / "recipe.json", recipe, begun=holds_images(out))
     finish_manifest(out)
     sources = {f"{folder}/{path.name}": path for folder, some in (("images", files), ("masks", labels))
                for path in some.values()}  # fmt: skip
@@ -71,7 +71,7 @@ def prepare_dataset(
             )
         _change_licence(out, licence)
         return print_stderr(f"{out}: prepared already.")
-    for name in {Path(source).stem for source in changed}:  # written by a call that was interrupted
+    for name in {Path(source).stem for source in changed} & splits.keys():  # written by a call that was interrupted
         for folder in ("real", "components"):
             (out / folder / splits[name] / f"{name}.png").unlink(missing_ok=True)
     write_json(out / _SOURCES, hashes)

@@ -11,14 +11,14 @@ def load_detector(run: Path) -> torch.nn.Module:
     WsdlError where config.json describes no detector, or the weights are missing or of another network.
     """
     from wsdl.core.device import pick_device
-    from wsdl.core.io import WsdlError, read_json
-    from wsdl.core.weights import load_model
+    from wsdl.core.ranges import check_ranges
+    from wsdl.core.weights import build_network, load_model
 
-    config = read_json(Path(run) / "config.json")
-    try:
-        detector = build_detector(config["method"], config["setup"], config["settings"]["input_size"])
-    except (KeyError, TypeError):
-        raise WsdlError(f"{run}/config.json: does not describe a detector; give a run of `train`.") from None
+    def build(config: dict) -> torch.nn.Module:
+        check_ranges(input_size=config["settings"]["input_size"])
+        return build_detector(config["method"], config["setup"], config["settings"]["input_size"])
+
+    detector = build_network(run, build, "`train`")
     return load_model(detector, run).to(pick_device(), memory_format=torch.channels_last).eval()
 
 

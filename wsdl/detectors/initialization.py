@@ -1,16 +1,14 @@
 """Initial weights of a detector: random, ImageNet from timm's cache, or a file. Nothing is downloaded."""
 
-import pickle
 from pathlib import Path
 
 import timm
 import torch
 import torch.nn as nn
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from wsdl.core.io import WsdlError, sha256
 from wsdl.core.progress import print_stderr
+from wsdl.core.weights import read_state, read_weights
 
 _DOWNLOAD = """python -c "import timm; timm.create_model('legacy_xception', pretrained=True)\""""
 
@@ -81,12 +79,11 @@ def _load_part(part: nn.Module, given: dict, path: Path) -> None:
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a safetensors or torch file, under timm's names. WsdlError for any other file."""
-    try:
-        given = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise WsdlError(f"{path}: is not a file of weights ({str(error).splitlines()[0]}).") from None
-    given = given.get("net", given)  # FFD also stores its optimizer
-    return {_timm_name(name): _as_convolution(name, t) for name, t in given.items() if torch.is_tensor(t)}
+    given = read_weights(path) if path.suffix == ".safetensors" else read_state(path)
+    given = given.get("net", given) if isinstance(given, dict) else None  # FFD also stores its optimizer
+    if not isinstance(given, dict):
+        raise WsdlError(f"{path}: holds no tensors by name; give weights of timm's legacy_xception.")
+    return {_timm_name(str(name)): _as_convolution(str(name), t) for name, t in given.items() if torch.is_tensor(t)}
 
 
 def _timm_name(name: str) -> str:

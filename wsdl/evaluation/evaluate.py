@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from wsdl.core.io import WsdlError, atomic, read_json, sha256, write_json
+from wsdl.core.io import WsdlError, atomic, sha256, write_json
 from wsdl.core.locks import hold_folder
 from wsdl.core.progress import print_stderr
+from wsdl.core.records import read_object
 from wsdl.core.run import MODEL_FILE, PER_IMAGE_FILE
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.baselines import BASELINES, baseline_rows, row_kind
@@ -122,8 +123,10 @@ def evaluation_inputs(run: Path, dataset: Dataset) -> dict:
 
     `generators` is among them only where the dataset also has partial fakes of others, which are not scored.
     """
-    if not (run / MODEL_FILE).exists():
-        read_json(run / "config.json")  # the better message where `run` is no run at all
+    if not (run / MODEL_FILE).is_file():
+        if inside := sorted(path.parent for path in run.glob(f"*/{MODEL_FILE}")):
+            raise WsdlError(f"{run}: is a folder of runs; give one of them: {', '.join(map(str, inside))}.")
+        read_object(run / "config.json")  # the better message where `run` is no run at all
         raise WsdlError(f"{run}: holds no {MODEL_FILE}; train it first.")
     inputs = {"model": sha256(run / MODEL_FILE), "data": dataset.info["manifest_sha256"]}
     return inputs | ({"generators": list(dataset.generators)} if dataset.is_filtered else {})
@@ -147,7 +150,8 @@ def _score_run(run: Path, dataset: Dataset, extra: tuple[str, ...] = ()) -> tupl
     """The numbers of each image (`score_images`), and the rows of the detector and of all baselines."""
     from wsdl.detectors import load_detector
 
-    config, detector = read_json(run / "config.json"), load_detector(run)
+    detector = load_detector(run)
+    config = read_object(run / "config.json", {"method": str, "setup": str, "seed": int}, ("method", "setup", "seed"))
     table, rows = score_protocols(
         dataset, lambda index: detector.predict(dataset.images[index]), extra, detector.paper_maps
     )
@@ -161,9 +165,9 @@ def _stored(folder: Path, name: str, made_from: dict) -> dict | None:
     """The results in FOLDER/NAME where they are complete and were made from the same model and data."""
     if not (folder / name).exists() or not (folder / PER_IMAGE_FILE).exists():
         return None
-    stored = read_json(folder / name)
+    stored = read_object(folder / name)
     same = {key: value for key, value in stored.items() if key != "rows"} == made_from
-    return stored if same and has_all_rows(stored["rows"]) else None
+    return stored if same and has_all_rows(stored.get("rows", [])) else None
 
 
 def _write_per_image(folder: Path, table: pd.DataFrame) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wsdl.core.io import read_json, seed_for, write_json
+from wsdl.core.io import seed_for, write_json
 from wsdl.core.locks import hold_folder
+from wsdl.core.records import read_object
 from wsdl.data.corruptions import CORRUPTIONS
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.baselines import row_kind
@@ -37,9 +38,9 @@ def robustness(run: Path, data: Path, generators: tuple[str, ...] = ()) -> pd.Da
 
 def _stored(run: Path, made_from: dict) -> list[dict]:
     """The rows in RUN/robustness.json where they were made from the same model, data and levels, else none."""
-    stored = read_json(run / _FILE) if (run / _FILE).exists() else {}
+    stored = read_object(run / _FILE) if (run / _FILE).exists() else {}
     same = {key: value for key, value in stored.items() if key != "rows"} == made_from
-    return stored["rows"] if same else []
+    return stored.get("rows", []) if same else []
 
 
 def _score(run: Path, dataset: Dataset) -> list[dict]:

@@ -106,7 +106,7 @@ def make_grid(
 def write_grid(grid: Grid) -> None:
     """Write OUT/grid.json, jobs of earlier calls first; the tests of a job are those of the last call.
 
-    WsdlError where the earlier calls had another profile or other photographs.
+    WsdlError where the earlier calls had another profile or other photographs, unless they did not get as far as faces.
     """
     with hold_folder(grid.out):
         _write_grid(grid)
@@ -122,7 +122,8 @@ def _write_grid(grid: Grid) -> None:
     def complete(written: dict) -> dict:
         return written | {"profile": complete_profile(written["profile"], f"{path}: profile")}
 
-    write_or_check_config(path, asked, growing=("cells", *PROFILE_LABELS), understood=complete)
+    begun = any(grid.out.glob("*/data/manifest.csv"))
+    write_or_check_config(path, asked, growing=("cells", *PROFILE_LABELS), understood=complete, begun=begun)
 
 
 def load_grid(out: Path) -> Grid:

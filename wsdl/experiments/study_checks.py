@@ -44,9 +44,12 @@ def recorded_source(out: Path) -> str:
 
 
 def record_study(out: Path, source: str, seed: int, profile: Profile) -> None:
-    """Write study.json and profile.json. WsdlError where `out` was begun with another source, seed or profile."""
+    """Write study.json and profile.json. WsdlError where `out` was begun with another source, seed or profile.
+
+    A study whose faces could not be made is not begun: it may be tried again with other settings.
+    """
     asked = {"source": source, "seed": seed, "profile": profile_to_dict(profile)}
-    old = _recorded(out, asked)
+    old = _recorded(out, asked) if (out / "data" / "manifest.csv").exists() else asked
     if found := find_difference(old, asked, PROFILE_LABELS):
         key, before, now = found
         setting = key.removeprefix("profile.")

@@ -21,7 +21,7 @@ from wsdl.core.io import WsdlError
 from wsdl.core.locks import one_writer
 from wsdl.core.progress import print_stderr, progress_bar
 from wsdl.core.ranges import check_ranges
-from wsdl.core.run import write_or_check_config
+from wsdl.core.run import holds_images, write_or_check_config
 from wsdl.faces.sample import RENDER_STYLES
 
 PACKAGES = "anny", "mitsuba"  # parametric heads, path tracing
@@ -58,9 +58,8 @@ def render_faces(
         raise WsdlError(f"--style {style}: is not a style of rendered faces; choose {' or '.join(RENDER_STYLES)}.")
     check_ranges(count=count, size=size)
     out = Path(out)
-    write_or_check_config(
-        out / "recipe.json", _recipe(style, count, seed, size, samples, package_versions()), growing=("count",)
-    )
+    recipe = _recipe(style, count, seed, size, samples, package_versions())
+    write_or_check_config(out / "recipe.json", recipe, growing=("count",), begun=holds_images(out))
     images, masks = out / "images", out / "masks"
     missing = [i for i in range(count) if not all((folder / face_file(i)).exists() for folder in (images, masks))]
     queue = SimpleQueue()

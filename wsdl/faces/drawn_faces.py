@@ -12,7 +12,7 @@ from wsdl.core.io import seed_for
 from wsdl.core.locks import one_writer
 from wsdl.core.progress import progress_bar
 from wsdl.core.ranges import check_ranges
-from wsdl.core.run import write_or_check_config
+from wsdl.core.run import holds_images, write_or_check_config
 from wsdl.data.images import write_image
 from wsdl.data.masks import CLASSES
 from wsdl.faces.canvas import Canvas
@@ -31,7 +31,8 @@ def draw_faces(out: Path, count: int, seed: int = 0, size: int = 128) -> tuple[P
     """
     check_ranges(count=count, size=size)
     images, masks = Path(out) / "images", Path(out) / "masks"
-    write_or_check_config(Path(out) / "recipe.json", {"seed": seed, "size": size, "count": count}, growing=("count",))
+    recipe = {"seed": seed, "size": size, "count": count}
+    write_or_check_config(Path(out) / "recipe.json", recipe, growing=("count",), begun=holds_images(out))
     progress = progress_bar(count, "drawing faces")
     for i in range(count):
         name = f"{i:04d}.png"

@@ -13,7 +13,7 @@ import pandas as pd
 from wsdl.core.io import copy_if_missing, sha256
 from wsdl.core.locks import one_writer
 from wsdl.core.progress import in_batches
-from wsdl.core.run import write_or_check_config
+from wsdl.core.run import holds_images, write_or_check_config
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import write_image
 from wsdl.data.manifest import hash_faces, label_map_path, write_manifest
@@ -31,7 +31,8 @@ def write_round_trips(dataset: Dataset, out: Path, name: str, reconstruct: Calla
     faces.
     """
     out, real = Path(out), dataset.select(kind="real")
-    write_or_check_config(out / "recipe.json", {"round trips": name, "of": hash_faces(real), **recipe})
+    recipe = {"round trips": name, "of": hash_faces(real), **recipe}
+    write_or_check_config(out / "recipe.json", recipe, begun=holds_images(out))
     for row in real.itertuples():
         for path in (row.path, label_map_path(row)):
             copy_if_missing(dataset.folder / path, out / path)

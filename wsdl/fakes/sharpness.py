@@ -15,7 +15,7 @@ from wsdl.core.io import WsdlError, copy_if_missing, path_inside, seed_for, sha2
 from wsdl.core.locks import one_writer
 from wsdl.core.parallel import parallel_map
 from wsdl.core.records import read_object
-from wsdl.core.run import write_or_check_config
+from wsdl.core.run import holds_images, write_or_check_config
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import write_image
 from wsdl.data.manifest import hash_faces, label_map_path, write_manifest
@@ -71,7 +71,8 @@ def match_sharpness_dataset(data: Path, out: Path, seed: int = 0) -> Dataset:
     if fakes.empty:
         raise WsdlError(f"{data}: has no partial fakes to match; make some with `python -m wsdl generate`.")
     face_of = dict(zip(fakes.index, dataset.source_index(fakes), strict=True))
-    write_or_check_config(out / "recipe.json", {"matched": hash_faces(dataset.select(kind="real")), "seed": seed})
+    recipe = {"matched": hash_faces(dataset.select(kind="real")), "seed": seed}
+    write_or_check_config(out / "recipe.json", recipe, begun=holds_images(out))
     _delete_outdated(out, dict(zip(dataset.table.path, dataset.table.sha256, strict=True)))
     images, masks = dataset.images, dataset.masks
 

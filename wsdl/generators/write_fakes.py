@@ -20,7 +20,7 @@ from wsdl.core.io import WsdlError, seed_for, sha256
 from wsdl.core.locks import hold_folder
 from wsdl.core.progress import print_stderr, progress_bar
 from wsdl.core.ranges import check_ranges
-from wsdl.core.run import write_or_check_config
+from wsdl.core.run import holds_images, write_or_check_config
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
 from wsdl.data.manifest import MANIFEST_COLUMNS, check_splits, hash_faces, update_manifest, write_manifest
@@ -127,7 +127,8 @@ def _write_missing(
     """`write_fakes`, while no other process writes fakes of this generator."""
     generator, batch = recipe["generator"], recipe["batch"]
     dataset = Dataset(out)
-    write_or_check_config(out / "fake" / generator / "recipe.json", recipe)
+    folder = out / "fake" / generator
+    write_or_check_config(folder / "recipe.json", recipe, begun=holds_images(folder))
     listed = dataset.select(generator=generator)
     if len(listed) >= count and all(fake_exists(out, fake) for fake in listed.itertuples()):
         return print_stderr(f"{out}: has {len(listed)} fakes by {generator} already.")

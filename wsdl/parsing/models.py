@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from PIL import Image
 
 from wsdl.core.device import autocast, pick_device, to_unit
-from wsdl.core.io import WsdlError, hub_id, read_json, sha256
+from wsdl.core.io import WsdlError, hub_id, sha256
+from wsdl.core.records import read_object
 from wsdl.core.run import MODEL_FILE
-from wsdl.core.weights import load_model
+from wsdl.core.weights import build_network, load_model
 from wsdl.data.images import resize_image
 from wsdl.data.masks import CLASSES
 from wsdl.parsing.network import FaceUNet, mirror_logits
@@ -74,7 +75,7 @@ def load_parser(model: str | Path = "") -> Parser:
     WsdlError where it cannot be loaded.
     """
     folder = Path(model) if model else BUNDLED_PARSER
-    if (folder / MODEL_FILE).exists() and "parser" in read_json(folder / "config.json"):
+    if (folder / MODEL_FILE).exists() and "parser" in read_object(folder / "config.json"):
         return _load_run(folder)
     if not model:
         raise WsdlError(f"{BUNDLED_PARSER}: holds no weights; give a run of `train-parser` or a hub id with --model.")
@@ -82,10 +83,9 @@ def load_parser(model: str | Path = "") -> Parser:
 
 
 def _load_run(folder: Path) -> Parser:
-    config = read_json(folder / "config.json")
-    network = load_model(FaceUNet(tuple(config["widths"])), folder)
-    network = network.to(pick_device(), memory_format=torch.channels_last).eval()
-    return Parser(network, config["size"], sha256(folder / MODEL_FILE))
+    network, size = build_network(folder, lambda c: (FaceUNet(tuple(c["widths"])), c["size"]), "`train-parser`")
+    network = load_model(network, folder).to(pick_device(), memory_format=torch.channels_last).eval()
+    return Parser(network, size, sha256(folder / MODEL_FILE))
 
 
 class SegFormer(torch.nn.Module):

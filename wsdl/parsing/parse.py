@@ -13,7 +13,7 @@ from wsdl.core.locks import one_writer
 from wsdl.core.parallel import split_by_pixels
 from wsdl.core.progress import in_batches, print_stderr
 from wsdl.core.ranges import check_ranges
-from wsdl.core.run import write_or_check_config
+from wsdl.core.run import holds_images, write_or_check_config
 from wsdl.data.decode import pixels_in_file
 from wsdl.data.images import list_image_files, open_image, write_image
 from wsdl.data.masks import component_mask, visible_components
@@ -45,7 +45,7 @@ def parse_folder(
     faces, masks = (out / "images", out / "masks") if aligned else (None, out)
     recipe = {"parser": parser.fingerprint, "aligned": aligned, "size": size if aligned else None}
     _check_output(Path(images), faces, masks, files, out)
-    write_or_check_config(out / _RECIPE, recipe)
+    write_or_check_config(out / _RECIPE, recipe, begun=holds_images(out))
     missing = [name for name in files if not (masks / f"{name}.png").exists()]
     done = len(files) - len(missing)
     with ThreadPoolExecutor() as pool:  # decoding and encoding release the interpreter lock

@@ -13,10 +13,8 @@ from accelerate import Accelerator
 from wsdl.core.device import pick_device, pick_precision, retain_freed_memory
 from wsdl.core.io import WsdlError
 from wsdl.core.progress import progress_bar
-from wsdl.core.run import MODEL_FILE, Run, record_outcome
-from wsdl.core.weights import load_model, save_model
-
-_TRAINER_FILE = "trainer.pt"  # model, optimizer, EMA and adversary at the last checkpoint
+from wsdl.core.run import MODEL_FILE, TRAINER_FILE, Run, record_outcome
+from wsdl.core.weights import load_model, restore_state, save_model, save_state
 
 
 class Adversary:
@@ -130,7 +128,8 @@ def fit(
                 numbers |= check(model, step * batch)
                 best = _save_if_best(run, model, numbers, best)
             run.log(**numbers)
-            run.save(_TRAINER_FILE, _trainer_state(model, optimizer, ema, adversary) | {"step": step, "best": best})
+            state = _trainer_state(model, optimizer, ema, adversary) | {"step": step, "best": best}
+            save_state(run.path(TRAINER_FILE), state)
             run.report("running")
             progress.set_postfix({k: v for k, v in numbers.items() if k != "images"})
         accelerator.wait_for_everyone()
@@ -177,16 +176,17 @@ def _trainer_state(model, optimizer, ema, adversary: Adversary | None) -> dict:
 
 def _restore(run: Run, model, optimizer, ema, adversary: Adversary | None) -> tuple[int, float | None]:
     """Load the last checkpoint of `run`, if any: its step and the best validation value so far."""
-    state = run.load(_TRAINER_FILE)
-    if state is None:
-        run.forget_after(0)
-        return 0, None
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    if ema:
-        ema.load_state_dict(state["ema"])
-        ema.to(next(model.parameters()).device)
-    if adversary:
-        adversary.load_state_dict(state["rival"])
-    run.forget_after(state["step"] * run.config["batch"])
-    return state["step"], state["best"]
+
+    def restore(state: dict) -> tuple[int, float | None]:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        if ema:
+            ema.load_state_dict(state["ema"])
+            ema.to(next(model.parameters()).device)
+        if adversary:
+            adversary.load_state_dict(state["rival"])
+        return int(state["step"]), state["best"]
+
+    step, best = restore_state(run.path(TRAINER_FILE), restore) or (0, None)
+    run.forget_after(step * run.config["batch"])
+    return step, best

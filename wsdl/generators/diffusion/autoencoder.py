@@ -11,9 +11,10 @@ import torch.nn as nn
 from diffusers import AutoencoderKL
 
 from wsdl.core.device import pick_device, to_uint8, to_unit
-from wsdl.core.io import WsdlError, read_json
+from wsdl.core.io import WsdlError
+from wsdl.core.records import read_object
 from wsdl.core.run import MODEL_FILE
-from wsdl.core.weights import load_model
+from wsdl.core.weights import build_network, load_model
 
 _GROUPS = 8  # of the group normalisation
 _CHUNK = 16  # images encoded or decoded together
@@ -90,10 +91,12 @@ def load_autoencoder(run: str | Path) -> Codec:
     run = Path(run)
     if not (run / LATENT_STATISTICS_FILE).exists() or not (run / MODEL_FILE).exists():
         raise WsdlError(f"{run}: holds no trained autoencoder; finish `train-generator autoencoder` first.")
-    config, statistics = read_json(run / "config.json"), read_json(run / LATENT_STATISTICS_FILE)
-    try:
-        model = Autoencoder(tuple(config["widths"]), config["latents"])
-    except KeyError as error:
-        raise WsdlError(f"{run}: is no run of `train-generator autoencoder` (its config has no {error}).") from None
+
+    def build(config: dict) -> tuple[Autoencoder, int]:
+        return Autoencoder(tuple(config["widths"]), config["latents"]), downscale_factor(config["widths"])
+
+    model, factor = build_network(run, build, "`train-generator autoencoder`")
     load_model(model, run)
-    return Codec(model.vae, downscale_factor(config["widths"]), statistics["mean"], statistics["scale"])
+    kinds = {"mean": list, "scale": float}
+    statistics = read_object(run / LATENT_STATISTICS_FILE, kinds, needed=tuple(kinds))
+    return Codec(model.vae, factor, statistics["mean"], statistics["scale"])

@@ -9,15 +9,16 @@ import numpy as np
 import torch
 from torch.nn.functional import max_pool2d
 
-from wsdl.core.io import WsdlError, read_json, seed_for, sha256
+from wsdl.core.io import WsdlError, seed_for, sha256
 from wsdl.core.run import MODEL_FILE
-from wsdl.core.weights import load_model
+from wsdl.core.weights import build_network, load_model
 from wsdl.generators.diffusion.autoencoder import Codec, load_autoencoder
 from wsdl.generators.diffusion.ldm_full import full_ldm_fingerprint, full_ldm_image_size, load_full_ldm
 from wsdl.generators.diffusion.p2 import Denoiser
 from wsdl.generators.diffusion.repaint import repaint
 from wsdl.generators.diffusion.schedule import LATENT_SCHEDULE
 from wsdl.generators.diffusion.unet import SmallUNet
+from wsdl.generators.diffusion.weights import read_image_size
 
 AUTOENCODER_FOLDER = "autoencoder"  # in a run: the autoencoder it was trained on
 
@@ -67,9 +68,13 @@ def load_ldm(weights: str | Path, clean: bool = False) -> RepaintLDM:
         model, codec, size, noising = load_full_ldm(weights)
         return RepaintLDM(model, codec, size, clean, noising)
     run = Path(weights)
-    config, codec = read_json(run / "config.json"), load_autoencoder(run / AUTOENCODER_FOLDER)
-    model = latent_unet(config["size"], codec, tuple(config["widths"]), config["patch"])
-    return RepaintLDM(load_model(model, run), codec, config["size"], clean)
+    codec = load_autoencoder(run / AUTOENCODER_FOLDER)
+
+    def build(config: dict) -> SmallUNet:
+        return latent_unet(config["size"], codec, tuple(config["widths"]), config["patch"])
+
+    model = build_network(run, build, "`train-generator ldm`")
+    return RepaintLDM(load_model(model, run), codec, read_image_size(run), clean)
 
 
 def latent_unet(size: int, codec: Codec, widths: tuple[int, ...], patch: int) -> SmallUNet:
@@ -82,7 +87,7 @@ def latent_unet(size: int, codec: Codec, widths: tuple[int, ...], patch: int) ->
 
 def ldm_image_size(weights: str | Path) -> int:
     """Side of its images in pixels, read from the configs alone."""
-    return read_json(Path(weights) / "config.json")["size"] if is_ldm_run(weights) else full_ldm_image_size(weights)
+    return read_image_size(Path(weights)) if is_ldm_run(weights) else full_ldm_image_size(weights)
 
 
 def ldm_fingerprint(weights: str | Path) -> str:

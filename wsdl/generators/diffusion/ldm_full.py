@@ -7,9 +7,10 @@ from pathlib import Path
 from diffusers import DDIMScheduler, UNet2DModel, VQModel
 
 from wsdl.core.io import WsdlError, hub_id, sha256_of_files
+from wsdl.core.weights import first_line
 from wsdl.generators.diffusion.autoencoder import Codec, downscale_factor
 from wsdl.generators.diffusion.unet import FullUNet
-from wsdl.generators.diffusion.weights import LOADING_ERRORS, first_line, weight_files
+from wsdl.generators.diffusion.weights import LOADING_ERRORS, weight_files
 
 _PARTS = ("unet", "vqvae")
 # The schedule of the published CompVis models, for a folder without scheduler/.

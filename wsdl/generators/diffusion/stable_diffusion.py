@@ -12,8 +12,9 @@ from PIL import Image
 
 from wsdl.core.device import pick_device
 from wsdl.core.io import WsdlError, hub_id, sha256_of_files
+from wsdl.core.weights import first_line
 from wsdl.data.images import resize_image
-from wsdl.generators.diffusion.weights import LOADING_ERRORS, first_line
+from wsdl.generators.diffusion.weights import LOADING_ERRORS
 
 PROMPT = "a photo of a face"
 _NEAREST = Image.Resampling.NEAREST

@@ -8,8 +8,9 @@ import torch
 
 from wsdl.config import P2Training
 from wsdl.core.device import seed_torch, to_unit
-from wsdl.core.io import WsdlError, read_json, seed_for
+from wsdl.core.io import WsdlError, seed_for
 from wsdl.core.locks import one_writer
+from wsdl.core.records import read_object
 from wsdl.core.run import Run
 from wsdl.data.dataset import Dataset
 from wsdl.generators.diffusion.p2 import P2, p2_loss
@@ -56,7 +57,7 @@ def _load_start(model: SmallUNet, start: Path, config: dict) -> str:
     """Load the weights of the P2 run `start`; returns their fingerprint. WsdlError where its shape differs."""
     if not is_p2_run(start):
         raise WsdlError(f"{start}: holds no trained weights; give a finished run of `train-generator p2`.")
-    other = read_json(start / "config.json")
+    other = read_object(start / "config.json", needed=("size", "channels", "patch"))
     for name in ("size", "channels", "patch"):
         value = list(config[name]) if name == "channels" else config[name]
         if other[name] != value:

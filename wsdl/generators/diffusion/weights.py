@@ -6,9 +6,10 @@ import torch
 from diffusers import UNet2DModel
 from safetensors import SafetensorError
 
-from wsdl.core.io import WsdlError, hub_id, read_json, sha256, sha256_of_files
+from wsdl.core.io import WsdlError, hub_id, sha256, sha256_of_files
+from wsdl.core.records import read_object
 from wsdl.core.run import MODEL_FILE
-from wsdl.core.weights import load_model
+from wsdl.core.weights import build_network, first_line, load_model
 from wsdl.generators.diffusion.unet import FullUNet, SmallUNet
 
 # What diffusers and transformers raise for folders and hub ids that they cannot load.
@@ -31,18 +32,26 @@ def load_unet(weights: str | Path) -> tuple[torch.nn.Module, int]:
 
 def load_p2_run(folder: Path) -> SmallUNet:
     """The U-Net in a run folder of `train-generator p2`."""
-    config = read_json(folder / "config.json")
-    return load_model(SmallUNet(config["size"], tuple(config["channels"]), config["patch"]), folder)
+
+    def build(config: dict) -> SmallUNet:
+        return SmallUNet(config["size"], tuple(config["channels"]), config["patch"])
+
+    return load_model(build_network(folder, build, "`train-generator p2`"), folder)
 
 
 def unet_image_size(weights: str | Path) -> int:
     """Side of its images in pixels, read from the config alone."""
     if is_p2_run(weights):
-        return read_json(Path(weights) / "config.json")["size"]
+        return read_image_size(Path(weights))
     try:
         return UNet2DModel.load_config(_locate_unet(weights))["sample_size"]
     except LOADING_ERRORS as error:
         raise _no_unet(weights, error) from None
+
+
+def read_image_size(run: Path) -> int:
+    """Side in pixels of the images that a generator was trained on, read from the config.json of its run."""
+    return read_object(run / "config.json", {"size": int}, needed=("size",))["size"]
 
 
 def unet_fingerprint(weights: str | Path) -> str:
@@ -58,7 +67,7 @@ def unet_fingerprint(weights: str | Path) -> str:
 def is_p2_run(weights: str | Path) -> bool:
     """Whether `weights` is a run folder of `train-generator p2` with at least one checkpoint."""
     folder = Path(weights)
-    return (folder / MODEL_FILE).exists() and "channels" in read_json(folder / "config.json")
+    return (folder / MODEL_FILE).exists() and "channels" in read_object(folder / "config.json")
 
 
 def _locate_unet(weights: str | Path) -> str:
@@ -79,7 +88,7 @@ def _locate_unet(weights: str | Path) -> str:
 
 def trained_generator(folder: Path) -> str | None:
     """The generator that a run folder of `train-generator` trained; None where it is no such run, or unfinished."""
-    config = read_json(folder / "config.json") if (folder / MODEL_FILE).exists() else {}
+    config = read_object(folder / "config.json") if (folder / MODEL_FILE).exists() else {}
     return None if "method" in config else config.get("generator")  # a detector's run also names a generator
 
 
@@ -90,8 +99,3 @@ def weight_files(folder: Path) -> list[Path]:
 
 def _no_unet(weights: str | Path, error: Exception) -> WsdlError:
     return WsdlError(f"{weights}: no U-Net could be loaded from it ({first_line(error)}).")
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an exception's message, or its type."""
-    return next((line.strip().rstrip(".:") for line in str(error).splitlines() if line.strip()), type(error).__name__)

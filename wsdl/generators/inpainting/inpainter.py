@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from wsdl.core.device import autocast, pick_device, to_uint8, to_unit
-from wsdl.core.io import WsdlError, read_json, sha256
+from wsdl.core.io import WsdlError, sha256
 from wsdl.core.run import MODEL_FILE
-from wsdl.core.weights import load_model
-from wsdl.generators.diffusion.weights import trained_generator
+from wsdl.core.weights import build_network, load_model
+from wsdl.generators.diffusion.weights import read_image_size, trained_generator
 from wsdl.generators.inpainting.lama import BigLaMa, LaMa
 from wsdl.generators.inpainting.pluralistic import Pluralistic
 
@@ -55,30 +55,29 @@ def load_inpainter(name: str, weights: str | Path) -> Inpainter:
     """
     if _is_script(name, weights):
         return Inpainter(name, BigLaMa(Path(weights)), None)
-    config = _inpainter_config(name, weights)
-    network = load_model(NETWORKS[name](config["width"], config["blocks"]), Path(weights))
-    return Inpainter(name, network, config["size"])
+    run = _inpainter_run(name, weights)
+    network = build_network(run, lambda c: NETWORKS[name](c["width"], c["blocks"]), f"`train-generator {name}`")
+    return Inpainter(name, load_model(network, run), read_image_size(run))
 
 
 def inpainter_image_size(name: str, weights: str | Path) -> int | None:
     """Side of its images in pixels; None: any."""
-    return None if _is_script(name, weights) else _inpainter_config(name, weights)["size"]
+    return None if _is_script(name, weights) else read_image_size(_inpainter_run(name, weights))
 
 
 def inpainter_fingerprint(name: str, weights: str | Path) -> str:
     """The sha256 of the weights. WsdlError where they are not those of `name`."""
     if _is_script(name, weights):
         return sha256(Path(weights))
-    _inpainter_config(name, weights)
-    return sha256(Path(weights) / MODEL_FILE)
+    return sha256(_inpainter_run(name, weights) / MODEL_FILE)
 
 
 def _is_script(name: str, weights: str | Path) -> bool:
     return name == "lama" and Path(weights).is_file()
 
 
-def _inpainter_config(name: str, weights: str | Path) -> dict:
-    """config.json of a run of `train-generator NAME`. WsdlError where `weights` is something else."""
+def _inpainter_run(name: str, weights: str | Path) -> Path:
+    """The folder of a run of `train-generator NAME`. WsdlError where `weights` is something else."""
     folder = Path(weights)
     if not (folder / "config.json").is_file() or not (folder / MODEL_FILE).is_file():
         or_script = ", or a TorchScript file such as big-lama.pt" if name == "lama" else ""
@@ -89,4 +88,4 @@ def _inpainter_config(name: str, weights: str | Path) -> dict:
             f"{weights}: is {f'a run of {trained}' if trained else 'no generator'}, not of {name}; give a run of "
             f"`train-generator {name}`."
         )
-    return read_json(folder / "config.json")
+    return folder
