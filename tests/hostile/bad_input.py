@@ -46,6 +46,8 @@ def meet(case: BadInput, request, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(place)
     monkeypatch.setattr(sys, "argv", ["wsdl", *(word.format(**paths) for word in case.command.split())])
 
+    capsys.readouterr()  # what the fixtures printed
+
     code = exit_code_of_main()
 
     printed = capsys.readouterr().err.strip().splitlines()

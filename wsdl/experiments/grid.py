@@ -23,6 +23,7 @@ from wsdl.config import (
 )
 from wsdl.core.io import WsdlError
 from wsdl.core.locks import hold_folder, hold_lock, lock_holder, was_killed
+from wsdl.core.ranges import check_ranges
 from wsdl.core.records import read_about, read_config, read_metrics, read_object
 from wsdl.core.run import PER_IMAGE_FILE, is_done, read_stats, write_or_check_config
 from wsdl.evaluation.evaluate import evaluate, has_all_rows
@@ -94,6 +95,8 @@ def make_grid(
     generators: tuple[str, ...] = GRID_GENERATORS,
 ) -> Grid:
     """The grid `name` (see `wsdl.experiments.jobs.grid_jobs`); writes nothing. WsdlError for an unknown source."""
+    for seed in seeds:
+        check_ranges(seed=seed)
     jobs = grid_jobs(name, source, seeds, bool(images), generators)
     images, masks = (str(Path(path).resolve()) if path else "" for path in (images, masks))
     grid = Grid(Path(out).resolve(), tuple(dict.fromkeys(jobs)), load_profile(profile), images, masks)
