@@ -60,7 +60,7 @@ def test_weights_that_do_not_fit_are_one_sentence(tmp_path):
         start.load_initial_weights(model, tmp_path / "other.safetensors")
     for name in ("none.safetensors", "none.pth"):
         (tmp_path / name).write_text("not weights")
-        with pytest.raises(WsdlError, match="file of weights"):
+        with pytest.raises(WsdlError, match="is no valid file of "):
             start.load_initial_weights(model, tmp_path / name)
     with pytest.raises(WsdlError, match=r"nowhere: .*scratch, xavier, imagenet"):
         start.find_initial_weights("nowhere")

@@ -7,7 +7,7 @@ import pytest
 from factories import add_lama
 
 from wsdl.config import Fakes, P2Training, PatchesTraining, Profile
-from wsdl.core.io import WsdlError, read_json, write_json
+from wsdl.core.io import WsdlError, read_json, write_json, write_text
 from wsdl.core.run import repository_root, short_path
 from wsdl.data.dataset import Dataset
 from wsdl.experiments import study as module
@@ -21,6 +21,11 @@ SMALL = Profile(name="small", size=32, fakes=Fakes(full=8, partial=16), patches=
 def write_profile(folder, **changes) -> str:
     write_json(folder / "small.json", {"size": 32, **changes})
     return str(folder / "small.json")
+
+
+def begin(out) -> None:
+    """Let `out` look as if its faces were made."""
+    write_text(out / "data" / "manifest.csv", "")
 
 
 def record(study: Study) -> None:
@@ -88,6 +93,7 @@ def test_the_default_study_is_the_demo_of_the_repository(tmp_path, monkeypatch):
 def test_other_parameters_are_refused_by_name_and_values(tmp_path, asked, words):
     out = tmp_path / "out"
     load_study(str(out))
+    begin(out)
     before = (out / "study.json").read_text()
     if "profile" in asked:
         write_json(tmp_path / "small.json", asked["profile"])
@@ -100,6 +106,13 @@ def test_other_parameters_are_refused_by_name_and_values(tmp_path, asked, words)
     assert (out / "study.json").read_text() == before
 
 
+def test_a_study_whose_faces_could_not_be_made_is_not_begun(tmp_path):
+    with pytest.raises(WsdlError, match="wants images of 64 px, but the bundled faces have 128"):
+        load_study(str(tmp_path), write_profile(tmp_path, size=64), "studio").faces()
+    assert load_study(str(tmp_path), "quick", "made-up", seed=3).profile == Profile()
+    assert read_json(tmp_path / "study.json")["seed"] == 3
+
+
 def test_a_profile_of_the_same_settings_may_have_another_name(tmp_path):
     record(Study(tmp_path / "out", replace(SMALL, name="quick"), "studio"))
     record(Study(tmp_path / "out", SMALL, "studio"))
@@ -109,6 +122,7 @@ def test_a_profile_of_the_same_settings_may_have_another_name(tmp_path):
 def test_a_study_of_a_version_with_fewer_settings_is_completed(tmp_path):
     mine = Study(tmp_path, Profile(name="mine"), "studio")
     record(mine)
+    begin(tmp_path)
     before = {name: read_json(tmp_path / name) for name in ("study.json", "profile.json")}
     study, profile = (read_json(tmp_path / name) for name in before)
     del study["profile"]["further"], profile["further"]

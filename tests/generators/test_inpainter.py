@@ -124,7 +124,7 @@ def test_weights_that_cannot_be_used_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(WsdlError, match=r"notes\.txt: .*TorchScript"):
         load_inpainter("lama", tmp_path / "notes.txt")
     (lama / MODEL_FILE).write_bytes(b"cut short")
-    with pytest.raises(WsdlError, match=r"^\S*model\.safetensors: does not fit the network[^\n]*train it"):
+    with pytest.raises(WsdlError, match=r"^\S*model\.safetensors: is no valid file of weights[^\n]*train it"):
         load_inpainter("lama", lama)
 
 

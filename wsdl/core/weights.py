@@ -90,7 +90,9 @@ def read_state(path: Path):
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGED as error:
-        raise WsdlError(f"{path}: is no valid file of PyTorch ({first_line(error)}).") from None
+        unsafe = isinstance(error, pickle.UnpicklingError)  # PyTorch's message is about how to run the code in it
+        reason = "it does not hold tensors and plain values alone" if unsafe else first_line(error)
+        raise WsdlError(f"{path}: is no valid file of PyTorch ({reason}).") from None
 
 
 def restore_state(path: Path, restore) -> object | None:
