@@ -192,6 +192,17 @@ def test_only_fakes_of_this_generator_are_written(mine, lama_archive, tmp_path, 
     assert not list(tmp_path.rglob("*evil*"))
 
 
+@pytest.mark.parametrize("recipe", [b"[]", b"{", b'{"faces": 1, "seed": 0}', b'{"faces": "x"}', b"null"])
+def test_a_recipe_without_faces_and_seed_is_refused(mine, lama_archive, tmp_path, recipe):
+    def spoil(members: dict) -> None:
+        about = json.loads(members["manifest.json"])
+        members[RECIPE], about["files"][RECIPE] = recipe, hashlib.sha256(recipe).hexdigest()
+        members["manifest.json"] = json.dumps(about).encode()
+
+    changed = rewrite_archive(lama_archive, tmp_path / "b.zip", spoil)
+    refuses("b.zip: is damaged .*names no faces and seed", mine, changed)
+
+
 # --- by command ---------------------------------------------------------------------------------------------------
 
 

@@ -61,7 +61,7 @@ def another_encoder(folder: Path) -> None:
     [
         (blacken_fake, "data check.* 1 .*sha256"),
         (leak, "1 pixels outside"),
-        (empty_the_mask, "empty mask"),
+        (empty_the_mask, "is empty"),
         (lose_the_face, r"real face '\d+'"),
         (change_licence, "licence 'unknown'.*CC0-1.0"),
         (another_encoder, "manifest.csv: .*different"),

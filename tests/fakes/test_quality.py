@@ -57,8 +57,7 @@ def test_samples_come_near_the_distance_of_their_gaussians():
     a, b = RNG.normal(0, 2, (20_000, 3)), RNG.normal(1, 1, (20_000, 3))
     assert frechet_distance(a, b) == pytest.approx(3 * (1 + 1), rel=0.05)
     assert frechet_distance(b, b) == pytest.approx(0, abs=1e-9)
-    with pytest.raises(ValueError, match="at least two rows"):
-        frechet_distance(a[:1], b)
+    assert np.isnan(frechet_distance(a[:1], b))
 
 
 def test_sharpness_is_a_ratio_inside_the_region_alone():
@@ -133,6 +132,16 @@ def test_a_perfect_region_is_as_sharp_and_as_near_as_real(judged):
     assert loud.distance > smooth.distance
     assert smooth.distance == pytest.approx(smooth.flat, rel=0.3)
     assert list(rows.n) == [16, 16, 16]
+
+
+def test_of_one_face_there_is_no_interval_and_no_distance(dataset, tmp_path):
+    folder = shutil.copytree(dataset, tmp_path / "data")
+    table = Dataset(folder).table
+    face = table[table.kind == "partial"].source_id.iloc[0]
+    write_manifest(folder, table[table.source_id == face], Dataset(folder).info)
+    row = fake_quality(folder).iloc[0]
+    assert row.sharpness > 0
+    assert row[["sharpness_low", "sharpness_high", "distance", "floor", "flat"]].isna().all()
 
 
 def test_the_command_prints_a_row_a_generator(judged):

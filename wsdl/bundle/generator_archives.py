@@ -88,7 +88,7 @@ def add_fakes(folder: Path, style: str, generator: str, archive: Path | None = N
     """
     folder, archive = Path(folder), find_generator_archive(style, generator, archive)
     about, files, rows = _read_fakes(archive, style, generator)
-    recipe = json.loads(get_member(files, recipe_path(generator)))
+    recipe = _read_recipe(archive, get_member(files, recipe_path(generator)))
     dataset = Dataset(folder)
     faces = dataset.select(kind="real")
     if hash_faces(faces) != recipe["faces"]:
@@ -128,6 +128,17 @@ def _add_missing(
 def recipe_path(generator: str) -> str:
     """The recipe of a generator's fakes, as a path in the dataset folder and in the archive."""
     return f"fake/{generator}/recipe.json"
+
+
+def _read_recipe(archive: Path, content: bytes) -> dict:
+    """The recipe of the fakes. WsdlError where it does not say of which faces and with which seed they were made."""
+    try:
+        recipe = json.loads(content)
+        if isinstance(recipe["faces"], str) and type(recipe["seed"]) is int:
+            return recipe
+    except (ValueError, RecursionError, TypeError, KeyError):
+        pass
+    raise damaged(archive, "its recipe.json names no faces and seed")
 
 
 def _read_fakes(archive: Path, style: str, generator: str) -> tuple[dict, dict[str, bytes], pd.DataFrame]:

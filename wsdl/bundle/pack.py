@@ -25,6 +25,7 @@ from wsdl.bundle.archive import (
 from wsdl.bundle.unpack import P2_MEMBERS, unpack_dataset, unpack_p2
 from wsdl.core.io import WsdlError, atomic, path_inside, read_json, sha256
 from wsdl.core.parallel import parallel_map
+from wsdl.core.records import read_object
 from wsdl.core.run import MODEL_FILE, is_done
 from wsdl.core.weights import read_weights
 from wsdl.data.check import check_dataset
@@ -165,7 +166,7 @@ def _weights_as_fp16(path: Path) -> bytes:
 
 def check_weights(recipe: Path, packed: str) -> None:
     """WsdlError where the fakes of `recipe` were made with weights other than the packed ones (by fingerprint)."""
-    made = read_json(recipe).get("weights", packed)
+    made = read_object(recipe, {"weights": str}).get("weights", packed)
     if made != packed:
         raise WsdlError(
             f"{recipe}: these fakes were made with weights of sha256 {made[:12]}..., but the bundle will hold "

@@ -104,9 +104,15 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def is_written(path: Path) -> bool:
+    """Whether `path` exists and is not empty, as a file that was not synced may be after a power loss."""
+    path = Path(path)
+    return path.exists() and path.stat().st_size > 0
+
+
 def copy_if_missing(file: Path, to: Path) -> None:
-    """Copy `file` to `to`, unless `to` exists or `file` does not."""
-    if Path(file).exists() and not Path(to).exists():
+    """Copy `file` to `to`, unless `to` is written or `file` does not exist."""
+    if Path(file).exists() and not is_written(to):
         with atomic(to) as temporary:
             shutil.copyfile(file, temporary)
 

@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from wsdl import __version__
-from wsdl.core.io import WsdlError, sha256, write_json
+from wsdl.core.io import WsdlError, is_written, sha256, write_json
 from wsdl.core.locks import one_writer
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
@@ -80,7 +80,7 @@ def prepare_dataset(
 
     def prepare_face(name: str) -> dict | None:
         path, components_path = (out / folder / splits[name] / f"{name}.png" for folder in ("real", "components"))
-        if not path.exists() or (masks and not components_path.exists()):
+        if not is_written(path) or (masks and not is_written(components_path)):
             try:
                 pixels, components, found = _read_face(files[name], labels.get(name), size)
             except WsdlError as error:

@@ -146,11 +146,11 @@ def residual_spectrum(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Squared Fréchet distance of features [n, d] and [m, d], taken as Gaussian (Heusel et al. 2017).
 
-    Features are first divided by their standard deviation in `b`, so that all have equal weight. ValueError for fewer
-    than two rows.
+    Features are first divided by their standard deviation in `b`, so that all have equal weight. NaN for fewer than two
+    rows, which have no covariance.
     """
     if min(len(a), len(b)) < 2:
-        raise ValueError("a distance needs at least two rows of features on each side")
+        return float("nan")
     scale = b.std(axis=0) + 1e-6
     first, second = ((x.mean(axis=0), np.atleast_2d(np.cov(x, rowvar=False))) for x in (a / scale, b / scale))
     return gaussian_distance(first, second)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wsdl.core.io import copy_if_missing, sha256
+from wsdl.core.io import copy_if_missing, is_written, sha256
 from wsdl.core.locks import one_writer
 from wsdl.core.progress import in_batches
 from wsdl.core.run import holds_images, write_or_check_config
@@ -38,7 +38,7 @@ def write_round_trips(dataset: Dataset, out: Path, name: str, reconstruct: Calla
             copy_if_missing(dataset.folder / path, out / path)
     fakes = real[real.split.isin(_SPLITS)].assign(kind="full", generator=name, area=1.0)
     fakes["path"] = [f"fake/{name}/{row.split}/{Path(row.path).name}" for row in fakes.itertuples()]
-    missing = fakes[[not (out / path).exists() for path in fakes.path]]
+    missing = fakes[[not is_written(out / path) for path in fakes.path]]
     for some in in_batches(missing, _BATCH, "reconstructing"):
         images = reconstruct(np.asarray(dataset.images[some.index.to_numpy()]), list(some.source_id))
         for path, image in zip(some.path, images, strict=True):

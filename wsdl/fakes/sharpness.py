@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from wsdl import __version__
-from wsdl.core.io import WsdlError, copy_if_missing, path_inside, seed_for, sha256, write_json
+from wsdl.core.io import WsdlError, copy_if_missing, is_written, path_inside, seed_for, sha256, write_json
 from wsdl.core.locks import one_writer
 from wsdl.core.parallel import parallel_map
 from wsdl.core.records import read_object
@@ -81,7 +81,7 @@ def match_sharpness_dataset(data: Path, out: Path, seed: int = 0) -> Dataset:
         if row.kind != "partial":
             for path in (row.path, label_map_path(row)):
                 copy_if_missing(dataset.folder / path, out / path)
-        elif not (out / row.path).exists():
+        elif not is_written(out / row.path):
             copy_if_missing(dataset.folder / row.mask, out / row.mask)
             rng = np.random.default_rng(seed_for(seed, "match", row.path))
             fake, real, mask = images[row.Index], images[face_of[row.Index]], masks[row.Index]

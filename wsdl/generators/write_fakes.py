@@ -16,7 +16,7 @@ import pandas as pd
 
 from wsdl import __version__
 from wsdl.core.device import pick_device, retain_freed_memory
-from wsdl.core.io import WsdlError, seed_for, sha256
+from wsdl.core.io import WsdlError, is_written, seed_for, sha256
 from wsdl.core.locks import hold_folder
 from wsdl.core.progress import print_stderr, progress_bar
 from wsdl.core.ranges import check_ranges
@@ -151,7 +151,7 @@ def _write_missing(
 
 def fake_exists(out: Path, fake) -> bool:
     """Whether the files of `fake`, a `Fake` or a row of the manifest, are in `out`."""
-    return (out / fake.path).exists() and (out / fake.mask).exists()  # a full fake's mask is "": the folder itself
+    return all(is_written(out / name) for name in (fake.path, fake.mask) if name)  # a full fake has no mask
 
 
 def _write_fake(out: Path, fake: Fake, image: np.ndarray, mask: np.ndarray | None) -> None:
