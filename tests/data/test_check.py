@@ -60,6 +60,11 @@ def stray(folder: Path) -> None:
     shutil.copy(folder / partial(folder).path, folder / "real" / "train" / "stray.png")
 
 
+def empty_mask(folder: Path) -> None:
+    change_mask(folder, lambda mask: mask * 0)
+    rewrite(folder, area=0.0)
+
+
 def edit_manifest(folder: Path) -> None:
     (folder / "manifest.csv").write_text("path\n")
 
@@ -81,6 +86,7 @@ CASES = [
     (lambda d: rewrite(d, area=1.5), ["has area '1.5', but an area is a fraction from 0 to 1"]),
     (twice, ["has path 'fake/repaint-p2/images/test/0003-03-mouth.png', which another line has too"]),
     (stray, ["real/train/stray.png: is not in the manifest"]),
+    (empty_mask, ["is empty (255 everywhere); a partial fake has an inpainted region"]),
     (edit_manifest, ["manifest.csv: has sha256"]),
 ]
 

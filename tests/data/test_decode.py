@@ -154,3 +154,9 @@ def test_pixels_in_flight_are_limited(monkeypatch):
     items = [60, 30, 30, 500, 100, 10, 90, 0] * 4
     assert parallel_map(work, items, "working", lambda pixels: pixels) == items
     assert max(total for total in most if total != 500) <= 100  # an image above the limit is alone
+
+
+def test_batches_hold_few_pixels(monkeypatch):
+    monkeypatch.setattr(parallel, "PIXELS_IN_FLIGHT", 100)
+    parts = list(parallel.split_by_pixels([60, 30, 30, 500, 100, 10, 90, 0], lambda pixels: pixels))
+    assert parts == [[60, 30], [30], [500], [100], [10, 90, 0]]

@@ -43,6 +43,24 @@ def test_full_fakes_with_equal_names_in_two_splits_are_no_leak(download):
     assert {"p2/test/0000", "p2/train/0000"} <= set(table.source_id)
 
 
+def test_masks_in_jpeg_have_their_true_area(download, dataset, capsys):
+    for path in download.glob("fake/*/masks/*/*.png"):
+        Image.open(path).save(path.with_suffix(".jpg"), quality=75)
+        path.unlink()
+    masks, true_masks = Dataset(download).masks, Dataset(dataset).masks
+    partial = (Dataset(dataset).table.kind == "partial").to_numpy()
+    overlap = (masks & true_masks)[partial].sum(axis=(1, 2)) / (masks | true_masks)[partial].sum(axis=(1, 2))
+    assert overlap.mean() > 0.97
+    assert capsys.readouterr().err.count("is not two-valued") == 3  # one line for a folder: train, valid, test
+
+
+def test_empty_masks_are_reported(download, capsys):
+    path = first(download, "fake/*/masks/train/*")
+    write_mask(path, read_mask(path) * 0)
+    Dataset(download)
+    assert f"{path}: is empty (255 everywhere), one of 1 such masks" in capsys.readouterr().err
+
+
 def test_the_manifest_is_written_once(download):
     Dataset(download)
     before = (download / "manifest.csv").stat().st_mtime_ns

@@ -197,6 +197,35 @@ def test_images_in_memory():
     assert np.array_equal(from_memory(Image.fromarray(NOISE)).image, NOISE)
     assert from_memory(NOISE[..., 0]).image.mode == "RGB"
     assert np.array_equal(from_memory(NOISE[:, ::-1]).image, NOISE[:, ::-1])
-    for wrong in (NOISE / 255, NOISE[None], np.zeros((0, 4, 3), np.uint8)):
+    for wrong in (NOISE / 255, NOISE[None], np.zeros((0, 4, 3), np.uint8), 5, None, "a.png", [[1], [1, 2]]):
         with pytest.raises(WsdlError, match="image: "):
             from_memory(wrong)
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
+def test_an_image_without_pixels_is_refused(size):
+    with pytest.raises(WsdlError, match=f"image: is {size[0]}x{size[1]} but must have at least one pixel"):
+        from_memory(Image.new("RGB", size))
+
+
+@pytest.mark.parametrize("mode", ["La", "LA", "PA", "RGBa", "RGBX", "HSV", "LAB", "YCbCr", "I;16B", "F", "1"])
+def test_images_in_memory_of_any_mode(mode):
+    assert from_memory(Image.new(mode, (8, 6))).image.mode == "RGB"
+
+
+def test_lazily_opened_files_in_memory(tmp_path):
+    path = saved(tmp_path, "a.jpg", Image.fromarray(np.tile(NOISE, (8, 8, 1))))
+    assert from_memory(Image.open(path)).image.size == (256, 192)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(WsdlError, match=r"image: cannot be decoded \(.*truncated"):
+        from_memory(Image.open(path))
+    path = saved(tmp_path, "a.tif", Image.fromarray(np.full((4, 4), 70_000, np.int32)))
+    with pytest.raises(WsdlError, match=r"image: .*from 70000 to 70000, so its white level is unknown"):
+        from_memory(Image.open(path))
+
+
+def test_an_image_in_memory_is_copied():
+    image = Image.fromarray(NOISE)
+    opened = from_memory(image)
+    image.paste("red", (0, 0, 32, 24))
+    assert np.array_equal(opened.image, NOISE)

@@ -40,7 +40,7 @@ def write_dolos_manifest(folder: Path) -> None:
     table = pd.DataFrame(parallel_map(complete, rows, "reading"), columns=MANIFEST_COLUMNS)
     _check_polarity(table, folder)
     if len(empty := table.loc[(table.kind == "partial") & (table.area == 0), "mask"]):
-        print_stderr(f"{folder / empty.iloc[0]}: is empty (255 everywhere), as are {len(empty)} masks in all.")
+        print_stderr(f"{folder / empty.iloc[0]}: is empty (255 everywhere), one of {len(empty)} such masks.")
     check_splits(table, folder)
     made_by = {"command": "the official Dolos download", "version": __version__}
     info = {"name": folder.resolve().name, "size": first.size[0], "licence": _LICENCE, "made_by": made_by}
