@@ -11,11 +11,13 @@ import torch
 
 from wsdl.config import find_setup
 from wsdl.core.device import autocast, pick_device, pick_precision, retain_freed_memory
+from wsdl.core.io import WsdlError
 from wsdl.core.progress import progress_bar
 from wsdl.detectors import build_detector
 from wsdl.detectors.base import Batch
 
 INPUT = 299  # the paper's size
+MAX_SECONDS = 3600  # on each variant
 
 
 def bench_training(method: str, setup: str = "b", batch: int = 16, seconds: float = 10.0) -> pd.DataFrame:
@@ -23,6 +25,8 @@ def bench_training(method: str, setup: str = "b", batch: int = 16, seconds: floa
 
     Columns: loop, images/s, ratio. The variants take turns, so a change of load affects all of them.
     """
+    if not 0 < seconds <= MAX_SECONDS:
+        raise WsdlError(f"--seconds: is {seconds}, but must be above 0 and at most {MAX_SECONDS}.")
     torch.manual_seed(0)
     device = pick_device()
     images = torch.randn(batch, 3, INPUT, INPUT, device=device)

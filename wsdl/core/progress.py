@@ -38,8 +38,8 @@ def in_batches(items: Sequence, size: int, what: str) -> Iterator[Sequence]:
 
 
 def print_stderr(message: str) -> None:
-    """Print one line to stderr without breaking a progress bar."""
-    tqdm.write(message, file=sys.stderr)
+    """Print one line to stderr without breaking a progress bar. Names that are no UTF-8 appear with escapes."""
+    tqdm.write(message.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
 
 
 def print_problem(message: str) -> None:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsdl.config import DEFAULT_GENERATORS, METHODS, SETUPS, apply_changes
+from wsdl.config import DEFAULT_GENERATORS, METHODS, SETUPS, SOURCES, apply_changes
 from wsdl.core.io import WsdlError, read_json, read_toml
 
 RENDERED = "snapshot", "studio"  # the sources of `cross-source`: snapshots and studio portraits
@@ -105,6 +105,9 @@ def check_job(job: Job, where: str) -> Job:
         raise WsdlError(f"{where}: is {job}, but must have a method ({', '.join(METHODS)}) and a setup (a, b or c).")
     if job.generators and SETUPS[job.setup].fakes == "full":
         raise WsdlError(f"{where}: is {job}, but setup {job.setup} trains on p2; leave `generators` out.")
+    for source in job.needs():
+        if source not in SOURCES:
+            raise WsdlError(f"{where}: source is {source!r}, but must be one of {', '.join(SOURCES)}.")
     for name in (*job.generators, *(parse_test(test)[1] for test in job.tests)):
         if not re.fullmatch(r"[\w.+-]+", name):  # it becomes part of the name of a folder
             raise WsdlError(f"{where}: {name!r} is no name of a generator; give one such as lama.")
