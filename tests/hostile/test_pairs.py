@@ -1,14 +1,13 @@
 """Two commands at once in one folder: both succeed, and the files are those of one command alone."""
 
 import json
-import multiprocessing
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
+from children import CONTEXT, compared, run_main
 from factories import TINY_PROFILE
-from helpers import held_by_another, run_command, tree
+from helpers import held_by_another, run_command
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
@@ -16,31 +15,20 @@ from wsdl.core import locks
 from wsdl.core.io import write_json
 
 SAME_TIME = 120  # seconds within which both must have begun
-VARYING = ("run.json", "trainer.pt")  # seconds; saved again by a second call
 
 
-def run_words(words: list[str], begin, messages: Path, stand_ins: bool) -> None:
-    """`python -m wsdl WORDS` in this process, once every other process is ready too; stderr goes to `messages`."""
-    import wsdl.demo
-    from wsdl.__main__ import main
-
-    if stand_ins:  # the lessons and the report take minutes
-        wsdl.demo.run_lessons = lambda study: True
-        wsdl.demo.build_site = lambda runs, out: out / "index.html"
-    sys.argv = ["wsdl", *words]
-    with messages.open("w", encoding="utf-8") as sys.stderr:
-        begin.wait(SAME_TIME)
-        main()
+def run_with_others(command: str, begin, messages: Path, stand_ins: bool) -> None:
+    """`run_main` as soon as every other process is ready, too."""
+    begin.wait(SAME_TIME)
+    run_main(command, messages, stand_ins)
 
 
 def run_at_once(place: Path, *commands: str, stand_ins: bool = False) -> list[str]:
     """Run the commands at the same time; return what each wrote to stderr, having ended with exit code 0."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["wsdl.training.detector", "wsdl.generators.write_fakes", "wsdl.demo"])
-    begin = context.Barrier(len(commands))
+    begin = CONTEXT.Barrier(len(commands))
     logs = [place / f"{number}.log" for number in range(len(commands))]
     processes = [
-        context.Process(target=run_words, args=(command.split(), begin, log, stand_ins))
+        CONTEXT.Process(target=run_with_others, args=(command, begin, log, stand_ins))
         for command, log in zip(commands, logs, strict=True)
     ]
     for process in processes:
@@ -50,10 +38,6 @@ def run_at_once(place: Path, *commands: str, stand_ins: bool = False) -> list[st
     texts = [log.read_text(encoding="utf-8") for log in logs]
     assert [process.exitcode for process in processes] == [0] * len(commands), texts
     return texts
-
-
-def compared(folder: Path) -> dict[str, bytes]:
-    return {name: content for name, content in tree(folder).items() if Path(name).name not in VARYING}
 
 
 @pytest.fixture
@@ -126,11 +110,19 @@ def test_two_demo(profile, tmp_path):
         "train --setup c --data {data} --profile {profile} --out {out}",
         "train-generator p2 --data {data} --profile {profile} --out {out}",
         "train-parser --data {data} --images 8 --out {out}",
+        "data match {data} --out {out}",
+        "data parse --images {images} --out {out}",
+        "evaluate {run} --data {data}",
+        "demo --source made-up --profile {profile} --out {out}",
+        "notebooks run --source made-up --profile {profile} --out {out}",
     ],
 )
-def test_the_second_says_who_holds_the_folder(command, made_up, dataset, profile, tmp_path, monkeypatch):
+def test_the_second_says_who_holds_the_folder(command, made_up, dataset, run_folder, profile, tmp_path, monkeypatch):
     monkeypatch.setattr(locks, "PATIENCE", 0.05)
-    paths = {"images": made_up[0], "masks": made_up[1], "data": dataset, "profile": profile, "out": tmp_path / "out"}
+    if "{run}" in command:
+        shutil.copytree(run_folder, tmp_path / "out")
+    paths = {"images": made_up[0], "masks": made_up[1], "data": dataset, "profile": profile, "out": tmp_path / "out",
+             "run": tmp_path / "out"}  # fmt: skip
     with held_by_another(tmp_path / "out" / locks.FOLDER_LOCK) as other:
         monkeypatch.setattr(locks.FileLock, "acquire", stop_waiting(locks.FileLock.acquire))
         output = CliRunner().invoke(app, command.format(**paths).split()).output
