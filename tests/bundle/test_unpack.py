@@ -101,7 +101,7 @@ def test_after_a_kill_the_next_call_unpacks(archive, free, tmp_path):
 def test_what_the_dead_left_is_deleted_and_nothing_of_the_living(archive, tmp_path):
     other = tmp_path / "snapshot-0123"
     of_dead, of_living = left_by_the_dead(other / "data"), other / temporary_name("data")
-    of_elsewhere, of_earlier = other / ".data.000000-1-2.part", other / ".data.0123456789abcdef.part"
+    of_elsewhere, of_earlier = other / ".data.000000-1-2.part", other / ".data.0123456789abcdef0123456789abcdef.part"
     for folder in (of_dead, of_living, of_elsewhere, of_earlier):
         folder.mkdir(parents=True)
     unpack_p2("studio", archive, tmp_path)

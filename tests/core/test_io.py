@@ -30,7 +30,9 @@ def stop_halfway(path):
 
 def test_what_a_dead_process_left_is_deleted_and_nothing_else(tmp_path):
     of_dead, of_living = left_by_the_dead(tmp_path / "a" / "x.npy"), tmp_path / "a" / temporary_name("x.npy")
-    of_elsewhere, of_earlier, own = (tmp_path / "a" / n for n in (".x.000000-1-2.part", ".x.npy.1.part", "x.part"))
+    of_elsewhere, of_earlier, own = (
+        tmp_path / "a" / n for n in (".x.000000-1-2.part", ".x.npy.1.part", ".film.mkv.part")
+    )
     of_dead.parent.mkdir()
     for path in (of_dead, of_living, of_elsewhere, of_earlier, own):
         path.write_text("half")

@@ -25,7 +25,7 @@ def delete_leftovers(folder: Path, pattern: str = "**/.*.part") -> None:
     """Delete the temporary files and folders below `folder` that no living process owns.
 
     Those of other hosts, whose processes cannot be seen, and those named by an earlier version are deleted after a day
-    without a change. Does nothing where `folder` cannot be written.
+    without a change. Files with other names are not ours and stay. Does nothing where `folder` cannot be written.
     """
     found: list[Path] = []
     with suppress(OSError):  # another process deletes a folder meanwhile
@@ -37,8 +37,10 @@ def delete_leftovers(folder: Path, pattern: str = "**/.*.part") -> None:
 
 
 def _is_owned(path: Path) -> bool:
-    """Whether a living process may still write `path`."""
+    """Whether a living process may still write `path`, or it is another program's."""
     owner = re.search(r"\.([0-9a-f]{6})-(\d+)-(\d+|x)\.part$", path.name)
+    if not owner and not re.search(r"\.(\d+|[0-9a-f]{32})\.part$", path.name):  # a process id or UUID, earlier
+        return True
     if owner and owner[1] == _host() and os.name == "posix":  # Windows cannot tell
         return _start(int(owner[2])) == owner[3]
     return time.time() - path.lstat().st_mtime < FORGOTTEN
