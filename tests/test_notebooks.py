@@ -64,6 +64,24 @@ def test_parameter_that_is_no_plain_value_is_refused(tmp_path):
         notebooks.run_notebook(make(tmp_path / "toy.ipynb"), tmp_path / "out", {"out": tmp_path})
 
 
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"cells": 5, "nbformat": 4, "nbformat_minor": 5, "metadata": {}}']
+)
+def test_a_broken_notebook_is_refused_in_one_sentence(tmp_path, content):
+    toy = tmp_path / "toy.ipynb"
+    toy.write_text(content)
+    with pytest.raises(WsdlError, match=r"toy.ipynb: is no valid Jupyter notebook \(.+\)\.$") as error:
+        notebooks.run_notebook(toy, tmp_path / "out", {"seed": 1})
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(WsdlError, match=r"toy.run.json: cannot be written"):
+        notebooks.run_notebook(make(tmp_path / "toy.ipynb"), tmp_path / "out", {"seed": 1})
+
+
 @pytest.mark.slow
 def test_a_run_uses_this_python_and_the_parameters(good):
     import sys

@@ -222,3 +222,15 @@ def test_a_generator_of_other_settings_is_refused(study):
 def test_a_dataset_of_another_size_is_refused(study):
     with pytest.raises(WsdlError, match="data: was begun with size = 32, not 64"):
         study(size=64).faces()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [({"out": 2024}, "out is 2024, but must be a text.*papermill with -r"), ({"profile": 1.5}, "profile is 1.5"),
+     ({"source": None}, "source is None"), ({"seed": "x"}, "seed is 'x', but must be a whole number")],
+)  # fmt: skip
+def test_parameters_of_a_wrong_type_are_refused(wrong, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WsdlError, match=words):
+        load_study(**{"out": str(tmp_path / "study")} | wrong)
+    assert not list(tmp_path.iterdir())

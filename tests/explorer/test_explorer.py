@@ -34,6 +34,8 @@ def test_explore_is_loaded_on_first_use():
 IMAGES, MAPS, MASKS = (explorer_arrays()[name] for name in ("images", "maps", "masks"))
 FINE = MAPS["setup C"]
 WRONG = {
+    "a number as labels": ({"labels": 5}, "labels must be 4 texts, one for each image, but there are 1"),
+    "a text as threshold": ({"threshold": "high"}, "threshold is 'high', but must be a number between 0 and 1"),
     "one picture without its set": ({"images": IMAGES[0]}, "images must be uint8 [n, H, W, 3], but are uint8 of shape"),
     "float pictures": ({"images": IMAGES / 255}, "images must be uint8 [n, H, W, 3], but are float64"),
     "pictures of two sizes": ({"images": [IMAGES[0], IMAGES[1][:9]]}, "images cannot be converted to one array"),

@@ -201,3 +201,14 @@ def test_nothing_is_written_and_no_connection_is_opened(up):
     touched = {event for event, _ in SEEN}
     assert not [event for event in touched if event.startswith(("socket", "os.rename", "os.mkdir", "subprocess"))]
     SEEN.clear()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [({"detectors": 5}, "detectors is 5, but must be a name"),
+     ({"detectors": [5]}, "detector is 5, but must be a text"),
+     ({"detectors": "patches-c-studio", "parser": 5}, "parser is 5, but must be a text")],
+)  # fmt: skip
+def test_detectors_of_a_wrong_type_are_refused(arguments, words):
+    with pytest.raises(WsdlError, match=words):
+        wsdl.upload(**arguments)
