@@ -159,6 +159,17 @@ def test_the_cache_is_written_without_holes(copy, monkeypatch):
     assert max(holes) <= 0
 
 
+@pytest.mark.parametrize("content", [b"", b"no array", None, "truncated"])
+def test_a_damaged_cache_is_decoded_again(copy, content):
+    before = np.array(Dataset(copy).images)
+    path = Dataset(copy).cache_folder / "images.npy"
+    if content is None:
+        np.save(path, before[:, :4])
+    else:
+        path.write_bytes(path.read_bytes()[:-100] if content == "truncated" else content)
+    assert np.array_equal(Dataset(copy).images, before)
+
+
 def test_an_image_of_another_size_is_named(copy):
     data = Dataset(copy)
     write_image(copy / data.table.path[3], np.zeros((16, 16, 3), np.uint8))

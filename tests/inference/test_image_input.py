@@ -147,7 +147,9 @@ def test_paths_that_are_not_files(tmp_path):
         open_image(tmp_path / "none.png")
     with pytest.raises(WsdlError, match="File name too long"):
         open_image(tmp_path / ("x" * 300 + ".png"))
-    os.mkfifo(tmp_path / "pipe.png")  # opening it would block
+    for name in ("pipe.png", "pipe-map.png"):
+        os.mkfifo(tmp_path / name)  # opening it would block
+    assert list(find_images([str(tmp_path)])) == [str(tmp_path / name) for name in ("pipe-map.png", "pipe.png")]
     with pytest.raises(WsdlError, match="not a file"):
         open_image(tmp_path / "pipe.png")
 

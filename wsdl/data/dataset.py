@@ -122,12 +122,13 @@ class Dataset:
         if not path.exists():
             path = self.cache_folder / f"{name}.npy"
         delete_leftovers(path.parent.parent, "*/.*.part")
-        if not path.exists():
-            for old in path.parent.parent.glob("*"):
-                if old != path.parent and not any(old.glob(".*.part")):  # a living process is decoding there
-                    shutil.rmtree(old, ignore_errors=True)
-            with atomic(path, sync=True) as temporary, open(temporary, "wb") as file:
-                self._write_array(file, shape, name, read)
+        if (array := _open_array(path, shape)) is not None:
+            return array
+        for old in path.parent.parent.glob("*"):
+            if old != path.parent and not any(old.glob(".*.part")):  # a living process is decoding there
+                shutil.rmtree(old, ignore_errors=True)
+        with atomic(path, sync=True) as temporary, open(temporary, "wb") as file:
+            self._write_array(file, shape, name, read)
         return np.load(path, mmap_mode="r")
 
     def _write_array(self, file: BinaryIO, shape: tuple[int, ...], name: str, read) -> None:
@@ -145,6 +146,15 @@ class Dataset:
             file.write(value.tobytes())
             progress.update()
         progress.close()
+
+
+def _open_array(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The memory-mapped array in `path`; None where it is missing or damaged, so that it is written again."""
+    try:
+        array = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    return array if (array.shape, array.dtype) == (shape, np.uint8) else None
 
 
 def release_memory(array: np.ndarray | None) -> None:

@@ -13,6 +13,7 @@ from wsdl import __version__
 from wsdl.core.io import WsdlError, sha256
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
+from wsdl.data.decode import pixels_in_file
 from wsdl.data.images import check_name, is_image_file, list_image_files, open_image
 from wsdl.data.manifest import MANIFEST_COLUMNS, SPLITS, check_splits, write_manifest
 from wsdl.data.masks import read_mask
@@ -37,7 +38,10 @@ def write_dolos_manifest(folder: Path) -> None:
             row["area"] = _mask_area(folder, row["mask"], first.size)
         return row
 
-    table = pd.DataFrame(parallel_map(complete, rows, "reading"), columns=MANIFEST_COLUMNS)
+    def pixels_of_mask(row: dict) -> int:
+        return pixels_in_file(folder / row["mask"]) if row["mask"] else 0
+
+    table = pd.DataFrame(parallel_map(complete, rows, "reading", pixels_of_mask), columns=MANIFEST_COLUMNS)
     _check_polarity(table, folder)
     if len(empty := table.loc[(table.kind == "partial") & (table.area == 0), "mask"]):
         print_stderr(f"{folder / empty.iloc[0]}: is empty (255 everywhere), one of {len(empty)} such masks.")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from wsdl.core.io import WsdlError
+from wsdl.core.io import WsdlError, open_regular_file
 from wsdl.data.decode import check_size, one_sentence, opened, to_rgb
 from wsdl.data.images import IMAGE_SUFFIXES
 
@@ -64,9 +64,9 @@ def read_origin(path: str | Path) -> str | None:
     if not str(path).endswith(("-map.png", "-overlay.png")):
         return None
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with open_regular_file(path) as file, one_sentence(str(path)), Image.open(file, formats=["PNG"]) as image:
             return image.info.get(ORIGIN_KEY)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except WsdlError:
         return None
 
 
