@@ -5,10 +5,10 @@ from pathlib import Path
 
 from wsdl import notebooks
 from wsdl.config import check_methods, load_profile
-from wsdl.core.io import WsdlError, atomic, read_json, sha256
+from wsdl.core.io import WsdlError, atomic, sha256
 from wsdl.core.locks import one_writer
 from wsdl.core.progress import print_stderr
-from wsdl.experiments.estimate import describe_stages, plan_study
+from wsdl.experiments.estimate import describe_stages, lesson_run, plan_study
 from wsdl.experiments.study import Study
 from wsdl.experiments.study_checks import record_study
 from wsdl.report.site import build_site
@@ -59,9 +59,8 @@ def run_lessons(study: Study, long: bool = False) -> bool:
                   "images": study.images, "masks": study.masks, "seed": study.seed}  # fmt: skip
     for lesson in notebooks.lesson_notebooks(long):
         made_of = {"lesson": sha256(lesson), "results": _results_hash(study)}
-        status = study.out / "lessons" / f"{lesson.stem}.run.json"
-        old = read_json(status) if status.exists() else {}
-        if old.get("status") == "done" and (old["parameters"], old["made_of"]) == (parameters, made_of):
+        old = lesson_run(study, lesson)
+        if old.get("status") == "done" and (old.get("parameters"), old.get("made_of")) == (parameters, made_of):
             continue
         try:
             print_stderr(f"lesson {lesson.stem}")

@@ -78,3 +78,13 @@ def test_imagenet_weights_are_used_if_cached_never_downloaded(dataset, tmp_path,
     train_detector("grad-cam", "c", dataset, tmp_path / "with", seed=0, settings=tiny)
     assert read_json(tmp_path / "with" / "config.json")["start"] == "imagenet"
     assert "starting from ImageNet weights: " in capsys.readouterr().err
+
+
+def test_an_empty_file_in_the_cache_of_timm_is_one_sentence(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "cache"))
+    (tmp_path / "cache" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "cache" / "checkpoints" / "xception-43020ad28.pth").touch()
+    settings = Training(input_size=48, images=8, images_c=8, batch=4, batch_c=4, check_every=8, start="imagenet")
+    with pytest.raises(WsdlError, match=r"xception-43020ad28\.pth: is no valid file of PyTorch \(.*\); delete it, or"):
+        train_detector("grad-cam", "c", dataset, tmp_path / "run", seed=0, settings=settings)
+    assert not (tmp_path / "run").exists()

@@ -244,4 +244,44 @@ GRIDS = [
     BadInput("no-grid-to-show", "grid status table2 --out {out}", "holds no grid; begin one"),
 ]  # fmt: skip
 
-CASES = [*WEIGHTS, *CONFIGS, *RUNS, *GENERATORS, *NUMBERS, *PROFILES, *STARTS, *GRIDS]
+
+def study(*spoils: Spoil) -> Spoil:
+    """The dataset at place/data as the data of a study at place/out, with files made bad."""
+
+    def arrange(place: Path) -> None:
+        (place / "out").mkdir()
+        (place / "data").rename(place / "out" / "data")
+        write_json("mine.json", {"size": 32})(place)
+        for spoil in spoils:
+            spoil(place)
+
+    return arrange
+
+
+def run_of_study(config) -> Spoil:
+    """A run of the study, marked as done, with this config.json."""
+
+    def arrange(place: Path) -> None:
+        folder = place / "out" / "p2"
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "run.json").write_text('{"status": "done"}')
+
+    return arrange
+
+
+STUDY = "demo --source made-up --profile {place}/mine.json --out {data}/../out"
+STUDIES = [
+    BadInput(f"study-json-{name}", STUDY, answer, study(write("out/study.json", text)))
+    for name, text, answer in (
+        ("of-a-list", "[]", r"study\.json: is \[\], but must be a JSON object"),
+        ("empty", "", r"study\.json: is not valid JSON"),
+        ("with-a-profile-of-text", '{"profile": "quick"}', r"study\.json: profile"),
+        ("with-an-unknown-setting", '{"profile": {"epochs": 3}}', r"study\.json: profile: unknown setting 'epochs'"),
+        ("of-another-seed", '{"seed": 5}', "this study was begun with seed 5, not 0; choose another out"),
+    )
+] + [
+    BadInput("study-with-a-run-of-a-list", STUDY, r"p2/config\.json: is \[\], but must be", study(run_of_study([]))),
+]  # fmt: skip
+
+CASES = [*WEIGHTS, *CONFIGS, *RUNS, *GENERATORS, *NUMBERS, *PROFILES, *STARTS, *GRIDS, *STUDIES]

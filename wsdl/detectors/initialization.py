@@ -79,7 +79,11 @@ def _load_part(part: nn.Module, given: dict, path: Path) -> None:
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a safetensors or torch file, under timm's names. WsdlError for any other file."""
-    given = read_weights(path) if path.suffix == ".safetensors" else read_state(path)
+    try:
+        given = read_weights(path) if path.suffix == ".safetensors" else read_state(path)
+    except WsdlError as error:
+        reason = str(error).split("; train it")[0].rstrip(".")
+        raise WsdlError(f"{reason}; delete it, or give weights of timm's legacy_xception.") from None
     given = given.get("net", given) if isinstance(given, dict) else None  # FFD also stores its optimizer
     if not isinstance(given, dict):
         raise WsdlError(f"{path}: holds no tensors by name; give weights of timm's legacy_xception.")

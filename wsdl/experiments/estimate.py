@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -11,8 +12,9 @@ import torch
 from wsdl import notebooks
 from wsdl.config import SETUPS
 from wsdl.core.device import autocast, peak_megabytes, pick_device, to_unit
-from wsdl.core.io import read_json
-from wsdl.core.progress import format_duration
+from wsdl.core.io import WsdlError
+from wsdl.core.progress import format_duration, print_stderr
+from wsdl.core.records import read_object
 from wsdl.core.run import is_done, read_stats
 from wsdl.detectors import build_detector
 from wsdl.detectors.base import Batch
@@ -60,8 +62,17 @@ def _faces_work(study: Study) -> str:
 
 def _lessons_left(study: Study) -> int:
     """How many lessons have not succeeded in this study yet."""
-    runs = [study.out / "lessons" / f"{lesson.stem}.run.json" for lesson in notebooks.lesson_notebooks()]
-    return sum(not (run.exists() and read_json(run)["status"] == "done") for run in runs)
+    return sum(lesson_run(study, lesson).get("status") != "done" for lesson in notebooks.lesson_notebooks())
+
+
+def lesson_run(study: Study, lesson: Path) -> dict:
+    """What OUT/lessons/LESSON.run.json says; {} where it does not exist or is damaged: the lesson is run again."""
+    path = study.out / "lessons" / f"{lesson.stem}.run.json"
+    try:
+        return read_object(path) if path.exists() else {}
+    except WsdlError as error:
+        print_stderr(str(error))
+        return {}
 
 
 def _generator_stages(study: Study) -> list[Stage]:

@@ -8,9 +8,10 @@ import threading
 import time
 from dataclasses import dataclass
 
-from wsdl.core.io import WsdlError, read_json
+from wsdl.core.io import WsdlError
 from wsdl.core.locks import forget_holder, lock_holder
 from wsdl.core.progress import print_stderr
+from wsdl.core.records import read_metrics
 from wsdl.experiments.grid import LOG_MARK, Grid, is_finished, last_log_line, prepare_data, write_grid
 from wsdl.experiments.jobs import Job
 
@@ -96,7 +97,7 @@ def _start_job(grid: Grid, job: Job, environment: dict[str, str]) -> _Child:
 
 
 def _describe_result(grid: Grid, child: _Child) -> str:
-    row = read_json(grid.run_folder(child.job) / "metrics.json")["rows"][0]
+    row = read_metrics(grid.run_folder(child.job))["rows"][0]
     scores = f"IoU {100 * row['iou']:.1f} %, PBCA {100 * row['pbca']:.1f} %"
     return f"{grid.name(child.job)}: done in {time.monotonic() - child.start:.0f} s, {scores}"
 

@@ -8,11 +8,11 @@ from itertools import combinations
 from pathlib import Path
 
 from wsdl.config import SETUPS, SOURCES, Profile, Training, apply_changes, complete_profile, profile_to_dict
-from wsdl.core.io import WsdlError, read_json
-from wsdl.core.records import read_object
+from wsdl.core.io import WsdlError
+from wsdl.core.records import read_config, read_object
 from wsdl.core.run import check_same_config, find_difference, short_path, write_if_changed
 from wsdl.data.dataset import Dataset
-from wsdl.data.manifest import hash_manifest
+from wsdl.data.manifest import hash_manifest, read_info
 
 PROFILE_LABELS = "profile.name", "profile.purpose"  # they describe a profile and change no result
 
@@ -83,7 +83,7 @@ def _recorded(out: Path, asked: dict) -> dict:
 
 def check_run(folder: Path, asked: dict) -> None:
     """WsdlError where the config.json of a run has other values than `asked`; keys that it lacks are not compared."""
-    config = read_json(folder / "config.json")
+    config = read_config(folder)
     check_same_config(folder, {key: config.get(key, value) for key, value in asked.items()}, asked)
 
 
@@ -97,7 +97,7 @@ def check_detector_run(
     data: Path,
 ) -> None:
     """WsdlError where the run in `folder` was trained with other settings, or on other images than those in `data`."""
-    config = read_json(folder / "config.json")
+    config = read_config(folder)
     images, batch, _ = settings.amounts(setup)
     names = ("p2",) if SETUPS[setup].fakes == "full" else generators
     asked = {"method": method, "setup": setup, "generator": ", ".join(sorted(set(names))), "images": images,
@@ -106,7 +106,7 @@ def check_detector_run(
     complete = asdict(apply_changes(type(settings)(), stored, f"{folder / 'config.json'}: settings"))
     check_same_config(folder, {key: config.get(key) for key in asked} | {"settings": complete}, asked)
     if (data / "dataset.json").exists():
-        info = read_json(data / "dataset.json")
+        info = read_info(data)
         check_run(folder, {"source": info["name"], "size": info["size"]})
         if config.get("data", info["manifest_sha256"]) != info["manifest_sha256"]:
             _check_manifest(folder, config["data"], data, names)
