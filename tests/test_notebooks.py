@@ -82,6 +82,19 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
         notebooks.run_notebook(make(tmp_path / "toy.ipynb"), tmp_path / "out", {"seed": 1})
 
 
+def test_a_user_without_a_home_folder_gets_one_sentence(tmp_path, monkeypatch):
+    def no_entry(uid):
+        raise KeyError(uid)
+
+    toy = make(tmp_path / "toy.ipynb")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", no_entry)
+    for work in (notebooks.to_html, lambda *paths: notebooks.run_notebook(*paths, {})):
+        with pytest.raises(WsdlError, match="HOME: is not set"):
+            work(toy, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_a_run_uses_this_python_and_the_parameters(good):
     import sys

@@ -25,6 +25,14 @@ def read_notebook(notebook: Path) -> nbformat.NotebookNode:
     return book
 
 
+def check_home() -> None:
+    """WsdlError where this user has no home folder: Jupyter looks for its settings there."""
+    try:
+        Path.home()
+    except RuntimeError:
+        raise WsdlError("HOME: is not set, and this user has no home folder, which Jupyter needs; set it.") from None
+
+
 def is_still(output) -> bool:
     """Whether an output is the still image of the widget in the output before it, which holds the same image."""
     return f'class="{STILL} ' in "".join(output.get("data", {}).get("text/html", ""))
@@ -59,6 +67,7 @@ TEMPLATE = """{% extends 'basic/index.html.j2' %}
 
 def to_html(notebook: Path, html: Path, problem: str = "") -> None:
     """Write `notebook` as one HTML page that works offline, with `problem` as a banner above it where a run failed."""
+    check_home()
     from nbconvert import HTMLExporter
     from nbconvert.preprocessors import TagRemovePreprocessor
 

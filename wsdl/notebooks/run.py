@@ -14,7 +14,7 @@ from pathlib import Path
 
 from wsdl.core.io import WsdlError, write_json, write_text
 from wsdl.core.progress import print_stderr
-from wsdl.notebooks.pages import INJECTED, notebook_question, notebook_title, read_notebook, to_html
+from wsdl.notebooks.pages import INJECTED, check_home, notebook_question, notebook_title, read_notebook, to_html
 from wsdl.notebooks.tidy import tidy_notebook
 
 LESSONS_FOLDER = Path(__file__).parent.parent.parent / "notebooks"  # the committed lessons, in a checkout
@@ -69,6 +69,7 @@ def run_notebook(notebook: Path, out_folder: Path, parameters: dict, made_of: di
 
 def check_parameters(notebook: Path, parameters: dict) -> dict:
     """`parameters` as JSON values. WsdlError where `notebook` has no parameter of that name."""
+    check_home()
     import papermill
 
     read_notebook(notebook)  # its errors are one sentence
