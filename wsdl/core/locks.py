@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from wsdl.core.io import WsdlError
+from wsdl.core.io import WsdlError, unwritable
 from wsdl.core.leftovers import delete_leftovers
 from wsdl.core.progress import print_stderr
 
@@ -101,9 +101,7 @@ def _acquire(lock: FileLock, path: Path, wait: bool) -> None:
         except FileNotFoundError:  # the holder has just deleted the folder, which it did not need
             continue
         except OSError as error:
-            raise WsdlError(
-                f"{path}: cannot be written ({error.strerror or error}); free some space or choose another --out."
-            ) from error
+            raise unwritable(path, error) from error
 
 
 def lock_holder(path: Path) -> str | None:
