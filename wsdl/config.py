@@ -4,11 +4,12 @@ A profile is plain data: print it, save it, or state what differs from `quick` i
 Unknown settings and wrong types are refused with the list of valid ones.
 """
 
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from wsdl.core.io import WsdlError, read_json
 from wsdl.core.ranges import CheckedSettings
+from wsdl.core.settings import apply_changes
 
 BUNDLED_SOURCES = "studio", "snapshot"  # rendered portraits that come with wsdl, with fakes and a generator
 SOURCES = (*BUNDLED_SOURCES, "photos", "made-up")  # photos: the user's; made-up: drawings, for tests
@@ -47,7 +48,7 @@ DEFAULT_GENERATORS = ("repaint-p2",)  # used where no others are named
 GRID_GENERATORS = *DEFAULT_GENERATORS, "repaint-ldm-clean", "lama", "pluralistic"
 EXTRA_GENERATORS = "repaint-ldm", "lama", "pluralistic"  # those that a study can train besides P2
 
-METHODS = "patches", "grad-cam", "attention"
+METHODS = "patches", "grad-cam", "attention", "patches-mil"  # the paper's three, and ours
 DEFAULT_DETECTOR = "patches-c-studio"  # of `localize`: a folder of wsdl/assets/detectors
 
 
@@ -153,6 +154,22 @@ class AttentionTraining(Training):
 
 
 @dataclass(frozen=True)
+class PatchesMilTraining(Training):
+    """Training on labels and on pasted images; `wsdl.training.pasting.BatchSource` describes the stages."""
+
+    images: int = 24_000  # of all stages together
+    images_c: int = 24_000
+    batch: int = 4  # more steps with fewer images: half as many images as with 8
+    check_every: int = 1_000
+    ema_decay: float = 0.995
+    label_loss: str = "multi-k"  # of wsdl.detectors.label_losses
+    last_block: str = "block1"  # of Xception: block1 for input of 128 px, block2 for 299 px
+    warm_up_images: int = 1_000  # setups a and b: images with corrupted pieces of real images, at the beginning
+    cut_and_paste: bool = True  # setups a and b
+    label_images: int = 3_000  # setup b: images before cut and paste, warm-up included; more until labels are learned
+
+
+@dataclass(frozen=True)
 class Profile(CheckedSettings):
     """The settings that decide how long a study takes and what it can show. The defaults are the profile `quick`."""
 
@@ -169,6 +186,7 @@ class Profile(CheckedSettings):
     patches: PatchesTraining = field(default_factory=PatchesTraining)
     grad_cam: GradCamTraining = field(default_factory=GradCamTraining)
     attention: AttentionTraining = field(default_factory=AttentionTraining)
+    patches_mil: PatchesMilTraining = field(default_factory=PatchesMilTraining)
 
     def training(self, method: str) -> Training:
         """The settings of one method. WsdlError for a method that does not exist."""
@@ -190,6 +208,8 @@ _FULL = {
                  "check_every": 16_000, "ema_decay": 0.0},
     "attention": {"input_size": 299, "images": 120_000, "images_c": 120_000, "batch": 16, "batch_c": 16,
                   "rate": 1e-4, "rate_c": 3e-4, "check_every": 8_000, "ema_decay": 0.0},
+    "patches_mil": {"input_size": 299, "images": 3_200_000, "images_c": 400_000, "batch": 64, "batch_c": 16,
+                    "check_every": 32_000, "label_images": 640_000, "last_block": "block2"},
 }  # fmt: skip
 PRESETS = {"quick": {}, "full": _FULL}  # quick: two CPU cores, ten minutes; the defaults above
 
@@ -209,36 +229,6 @@ def load_profile(name: str) -> Profile:
     if unknown := sorted(set(profile.further) - set(EXTRA_GENERATORS)):
         raise WsdlError(f"{name}: further names '{unknown[0]}', but must be some of {', '.join(EXTRA_GENERATORS)}.")
     return replace(profile, methods=check_methods(profile.methods))
-
-
-def apply_changes(base, changes: dict, where: str):
-    """`base` (a frozen dataclass) with `changes`, checked; `where` names their origin in error messages."""
-    valid = [setting.name for setting in fields(base)]
-    if not isinstance(changes, dict):
-        raise WsdlError(f"{where}: is {changes!r}, but must be settings: {', '.join(valid)}.")
-    checked = {}
-    for key, value in changes.items():
-        if key not in valid:
-            raise WsdlError(f"{where}: unknown setting '{key}'; valid are {', '.join(valid)}.")
-        old = getattr(base, key)
-        nested = is_dataclass(old)
-        checked[key] = apply_changes(old, value, f"{where}: {key}") if nested else _check_type(old, value, where, key)
-    try:
-        return replace(base, **checked)
-    except WsdlError as error:
-        raise WsdlError(f"{where}: {error}") from None
-
-
-def _check_type(old, value, where: str, key: str):
-    """`value` if it has the type of `old` (an int may stand for a float, a list for a tuple)."""
-    kind = type(old[0]) if isinstance(old, tuple) and old else str
-    if isinstance(old, tuple) and isinstance(value, list | tuple) and all(type(v) is kind for v in value):
-        return tuple(value)
-    if isinstance(old, float) and type(value) is int:
-        return float(value)
-    if type(value) is not type(old):
-        raise WsdlError(f"{where}: {key} is {value!r}, but must be of type {type(old).__name__}.")
-    return value
 
 
 def profile_to_dict(profile: Profile) -> dict:

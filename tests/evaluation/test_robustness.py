@@ -19,7 +19,8 @@ from wsdl.data.dataset import Dataset
 from wsdl.evaluation.baselines import TRIVIAL_BASELINES
 from wsdl.evaluation.evaluate import evaluate
 from wsdl.evaluation.robustness import ROBUSTNESS_COLUMNS, robustness
-from wsdl.training.detector import draw_batch, setup_examples, train_detector
+from wsdl.training.detector import train_detector
+from wsdl.training.examples import draw_batch, setup_examples
 
 pytestmark = pytest.mark.slow
 

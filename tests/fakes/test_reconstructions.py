@@ -10,7 +10,7 @@ from wsdl.core.io import WsdlError
 from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.fakes.reconstructions import write_round_trips
-from wsdl.training.detector import setup_examples
+from wsdl.training.examples import setup_examples
 
 
 def darker(images, ids):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMPipeline, DDIMScheduler
+from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler
 from factories import SIZE, p2_run, tiny_unet
 
 from wsdl.core.io import WsdlError, seed_for, write_json
@@ -91,6 +91,19 @@ def test_sample_is_that_of_diffusers_ddim_pipeline():
     expected = pipeline(generator=source, num_inference_steps=steps, output_type="np").images[0]
     ours = P2(FullUNet(unet), SIZE).sample(1, seed, steps)[0]
     assert np.abs(ours - expected * 255).max() <= 0.51  # rounding to uint8, no more
+
+
+def test_ddpm_is_that_of_diffusers_ddpm_pipeline():
+    """The same noise at every step; DDPM differs from DDIM, and its images do not depend on their batch either."""
+    unet, seed = tiny_unet(), seed_for(0, "p2", 0)
+    pipeline = DDPMPipeline(unet, DDPMScheduler(**schedule.PIXEL_SCHEDULE, timestep_spacing="trailing"))
+    pipeline.set_progress_bar_config(disable=True)
+    theirs = pipeline(generator=torch.Generator().manual_seed(seed), num_inference_steps=5, output_type="np").images
+    p2 = P2(FullUNet(unet), SIZE)
+    ours = p2.sample(3, 0, 5, sampler="ddpm")
+    assert np.abs(ours[0] / 255 - theirs[0]).max() < 2 / 255
+    assert np.abs(ours[1:2].astype(int) - p2.sample(1, 0, 5, first=1, sampler="ddpm")).max() <= 1
+    assert not np.array_equal(ours, p2.sample(3, 0, 5))
 
 
 def test_a_sample_does_not_depend_on_its_batch():

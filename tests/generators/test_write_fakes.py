@@ -51,6 +51,18 @@ def data(few, tmp_path) -> Path:
     return shutil.copytree(few, tmp_path / "data")
 
 
+def test_full_fakes_of_both_samplers_stand_side_by_side(made, weights, tmp_path):
+    both = shutil.copytree(made, tmp_path / "both")
+    generate_full(both, weights, 10, 0, **FULL, sampler="ddpm")
+    full = Dataset(both).select(kind="full")
+    assert full.groupby("generator").size().to_dict() == {"p2": 12, "p2-ddpm": 10}
+    assert (full[full.generator == "p2-ddpm"].source_id.str.startswith("p2-ddpm/")).all()
+    first = [read_image(both / f"fake/{name}/train/000000.png") for name in ("p2", "p2-ddpm")]
+    assert not np.array_equal(*first)
+    with pytest.raises(WsdlError, match="sampler is 'euler', but must be ddim or ddpm"):
+        generate_full(both, weights, 10, 0, **FULL, sampler="euler")
+
+
 # --- what is written --------------------------------------------------------------------------------------------
 
 
@@ -159,9 +171,9 @@ def test_only_batches_with_a_gap_are_sampled_again(made, weights, tmp_path, monk
     left_by_the_dead(again / "fake/p2/train/000005.png").write_bytes(b"half an image")
     sampled, sample = [], p2.P2.sample
 
-    def watched(self, n, seed, steps, first, on_step):
+    def watched(self, n, seed, steps, first, on_step, sampler):
         sampled.append((first, n))
-        return sample(self, n, seed, steps, first, on_step)
+        return sample(self, n, seed, steps, first, on_step, sampler)
 
     monkeypatch.setattr(p2.P2, "sample", watched)
     generate_full(again, weights, 12, 0, **FULL)

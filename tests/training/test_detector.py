@@ -19,7 +19,8 @@ from wsdl.data.manifest import write_manifest
 from wsdl.detectors import load_detector
 from wsdl.detectors.base import Batch
 from wsdl.detectors.patches import Patches
-from wsdl.training.detector import draw_batch, setup_examples, train_detector
+from wsdl.training.detector import train_detector
+from wsdl.training.examples import draw_batch, setup_examples
 
 TINY = Training(input_size=48, images=96, images_c=96, batch=8, batch_c=8, check_every=32)
 ROOT = Path(__file__).parents[2]

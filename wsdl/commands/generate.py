@@ -61,17 +61,19 @@ def generate_p2(
     weights: Weights = "",
     count: Count = 4,
     seed: Seed = 0,
-    steps: Annotated[int, typer.Option(min=1, help="Network calls per image (DDIM).")] = _BUNDLED.ddim_steps,
+    steps: Annotated[int, typer.Option(min=1, help="Network calls per image.")] = _BUNDLED.ddim_steps,
+    sampler: Annotated[str, typer.Option(help="ddim (deterministic) or ddpm (adds noise, as RePaint does).")] = "ddim",
     batch: Batch = None,
 ):
     """Full fakes by P2 diffusion. With the bundled weights, --out also gets their faces if it is no dataset yet."""
-    from wsdl.generators.write_fakes import generate_full
+    from wsdl.generators.write_fakes import find_sampler, generate_full
 
+    find_sampler(sampler)
     batch = _batch(batch, weights)
     check_ranges(count=count, seed=seed, steps=steps, batch=batch)  # before faces are copied
     if not weights:
         _faces(None, out)
-    generate_full(out, _weights("p2", weights), count, seed, steps=steps, batch=batch)
+    generate_full(out, _weights("p2", weights), count, seed, steps=steps, batch=batch, sampler=sampler)
 
 
 @generate.command("repaint-p2")

@@ -16,18 +16,27 @@ def load_detector(run: Path) -> torch.nn.Module:
 
     def build(config: dict) -> torch.nn.Module:
         check_ranges(input_size=config["settings"]["input_size"])
-        return build_detector(config["method"], config["setup"], config["settings"]["input_size"])
+        return build_detector(config["method"], config["setup"], **network_options(config["settings"]))
 
     detector = build_network(run, build, "`train`")
     return load_model(detector, run).to(pick_device(), memory_format=torch.channels_last).eval()
 
 
-def build_detector(method: str, setup: str, input_size: int) -> torch.nn.Module:
-    """An untrained detector for one setup. WsdlError for an unknown method or setup."""
+def build_detector(method: str, setup: str, input_size: int, **options) -> torch.nn.Module:
+    """An untrained detector for one setup. WsdlError for an unknown method or setup.
+
+    options: further arguments of the detector (see `network_options`).
+    """
     from wsdl.config import check_method, find_setup
     from wsdl.detectors.attention import Attention
     from wsdl.detectors.grad_cam import GradCam
     from wsdl.detectors.patches import Patches
+    from wsdl.detectors.patches_mil import PatchesMil
 
-    detectors = {"patches": Patches, "grad-cam": GradCam, "attention": Attention}
-    return detectors[check_method(method)](input_size, has_masks=find_setup(setup).has_masks)
+    detectors = {"patches": Patches, "grad-cam": GradCam, "attention": Attention, "patches-mil": PatchesMil}
+    return detectors[check_method(method)](input_size, has_masks=find_setup(setup).has_masks, **options)
+
+
+def network_options(settings: dict) -> dict:
+    """The settings of a training (`wsdl.config.Training` as a dict) that its network is built from."""
+    return {name: settings[name] for name in ("input_size", "label_loss", "last_block") if name in settings}

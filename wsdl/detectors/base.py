@@ -13,11 +13,11 @@ from wsdl.detectors.prediction import Prediction
 
 @dataclass(frozen=True)
 class Batch:
-    """Images and their annotation. In setups A and B `masks` is None, so no loss can use a mask."""
+    """Images and their annotation. In setups A and B `masks` is None, or that of pasted pieces (`training.pasting`)."""
 
     images: torch.Tensor  # uint8 [n, H, W, 3]
     labels: torch.Tensor  # int64 [n], 1 = fake
-    masks: torch.Tensor | None = None  # uint8 [n, H, W], 1 = fake; setup C only
+    masks: torch.Tensor | None = None  # uint8 [n, H, W], 1 = fake
 
 
 class Detector(nn.Module):
@@ -43,9 +43,9 @@ class Detector(nn.Module):
         return self.loss(batch)
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Scalar training loss: from masks in setup C, from image labels otherwise."""
+        """Scalar training loss: from masks where the batch has any (setup C, pasted images), else from labels."""
         logits = self.logits(self.prepare(batch.images)).float()
-        if self.has_masks:
+        if batch.masks is not None:
             return self.loss_masks(logits, batch.masks.to(logits.device))
         return self.loss_labels(logits, batch.labels.to(logits.device))
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from wsdl.core.io import WsdlError
 from wsdl.core.progress import format_duration, print_stderr
 from wsdl.core.records import read_object
 from wsdl.core.run import is_done, read_stats
-from wsdl.detectors import build_detector
+from wsdl.detectors import build_detector, network_options
 from wsdl.detectors.base import Batch
 from wsdl.experiments.grid import Grid, is_finished, job_state
 from wsdl.experiments.jobs import Job
@@ -126,7 +126,7 @@ def _step_seconds(study: Study, method: str, setup: str) -> float:
     """Seconds of one training step of a detector, without reading its images."""
     settings, size = study.profile.training(method), study.profile.size
     n = settings.amounts(setup)[1]
-    model = build_detector(method, setup, settings.input_size)
+    model = build_detector(method, setup, **network_options(asdict(settings)))
     model.to(pick_device(), memory_format=torch.channels_last).train()
     masks = torch.zeros(n, size, size, dtype=torch.uint8) if SETUPS[setup].has_masks else None
     batch = Batch(torch.zeros(n, size, size, 3, dtype=torch.uint8), torch.zeros(n, dtype=torch.long), masks)

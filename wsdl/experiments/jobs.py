@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsdl.config import DEFAULT_GENERATORS, METHODS, SETUPS, SOURCES, apply_changes
+from wsdl.config import DEFAULT_GENERATORS, METHODS, SETUPS, SOURCES
 from wsdl.core.io import WsdlError, read_json, read_toml
+from wsdl.core.settings import apply_changes
 
 RENDERED = "snapshot", "studio"  # the sources of `cross-source`: snapshots and studio portraits
 

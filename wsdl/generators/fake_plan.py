@@ -25,11 +25,11 @@ class Fake:
     face: object = None  # its row in the manifest of the real faces
 
 
-def full_plan() -> Iterator[Fake]:
+def full_plan(generator: str = "p2") -> Iterator[Fake]:
     """Yield full fakes without end: item i goes to valid if i ends in 9, else to train."""
     for i in count():
         split = "valid" if i % 10 == 9 else "train"
-        yield Fake(f"fake/p2/{split}/{i:06d}.png", split, f"p2/{i:06d}")
+        yield Fake(f"fake/{generator}/{split}/{i:06d}.png", split, f"{generator}/{i:06d}")
 
 
 def partial_plan(faces: pd.DataFrame, labels: Callable, seed: int, generator: str = "repaint-p2") -> Iterator[Fake]:

@@ -77,11 +77,13 @@ def _stable(name: str, description: str, clean: bool) -> Generator:
 
 
 _REPAINT_CALLS = _lazy("diffusion.repaint", "repaint_calls")
+FULL_GENERATORS = {"ddim": "p2", "ddpm": "p2-ddpm"}  # the generator of full fakes by sampler
 _RESTORED = "with the original pixels restored outside the mask"
 GENERATORS = {
     generator.name: generator
     for generator in (
         _p2("p2", "P2 diffusion, sampled by DDIM", clean=False, calls=lambda steps: steps),
+        _p2("p2-ddpm", "P2 diffusion, sampled by DDPM", clean=False, calls=lambda steps: steps),
         _p2("repaint-p2", "RePaint with P2 diffusion", clean=True, calls=_REPAINT_CALLS),
         _ldm("repaint-ldm", "RePaint in the latent space of an autoencoder", clean=False),
         _ldm("repaint-ldm-clean", f"repaint-ldm {_RESTORED}", clean=True),

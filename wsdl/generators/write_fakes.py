@@ -26,7 +26,7 @@ from wsdl.data.images import read_image, write_image
 from wsdl.data.manifest import MANIFEST_COLUMNS, check_splits, hash_faces, update_manifest, write_manifest
 from wsdl.data.masks import random_region, read_mask, write_mask
 from wsdl.generators.fake_plan import Fake, full_plan, partial_plan
-from wsdl.generators.registry import GENERATORS, find_generator
+from wsdl.generators.registry import FULL_GENERATORS, GENERATORS, find_generator
 
 # In the seed of the inpainted regions, for every generator: all of them inpaint the same masks.
 _REGION_WORD = "repaint-p2"
@@ -38,23 +38,35 @@ def generate_full(
     count: int,  # images in total
     seed: int,
     *,
-    steps: int = 50,  # network calls per image (DDIM)
+    steps: int = 50,  # network calls per image
     batch: int = 32,  # images sampled together
+    sampler: str = "ddim",  # or "ddpm", which adds noise at every step, as RePaint does
 ) -> None:
     """Write full fakes by P2 to OUT/fake/p2/SPLIT/ID.png; `out` becomes a dataset if it is none (paper, section 3).
+
+    Those of the sampler "ddpm" are listed as the generator `p2-ddpm`, in a folder of that name.
 
     As in the paper one in ten is for validation and none for testing. A second call makes only what is missing.
     """
     check_ranges(count=count, seed=seed, steps=steps, batch=batch)
-    out, p2 = Path(out), GENERATORS["p2"]
-    recipe = {"generator": "p2", "weights": p2.fingerprint(weights), "seed": seed, "steps": steps, "batch": batch}
+    name = find_sampler(sampler)
+    out, p2 = Path(out), GENERATORS[name]
+    recipe = {"generator": name, "weights": p2.fingerprint(weights), "seed": seed, "steps": steps, "batch": batch}
     _begin_dataset(out, {"name": "p2", "size": p2.image_size(weights), "licence": "unknown", "made_by": []})
-    check_image_size(Dataset(out), "p2", weights)
+    check_image_size(Dataset(out), name, weights)
 
     def make(network, chunk: int, fakes: list[Fake], on_step: Callable):
-        return network.sample(batch, seed, steps, first=chunk * batch, on_step=on_step), [None] * batch
+        made = network.sample(batch, seed, steps, first=chunk * batch, on_step=on_step, sampler=sampler)
+        return made, [None] * batch
 
-    write_fakes(out, recipe, count, full_plan(), make, lambda: p2.load(weights), p2.calls(steps=steps))
+    write_fakes(out, recipe, count, full_plan(name), make, lambda: p2.load(weights), p2.calls(steps=steps))
+
+
+def find_sampler(sampler: str) -> str:
+    """The generator of full fakes with this sampler. WsdlError for an unknown one."""
+    if sampler not in FULL_GENERATORS:
+        raise WsdlError(f"sampler is '{sampler}', but must be {' or '.join(FULL_GENERATORS)}.")
+    return FULL_GENERATORS[sampler]
 
 
 def generate_partial(

@@ -77,6 +77,7 @@ def fit(
     clip: float | None = None,  # maximum norm of the gradient
     ema_decay: float | None = None,  # of an exponential moving average of the weights, which is checked and saved
     adversary: Adversary | None = None,
+    observe: Callable | None = None,  # observe(model, images), called at each checkpoint, also at one that is resumed
     what: str = "training",  # name of the progress bar
 ) -> torch.nn.Module:
     """Train `model` (section 4 of the paper: Adam with default betas, no weight decay, constant learning rate).
@@ -98,6 +99,9 @@ def fit(
     if adversary:
         adversary.prepare(accelerator)
     share = slice(accelerator.process_index, None, accelerator.num_processes)
+    if observe and step:
+        with _ema_weights(model, ema):
+            observe(model.eval(), step * batch)
 
     progress = progress_bar(images, what, initial=step * batch)
     total, steps = 0.0, 0  # since the last check
@@ -133,6 +137,9 @@ def fit(
             run.report("running")
             progress.set_postfix({k: v for k, v in numbers.items() if k != "images"})
         accelerator.wait_for_everyone()
+        if observe and due:
+            with _ema_weights(model, ema):
+                observe(model.eval(), step * batch)
     progress.close()
     if not run.path(MODEL_FILE).exists():
         raise WsdlError(f"{run.folder}: the validation loss was never finite; train with a lower learning rate.")
@@ -160,8 +167,13 @@ def _ema_weights(model: torch.nn.Module, ema):
 
 
 def _save_if_best(run: Run, model, numbers: dict, best: float | None) -> float | None:
-    """Write model.safetensors unless "validation" is no better than `best` or not finite; returns the new best."""
+    """Write model.safetensors unless "validation" is no better than `best`, or it or the loss is not finite.
+
+    Returns the new best.
+    """
     value = numbers.get("validation")
+    if not math.isfinite(numbers["loss"]):
+        return best
     if value is not None and (not math.isfinite(value) or (best is not None and value >= best)):
         return best
     save_model(model, run.folder)

@@ -1,11 +1,11 @@
-"""P2 diffusion (Choi et al. 2022): loss, DDIM sampling of full fakes, and inpainting by RePaint."""
+"""P2 diffusion (Choi et al. 2022): loss, sampling of full fakes by DDIM or DDPM, and inpainting by RePaint."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler
 
 from wsdl.core.device import autocast, pick_device, to_uint8, to_unit
 from wsdl.core.io import seed_for
@@ -39,6 +39,9 @@ def shift(t: int, patch: int) -> tuple[int, int]:
     return divmod(seed_for("shift", t) % patch**2, patch)
 
 
+_SAMPLERS = {"ddim": DDIMScheduler, "ddpm": DDPMScheduler}
+
+
 class Denoiser:
     """A trained denoising network of pixels or latents, with its noise schedule."""
 
@@ -65,14 +68,20 @@ class Denoiser:
         x0 = predicted.clamp(-1, 1) if self.noising["clip_sample"] else predicted
         return noise_from_x0(x_t, x0, self.abar[steps])
 
-    def draw(self, seeds: list[int], steps: int, on_step: Callable | None = None) -> torch.Tensor:
-        """One x0 per seed, [n, C, S, S], by DDIM (deterministic) in `steps` calls; on_step(t, x_t) after each."""
-        scheduler = DDIMScheduler(**self.noising, timestep_spacing="trailing")
+    def draw(
+        self, seeds: list[int], steps: int, on_step: Callable | None = None, sampler: str = "ddim"
+    ) -> torch.Tensor:
+        """One x0 per seed, [n, C, S, S], in `steps` calls; on_step(t, x_t) after each.
+
+        sampler: "ddim" (deterministic), or "ddpm" (ancestral: every step adds noise, as resampling in RePaint does).
+        """
+        scheduler = _SAMPLERS[sampler](**self.noising, timestep_spacing="trailing")
         scheduler.set_timesteps(steps)
-        x, _ = noise_like(self.shape, seeds)
+        x, sources = noise_like(self.shape, seeds)
         x = x.to(pick_device())
+        noise = {"generator": sources} if sampler == "ddpm" else {}
         for t in scheduler.timesteps:
-            x = scheduler.step(self.noise(x, t), t, x).prev_sample
+            x = scheduler.step(self.noise(x, t), t, x, **noise).prev_sample
             if on_step:
                 on_step(int(t), x)
         return x
@@ -83,7 +92,7 @@ class Denoiser:
 
 
 class P2(Denoiser):
-    """A trained diffusion model of pixels as a generator: `sample` by DDIM, `inpaint` by RePaint."""
+    """A trained diffusion model of pixels as a generator: `sample` by DDIM or DDPM, `inpaint` by RePaint."""
 
     name = "p2"
     clean = True  # the original pixels are restored outside the mask
@@ -92,12 +101,17 @@ class P2(Denoiser):
         super().__init__(model, (3, size, size), PIXEL_SCHEDULE)
         self.size = size
 
-    def sample(self, n: int, seed: int, steps: int = 50, first: int = 0, on_step: Callable | None = None) -> np.ndarray:
-        """Images first .. first+n-1 of `seed` by DDIM (deterministic) in `steps` calls: uint8 [n, S, S, 3].
-
-        on_step(t, x_t) is called after each network call.
-        """
-        return to_uint8(self.draw([seed_for(seed, "p2", first + i) for i in range(n)], steps, on_step))
+    def sample(
+        self,
+        n: int,
+        seed: int,
+        steps: int = 50,
+        first: int = 0,
+        on_step: Callable | None = None,
+        sampler: str = "ddim",
+    ) -> np.ndarray:
+        """Images first .. first+n-1 of `seed`: uint8 [n, S, S, 3]; the arguments are those of `draw`."""
+        return to_uint8(self.draw([seed_for(seed, "p2", first + i) for i in range(n)], steps, on_step, sampler))
 
     def inpaint(self, images: np.ndarray, masks: np.ndarray, seeds: list[int], **schedule) -> np.ndarray:
         """Inpaint uint8 images [n, S, S, 3] where masks [n, S, S] are 1; schedule: see `repaint`."""

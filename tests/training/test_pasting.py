@@ -1,0 +1,195 @@
+"""Cut and paste: what is pasted where, what the mask is, and what setups A and B learn about the data (nothing)."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wsdl.config import PatchesMilTraining
+from wsdl.core.run import read_stats
+from wsdl.data.dataset import Dataset
+from wsdl.training import pasting
+from wsdl.training.detector import train_detector
+from wsdl.training.examples import Examples, face_halves, setup_examples
+from wsdl.training.pasting import DECOYS, Regions, cut_piece, paste_piece, pasted_batch, random_ellipse
+
+SIDE = 40
+SETTINGS = PatchesMilTraining(input_size=48, images=96, batch=8, check_every=32, label_images=32)
+
+
+@pytest.fixture
+def examples() -> Examples:
+    """20 real images and 12 fakes; the value of every pixel is the index of its image; fake 20 + i shows face i."""
+    images = np.broadcast_to(np.arange(32, dtype=np.uint8)[:, None, None, None], (32, SIDE, SIDE, 3))
+    half = np.concatenate([np.arange(20) % 2, np.arange(12) % 2]).astype(np.uint8)
+    return Examples(images, np.arange(20), np.arange(20, 32), None, False, half)
+
+
+@pytest.fixture
+def regions(examples) -> Regions:
+    """Regions of 10 x 20 pixels, at another place in each fake."""
+    maps = np.zeros((12, SIDE, SIDE), np.float16)
+    for i in range(12):
+        maps[i, i : i + 10, i : i + 20] = 1
+    return Regions(examples.fake, maps)
+
+
+def test_the_mask_is_exactly_what_was_pasted(examples, regions):
+    rng, decoys = np.random.default_rng(0), 0
+    for _ in range(300):
+        image, mask = paste_piece(examples, regions, rng)
+        values = sorted(set(image.ravel()), key=lambda value: -(image == value).sum())
+        assert len(values) <= 2
+        fakes = [value for value in values if value >= 20]
+        assert mask.any() == bool(fakes)
+        if fakes:
+            assert ((image[..., 0] == fakes[0]) == mask.astype(bool)).all()
+            i = fakes[0] - 20
+            assert not mask[~regions.region(i, SIDE)].any()
+        decoys += not fakes
+    assert abs(decoys / 300 - DECOYS) < 0.08
+
+
+def test_a_fake_never_meets_its_own_source(examples, regions):
+    rng, met = np.random.default_rng(1), set()
+    for _ in range(400):
+        image, mask = paste_piece(examples, regions, rng)
+        if mask.any():
+            met.add((int(image[mask == 1].max()) - 20, int(image[mask == 0].max())))
+    assert len({fake for fake, _ in met}) == 12
+    assert not [pair for pair in met if pair[0] == pair[1]]
+
+
+def test_halves_separate_a_fake_from_its_source(dataset):
+    data = Dataset(dataset)
+    table = data.table.assign(half=face_halves(data))
+    shown = table[table.kind != "full"].groupby("source_id").half
+    assert (shown.nunique() == 1).all()
+    assert sorted(table.half.unique()) == [0, 1]
+    assert table[table.kind == "full"].half.nunique() == 2
+
+
+def test_a_full_fake_is_cut_and_never_pasted_whole(examples):
+    full, rng = Regions(examples.fake), np.random.default_rng(2)
+    areas = [cut_piece(full.region(0, SIDE), rng).mean() for _ in range(100)]
+    assert 0 < min(areas) < 0.05
+    assert 0.2 < max(areas) < 0.8
+
+
+def test_an_ellipse_has_the_area_of_its_radii():
+    rng, again = np.random.default_rng(3), np.random.default_rng(3)
+    for _ in range(20):
+        drawn = random_ellipse(400, (200, 200), rng)
+        long, short = again.uniform(0.05, 0.3, 2) * 400
+        again.uniform()
+        assert drawn.sum() == pytest.approx(np.pi * long * short, rel=0.02)
+
+
+def test_an_empty_region_gives_an_empty_piece():
+    assert not cut_piece(np.zeros((8, 8), bool), np.random.default_rng(0)).any()
+
+
+def test_batches_depend_on_seed_and_step_alone(examples, regions):
+    one, same, other = (pasted_batch(examples, regions, 8, seed, 5) for seed in (0, 0, 1))
+    assert one.images.shape == (8, SIDE, SIDE, 3)
+    assert (one.images == same.images).all()
+    assert (one.masks == same.masks).all()
+    assert (one.images != other.images).any()
+    assert one.labels.tolist() == one.masks.amax(dim=(1, 2)).tolist()
+
+
+class Confident:
+    """A detector whose maps are 0.4 in a corner of fakes, and noise below 0.2 elsewhere."""
+
+    def predict(self, images: np.ndarray):
+        maps = np.random.default_rng(0).uniform(0, 0.2, (len(images), 10, 10)).astype(np.float32)
+        maps[images[:, 0, 0, 0] >= 20, :5, :5] = 0.4
+        return type("Prediction", (), {"maps": maps})
+
+
+def test_regions_are_what_exceeds_real_images(examples):
+    found = pasting.confident_regions(Confident(), examples, examples, seed=0)
+    assert found.threshold == pytest.approx(0.2, abs=0.01)
+    assert found.fakes.tolist() == examples.fake.tolist()
+    region = found.region(0, 128)
+    assert region[30, 30]
+    assert not region[70:].any()
+
+
+def test_regions_are_narrowed_by_a_margin():
+    maps = np.zeros((1, 128, 128), np.float16)
+    maps[0, 40:80, 50:90] = 1
+    expected = np.zeros((128, 128), bool)
+    expected[43:77, 53:87] = True
+    assert (Regions(np.array([0]), maps).region(0, 128) == expected).all()
+
+
+def test_at_most_so_many_maps_are_in_memory(examples, monkeypatch):
+    monkeypatch.setattr(pasting, "TEACHER_FAKES", 5)
+    drawn = [pasting.confident_regions(Confident(), examples, examples, seed).fakes for seed in (0, 1)]
+    assert [len(fakes) for fakes in drawn] == [5, 5]
+    assert drawn[0].tolist() != drawn[1].tolist()
+
+
+def test_self_training_waits_until_labels_are_learned(dataset, tmp_path, monkeypatch):
+    for name, learned in (("never", 0.0), ("at once", 9.0)):
+        monkeypatch.setattr(pasting, "LEARNED", learned)
+        train_detector("patches-mil", "b", dataset, tmp_path / name, 0, SETTINGS)
+    keys = {name: [sorted(line) for line in read_stats(tmp_path / name)] for name in ("never", "at once")}
+    assert keys["never"] == [["images", "loss", "validation"]] * 3
+    assert keys["at once"] == [["images", "loss", "validation"], *[["images", "label_validation", "loss"]] * 2]
+
+
+def shuffled(column: pd.Series) -> pd.Series:
+    return pd.Series(np.random.default_rng(0).permutation(column.to_numpy()), column.index)
+
+
+LEAKS = ["masks", "area", "component", "mask", "labels"]
+
+
+@pytest.mark.parametrize("setup", "ab")
+@pytest.mark.parametrize("leak", LEAKS)
+def test_no_stage_of_a_weak_setup_uses_what_masks_tell(dataset, tmp_path, monkeypatch, setup, leak):
+    """Training gives the same bytes when masks, areas, components or label maps are replaced by nonsense."""
+    monkeypatch.setattr(pasting, "LEARNED", 9.0)
+    settings = replace(SETTINGS, images=64)
+    train_detector("patches-mil", setup, dataset, tmp_path / "true", 0, settings)
+    spoil(monkeypatch, leak)
+    train_detector("patches-mil", setup, dataset, tmp_path / "spoiled", 0, settings)
+    one, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("true", "spoiled"))
+    assert one == other
+
+
+def spoil(monkeypatch, leak: str) -> None:
+    class Spoiled(Dataset):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            if leak in self.table:
+                self.table[leak] = shuffled(self.table[leak])
+
+    if leak == "masks":
+        Spoiled.masks = property(lambda self: np.random.default_rng(0).integers(0, 2, self.images.shape[:3], np.uint8))
+    if leak == "labels":
+        Spoiled.labels = lambda self, row: pytest.fail("read component masks")
+    monkeypatch.setattr("wsdl.training.detector.Dataset", Spoiled)
+
+
+def test_masks_do_change_a_training_that_may_see_them(dataset, tmp_path, monkeypatch):
+    """The check above can fail: setup C depends on the masks."""
+    settings = replace(SETTINGS, images_c=32, batch_c=8)
+    train_detector("patches-mil", "c", dataset, tmp_path / "true", 0, settings)
+    spoil(monkeypatch, "masks")
+    train_detector("patches-mil", "c", dataset, tmp_path / "spoiled", 0, settings)
+    one, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("true", "spoiled"))
+    assert one != other
+
+
+def test_examples_of_weak_setups_hold_nothing_else(dataset):
+    """Whoever adds a field to Examples has to show here that it tells nothing about masks or pairs."""
+    data = Dataset(dataset)
+    for setup in "ab":
+        seen = vars(setup_examples(data, setup, "train"))
+        assert set(seen) == {"images", "real", "fake", "masks", "full_fakes", "half"}
+        assert seen["masks"] is None
+        assert set(np.unique(seen["half"])) <= {0, 1}

@@ -1,0 +1,89 @@
+"""The examples that each setup may train on (`wsdl.config.SETUPS`), and batches of them."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import torch
+
+from wsdl.config import find_setup
+from wsdl.core.io import WsdlError, seed_for
+from wsdl.data.corruptions import corrupt_fraction
+from wsdl.data.dataset import Dataset, release_memory
+from wsdl.detectors.base import Batch
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The training or validation examples of one setup. `masks` is None unless the setup has masks."""
+
+    images: np.ndarray  # uint8 [N, H, W, 3], of the whole dataset (memory-mapped)
+    real: np.ndarray  # indices of real images; empty in setup C
+    fake: np.ndarray  # indices of fakes
+    masks: np.ndarray | None  # uint8 [N, H, W] like images
+    full_fakes: bool  # the fakes are full fakes
+    half: np.ndarray  # uint8 [N], 0 or 1: the half of the faces that an image belongs to; a fake has that of its source
+
+    @cached_property
+    def real_of_half(self) -> tuple[np.ndarray, np.ndarray]:
+        """The indices of the real images of either half."""
+        return tuple(self.real[self.half[self.real] == half] for half in (0, 1))
+
+    @cached_property
+    def is_fake(self) -> np.ndarray:
+        """bool [N]: whether an index is in `fake`."""
+        return np.bincount(self.fake, minlength=len(self.images)) > 0
+
+    def batch(self, chosen: np.ndarray, mirror: np.ndarray | None = None) -> Batch:
+        """The images at indices `chosen`, flipped horizontally where `mirror` is true."""
+        order = np.argsort(chosen)  # sorted indices are read faster from a file; the order is restored at once
+        images = self.images[chosen[order]][np.argsort(order)]
+        labels = self.is_fake[chosen].astype(np.int64)
+        masks = None if self.masks is None else self.masks[chosen]
+        for array in (self.images, self.masks):
+            release_memory(array)
+        if mirror is not None:
+            for array in (images,) if masks is None else (images, masks):
+                array[mirror] = array[mirror, :, ::-1]
+        return Batch(*(None if array is None else torch.from_numpy(array) for array in (images, labels, masks)))
+
+
+def setup_examples(dataset: Dataset, setup: str, split: str) -> Examples:
+    """The examples of `setup` in `split`. `masks is None` in setups A and B is enforced, not a convention.
+
+    WsdlError for an unknown setup, or where the dataset has no images of a kind that the setup needs.
+    """
+    rules = find_setup(setup)
+    fake = dataset.select(kind=rules.fakes, split=split).index.to_numpy()
+    real = dataset.select(kind="real", split=split).index.to_numpy() if rules.has_reals else np.array([], int)
+    if not len(fake) or (rules.has_reals and not len(real)):
+        raise WsdlError(
+            f"{dataset.folder}: has {len(real)} real and {len(fake)} fake images in {split} for setup "
+            f"{setup}; make fakes with `python -m wsdl generate`."
+        )
+    masks = dataset.masks if rules.has_masks else None
+    return Examples(dataset.images, real, fake, masks, rules.fakes == "full", face_halves(dataset))
+
+
+def face_halves(dataset: Dataset) -> np.ndarray:
+    """uint8 [N]: faces in order of their id belong to half 0 and 1 in turn; full fakes, which show no face, likewise.
+
+    Cut and paste needs to know that two images do not show the same face. This is all that it learns of source faces.
+    """
+    codes, _ = pd.factorize(dataset.table.source_id.where(dataset.table.kind != "full", dataset.table.path), sort=True)
+    return (codes % 2).astype(np.uint8)
+
+
+def draw_batch(data: Examples, size: int, seed: int, step: int, augment: float = 0.0) -> Batch:
+    """Training batch number `step`: half real, half fake (all fake without reals); each flipped with probability 0.5.
+
+    augment: the fraction of images, real and fake alike, given a random corruption (`wsdl.data.corruptions`).
+    """
+    rng = np.random.default_rng(seed_for(seed, "batch", step))
+    half = size // 2 if len(data.real) else 0
+    chosen = np.concatenate([rng.choice(data.real, half) if half else data.real, rng.choice(data.fake, size - half)])
+    batch = data.batch(rng.permutation(chosen), rng.random(size) < 0.5)
+    if not augment:
+        return batch
+    return replace(batch, images=torch.from_numpy(corrupt_fraction(batch.images.numpy(), augment, rng)))

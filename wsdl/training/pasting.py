@@ -1,0 +1,157 @@
+"""Cut and paste: training images whose mask is known although no mask was ever seen (setups A and B).
+
+A piece of a fake, cut where a detector is confident, replaces the same pixels of a real image: the mask is the piece.
+As often as `DECOYS` says the piece comes from another real image, and the mask is empty: the seam around a piece is
+then no evidence.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from wsdl.config import Training
+from wsdl.core.io import seed_for
+from wsdl.core.run import Run
+from wsdl.data.corruptions import corrupt_fraction
+from wsdl.data.dataset import release_memory
+from wsdl.detectors.base import Batch, Detector
+from wsdl.training.examples import Examples, draw_batch
+
+DECOYS = 1 / 3  # fraction of the pasted images whose piece is real
+LEARNED = 0.35  # validation loss of image labels, half of that at chance level (ln 2)
+TEACHER_FAKES = 2_000  # fakes whose regions are in memory at a time
+QUANTILE = 0.998  # of the patches of real images: the threshold of a confident region
+MARGIN = 3 / 128  # by which a confident region is narrowed, as a fraction of the side of the image
+_UNCUT = 1 / 4  # fraction of the pieces that are a confident region as it is; the others are cut by ellipses
+_RADII = 0.05, 0.3  # of an ellipse, as fractions of the side of the image
+_SMALLEST = 1 / 400  # area of a piece, as a fraction of the image
+_TRIES = 5  # ellipses to try before the whole region is taken
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Where pieces of images may be cut. None of it comes from a mask."""
+
+    fakes: np.ndarray  # indices of images [n]
+    maps: np.ndarray | None = None  # float16 [n, h, w], probabilities of a detector; None: anywhere
+    threshold: float = 0.5  # the region is where the map is above it, without a margin
+
+    def region(self, i: int, side: int) -> np.ndarray:
+        """bool [side, side]: the region of image number i."""
+        if self.maps is None:
+            return np.ones((side, side), bool)
+        map_ = torch.from_numpy(self.maps[i]).float()[None, None]
+        outside = F.interpolate(map_, (side, side), mode="bilinear") <= self.threshold
+        margin = round(MARGIN * side)
+        return ~(F.max_pool2d(outside.float(), 2 * margin + 1, stride=1, padding=margin)[0, 0] > 0).numpy()
+
+
+class BatchSource:
+    """The training batches of one detector in setups A and B, in the order of the stages; in setup C `draw_batch`.
+
+    1. Warm-up: corrupted pieces of real images in other real images, for `warm_up_images` images. Without it, learning
+       from labels sets in after 2,000 images or after 6,000, by chance.
+    2. Image labels.
+    3. Cut and paste. In setup B (self-training) the pieces are regions that the detector itself is confident of,
+       found anew at every checkpoint. It begins at the first checkpoint after `label_images` images by which the
+       detector tells real images from fakes (validation loss below LEARNED). In setup A a full fake is fake
+       everywhere, and all images are pasted from the first one on.
+    """
+
+    def __init__(self, run: Run, training: Examples, validation: Examples, settings: Training):
+        self.run, self.training, self.validation, self.settings = run, training, validation, settings
+        self.size, self.seed = run.config["batch"], run.config["seed"]
+        self.may_paste = getattr(settings, "cut_and_paste", False) and training.masks is None
+        self.warm_up_images = getattr(settings, "warm_up_images", 0) if training.masks is None else 0
+        self.regions = Regions(training.fake) if self.may_paste and training.full_fakes else None
+
+    def batch(self, step: int) -> Batch:
+        if self.regions is not None:
+            return pasted_batch(self.training, self.regions, self.size, self.seed, step)
+        if step * self.size < self.warm_up_images:
+            return pasted_batch(self.training, Regions(self.training.real), self.size, self.seed, step, corrupt=True)
+        return draw_batch(self.training, self.size, self.seed, step, self.settings.augment)
+
+    def observe(self, detector: Detector, seen: int) -> None:
+        """Setup B: find regions with `detector` after `seen` training images (the `observe` of `fit`)."""
+        if self.may_paste and not self.training.full_fakes and self._has_learned():
+            self.regions = confident_regions(detector, self.training, self.validation, seed_for(self.seed, seen))
+
+    def _has_learned(self) -> bool:
+        """Whether a logged validation loss, which is one of image labels, allows to begin."""
+        begun = [line for line in self.run.stats() if line["images"] >= self.settings.label_images]
+        return any(line.get("validation", LEARNED) < LEARNED for line in begun)
+
+
+@torch.no_grad()
+def confident_regions(detector: Detector, training: Examples, validation: Examples, seed: int) -> Regions:
+    """The regions of at most TEACHER_FAKES training fakes that `detector` is confident of.
+
+    Confident means above all but 0.2 % of the patches of real validation images. A patch at the border of a region
+    sees both of its sides and is confident, too: regions are therefore narrowed by MARGIN.
+    """
+    fakes = training.fake
+    if len(fakes) > TEACHER_FAKES:
+        fakes = np.sort(np.random.default_rng(seed).choice(fakes, TEACHER_FAKES, replace=False))
+    threshold = float(np.quantile(detector.predict(validation.images[validation.real]).maps, QUANTILE))
+    return Regions(fakes, detector.predict(training.images[fakes]).maps.astype(np.float16), threshold)
+
+
+def pasted_batch(data: Examples, regions: Regions, size: int, seed: int, step: int, corrupt: bool = False) -> Batch:
+    """Training batch number `step`: `size` pasted images with their masks; each flipped with probability 0.5."""
+    rng = np.random.default_rng(seed_for(seed, "paste", step))
+    pairs = [paste_piece(data, regions, rng, corrupt) for _ in range(size)]
+    release_memory(data.images)
+    images, masks = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
+    mirror = rng.random(size) < 0.5
+    for array in (images, masks):
+        array[mirror] = array[mirror, :, ::-1]
+    labels = masks.any(axis=(1, 2)).astype(np.int64)
+    return Batch(torch.from_numpy(images), torch.from_numpy(labels), torch.from_numpy(masks))
+
+
+def paste_piece(
+    data: Examples, regions: Regions, rng: np.random.Generator, corrupt: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """One pasted image, uint8 [H, W, 3], and its mask, uint8 [H, W].
+
+    A piece goes into a real image of the other half of the faces (`Examples.half`), so a fake never into its own source
+    image. corrupt: the images of `regions` are real, and pieces that are no decoys are corrupted (JPEG, resize, blur,
+    noise).
+    """
+    i = rng.integers(len(regions.fakes))
+    donor = regions.fakes[i]
+    piece = cut_piece(regions.region(i, data.images.shape[1]), rng)
+    pasted = np.array(data.images[rng.choice(data.real_of_half[1 - data.half[donor]])])
+    is_decoy = rng.random() < DECOYS
+    content = data.images[rng.choice(data.real) if is_decoy else donor]
+    if corrupt and not is_decoy:
+        content = corrupt_fraction(content[None], 1.0, rng)[0]
+    pasted[piece] = content[piece]
+    return pasted, (np.zeros_like(piece) if is_decoy else piece).astype(np.uint8)
+
+
+def cut_piece(region: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random part of `region`, bool [H, W]: its intersection with one or two ellipses, or all of it."""
+    rows, columns = np.nonzero(region)
+    if not len(rows) or (rng.random() < _UNCUT and len(rows) < region.size):
+        return region
+    for _ in range(_TRIES):
+        piece = np.zeros_like(region)
+        for k in rng.integers(len(rows), size=rng.integers(1, 3)):
+            piece |= region & random_ellipse(region.shape[0], (rows[k], columns[k]), rng)
+        if piece.mean() >= _SMALLEST:
+            return piece
+    return region
+
+
+def random_ellipse(side: int, centre: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """bool [side, side]: a filled ellipse around `centre` with random radii and a random direction."""
+    down, right = np.ogrid[:side, :side]
+    down, right = down - centre[0], right - centre[1]
+    long, short = rng.uniform(*_RADII, 2) * side
+    angle = rng.uniform(0, np.pi)
+    u, v = right * np.cos(angle) + down * np.sin(angle), down * np.cos(angle) - right * np.sin(angle)
+    return (u / long) ** 2 + (v / short) ** 2 < 1
