@@ -13,8 +13,11 @@ export function element(tag, attributes = {}, ...children) {
 }
 
 // Hide the still image of a widget that is drawn: a saved notebook shows it where the widget is not (still.py).
+// Returns a function that shows it again.
 export function hideStill(model, el) {
-  el.append(element("style", {}, `.wsdl-still-${model.get("_still")} { display: none }`));
+  const style = element("style", {}, `.wsdl-still-${model.get("_still")} { display: none }`);
+  el.append(style);
+  return () => style.remove();
 }
 
 let idCount = 0;

@@ -172,8 +172,9 @@ export default {
     for (const kind of ["keydown", "keyup"]) el.addEventListener(kind, stop);
     model.on("change:shown", refresh);
     el.append(panel.root);
-    hideStill(model, el);
+    const showStill = hideStill(model, el);
     return () => {
+      showStill();
       model.off("change:shown", refresh);
       for (const kind of ["keydown", "keyup"]) el.removeEventListener(kind, stop);
       panel.root.remove();

@@ -5,7 +5,10 @@ import { mount } from "./explorer.js";
 export default {
   render({ model, el }) {
     const unmount = mount({ model, el });
-    hideStill(model, el);
-    return unmount;
+    const showStill = hideStill(model, el);
+    return () => {
+      showStill();
+      unmount();
+    };
   },
 };
