@@ -247,10 +247,10 @@ def test_committed_lesson_has_the_skeleton(lesson):
     cells = nbformat.read(lesson, 4).cells
     words = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     assert notebooks.notebook_title(lesson).startswith(lesson.stem[:2])
-    assert notebooks.notebook_question(lesson).endswith("?")
+    assert notebooks.pages.notebook_question(lesson).endswith("?")
     for heading in ("**Time:**", "## What you will learn", "## Baselines", "## Exercise", "## What we saw"):
         assert heading in words
-    assert list(notebooks.check_parameters(lesson, {})) == []
+    assert list(notebooks.run.check_parameters(lesson, {})) == []
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     assert [line.split(":")[0] for line in tagged[0].source.splitlines()] == [
         "out",
