@@ -194,7 +194,7 @@ def test_detectors_are_found_by_name_and_listed(images, run_folder, tmp_path, mo
         wsdl.localize(images / "x.jpg", half_a_run(tmp_path / "half", home))
     broken = Path(shutil.copytree(run_folder, tmp_path / "broken"))
     (broken / "model.safetensors").write_bytes(b"zeros")
-    with pytest.raises(WsdlError, match=r"model\.safetensors: does not fit the network"):
+    with pytest.raises(WsdlError, match=r"model\.safetensors: is no valid file of weights"):
         wsdl.localize(images / "x.jpg", broken)
 
 
