@@ -13,7 +13,7 @@ from helpers import held_by_another, wait_until
 from typer.testing import CliRunner
 
 from wsdl.__main__ import app
-from wsdl.core.io import WsdlError, read_json, sha256, write_json
+from wsdl.core.io import WsdlError, read_json, sha256, write_json, write_text
 from wsdl.core.locks import lock_holder
 from wsdl.core.run import read_stats
 from wsdl.data.dataset import Dataset
@@ -33,6 +33,7 @@ def ran(words, tmp_path_factory):
     """The grid after `run`, in which B1 was done already and C0 had to fail: its folder holds other settings."""
     grid = make_grid(**words, out=tmp_path_factory.mktemp("ran") / "out")
     write_json(grid.run_folder(C0) / "config.json", {"batch": 7})
+    (grid.run_folder(C0) / "model.safetensors").touch()  # something was trained with it
     run_job(grid, B1)
     with pytest.raises(WsdlError) as error:
         slots.run_grid(grid)
@@ -147,6 +148,7 @@ def test_more_seeds_are_added_and_other_settings_refused(words, tmp_path):
     write_grid(make_grid("table2", out, words["profile"], "made-up", seeds=(0,)))
     write_grid(make_grid("table2", out, words["profile"], "made-up", seeds=(1,)))
     assert {job.seed for job in load_grid(out).jobs} == {0, 1}
+    write_text(out / "made-up" / "data" / "manifest.csv", "")  # its faces were made
     with pytest.raises(WsdlError, match="profile"):
         write_grid(make_grid("table2", out, "quick", "made-up"))
     with pytest.raises(WsdlError, match=r"no run .*done"):
