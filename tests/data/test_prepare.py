@@ -243,3 +243,12 @@ def test_too_few_faces_for_intervals_is_said(made_up, pair, tmp_path, capsys):
         shutil.copy(path, pair[0])
     prepare_dataset(pair[0], None, tmp_path / "fifteen", size=16)
     assert "intervals" not in capsys.readouterr().err
+
+
+def test_a_first_try_without_results_may_be_followed_by_other_images(pair, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "made_of.json").write_text(json.dumps({"images/gone.png": "0" * 64}))
+    prepare_dataset(*pair, out, size=32)
+    assert len(Dataset(out).table) == 6
+    assert "images/gone.png" not in json.loads((out / "made_of.json").read_text())

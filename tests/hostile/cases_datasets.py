@@ -124,7 +124,7 @@ def keep(place: Path, folder: str, n: int) -> None:
 TRAIN = "train --setup b --data {data} --out {out}"
 CHECK = "data check {data}"
 MATCH = "data match {data} --out {out}"
-GENERATE = "generate repaint-p2 --data {data} --weights {p2} --count 4 --out {out} --T 2"
+GENERATE = "generate repaint-p2 --data {data} --weights {p2} --count 4 --out {out} --T 4"
 PREPARE = "data prepare --images {images} --size 16 --out {out}"
 EVIL = "../../../evil/x.png"
 NOT_INSIDE = "'{}': is not a name within .*data"
@@ -210,7 +210,8 @@ OUTSIDE = [
     BadInput("made-of-leads-out-for-masks", MATCH, "is not a name within", matched('{"a/../images/../x": "0"}')),
     BadInput("made-of-is-a-list", MATCH, r"made_of\.json: is \[\], but must be", matched("[]")),
     BadInput("recipe-is-a-list", "data match {data} --out {place}/begun", r"recipe\.json: is \[\], but must be",
-             lambda p: [(p / "begun").mkdir(), (p / "begun/recipe.json").write_text("[]")]),
+             lambda p: [(p / "begun").mkdir(), (p / "begun/recipe.json").write_text("[]"),
+                        (p / "begun/x.png").touch()]),
 ]  # fmt: skip
 
 DOLOS = [

@@ -238,7 +238,7 @@ GRIDS = [
     BadInput("grid-with-slots-below-0", "grid run table2 --slots -1 --out {out}", "Invalid value for '--slots'",
              exit_code=2),
     BadInput("grid-only-of-text", "grid run table2 --only x --out {out}", "--only: is 'x', but must be"),
-    BadInput("grid-of-an-unknown-source", "grid plan table2 --source moon --out {out}", "--source: is 'moon'"),
+    BadInput("grid-plan-of-an-unknown-source", "grid plan table2 --source moon --out {out}", "--source: is 'moon'"),
     BadInput("grid-with-a-bad-profile", "grid plan table2 --profile {place}/mine.json --out {out}", "batch_c is 0",
              write_json("mine.json", {"patches": {"batch_c": 0}})),
     BadInput("no-grid-to-show", "grid status table2 --out {out}", "holds no grid; begin one"),
