@@ -72,5 +72,11 @@ for style in studio snapshot; do
         ship "$(echo "$work/grid-$style/$style/runs/patches-$setup-"*-s0)" "detectors/patches-$setup-$style"
     done
 done
+wsdl data unpack studio --out "$work/studio-data"
+for setup in b c; do
+    wsdl train --method patches-mil --setup "$setup" --data "$work/studio-data" --out "$work/patches-mil-$setup"
+    wsdl evaluate "$work/patches-mil-$setup" --data "$work/studio-data"
+    ship "$work/patches-mil-$setup" "detectors/patches-mil-$setup-studio"
+done
 cd wsdl/assets
 find . -type f ! -name SHA256SUMS ! -name README.md -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS

@@ -27,7 +27,8 @@ STYLES = "studio", "snapshot"
 
 
 def test_a_detector_of_each_setup_comes_with_each_style():
-    assert pretrained_names() == sorted(f"patches-{setup}-{style}" for setup in "abc" for style in STYLES)
+    patches = [f"patches-{setup}-{style}" for setup in "abc" for style in STYLES]
+    assert pretrained_names() == sorted([*patches, "patches-mil-b-studio", "patches-mil-c-studio"])
     assert DEFAULT_DETECTOR in pretrained_names()
 
 
@@ -38,11 +39,18 @@ def test_a_shipped_detector_scores_what_it_says(name, tmp_path):
     assert name == f"{about['method']}-{about['setup']}-{about['source']}"
     (folder / "metrics.json").unlink()
     found = evaluate(folder, unpack_dataset(about["source"]))["rows"]
-    assert [row["method"] for row in stored] == ["patches", *BASELINES]
+    assert [row["method"] for row in stored] == [about["method"], *BASELINES]
     for row, wanted in zip(found, stored, strict=True):
         assert row == pytest.approx(wanted, abs=0.01)  # another processor rounds otherwise
     assert stored_metrics(folder)["iou"] == found[0]["iou"]
     assert read_json(folder / "config.json")["data"] == Dataset(unpack_dataset(about["source"])).info["manifest_sha256"]
+
+
+def test_image_labels_come_near_masks():
+    """The paper's setup B reaches 45 % of the IoU of its setup C, the same with this network more than 85 %."""
+    labels, masks = (stored_metrics(PRETRAINED_FOLDER / f"patches-mil-{setup}-studio") for setup in "bc")
+    assert labels["iou"] > 0.85 * masks["iou"]
+    assert labels["ap"] > 0.99
 
 
 def test_the_pretrained_parser_finds_skin_and_hair_of_new_faces():
