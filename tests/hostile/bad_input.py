@@ -39,7 +39,7 @@ def meet(case: BadInput, request, tmp_path: Path, monkeypatch, capsys) -> None:
         if f"{{{name}}}" in case.command:
             source = request.getfixturevalue(fixture)
             source = source[("images", "masks").index(name)] if isinstance(source, tuple) else source
-            shutil.copytree(source, place / name)
+            shutil.copytree(source, place / name, ignore=shutil.ignore_patterns(".cache"))  # other tests decoded it
     case.arrange(place)
     before = tree(tmp_path)
     paths = {name: place / name for name in (*FIXTURES, "out")} | {"place": place}
