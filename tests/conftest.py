@@ -29,7 +29,7 @@ from wsdl.faces.drawn_faces import draw_faces
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the demo, then the other files that hold slow tests: two workers then end at about the same time."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.path.name == "test_bad_inputs.py"}
     items.sort(key=lambda item: (item.path.name != "test_demo.py", item.path not in slow))
 
 
