@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-import wsdl.training.detector
+import wsdl.training.pasting
 from wsdl.config import Training
 from wsdl.core.io import write_json, write_text
 from wsdl.evaluation.evaluate import evaluate
@@ -60,9 +60,9 @@ def add_broken_run(folder: Path) -> None:
             raise ValueError("the <third> batch cannot be drawn")
         return real(*words)
 
-    real = wsdl.training.detector.draw_batch
+    real = wsdl.training.pasting.draw_batch
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wsdl.training.detector, "draw_batch", draw)
+        patch.setattr(wsdl.training.pasting, "draw_batch", draw)
         with pytest.raises(ValueError, match="third"):
             train_detector("patches", "b", folder / "data", folder / "runs" / "broken", 0, TINY)
 

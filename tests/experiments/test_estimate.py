@@ -45,6 +45,13 @@ def test_a_new_study_has_all_to_do(study):
     assert "total" in text
 
 
+def test_levels_that_are_no_noise_are_refused_in_the_plan(study):
+    """So before a generator is trained for them."""
+    fakes = replace(study.profile.fakes, T=300)
+    with pytest.raises(WsdlError, match=r"^T is 300, but must divide 1000"):
+        plan_study(Study(study.out, replace(study.profile, fakes=fakes), "made-up"))
+
+
 def test_what_is_done_costs_nothing(study):
     write_json(study.out / "p2" / "run.json", {"status": "done"})
     write_json(study.run_folder("patches", "b") / "run.json", {"status": "done"})

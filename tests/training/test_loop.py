@@ -11,15 +11,19 @@ from wsdl.training.loop import fit
 NAN = float("nan")
 
 
-def train(folder, validations: list[float]) -> torch.nn.Module:
-    """Train one weight for a step per value; `validations` are the results of the checks, one after each step."""
+def train(folder, validations: list[float], losses: dict[int, float] | None = None) -> torch.nn.Module:
+    """Train one weight for a step per value; `validations` are the results of the checks, one after each step.
+
+    losses: factors of the loss at some steps.
+    """
     model = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.zeros_(model.weight)
     results = iter(validations)
     return fit(
         Run(folder, {"batch": 1}),
         model,
-        lambda network, step, share: -network(torch.ones(1, 1)).sum(),  # every step raises the weight
+        # every step raises the weight
+        lambda network, step, share: -network(torch.ones(1, 1)).sum() * (losses or {}).get(step, 1),
         lambda network, images: {"validation": next(results)},
         images=len(validations),
         batch=1,
@@ -37,6 +41,12 @@ def test_a_validation_loss_of_nan_never_wins(validations, best, tmp_path):
     train(tmp_path / "run", validations)
     train(tmp_path / "until_best", validations[: best + 1])
     assert weight(tmp_path / "run") == weight(tmp_path / "until_best") != 0
+
+
+def test_a_training_loss_of_nan_never_wins(tmp_path):
+    train(tmp_path / "run", [2.0, 1.0], losses={1: NAN})
+    train(tmp_path / "before", [2.0])
+    assert weight(tmp_path / "run") == weight(tmp_path / "before") != 0
 
 
 @pytest.mark.parametrize("value", [NAN, float("inf")])
