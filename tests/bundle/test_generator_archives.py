@@ -106,6 +106,7 @@ def test_a_gap_is_filled(mine, inpainted, lama_archive):
 
 def test_fakes_by_other_weights_and_other_faces_are_not_mixed(mine, inpainted, lama_archive, free):
     data = Dataset(mine)
+    shutil.copytree(inpainted / "fake/lama/images", mine / "fake/lama/images")
     write_json(mine / RECIPE, {**read_json(inpainted / RECIPE), "weights": "f" * 64})
     refuses("fake/lama: .*weights = 'ffff", mine, lama_archive)
     shutil.rmtree(mine / "fake/lama")

@@ -142,7 +142,7 @@ def test_errors_are_one_sentence(run, faces, tmp_path):
     for name in ("config.json", LATENT_STATISTICS_FILE):
         (tmp_path / name).write_bytes((run / name).read_bytes())
     (tmp_path / MODEL_FILE).write_bytes(b"cut short")
-    with pytest.raises(WsdlError, match=r"model\.safetensors: does not fit the network"):
+    with pytest.raises(WsdlError, match=r"model\.safetensors: is no valid file of weights"):
         load_autoencoder(tmp_path)
 
 

@@ -75,7 +75,7 @@ def test_weights_that_cannot_be_used_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(WsdlError, match=r"^\S*old/model\.safetensors: does not fit the network[^\n]*train it"):
         load_p2(run)
     (run / MODEL_FILE).write_bytes(b"cut short")
-    with pytest.raises(WsdlError, match=r"model\.safetensors: does not fit"):
+    with pytest.raises(WsdlError, match=r"model\.safetensors: is no valid file of weights"):
         load_p2(run)
 
 
