@@ -44,8 +44,7 @@ def hold_folder(folder: Path):
     """Hold `folder`, into which one command at a time writes, within the block; waits for the one that holds it.
 
     What killed processes left half written in it is deleted first. A block that fails before it has written anything
-    leaves no folder. Of the processes of one training (torchrun) the
-    first holds it for all.
+    leaves no folder. Of the processes of one training (torchrun) the first holds it for all.
     """
     if os.environ.get("RANK", "0") != "0":
         yield
