@@ -27,17 +27,6 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture
-def pair(made_up, tmp_path) -> tuple[Path, Path]:
-    """Copies of six faces and their masks, to be modified."""
-    folders = tmp_path / "images", tmp_path / "masks"
-    for source, folder in zip(made_up, folders, strict=True):
-        folder.mkdir()
-        for path in list(list_image_files(source).values())[:6]:
-            shutil.copy(path, folder)
-    return folders
-
-
 def test_two_runs_give_the_same_bytes(made_up, faces, tmp_path):
     prepare_dataset(*made_up, tmp_path / "again", size=32, seed=0, source="made-up")
     first = {name: data for name, data in bytes_of(faces).items() if not name.startswith(".cache")}

@@ -15,19 +15,7 @@ from wsdl.data import prepare
 from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.data.decode import DEEP, TRANSPARENT, decode
-from wsdl.data.images import list_image_files
 from wsdl.data.masks import read_label_map
-
-
-@pytest.fixture
-def pair(made_up, tmp_path) -> tuple[Path, Path]:
-    """Copies of six faces and their masks, to be modified."""
-    folders = tmp_path / "images", tmp_path / "masks"
-    for source, folder in zip(made_up, folders, strict=True):
-        folder.mkdir()
-        for path in list(list_image_files(source).values())[:6]:
-            shutil.copy(path, folder)
-    return folders
 
 
 def prepared(pair, tmp_path, **options) -> dict[str, Path]:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from wsdl.config import PatchesMilTraining
+from wsdl.core.io import WsdlError
 from wsdl.core.run import read_stats
 from wsdl.data.dataset import Dataset
 from wsdl.training import pasting
@@ -70,6 +71,13 @@ def test_halves_separate_a_fake_from_its_source(dataset):
     assert table[table.kind == "full"].half.nunique() == 2
 
 
+def test_faces_of_one_half_are_refused_in_one_sentence(examples):
+    alone = replace(examples, half=np.zeros(32, np.uint8))
+    run = type("Run", (), {"folder": "runs/b", "config": {"batch": 4, "seed": 0}})
+    with pytest.raises(WsdlError, match="runs/b: pasting needs real training images of at least two faces"):
+        pasting.BatchSource(run, alone, alone, SETTINGS)
+
+
 def test_a_full_fake_is_cut_and_never_pasted_whole(examples):
     full, rng = Regions(examples.fake), np.random.default_rng(2)
     areas = [cut_piece(full.region(0, SIDE), rng).mean() for _ in range(100)]
@@ -111,7 +119,7 @@ class Confident:
 def test_regions_are_what_exceeds_real_images(examples):
     found = pasting.confident_regions(Confident(), examples, examples, seed=0)
     assert found.threshold == pytest.approx(0.2, abs=0.01)
-    assert found.fakes.tolist() == examples.fake.tolist()
+    assert found.images.tolist() == examples.fake.tolist()
     region = found.region(0, 128)
     assert region[30, 30]
     assert not region[70:].any()
@@ -127,7 +135,7 @@ def test_regions_are_narrowed_by_a_margin():
 
 def test_at_most_so_many_maps_are_in_memory(examples, monkeypatch):
     monkeypatch.setattr(pasting, "TEACHER_FAKES", 5)
-    drawn = [pasting.confident_regions(Confident(), examples, examples, seed).fakes for seed in (0, 1)]
+    drawn = [pasting.confident_regions(Confident(), examples, examples, seed).images for seed in (0, 1)]
     assert [len(fakes) for fakes in drawn] == [5, 5]
     assert drawn[0].tolist() != drawn[1].tolist()
 

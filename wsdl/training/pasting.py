@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from wsdl.config import Training
-from wsdl.core.io import seed_for
+from wsdl.core.io import WsdlError, seed_for
 from wsdl.core.run import Run
 from wsdl.data.corruptions import corrupt_fraction
 from wsdl.data.dataset import release_memory
@@ -34,7 +34,7 @@ _TRIES = 5  # ellipses to try before the whole region is taken
 class Regions:
     """Where pieces of images may be cut. None of it comes from a mask."""
 
-    fakes: np.ndarray  # indices of images [n]
+    images: np.ndarray  # their indices [n]
     maps: np.ndarray | None = None  # float16 [n, h, w], probabilities of a detector; None: anywhere
     threshold: float = 0.5  # the region is where the map is above it, without a margin
 
@@ -66,6 +66,11 @@ class BatchSource:
         self.may_paste = getattr(settings, "cut_and_paste", False) and training.masks is None
         self.warm_up_images = getattr(settings, "warm_up_images", 0) if training.masks is None else 0
         self.regions = Regions(training.fake) if self.may_paste and training.full_fakes else None
+        if (self.may_paste or self.warm_up_images) and not all(map(len, training.real_of_half)):
+            raise WsdlError(
+                f"{run.folder}: pasting needs real training images of at least two faces in different halves, but the "
+                f"data has them in one; add faces, or set cut_and_paste to false and warm_up_images to 0."
+            )
 
     def batch(self, step: int) -> Batch:
         if self.regions is not None:
@@ -121,8 +126,8 @@ def paste_piece(
     image. corrupt: the images of `regions` are real, and pieces that are no decoys are corrupted (JPEG, resize, blur,
     noise).
     """
-    i = rng.integers(len(regions.fakes))
-    donor = regions.fakes[i]
+    i = rng.integers(len(regions.images))
+    donor = regions.images[i]
     piece = cut_piece(regions.region(i, data.images.shape[1]), rng)
     pasted = np.array(data.images[rng.choice(data.real_of_half[1 - data.half[donor]])])
     is_decoy = rng.random() < DECOYS
