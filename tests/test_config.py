@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from wsdl.config import _FULL, METHODS, Profile, load_profile, profile_to_dict
+from wsdl.config import METHODS, Profile
 from wsdl.core.io import WsdlError
+from wsdl.profiles import _FULL, load_profile, profile_to_dict
 
 
 def write(folder, changes: dict) -> str:

@@ -112,6 +112,6 @@ def test_every_dependency_has_a_reason():
 
 @pytest.mark.parametrize("name", ["photos"])
 def test_the_profiles_of_ci_are_valid(name):
-    from wsdl.config import load_profile
+    from wsdl.profiles import load_profile
 
     assert load_profile(str(ROOT / "ci" / f"{name}.json")).name == name

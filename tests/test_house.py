@@ -12,9 +12,9 @@ PACKAGE = Path(__file__).parent.parent / "wsdl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # From low to high: a module imports from its own layer and from lower ones.
 LAYERS = [
-    "core", "config", "data", "faces", "detectors", "training", "evaluation", "plots", "fakes", "generators", "parsing",
-    "bundle", "notebooks", "inference", "experiments", "explorer", "benchmarks", "report", "demo", "commands",
-    "__main__",
+    "core", "config", "profiles", "data", "faces", "detectors", "training", "evaluation", "plots", "fakes",
+    "generators", "parsing", "bundle", "notebooks", "inference", "experiments", "explorer", "benchmarks", "report",
+    "demo", "commands", "__main__",
 ]  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def test_the_map_describes_every_file_once():
 
 def test_five_files_at_the_top():
     found = sorted(path.name for path in PACKAGE.glob("*.py"))
-    assert found == ["__init__.py", "__main__.py", "config.py", "demo.py"]
+    assert found == ["__init__.py", "__main__.py", "config.py", "demo.py", "profiles.py"]
 
 
 def test_imports_point_downwards():

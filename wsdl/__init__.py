@@ -15,7 +15,7 @@ _NAMES = {
     "open_study": "wsdl.experiments.study",
     "upload": "wsdl.explorer.upload",
     "Profile": "wsdl.config",
-    "load_profile": "wsdl.config",
+    "load_profile": "wsdl.profiles",
     "WsdlError": "wsdl.core.io",
 }
 

@@ -1,15 +1,12 @@
-"""The names of sources, setups, methods and generators, and the profiles: how much of everything a study makes.
+"""The names of sources, setups, methods and generators, and the settings of a study: how much of everything it makes.
 
-A profile is plain data: print it, save it, or state what differs from `quick` in a JSON file (`--profile my.json`).
-Unknown settings and wrong types are refused with the list of valid ones.
+The defaults are those of the profile `quick`; the others are in `wsdl.profiles`.
 """
 
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from wsdl.core.io import WsdlError, read_json
+from wsdl.core.io import WsdlError
 from wsdl.core.ranges import CheckedSettings
-from wsdl.core.settings import apply_changes
 
 BUNDLED_SOURCES = "studio", "snapshot"  # rendered portraits that come with wsdl, with fakes and a generator
 SOURCES = (*BUNDLED_SOURCES, "photos", "made-up")  # photos: the user's; made-up: drawings, for tests
@@ -191,50 +188,3 @@ class Profile(CheckedSettings):
     def training(self, method: str) -> Training:
         """The settings of one method. WsdlError for a method that does not exist."""
         return getattr(self, check_method(method).replace("-", "_"))
-
-
-# The paper's size (section 4), for one GPU and days of training. A preset states only what differs from the defaults.
-_FULL = {
-    "name": "full",
-    "purpose": "the paper's size: one GPU, days",
-    "size": 256,
-    "p2_weights": "google/ddpm-ema-celebahq-256",
-    "methods": METHODS,
-    "fakes": {"full": 10_000, "partial": 41_500, "ddim_steps": 250, "T": 250, "jump_length": 10, "resamplings": 10,
-              "batch": 32},
-    "patches": {"input_size": 299, "images": 3_200_000, "images_c": 400_000, "batch": 64, "batch_c": 16,
-                "check_every": 32_000, "ema_decay": 0.0, "start": "xavier"},
-    "grad_cam": {"input_size": 299, "images": 1_600_000, "images_c": 400_000, "batch": 32, "batch_c": 16,
-                 "check_every": 16_000, "ema_decay": 0.0},
-    "attention": {"input_size": 299, "images": 120_000, "images_c": 120_000, "batch": 16, "batch_c": 16,
-                  "rate": 1e-4, "rate_c": 3e-4, "check_every": 8_000, "ema_decay": 0.0},
-    "patches_mil": {"input_size": 299, "images": 3_200_000, "images_c": 400_000, "batch": 64, "batch_c": 16,
-                    "check_every": 32_000, "label_images": 640_000, "last_block": "block2"},
-}  # fmt: skip
-PRESETS = {"quick": {}, "full": _FULL}  # quick: two CPU cores, ten minutes; the defaults above
-
-
-def load_profile(name: str) -> Profile:
-    """The profile `quick` or `full`, or a JSON file with what differs from `quick` (lists stand for tuples).
-
-    A file that states no name is named by its stem.
-    """
-    if name not in PRESETS and not Path(name).is_file():
-        raise WsdlError(f"{name}: no such profile; choose quick, full, or a JSON file.")
-    changes = PRESETS[name] if name in PRESETS else read_json(Path(name))
-    profile = apply_changes(Profile(), changes, name)
-    if name not in PRESETS:
-        named = {"name": Path(name).stem, "purpose": f"settings of {Path(name).name}"}
-        profile = replace(profile, **{key: value for key, value in named.items() if key not in changes})
-    if unknown := sorted(set(profile.further) - set(EXTRA_GENERATORS)):
-        raise WsdlError(f"{name}: further names '{unknown[0]}', but must be some of {', '.join(EXTRA_GENERATORS)}.")
-    return replace(profile, methods=check_methods(profile.methods))
-
-
-def profile_to_dict(profile: Profile) -> dict:
-    return asdict(profile)
-
-
-def complete_profile(stored: dict, where: str) -> dict:
-    """A profile that an earlier version wrote, with the defaults of the settings that it did not have yet."""
-    return profile_to_dict(apply_changes(Profile(), stored, where))

@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from wsdl import notebooks
-from wsdl.config import check_methods, load_profile
+from wsdl.config import check_methods
 from wsdl.core.io import WsdlError, atomic, sha256
 from wsdl.core.locks import one_writer
 from wsdl.core.progress import print_stderr
 from wsdl.experiments.estimate import describe_stages, lesson_run, plan_study
 from wsdl.experiments.study import Study
 from wsdl.experiments.study_checks import record_study
+from wsdl.profiles import load_profile
 from wsdl.report.site import build_site
 
 

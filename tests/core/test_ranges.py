@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from wsdl.config import Fakes, P2Training, PatchesTraining, Profile, Training, load_profile
+from wsdl.config import Fakes, P2Training, PatchesTraining, Profile, Training
 from wsdl.core.io import WsdlError
 from wsdl.generators.diffusion.train_autoencoder import AutoencoderTraining
 from wsdl.generators.diffusion.train_ldm import LDMTraining
 from wsdl.generators.inpainting.train import InpainterTraining
 from wsdl.parsing.train import ParserTraining
+from wsdl.profiles import load_profile
 
 NAN = float("nan")
 OUT_OF_RANGE = [

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from wsdl.benchmarks import detectors as bench
-from wsdl.config import load_profile
 from wsdl.core.device import retain_freed_memory
 from wsdl.core.io import WsdlError, write_json
 from wsdl.core.progress import format_duration
 from wsdl.experiments.estimate import LESSON_SECONDS, describe_stages, detector_stages, plan_study
 from wsdl.experiments.study import Study
 from wsdl.notebooks import lesson_notebooks
+from wsdl.profiles import load_profile
 
 
 @pytest.fixture

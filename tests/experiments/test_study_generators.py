@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 
 from wsdl.bundle import generator_archives
-from wsdl.config import EXTRA_GENERATORS, Profile, load_profile
+from wsdl.config import EXTRA_GENERATORS, Profile
 from wsdl.core.io import WsdlError, write_json
 from wsdl.data.dataset import Dataset
 from wsdl.data.manifest import write_manifest
 from wsdl.experiments import study_generators
 from wsdl.experiments.study import Study
+from wsdl.profiles import load_profile
 
 
 def study(out, source="made-up", **changes) -> Study:

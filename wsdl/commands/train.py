@@ -28,7 +28,7 @@ def train(
     generators: Generators = "",
 ):
     """Train a detector in one setup, resumable."""
-    from wsdl.config import load_profile
+    from wsdl.profiles import load_profile
     from wsdl.training.detector import train_detector as run_train
 
     run_train(method, setup, data, out, seed, load_profile(profile).training(method), split_names(generators))
@@ -44,8 +44,8 @@ def train_p2(
     seed: Seed = 0,
 ):
     """P2 diffusion, resumable, with a sheet of samples at every checkpoint."""
-    from wsdl.config import load_profile
     from wsdl.generators.diffusion.train_p2 import train_p2 as run_train
+    from wsdl.profiles import load_profile
 
     settings = load_profile(profile).generator
     run_train(data, out, _with_images(settings, images), seed=seed, start=start)

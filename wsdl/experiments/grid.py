@@ -11,25 +11,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from wsdl.config import (
-    BUNDLED_SOURCES,
-    GRID_GENERATORS,
-    Fakes,
-    Profile,
-    apply_changes,
-    complete_profile,
-    load_profile,
-    profile_to_dict,
-)
+from wsdl.config import BUNDLED_SOURCES, GRID_GENERATORS, Fakes, Profile
 from wsdl.core.io import WsdlError
 from wsdl.core.locks import hold_folder, hold_lock, lock_holder, was_killed
 from wsdl.core.ranges import check_ranges
 from wsdl.core.records import read_about, read_config, read_metrics, read_object
 from wsdl.core.run import PER_IMAGE_FILE, is_done, read_stats, write_or_check_config
+from wsdl.core.settings import apply_changes
 from wsdl.evaluation.evaluate import evaluate, has_all_rows
 from wsdl.experiments.jobs import Job, check_job, grid_jobs, parse_test
 from wsdl.experiments.study import Study
 from wsdl.experiments.study_checks import PROFILE_LABELS
+from wsdl.profiles import complete_profile, load_profile, profile_to_dict
 
 DATA_SEED = 0  # of faces and fakes; the seeds of a grid are those of training
 LOG_MARK = "---"  # first characters of the log line that a start writes; a log that ends with it has no output yet

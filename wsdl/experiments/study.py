@@ -9,7 +9,7 @@ OUT/runs/NAME the run of a detector · OUT/lessons/NAME.json the numbers of a le
 from dataclasses import replace
 from pathlib import Path
 
-from wsdl.config import BUNDLED_SOURCES, DEFAULT_GENERATORS, SETUPS, SOURCES, Fakes, Profile, load_profile
+from wsdl.config import BUNDLED_SOURCES, DEFAULT_GENERATORS, SETUPS, SOURCES, Fakes, Profile
 from wsdl.core.io import WsdlError, write_json
 from wsdl.core.run import (
     check_same_config,
@@ -21,6 +21,7 @@ from wsdl.core.run import (
 )
 from wsdl.data.dataset import Dataset
 from wsdl.experiments import study_checks as checks
+from wsdl.profiles import load_profile
 
 
 class Study:

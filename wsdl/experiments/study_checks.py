@@ -7,13 +7,14 @@ from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 
-from wsdl.config import SETUPS, SOURCES, Profile, Training, complete_profile, profile_to_dict
+from wsdl.config import SETUPS, SOURCES, Profile, Training
 from wsdl.core.io import WsdlError
 from wsdl.core.records import read_config, read_object
 from wsdl.core.run import check_same_config, find_difference, short_path, write_if_changed
 from wsdl.core.settings import apply_changes
 from wsdl.data.dataset import Dataset
 from wsdl.data.manifest import hash_manifest, read_info
+from wsdl.profiles import complete_profile, profile_to_dict
 
 PROFILE_LABELS = "profile.name", "profile.purpose"  # they describe a profile and change no result
 
