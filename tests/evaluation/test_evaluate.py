@@ -203,6 +203,20 @@ def test_all_protocols_are_stored_until_the_model_changes(run, dataset, tidy, no
     (run / "model.safetensors").write_bytes(weights)
 
 
+def test_grad_cam_is_scored_again_where_its_maps_were_others(run, dataset, tmp_path):
+    """Earlier versions divided maps of Grad-CAM by their maximum for `dolos` only: its numbers alone stay valid."""
+    shutil.copytree(run, tmp_path / "run")
+    plain = module.evaluation_inputs(run, Dataset(dataset))
+    for method, setup, preset, same in (
+        ("grad-cam", "b", "pooled", False),
+        ("grad-cam", "b", "dolos", True),
+        ("grad-cam", "c", "pooled", True),
+        ("patches", "b", "pooled", True),
+    ):
+        write_json(tmp_path / "run" / "config.json", {"method": method, "setup": setup})
+        assert (module._inputs(tmp_path / "run", Dataset(dataset), preset) == plain) is same
+
+
 def test_protocols_with_fewer_rows_are_scored_again(run, dataset, tidy):
     stored = json.loads((run / PROTOCOLS_FILE).read_text())
     write_json(run / PROTOCOLS_FILE, stored | {"rows": [r for r in stored["rows"] if "forensic" not in r["method"]]})

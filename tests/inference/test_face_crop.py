@@ -29,6 +29,7 @@ class GreenIsFake:
     """A detector whose map is 1 on green pixels."""
 
     input_size = SIZE
+    note = ""
 
     def predict(self, images):
         maps = (images[..., 1] > 200).astype(np.float32)
@@ -158,6 +159,13 @@ def test_without_a_face_the_whole_image_is_analysed_with_warnings():
     assert "400x100 and was enlarged to the 128 px" in result.warnings[3]
     square = Image.fromarray(np.zeros((128, 128, 3), np.uint8))
     assert len(Localizer("green", GreenIsFake(), None, SIZE)(InputImage(square)).warnings) == 1
+
+
+def test_what_a_detector_says_of_its_maps_is_a_warning():
+    detector = GreenIsFake()
+    detector.note = "Some patch is always 1."
+    result = Localizer("green", detector, None, SIZE)(InputImage(Image.new("RGB", (SIZE, SIZE))))
+    assert "Some patch is always 1." in result.warnings
 
 
 def test_small_faces_get_a_warning():

@@ -9,13 +9,13 @@ import pytest
 from wsdl.core.io import write_json
 from wsdl.report.collect import RunRecord, find_runs
 from wsdl.report.facts import compare_settings, flatten_settings, group_settings, parameter_tables
-from wsdl.report.figures import shorten_labels, split_runs
+from wsdl.report.figures import grad_cam_note, shorten_labels, split_runs
 from wsdl.report.predictions import EXPLORER_IMAGES, MAX_MAP_PIXELS, label_runs, select_for_explorer
 from wsdl.report.results import compare_with_baselines
 
 
-def found(name: str, setup: str, seed: int) -> RunRecord:
-    config = {"method": "patches", "setup": setup, "seed": seed}
+def found(name: str, setup: str, seed: int, method: str = "patches") -> RunRecord:
+    config = {"method": method, "setup": setup, "seed": seed}
     return RunRecord(Path(name), name, config, {}, [], "done", "")
 
 
@@ -88,6 +88,12 @@ def test_an_explorer_of_many_or_large_maps_has_fewer_images(runs, size):
     rows = select_for_explorer(SimpleNamespace(size=size, select=lambda kind, split: fakes), runs)
     assert 6 <= len(rows) <= EXPLORER_IMAGES
     assert len(rows) == 6 or len(rows) * runs * size**2 <= MAX_MAP_PIXELS
+
+
+@pytest.mark.parametrize(("method", "setup", "said"), [("grad-cam", "a", True), ("grad-cam", "c", False)])
+def test_below_maps_of_grad_cam_stands_that_they_are_divided(method, setup, said):
+    runs = [found("one", "a", 0), found("other", setup, 0, method)]
+    assert ("maximum" in grad_cam_note(runs)) is said
 
 
 def test_settings_that_runs_share_are_listed_once():

@@ -24,7 +24,10 @@ class Detector(nn.Module):
     """A method defines `logits`, `loss_labels`, `loss_masks` and `predict_batch`.
 
     has_masks: trains on masks (setup C) instead of image labels; some methods then need fewer layers.
+    note: what a reader of its maps must know, in one sentence.
     """
+
+    note = ""
 
     def __init__(self, input_size: int, has_masks: bool):
         super().__init__()
@@ -51,13 +54,12 @@ class Detector(nn.Module):
 
     @torch.no_grad()
     def predict(self, images: np.ndarray, batch: int = 64) -> Prediction:
-        """Maps and scores of uint8 images [n, H, W, 3] (any sequence that slices into that)."""
+        """Maps and scores of uint8 images [n, H, W, 3] (any sequence that slices into that).
+
+        These maps are the ones that are scored under every protocol, drawn, explored and returned by `localize`.
+        """
         self.eval()
         with autocast(pick_device()):
             parts = [self.predict_batch(self.prepare(images[i : i + batch])) for i in range(0, len(images), batch)]
         maps, scores = (torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True))
         return Prediction(maps, scores)
-
-    def paper_maps(self, maps: np.ndarray) -> np.ndarray:
-        """Maps [n, h, w] of `predict` as protocol `dolos` scores them; unchanged unless a method overrides this."""
-        return maps

@@ -1,11 +1,10 @@
 """Grad-CAM (Selvaraju et al. 2017; section 3 of the paper): a localisation map from an image classifier.
 
 Xception learns real or fake from image labels. The channels of block11 are then weighted by the gradient of the logit
-"fake", and the positive part of their weighted sum is the map. Setup C needs no gradient: block11 and a 1 x 1
-convolution learn the mask itself (FCN).
+"fake", and the positive part of their weighted sum, divided by its maximum, is the map: the one that is scored, shown
+and returned everywhere. Setup C needs no gradient: block11 and a 1 x 1 convolution learn the mask itself (FCN).
 """
 
-import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -14,12 +13,19 @@ from wsdl.detectors.base import Detector
 from wsdl.detectors.patches import Patches
 from wsdl.detectors.xception import stretch, xception
 
+RELATIVE = (
+    "A Grad-CAM map is divided by its own maximum: some patch is 1 in every image, also in a real one; only the score "
+    "says whether the image looks fake."
+)
+
 
 class GradCam(Detector):
     """Input S x S -> map about S/16 x S/16 (19 x 19 at 299, 8 x 8 at 128)."""
 
     def __init__(self, input_size: int = 299, has_masks: bool = False):
         super().__init__(input_size, has_masks)
+        self.note = "" if has_masks else RELATIVE
+        self.normalise = divide_by_maximum
         network = xception()
         self.trunk = stretch(network, "conv1", "block11")
         self.head = nn.Conv2d(728, 2, kernel_size=1) if has_masks else stretch(network, "block12", "fc")
@@ -44,7 +50,7 @@ class GradCam(Detector):
             maps = self.logits(x).float().softmax(dim=1)[:, 1]
             return maps, maps.mean(dim=(1, 2))
         cams, logits = self.cam(x)
-        return squash(cams), logits.softmax(dim=1)[:, 1]
+        return self.normalise(cams), logits.softmax(dim=1)[:, 1]
 
     def cam(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Grad-CAM [n, h, w] >= 0 as published, not normalised, and the logits [n, 2].
@@ -59,29 +65,23 @@ class GradCam(Detector):
         weights = gradient.float().mean(dim=(2, 3), keepdim=True)  # [n, 728, 1, 1]
         return F.relu((weights * features.detach().float()).sum(dim=1)), logits.detach()
 
-    def paper_maps(self, maps: np.ndarray) -> np.ndarray:
-        """The maps that the paper scores; in setup C they are probabilities and stay unchanged."""
-        return maps if self.has_masks else paper_maps(maps)
+
+def divide_by_maximum(cams: torch.Tensor) -> torch.Tensor:
+    """CAM [n, h, w] >= 0 -> map in [0, 1], as in the paper: each CAM divided by its own maximum; all zero stays zero.
+
+    "> 0.5" means "more than half of the strongest patch of this image". So every map contains a 1, also that of a real
+    image: it says where an image looks most like a fake, not whether it does. That is for the score to say.
+    """
+    largest = cams.amax(dim=(1, 2), keepdim=True)
+    return torch.where(largest > 0, cams / largest, cams)
 
 
 def squash(cams: torch.Tensor) -> torch.Tensor:
     """CAM [n, h, w] >= 0 -> map in [0, 1): x / (1 + x), where x = CAM times the number of patches.
 
-    A map must lie in [0, 1], but a CAM is unbounded. Dividing by the maximum of the image (see `paper_maps`) would put
-    a 1 into every map, also into those of real images. This curve does not depend on the image: 0 stays 0, and equal
-    evidence gives an equal value in every image. x is about the gain of the logit "fake" if all patches were like this
-    one (exactly so before global average pooling and a linear layer); the map is 0.5 where that gain is 1.
+    A variant, for comparison (lesson 06). It does not depend on the rest of the image: equal evidence gives an equal
+    value in every image, and a real image may have an empty map. x is about the gain of the logit "fake" if all patches
+    were like this one (exactly so before global average pooling and a linear layer); the map is 0.5 where it is 1.
     """
     x = cams * (cams.shape[1] * cams.shape[2])
     return x / (1 + x)
-
-
-def paper_maps(maps: np.ndarray) -> np.ndarray:
-    """The paper's maps from `squash`ed ones [n, h, w]: each CAM divided by its maximum; all zero stays zero.
-
-    So every map contains a 1, and "> 0.5" means "more than half of the strongest patch of this image".
-    """
-    maps = np.minimum(maps.astype(np.float64), 1 - 2.0**-24)  # the largest float32 below 1
-    cams = maps / (1 - maps)
-    largest = cams.max(axis=(1, 2), keepdims=True)
-    return np.divide(cams, largest, out=np.zeros_like(cams), where=largest > 0).astype(np.float32)

@@ -45,7 +45,7 @@ def evaluate(
         raise WsdlError(f"--preset: is '{preset}', but must be {' or '.join(PROTOCOLS)}.")
     run, dataset = Path(run), Dataset(data, generators)
     into = Path(into or run)
-    made_from = {"preset": preset, **evaluation_inputs(run, dataset)}
+    made_from = {"preset": preset, **_inputs(run, dataset, preset)}
     if stored := _stored(into, _METRICS_FILE, made_from):
         return stored  # also where the folder cannot be written
     if preset != "dolos":
@@ -132,9 +132,16 @@ def evaluation_inputs(run: Path, dataset: Dataset) -> dict:
     return inputs | ({"generators": list(dataset.generators)} if dataset.is_filtered else {})
 
 
+def _inputs(run: Path, dataset: Dataset, preset: str = "") -> dict:
+    """`evaluation_inputs`, and how maps of Grad-CAM are normalised: earlier versions divided them for `dolos` only."""
+    inputs, config = evaluation_inputs(run, dataset), read_object(run / "config.json")
+    relative = preset != "dolos" and config.get("method") == "grad-cam" and config.get("setup") in ("a", "b")
+    return inputs | ({"maps": "divided by their maximum"} if relative else {})
+
+
 def _protocol_rows(run: Path, dataset: Dataset) -> list[dict]:
     """The rows of definitions.json, computed unless they are stored."""
-    made_from = evaluation_inputs(run, dataset)
+    made_from = _inputs(run, dataset)
     if stored := _stored(run, PROTOCOLS_FILE, made_from):
         return stored["rows"]
     with hold_folder(run):
@@ -152,9 +159,7 @@ def _score_run(run: Path, dataset: Dataset, extra: tuple[str, ...] = ()) -> tupl
 
     detector = load_detector(run)
     config = read_object(run / "config.json", {"method": str, "setup": str, "seed": int}, ("method", "setup", "seed"))
-    table, rows = score_protocols(
-        dataset, lambda index: detector.predict(dataset.images[index]), extra, detector.paper_maps
-    )
+    table, rows = score_protocols(dataset, lambda index: detector.predict(dataset.images[index]), extra)
     if table[table.kind == "partial"].source_id.nunique() < 2:
         print_stderr(f"{dataset.folder}: has fakes of one test face only, so intervals are empty; prepare more images.")
     who = {key: config[key] for key in ("method", "setup", "seed")}

@@ -2,8 +2,7 @@
 
 Unless stated otherwise, a pixel is fake where the map is *strictly* above 0.5, and the map is upsampled to the size of
 the mask as in the paper (BICUBIC, clipped to [0, 1]). The other two codes have networks that output maps of the image
-size, and do not define this step. Only `dolos` receives Grad-CAM maps divided by their maximum, as in the paper's code;
-the others receive the maps as predicted.
+size, and do not define this step. All protocols receive the maps as predicted.
 """
 
 import numpy as np
@@ -18,8 +17,8 @@ _INNER, _OUTER = 15, 11  # px: squares with which TruFor's code erodes and dilat
 def dolos(map_: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     """The paper's code: IoU and PBCA of each partial fake, averaged over images.
 
-    Real images are not scored. IoU is 1 where nothing is inpainted and nothing found. Grad-CAM maps are divided by
-    their maximum. The AP of this protocol belongs to image scores, not to maps (`wsdl.evaluation.metrics.balanced_ap`).
+    Real images are not scored. IoU is 1 where nothing is inpainted and nothing found. The AP of this protocol belongs
+    to image scores, not to maps (`wsdl.evaluation.metrics.balanced_ap`).
     map_ [H, W] in [0, 1] and mask [H, W], 1 = fake, have the same size, here and in all protocols.
     """
     found = binary(map_)

@@ -70,4 +70,4 @@ def _corrupted_scores(detector, dataset: Dataset, corrupt, level: float) -> dict
         images = [corrupt(dataset.images[i], level, rng) for i, rng in zip(index, rngs, strict=True)]
         return detector.predict(np.stack(images))
 
-    return metrics_row([score_images(dataset, predict, paper_maps=detector.paper_maps)])
+    return metrics_row([score_images(dataset, predict)])

@@ -22,14 +22,14 @@ _BATCH_SIZE = 64
 
 
 def score_protocols(
-    dataset: Dataset, predict: Callable, extra: tuple[str, ...] = (), paper_maps: Callable | None = None
+    dataset: Dataset, predict: Callable, extra: tuple[str, ...] = ()
 ) -> tuple[pd.DataFrame, list[dict]]:
     """The table of `score_images`, and its summary: a row {preset, measure, value, low, high, n} per number.
 
     low, high: 95 % interval over source faces (None for AP and AUC of pooled pixels); n: images behind the number.
     """
     pixels = PixelHistogram() if "pooled" in extra else None
-    table = score_images(dataset, predict, extra, paper_maps, pixels)
+    table = score_images(dataset, predict, extra, pixels)
     return table, _summary_rows(table, pixels)
 
 
@@ -37,7 +37,6 @@ def score_images(
     dataset: Dataset,
     predict: Callable,  # predict(indices) -> Prediction
     extra: tuple[str, ...] = (),  # protocols besides `dolos`, which is always computed
-    paper_maps: Callable | None = None,  # paper_maps(maps) -> the maps that `dolos` scores, where they differ
     pixels: PixelHistogram | None = None,  # counts the pixels of all partial fakes
 ) -> pd.DataFrame:
     """Score each image of the test split, a batch at a time: a row per image, real images first.
@@ -55,12 +54,10 @@ def score_images(
             if not protocols:
                 numbers += [{}] * len(index)
                 continue
-            dolos_maps = paper_maps(prediction.maps) if paper_maps else prediction.maps
-            for i, map_, dolos_map in zip(index, prediction.maps, dolos_maps, strict=True):
+            for i, map_ in zip(index, prediction.maps, strict=True):
                 mask = np.asarray(dataset.masks[i])
                 full = upsample(map_, mask.shape)
-                dolos_full = full if dolos_maps is prediction.maps else upsample(dolos_map, mask.shape)
-                numbers.append(_score_image(full, dolos_full, mask, protocols))
+                numbers.append(_score_image(full, mask, protocols))
                 if pixels and kind == "partial":
                     pixels.add(full, mask)
     numbers = pd.DataFrame(numbers, index=table.index).rename(columns={"dolos.iou": "iou", "dolos.pbca": "pbca"})
@@ -78,13 +75,9 @@ def _test_images(dataset: Dataset) -> pd.DataFrame:
     return pd.concat([real, partial])
 
 
-def _score_image(map_: np.ndarray, dolos_map: np.ndarray, mask: np.ndarray, protocols: list[str]) -> dict[str, float]:
-    """{"dolos.iou": ..., "benco.f1": ...} of one image; all arrays are [H, W]."""
-    return {
-        f"{name}.{measure}": value
-        for name in protocols
-        for measure, value in PROTOCOLS[name](dolos_map if name == "dolos" else map_, mask).items()
-    }
+def _score_image(map_: np.ndarray, mask: np.ndarray, protocols: list[str]) -> dict[str, float]:
+    """{"dolos.iou": ..., "benco.f1": ...} of one image; both arrays are [H, W]."""
+    return {f"{name}.{measure}": value for name in protocols for measure, value in PROTOCOLS[name](map_, mask).items()}
 
 
 def metrics_row(runs: list[pd.DataFrame]) -> dict:

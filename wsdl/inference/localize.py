@@ -101,7 +101,8 @@ class Localizer:
         self.name, self.network, self.parser, self.size = name, network, parser, size
         self.trained_on = training_summary(folder) if folder else {}
         self.measured = stored_metrics(folder) if folder else None
-        self.warnings = [RENDERS_WARNING] if self.trained_on.get("source") in BUNDLED_SOURCES else []
+        renders = self.trained_on.get("source") in BUNDLED_SOURCES
+        self.warnings = [*filter(None, [RENDERS_WARNING if renders else "", network.note])]
 
     def __call__(self, given: InputImage) -> Localization:
         key = (self.parser.fingerprint if self.parser else "", self.size)

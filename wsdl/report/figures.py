@@ -1,6 +1,6 @@
 """The figures of a report: faces, training curves, maps of all runs, best and worst cases; and the explorer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from pathlib import Path
 
@@ -44,8 +44,8 @@ CASES = (
     "are selected by result."
 )
 GRAD_CAM = (
-    "In setups a and b, Grad-CAM is scored on maps divided by their own maximum, as in the paper; the maps here are "
-    "those before that division, on the same scale as all others."
+    "In setups a and b, a map of Grad-CAM is divided by its own maximum, as in the paper, here and in the tables: some "
+    "patch is 1 in every image, also in a real one. Only the image score says whether an image looks fake."
 )
 
 
@@ -175,9 +175,17 @@ def explorer_section(shown: ShownPredictions) -> Markup:
     )
     supervised = [label for label, run in shown.runs.items() if run.config["setup"] == "c"]
     explorer.map = next(iter(supervised), explorer.map)  # maps of the weak setups are often black: no good start
-    return render_template(
+    page = render_template(
         "report/templates/explorer.html.j2", count=len(rows), dataset=shown.name, explorer=inline_explorer(explorer)
     )
+    return page + grad_cam_note(shown.runs.values())
+
+
+def grad_cam_note(runs: Iterable[RunRecord]) -> Markup:
+    """What a reader of the maps of `runs` must know, where Grad-CAM in setup a or b is among them."""
+    if any(run.config["method"] == "grad-cam" and run.config["setup"] != "c" for run in runs):
+        return Markup('<p class="small">{}</p>').format(GRAD_CAM)
+    return Markup()
 
 
 def _section(title: str, text: str, parts: list[Markup]) -> Markup:

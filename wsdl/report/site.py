@@ -137,9 +137,7 @@ def _images_section(tested: list[RunRecord], shown: list[ShownPredictions], draw
             with leave_out(problem, f"images of {each.name}"):
                 parts.append(draw(each, drawn, problem))
     maps = _join(parts)
-    if maps and any(run.config["method"] == "grad-cam" and run.config["setup"] != "c" for run in tested):
-        maps += Markup('<p class="small">{}</p>').format(figures.GRAD_CAM)
-    return maps
+    return maps + figures.grad_cam_note(tested) if maps else maps
 
 
 def _data_section(datasets: list[Dataset], drawn: Path, problem: Callable) -> Markup:
