@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -152,7 +152,7 @@ def describe_grid(grid: Grid, slots: int = 0) -> str:
     studies = {source: grid.at(source) for job in grid.jobs for source in job.needs()}
     data = [(source, stage) for source, study in studies.items() for stage in _data_stages(study)]
     todo = [job for job in grid.jobs if not is_finished(grid, job)]
-    step = cache(lambda method, setup: _step_seconds(grid.study(todo[0]), method, setup))  # the same for every source
+    step = cache(lambda job: _step_seconds(grid.study(job), job.method, job.setup))
     stages = {job: _training_stage(grid, job, step) for job in todo}
 
     environments = slot_environments(slots)
@@ -177,6 +177,8 @@ def describe_grid(grid: Grid, slots: int = 0) -> str:
 def _job_row(grid: Grid, number: int, job: Job, stage: Stage | None) -> dict:
     """A row of the plan; columns for generators and tests where any job of the grid names some."""
     row = {"number": number, "method": job.method, "setup": job.setup, "source": job.train_source, "seed": job.seed}
+    if any(other.variant for other in grid.jobs):
+        row |= {"variant": job.variant}
     if any(other.tests or other.generators for other in grid.jobs):
         row |= {"generators": "+".join(job.generators), "tests": " ".join(job.tests)}
     return row | {"state": job_state(grid, job)[0], "left": _time_left(stage), "work": stage.work if stage else ""}
@@ -192,12 +194,15 @@ def _data_stages(study: Study) -> list[Stage]:
 
 
 def _training_stage(grid: Grid, job: Job, step: Callable) -> Stage:
-    """What is left of one training after its last checkpoint."""
+    """What is left of one training after its last checkpoint. `step(job)`: seconds of one step."""
     folder = grid.run_folder(job)
-    images, batch, _ = grid.profile.training(job.method).amounts(job.setup)
+    images, batch, _ = grid.study(job).profile.training(job.method).amounts(job.setup)
     trained_on = max((line["images"] for line in read_stats(folder)), default=0)
     left = 0 if is_done(folder) else max(0, images - trained_on)
-    seconds = left and left / batch * step(job.method, job.setup)
+    same = replace(
+        job, train_source=grid.jobs[0].train_source, seed=0, tests=()
+    )  # other sources and seeds take as long
+    seconds = left and left / batch * step(same)
     return Stage(grid.name(job), f"train on {images:,} images", seconds)
 
 

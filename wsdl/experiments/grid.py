@@ -6,7 +6,7 @@ OUT/grid.json what was asked · OUT/SOURCE a study (data, p2, runs/NAME) · OUT/
 
 import math
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +19,7 @@ from wsdl.core.records import read_about, read_config, read_metrics, read_object
 from wsdl.core.run import PER_IMAGE_FILE, is_done, read_stats, write_or_check_config
 from wsdl.core.settings import apply_changes
 from wsdl.evaluation.evaluate import evaluate, has_all_rows
-from wsdl.experiments.jobs import Job, check_job, grid_jobs, parse_test
+from wsdl.experiments.jobs import Job, grid_jobs, job_from_dict, job_to_dict, parse_test
 from wsdl.experiments.study import Study
 from wsdl.experiments.study_checks import PROFILE_LABELS
 from wsdl.profiles import complete_profile, load_profile, profile_to_dict
@@ -39,15 +39,17 @@ class Grid:
     masks: str = ""
 
     def study(self, job: Job) -> Study:
-        """The study in which `job` is trained."""
-        return self.at(job.train_source, job.seed)
+        """The study in which `job` is trained, with the settings of its variant."""
+        changes = {job.method.replace("-", "_"): dict(job.settings)} if job.settings else {}
+        profile = apply_changes(self.profile, changes, f"variant {job.variant}")
+        return self.at(job.train_source, job.seed, profile, job.variant)
 
-    def at(self, source: str, seed: int = DATA_SEED) -> Study:
+    def at(self, source: str, seed: int = DATA_SEED, profile: Profile | None = None, variant: str = "") -> Study:
         """The study of one source."""
-        profile = self.profile
+        profile = profile or self.profile
         if source in BUNDLED_SOURCES and self.has_photos:  # the profile's weights are for the photos, not the bundle
             profile = replace(profile, p2_weights="", fakes=Fakes())
-        return Study(self.out / source, profile, source, self.images, self.masks, seed, data_seed=DATA_SEED)
+        return Study(self.out / source, profile, source, self.images, self.masks, seed, DATA_SEED, variant)
 
     @property
     def has_photos(self) -> bool:
@@ -93,6 +95,7 @@ def make_grid(
     jobs = grid_jobs(name, source, seeds, bool(images), generators)
     images, masks = (str(Path(path).resolve()) if path else "" for path in (images, masks))
     grid = Grid(Path(out).resolve(), tuple(dict.fromkeys(jobs)), load_profile(profile), images, masks)
+    _merge_jobs(grid, grid.jobs)  # raises where two variants have one name
     for job in grid.jobs:
         for needed in job.needs():
             grid.at(needed)  # raises for an unknown source
@@ -102,7 +105,8 @@ def make_grid(
 def write_grid(grid: Grid) -> None:
     """Write OUT/grid.json, jobs of earlier calls first; the tests of a job are those of the last call.
 
-    WsdlError where the earlier calls had another profile or other photographs, unless they did not get as far as faces.
+    WsdlError where the earlier calls had another profile, other photographs or other settings of a variant, unless they
+    did not get as far as faces.
     """
     with hold_folder(grid.out):
         _write_grid(grid)
@@ -111,15 +115,31 @@ def write_grid(grid: Grid) -> None:
 def _write_grid(grid: Grid) -> None:
     path = grid.out / "grid.json"
     old = load_grid(grid.out).jobs if path.exists() else ()
-    jobs = {grid.name(job): job for job in (*old, *grid.jobs)}.values()
+    begun = any(grid.out.glob("*/data/manifest.csv"))
+    if not begun:  # nothing was trained with the settings of earlier calls
+        old = [job for job in old if grid.name(job) not in map(grid.name, grid.jobs)]
+    jobs = _merge_jobs(grid, (*old, *grid.jobs))
     asked = {"profile": profile_to_dict(grid.profile), "images": grid.images, "masks": grid.masks,
-             "cells": [asdict(job) for job in jobs]}  # fmt: skip
+             "cells": [job_to_dict(job) for job in jobs]}  # fmt: skip
 
     def complete(written: dict) -> dict:
         return written | {"profile": complete_profile(written["profile"], f"{path}: profile")}
 
-    begun = any(grid.out.glob("*/data/manifest.csv"))
     write_or_check_config(path, asked, growing=("cells", *PROFILE_LABELS), understood=complete, begun=begun)
+
+
+def _merge_jobs(grid: Grid, jobs: tuple[Job, ...]) -> list[Job]:
+    """`jobs` with every run once, as the last of them says. WsdlError where two runs of one name differ in settings."""
+    merged = {}
+    for job in jobs:
+        other = merged.get(grid.name(job), job)
+        if other.settings != job.settings:
+            raise WsdlError(
+                f"{grid.out}: has two variants '{job.variant}', one with {dict(other.settings)}, one with "
+                f"{dict(job.settings)}; give them two names, or choose another --out."
+            )
+        merged[grid.name(job)] = job
+    return list(merged.values())
 
 
 def load_grid(out: Path) -> Grid:
@@ -129,7 +149,7 @@ def load_grid(out: Path) -> Grid:
         raise WsdlError(f"{out}: holds no grid; begin one with `python -m wsdl grid run`.")
     kinds = {"cells": list, "profile": dict, "images": str, "masks": str}
     written = read_object(path, kinds, needed=tuple(kinds))
-    jobs = tuple(check_job(apply_changes(Job("", "", "", 0), job, f"{path}: cells"), path) for job in written["cells"])
+    jobs = tuple(job_from_dict(job, f"{path}: cells", Job("", "", "", 0)) for job in written["cells"])
     profile = apply_changes(Profile(), written["profile"], f"{path}: profile")
     return Grid(Path(out).resolve(), jobs, profile, written["images"], written["masks"])
 
@@ -217,7 +237,7 @@ def grid_status(out: Path) -> pd.DataFrame:
     """The state of every job of the grid in `out`: one row each."""
     grid = load_grid(out)
     states = [job_state(grid, job) for job in grid.jobs]
-    rows = [{k: " ".join(v) if isinstance(v, tuple) else v for k, v in asdict(job).items()} for job in grid.jobs]
-    table = pd.DataFrame(rows)
-    table = table.loc[:, (table != "").any()]  # most grids name no generators and no further tests
+    table = pd.DataFrame([vars(replace(job, settings=())) for job in grid.jobs])
+    table = table.map(lambda value: " ".join(value) if isinstance(value, tuple) else value)
+    table = table.loc[:, (table != "").any()]  # most grids name no generators, further tests or variants
     return table.assign(state=[state for state, _ in states], note=[note for _, note in states])

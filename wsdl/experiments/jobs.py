@@ -1,12 +1,16 @@
 """The jobs of a grid, each one training with its tests: the named grids, and files that list jobs."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
-from wsdl.config import DEFAULT_GENERATORS, METHODS, SETUPS, SOURCES
+from wsdl.bundle.generator_archives import bundled_generators
+from wsdl.config import DEFAULT_GENERATORS, METHODS, SETUPS, SOURCES, Profile
 from wsdl.core.io import WsdlError, read_json, read_toml
 from wsdl.core.settings import apply_changes
+from wsdl.detectors import build_detector, network_options
+from wsdl.experiments.variants import ABLATIONS, LOSS_VARIANTS, VARIANTS, find_variant
 
 RENDERED = "snapshot", "studio"  # the sources of `cross-source`: snapshots and studio portraits
 
@@ -21,6 +25,8 @@ class Job:
     seed: int
     generators: tuple[str, ...] = ()  # whose partial fakes setups b and c train on; (): DEFAULT_GENERATORS
     tests: tuple[str, ...] = ()  # further tests: SOURCE/GENERATOR, or SOURCE for DEFAULT_GENERATORS
+    variant: str = ""  # name of `settings`
+    settings: tuple[tuple[str, object], ...] = ()  # those that differ from the profile, sorted by name
 
     @property
     def own_generators(self) -> tuple[str, ...]:
@@ -67,7 +73,48 @@ def cross_generator(source: str, seeds: tuple[int, ...], photos: bool, generator
             for seed in seeds for setup in "cb" for trained, tested in each]  # fmt: skip
 
 
-GRIDS = {"table2": table2, "cross-source": cross_source, "cross-generator": cross_generator}
+def weak_losses(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Job]:
+    """Patches-MIL from image labels: every label loss alone in setup B, parts of the recipe in A, and full recipes.
+
+    Those in A, B and C are also tested on the other rendered source, and on fakes of generators that none trained on.
+    """
+    jobs = []
+    for seed in seeds:
+        jobs += _recipes(source, seed, generators)
+        jobs += [_variant_job("b", source, seed, name) for name in ("paper", *LOSS_VARIANTS)]
+        jobs += [_variant_job("a", source, seed, name) for name in ("paper", "no-paste")]
+    return jobs
+
+
+def weak_ablations(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Job]:
+    """The recipe of Patches-MIL in setup B with one setting changed at a time; setups A and C where it has that too."""
+    jobs = []
+    for seed in seeds:
+        jobs += _recipes(source, seed, generators)
+        jobs += [_variant_job(setup, source, seed, "block2") for setup in "abc"]
+        jobs += [_variant_job("b", source, seed, name) for name in ABLATIONS if name != "block2"]
+    return jobs
+
+
+def _recipes(source: str, seed: int, generators: tuple[str, ...]) -> list[Job]:
+    """Patches-MIL with the settings of the profile in setups A, B and C, with further tests where their fakes exist."""
+    tests = [f"{source}/{name}" for name in generators if name in bundled_generators(source)]
+    tests += [name for name in RENDERED if name != source and source in RENDERED]
+    return [Job("patches-mil", setup, source, seed, tests=tuple(tests)) for setup in "abc"]
+
+
+def _variant_job(setup: str, source: str, seed: int, variant: str) -> Job:
+    changes = find_variant(variant, "variant")
+    return Job("patches-mil", setup, source, seed, variant=variant, settings=tuple(sorted(changes.items())))
+
+
+GRIDS = {
+    "table2": table2,
+    "cross-source": cross_source,
+    "cross-generator": cross_generator,
+    "weak-losses": weak_losses,
+    "weak-ablations": weak_ablations,
+}
 
 
 def grid_jobs(
@@ -97,7 +144,42 @@ def _read_jobs(path: Path, source: str, seeds: tuple[int, ...]) -> list[Job]:
 
 
 def _read_job(entry: dict, where: str, source: str, seed: int) -> Job:
-    return check_job(apply_changes(Job("", "", source, seed), entry, where), where)
+    """A job of a file: `variant` names one of `wsdl.experiments.variants`, or is the name of its own `settings`."""
+    job = job_from_dict(entry, where, Job("", "", source, seed))
+    if job.variant and not job.settings:
+        entry = entry | {"settings": find_variant(job.variant, where)}
+        return job_from_dict(entry, where, Job("", "", source, seed))
+    if job.variant in VARIANTS and dict(job.settings) != VARIANTS[job.variant].changes:
+        raise WsdlError(f"{where}: the variant '{job.variant}' has other settings; choose another name for these.")
+    try:
+        _build_network(job.method, job.setup, job.settings)
+    except WsdlError as error:
+        raise WsdlError(f"{where}: settings: {error}") from None
+    return job
+
+
+@cache  # the same for all seeds
+def _build_network(method: str, setup: str, changes: tuple[tuple[str, object], ...]) -> None:
+    """WsdlError where there is no network with these settings."""
+    settings = asdict(Profile().training(method)) | dict(changes)
+    build_detector(method, setup, **network_options(settings))
+
+
+def job_to_dict(job: Job) -> dict:
+    """`job` for JSON. Jobs without a variant are written as by earlier versions."""
+    written = asdict(job) | {"settings": dict(job.settings)}
+    return {key: value for key, value in written.items() if value or key not in ("variant", "settings")}
+
+
+def job_from_dict(entry: dict, where: str, base: Job) -> Job:
+    """The job that `entry` of a file describes; `base` has what it does not say. WsdlError where it is no job."""
+    if not isinstance(entry, dict) or "settings" not in entry:
+        return check_job(apply_changes(base, entry, where), where)
+    job = apply_changes(base, {key: value for key, value in entry.items() if key != "settings"}, where)
+    check_job(job, where)
+    changed = apply_changes(Profile().training(job.method), entry["settings"], f"{where}: settings")
+    settings = tuple((name, getattr(changed, name)) for name in sorted(entry["settings"]))
+    return check_job(replace(job, settings=settings), where)
 
 
 def check_job(job: Job, where: str) -> Job:
@@ -109,6 +191,10 @@ def check_job(job: Job, where: str) -> Job:
     for source in job.needs():
         if source not in SOURCES:
             raise WsdlError(f"{where}: source is {source!r}, but must be one of {', '.join(SOURCES)}.")
+    if job.settings and not job.variant:
+        raise WsdlError(f"{where}: has settings, but no name for them; add a `variant`, such as mine.")
+    if job.variant and not re.fullmatch(r"[\w.+-]+", job.variant):  # it becomes part of the name of a folder
+        raise WsdlError(f"{where}: variant is {job.variant!r}, but must be a name such as top-k.")
     for name in (*job.generators, *(parse_test(test)[1] for test in job.tests)):
         if not re.fullmatch(r"[\w.+-]+", name):  # it becomes part of the name of a folder
             raise WsdlError(f"{where}: {name!r} is no name of a generator; give one such as lama.")

@@ -15,6 +15,7 @@ from wsdl.experiments.grid import Grid, is_finished, load_grid
 from wsdl.experiments.jobs import Job
 
 CROSS_KEYS = ("method", "setup", "trained_on", "tested_on")
+_VARIANT_KEYS = "method", "setup", "variant", "trained_on", "tested_on"
 CROSS_COLUMNS = (*CROSS_KEYS, "seeds", *(score + part for score in RESULT_SCORES for part in SCORE_PARTS),
                  "n", "missing")  # fmt: skip
 ALL_BUT_TESTED = "all but the tested"  # a row of the matrix: trained on several generators, tested on another one
@@ -25,13 +26,13 @@ def collect_results(out: Path, problem: Callable[[str], object] = print_problem)
     """Collect the scores of the finished jobs of a grid and write them to OUT/results.csv.
 
     One row per source, method and setup, over all seeds, numbers in [0, 1]; then the baselines. `missing` lists the
-    seeds that are not finished; where none is, the numbers are empty. Where jobs name generators or further tests, the
-    columns are those of `cross_table`. A job whose files are damaged counts as missing, with problem(message), which
-    prints to stderr by default. WsdlError where no job is finished.
+    seeds that are not finished; where none is, the numbers are empty. Where jobs name generators, further tests or
+    variants, the columns are those of `cross_table`. A job whose files are damaged counts as missing, with
+    problem(message), which prints to stderr by default. WsdlError where no job is finished.
     """
     grid, problems = load_grid(out), []
     finished = [job for job in grid.jobs if _is_usable(grid, job, problems.append)]
-    is_cross = any(job.tests or job.generators for job in grid.jobs)
+    is_cross = any(job.tests or job.generators or job.variant for job in grid.jobs)
     if finished:
         table = cross_table(grid, finished) if is_cross else _in_domain_table(grid, finished, problems.append)
     for message in dict.fromkeys(problems):
@@ -60,6 +61,7 @@ def _is_usable(grid: Grid, job: Job, problem: Callable[[str], object]) -> bool:
 def missing_runs(table: pd.DataFrame) -> list[str]:
     """The missing seeds of a table by `collect_results`, one text per row that has some."""
     where = table.source if "source" in table else table.trained_on + " on " + table.tested_on
+    where = where if "variant" not in table else (table.variant + " " + where).str.strip()
     return [
         f"{row.method} {row.setup} {place}: seed {row.missing}"
         for row, place in zip(table.itertuples(), where, strict=True)
@@ -91,24 +93,27 @@ def cross_table(grid: Grid, finished: list[Job]) -> pd.DataFrame:
     """One row per training set and test set, over all seeds, numbers in [0, 1]; then the baselines of each test set.
 
     trained_on and tested_on are SOURCE/GENERATOR, several generators joined by +; `missing`: seeds not in `finished`.
+    Columns are CROSS_COLUMNS, with `variant` before `trained_on` where jobs have one.
     """
     groups: dict[tuple, list[Job]] = {}
     for job in grid.jobs:
         for test in grid.test_folders(job):
-            groups.setdefault((job.method, job.setup, _trained_on(job), test), []).append(job)
+            groups.setdefault((job.method, job.setup, job.variant, _trained_on(job), test), []).append(job)
     rows, baselines = [], {}
     for key, jobs in groups.items():
         test = key[-1]
         done = {job.seed: grid.test_folders(job)[test] for job in jobs if job in finished}
-        row = dict(zip(CROSS_KEYS, key, strict=True)) | {"seeds": ""}
+        row = dict(zip(_VARIANT_KEYS, key, strict=True)) | {"seeds": ""}
         if done:
             metrics = read_metrics(next(iter(done.values())))
             baselines.setdefault(test, metrics["rows"][1:])
             row = job_row(done, {"source": "", **row}) | row | {"seeds": " ".join(map(str, sorted(done)))}
         rows.append(row | {"missing": " ".join(str(job.seed) for job in jobs if job.seed not in done)})
     for test, some in baselines.items():
-        rows += [row | {"trained_on": "", "tested_on": test, "seeds": "", "missing": ""} for row in some]
-    return pd.DataFrame(rows, columns=CROSS_COLUMNS).astype({"n": "Int64"})
+        words = {"variant": "", "trained_on": "", "tested_on": test, "seeds": "", "missing": ""}
+        rows += [row | words for row in some]
+    keys = _VARIANT_KEYS if any(job.variant for job in grid.jobs) else CROSS_KEYS
+    return pd.DataFrame(rows, columns=[*keys, *CROSS_COLUMNS[len(CROSS_KEYS) :]]).astype({"n": "Int64"})
 
 
 def _trained_on(job: Job) -> str:

@@ -28,11 +28,12 @@ class Study:
     """A folder and the settings of what it holds. Its methods make or load one stage each.
 
     data_seed: the seed of faces and fakes, by default `seed`; trainings of several seeds may share one dataset.
+    variant: part of the names of its runs, where detectors with several settings share one dataset.
     """
 
     def __init__(self, out: Path, profile: Profile, source: str, images: str = "", masks: str = "", seed: int = 0,
-                 data_seed: int | None = None):  # fmt: skip
-        self.out, self.profile, self.seed = Path(out), profile, seed
+                 data_seed: int | None = None, variant: str = ""):  # fmt: skip
+        self.out, self.profile, self.seed, self.variant = Path(out), profile, seed, variant
         self.data_seed = seed if data_seed is None else data_seed
         self._dataset: Dataset | None = None
         self.source, self.images, self.masks = source, images, masks
@@ -171,7 +172,8 @@ class Study:
     def run_folder(self, method: str, setup: str, generators: tuple[str, ...] = DEFAULT_GENERATORS) -> Path:
         """The run folder of the detector of one method and setup."""
         generator = "p2" if SETUPS[setup].fakes == "full" else "+".join(generators)
-        return self.out / "runs" / f"{method}-{setup}-{generator}-{self.source}-s{self.seed}"
+        name = "-".join(filter(None, (method, setup, generator, self.source, self.variant, f"s{self.seed}")))
+        return self.out / "runs" / name
 
     def detector(self, method: str, setup: str, generators: tuple[str, ...] = DEFAULT_GENERATORS):
         """The trained detector of one method and setup; trains it if missing.

@@ -1,0 +1,53 @@
+"""Variants: named changes to the settings of Patches-MIL, each compared with the others in a grid."""
+
+from dataclasses import dataclass
+
+from wsdl.core.io import WsdlError
+from wsdl.detectors.label_losses import LABEL_LOSSES
+
+
+@dataclass(frozen=True)
+class Variant:
+    description: str
+    changes: dict  # settings of `wsdl.config.PatchesMilTraining` that differ from the profile
+
+
+# Each label loss on its own: the same warm-up and the same number of images, no pasted images afterwards.
+LOSS_VARIANTS = {
+    name: Variant(f"label loss {name} alone", {"label_loss": name, "cut_and_paste": False}) for name in LABEL_LOSSES
+}
+# What comes before cut and paste, how far a patch sees, how often regions are found anew. The numbers of images are
+# meant for 24,000 training images, as in profile `quick`.
+ABLATIONS = {
+    "block2": Variant("receptive field 43 px instead of 19", {"last_block": "block2"}),
+    "no-warm-up": Variant("no corrupted pieces at the beginning", {"warm_up_images": 0}),
+    "paste-max": Variant("k = 1 patch before cut and paste", {"label_loss": "max"}),
+    "paste-top-k": Variant("k = 5 % of the patches before cut and paste", {"label_loss": "top-k"}),
+    "paste-mean": Variant("k = all patches before cut and paste", {"label_loss": "mean"}),
+    "labels-2000": Variant("cut and paste from 2,000 images on", {"label_images": 2_000}),
+    "labels-6000": Variant("cut and paste from 6,000 images on", {"label_images": 6_000}),
+    "labels-12000": Variant("cut and paste from 12,000 images on", {"label_images": 12_000}),
+    "every-500": Variant("regions found anew every 500 images", {"check_every": 500}),
+    "every-3000": Variant("regions found anew every 3,000 images", {"check_every": 3_000}),
+    "every-7000": Variant("regions found anew every 7,000 images", {"check_every": 7_000}),
+}
+VARIANTS = {
+    **LOSS_VARIANTS,
+    "paper": Variant(
+        "label on every patch, no warm-up", {"label_loss": "every-patch", "cut_and_paste": False, "warm_up_images": 0}
+    ),
+    "no-paste": Variant("labels alone, label loss of the profile", {"cut_and_paste": False}),
+    **ABLATIONS,
+}
+
+
+def find_variant(name: str, where: str) -> dict:
+    """The changed settings of the variant called `name`. WsdlError, which begins with `where`, if there is none."""
+    if name not in VARIANTS:
+        raise WsdlError(f"{where}: no variant '{name}'; choose {', '.join(VARIANTS)}, or give its `settings`.")
+    return VARIANTS[name].changes
+
+
+def describe_variant(name: str) -> str:
+    """One line about a variant: "" for those of a job file, which have a name alone."""
+    return VARIANTS[name].description if name in VARIANTS else ""
