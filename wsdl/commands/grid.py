@@ -12,11 +12,16 @@ from wsdl.core.io import WsdlError
 
 grid = typer.Typer(no_args_is_help=True, help="Run many trainings: plan, run, resume, collect.")
 
-NAMES = "table2 (every method in setups a, b, c), cross-source, cross-generator, or a JSON or TOML file with jobs."
+NAMES = (
+    "table2 (every method in setups a, b, c), cross-source, cross-generator, weak-losses, weak-ablations, or a JSON or "
+    "TOML file with jobs."
+)
 Name = Annotated[str, typer.Argument(help=NAMES)]
 Out = Annotated[Path | None, typer.Option(help="Folder of the grid (default: out/grid-NAME).")]
 Seeds = Annotated[str, typer.Option(help="Comma-separated seeds; every job is trained with each: 0,1,2.")]
-Generators = Annotated[str, typer.Option(help="cross-generator: comma-separated generators (default: all four).")]
+Generators = Annotated[
+    str, typer.Option(help="cross-generator, weak-*: comma-separated generators (default: all four).")
+]
 Slots = Annotated[int, typer.Option(min=0, help="Runs at a time; 0: one per GPU, or one.")]
 
 
@@ -71,35 +76,50 @@ def collect(
     name: Name,
     out: Out = None,
     format: Annotated[Literal["csv", "md"], typer.Option(help="csv: numbers in [0, 1]; md: percent.")] = "csv",
+    regions: Annotated[bool, typer.Option("--regions", help="IoU by component and by area instead.")] = False,
 ):
     """One table of all runs, with intervals over faces and the range over seeds -> OUT/results.csv.
 
-    Of the cross grids also a figure -> OUT/matrix.png. A damaged run is left out and named on stderr; the exit code is
-    then 1.
+    Of the cross grids also a figure -> OUT/matrix.png. Of grids with variants also the share of the IoU of setup C and
+    the CPU seconds of training. A damaged run is left out and named on stderr; the exit code is then 1.
     """
-    from wsdl.core.progress import print_problem, print_stderr
-    from wsdl.evaluation.tables import results_to_markdown
-    from wsdl.experiments.grid import default_grid_folder
-    from wsdl.experiments.results import collect_results, draw_matrix, missing_runs
+    from wsdl.core.progress import print_problem
+    from wsdl.experiments.grid import default_grid_folder, load_grid
+    from wsdl.experiments.results import collect_results, usable_jobs
+    from wsdl.experiments.variant_results import regions_table, regions_to_markdown
 
     out = out or default_grid_folder(name)
     left_out = []
-    table = collect_results(out, left_out.append)
-    missing = missing_runs(table)
-    if "tested_on" in table:
+    if regions:
+        begun = load_grid(out)
+        table = regions_table(begun, usable_jobs(begun, left_out.append))
+        print(regions_to_markdown(table) if format == "md" else table.to_csv(index=False).strip())
+    else:
+        _print_results(collect_results(out, left_out.append), out, format)
+    for problem in left_out:
+        print_problem(problem)
+    if left_out:
+        raise typer.Exit(1)
+
+
+def _print_results(table, out: Path, format: str) -> None:
+    """Print a table of `collect_results`, and draw the matrix of a cross grid."""
+    from wsdl.core.progress import print_stderr
+    from wsdl.evaluation.tables import results_to_markdown
+    from wsdl.experiments.results import draw_matrix, missing_runs
+    from wsdl.experiments.variant_results import variants_to_markdown
+
+    missing, has_variants = missing_runs(table), "variant" in table
+    if "tested_on" in table and not has_variants:
         print_stderr(f"figure: {draw_matrix(table, out)}")
     if format == "csv":
         print(table.to_csv(index=False), end="")
         for line in missing:
             print(f"missing: {line}", file=sys.stderr)
-    else:
-        print(results_to_markdown(table[table.n.notna()]))
-        if missing:
-            print("\nMissing: " + "; ".join(missing) + ".")
-    for problem in left_out:
-        print_problem(problem)
-    if left_out:
-        raise typer.Exit(1)
+        return
+    print(variants_to_markdown(table) if has_variants else results_to_markdown(table[table.n.notna()]))
+    if missing:
+        print("\nMissing: " + "; ".join(missing) + ".")
 
 
 @grid.command("cell", hidden=True)  # its name in earlier versions

@@ -106,6 +106,24 @@ def bootstrap(
     return interval((times @ sums) / (times @ counts), level)
 
 
+def bootstrap_ratio(
+    values: np.ndarray,  # [n], such as the IoU of each image
+    others: np.ndarray,  # [n], the IoU of the same images by another detector
+    groups: np.ndarray,  # [n], the source face of each image
+    seed: int = 0,
+    rounds: int = 1000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Bootstrap interval (low, high) of mean(values) / mean(others), resampling source faces for both together.
+
+    NaN for a single source face, and where `others` are all 0 in a resample. ValueError as in `bootstrap`.
+    """
+    values, others = _checked_scores(values, "values"), _checked_scores(others, "others")
+    index, times = resample(groups, len(values), seed, rounds)
+    sums, bases = times @ np.bincount(index, weights=values), times @ np.bincount(index, weights=others)
+    return interval(np.divide(sums, bases, out=np.full_like(sums, np.nan), where=bases != 0), level)
+
+
 def bootstrap_ap(
     real_scores: np.ndarray,  # [n], or [seeds, n] for detectors that differ only in their seed
     real_groups: np.ndarray,

@@ -13,6 +13,7 @@ from wsdl.evaluation.baselines import row_kind
 from wsdl.evaluation.tables import RESULT_SCORES, SCORE_PARTS, check_per_image, job_row, read_evaluated, results_by_job
 from wsdl.experiments.grid import Grid, is_finished, load_grid
 from wsdl.experiments.jobs import Job
+from wsdl.experiments.variant_results import VARIANT_COLUMNS, variant_columns
 
 CROSS_KEYS = ("method", "setup", "trained_on", "tested_on")
 _VARIANT_KEYS = "method", "setup", "variant", "trained_on", "tested_on"
@@ -31,7 +32,7 @@ def collect_results(out: Path, problem: Callable[[str], object] = print_problem)
     problem(message), which prints to stderr by default. WsdlError where no job is finished.
     """
     grid, problems = load_grid(out), []
-    finished = [job for job in grid.jobs if _is_usable(grid, job, problems.append)]
+    finished = usable_jobs(grid, problems.append)
     is_cross = any(job.tests or job.generators or job.variant for job in grid.jobs)
     if finished:
         table = cross_table(grid, finished) if is_cross else _in_domain_table(grid, finished, problems.append)
@@ -42,6 +43,11 @@ def collect_results(out: Path, problem: Callable[[str], object] = print_problem)
     with atomic(grid.out / "results.csv") as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
     return table
+
+
+def usable_jobs(grid: Grid, problem: Callable[[str], object] = print_problem) -> list[Job]:
+    """The finished jobs of `grid` whose results can be read; problem(message) for each damaged one."""
+    return [job for job in grid.jobs if _is_usable(grid, job, problem)]
 
 
 def _is_usable(grid: Grid, job: Job, problem: Callable[[str], object]) -> bool:
@@ -93,12 +99,13 @@ def cross_table(grid: Grid, finished: list[Job]) -> pd.DataFrame:
     """One row per training set and test set, over all seeds, numbers in [0, 1]; then the baselines of each test set.
 
     trained_on and tested_on are SOURCE/GENERATOR, several generators joined by +; `missing`: seeds not in `finished`.
-    Columns are CROSS_COLUMNS, with `variant` before `trained_on` where jobs have one.
+    Columns are CROSS_COLUMNS; where jobs have variants, `variant` before `trained_on`, and VARIANT_COLUMNS at the end.
     """
     groups: dict[tuple, list[Job]] = {}
     for job in grid.jobs:
         for test in grid.test_folders(job):
             groups.setdefault((job.method, job.setup, job.variant, _trained_on(job), test), []).append(job)
+    has_variants = any(job.variant for job in grid.jobs)
     rows, baselines = [], {}
     for key, jobs in groups.items():
         test = key[-1]
@@ -108,12 +115,15 @@ def cross_table(grid: Grid, finished: list[Job]) -> pd.DataFrame:
             metrics = read_metrics(next(iter(done.values())))
             baselines.setdefault(test, metrics["rows"][1:])
             row = job_row(done, {"source": "", **row}) | row | {"seeds": " ".join(map(str, sorted(done)))}
+            if has_variants:
+                of = [job for job in jobs if job.seed in done]
+                row |= variant_columns(grid, of, test, finished, metrics["rows"][1:])
         rows.append(row | {"missing": " ".join(str(job.seed) for job in jobs if job.seed not in done)})
     for test, some in baselines.items():
         words = {"variant": "", "trained_on": "", "tested_on": test, "seeds": "", "missing": ""}
         rows += [row | words for row in some]
-    keys = _VARIANT_KEYS if any(job.variant for job in grid.jobs) else CROSS_KEYS
-    return pd.DataFrame(rows, columns=[*keys, *CROSS_COLUMNS[len(CROSS_KEYS) :]]).astype({"n": "Int64"})
+    columns = (*_VARIANT_KEYS, *CROSS_COLUMNS[len(CROSS_KEYS) :], *VARIANT_COLUMNS) if has_variants else CROSS_COLUMNS
+    return pd.DataFrame(rows, columns=columns).astype({"n": "Int64"})
 
 
 def _trained_on(job: Job) -> str:
