@@ -203,6 +203,16 @@ def test_regions_stand_side_by_side(ran):
     assert (everything.value, everything.n) == (fakes.iou.mean(), len(fakes))
 
 
+@pytest.mark.slow
+def test_thresholds_of_a_grid_are_rows_for_each_rule(ran):
+    page = run_command("grid", "collect", "jobs", "--out", ran.out, "--thresholds", "--format", "md")
+    assert page.startswith("| method, setup | variant | tested on | seeds | 0.5 | prior-corrected | real 100 % |")
+    table = variant_results.grid_thresholds(ran, usable_jobs(ran)).set_index(["setup", "variant", "rule"])
+    metrics = [read_json(ran.run_folder(job) / "metrics.json")["rows"][0] for job in ran.jobs if job.setup == "c"]
+    assert table.iou["c", "", "0.5"] == pytest.approx(np.mean([row["iou"] for row in metrics]), abs=1e-5)
+    assert table.seeds["c", "", "0.5"] == "0 1"
+
+
 def test_a_share_is_paired_by_face():
     """Half of another detector's IoU in every image: the interval of the share has no width."""
     others = np.random.default_rng(0).uniform(0.1, 1, 40)

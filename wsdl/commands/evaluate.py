@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from wsdl.commands.options import Generators, split_names
+from wsdl.core.io import WsdlError
 
 
 def evaluate(
@@ -16,14 +17,23 @@ def evaluate(
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Score under JPEG, resizing, blur and noise instead.")
     ] = False,
+    thresholds: Annotated[
+        bool, typer.Option("--thresholds", help="IoU at thresholds chosen from labels of validation images instead.")
+    ] = False,
 ):
     """Score a detector and all baselines, with 95 % intervals; prints a CSV table and writes RUN/metrics.json.
 
     --preset all writes RUN/definitions.json. --robustness writes RUN/robustness.json and RUN/robustness.png.
+    --thresholds writes RUN/thresholds.json.
     """
     from wsdl.evaluation.evaluate import evaluation_table
+    from wsdl.evaluation.label_thresholds import score_thresholds, thresholds_table
 
-    if robustness:
+    if robustness and thresholds:
+        raise WsdlError("--robustness and --thresholds: give one of them.")
+    if thresholds:
+        table = thresholds_table([score_thresholds(run, data, split_names(generators))])
+    elif robustness:
         table = _robustness_table(run, data, split_names(generators))
     else:
         table = evaluation_table(run, data, preset, split_names(generators))

@@ -77,6 +77,9 @@ def collect(
     out: Out = None,
     format: Annotated[Literal["csv", "md"], typer.Option(help="csv: numbers in [0, 1]; md: percent.")] = "csv",
     regions: Annotated[bool, typer.Option("--regions", help="IoU by component and by area instead.")] = False,
+    thresholds: Annotated[
+        bool, typer.Option("--thresholds", help="IoU at thresholds chosen from image labels instead.")
+    ] = False,
 ):
     """One table of all runs, with intervals over faces and the range over seeds -> OUT/results.csv.
 
@@ -84,16 +87,21 @@ def collect(
     the CPU seconds of training. A damaged run is left out and named on stderr; the exit code is then 1.
     """
     from wsdl.core.progress import print_problem
+    from wsdl.experiments import variant_results as tables
     from wsdl.experiments.grid import default_grid_folder, load_grid
     from wsdl.experiments.results import collect_results, usable_jobs
-    from wsdl.experiments.variant_results import regions_table, regions_to_markdown
 
     out = out or default_grid_folder(name)
     left_out = []
-    if regions:
+    if regions or thresholds:
         begun = load_grid(out)
-        table = regions_table(begun, usable_jobs(begun, left_out.append))
-        print(regions_to_markdown(table) if format == "md" else table.to_csv(index=False).strip())
+        make, describe = (
+            (tables.grid_thresholds, tables.thresholds_to_markdown)
+            if thresholds
+            else (tables.regions_table, tables.regions_to_markdown)
+        )
+        table = make(begun, usable_jobs(begun, left_out.append))
+        print(describe(table) if format == "md" else table.to_csv(index=False).strip())
     else:
         _print_results(collect_results(out, left_out.append), out, format)
     for problem in left_out:

@@ -7,10 +7,13 @@ import numpy as np
 import pandas as pd
 
 from wsdl.config import SETUPS
+from wsdl.core.io import WsdlError
 from wsdl.core.records import read_about
+from wsdl.data.dataset import Dataset
 from wsdl.detectors import network_options
 from wsdl.evaluation.baselines import row_label
 from wsdl.evaluation.breakdown import by_area, by_component, compare_runs, partial_fakes
+from wsdl.evaluation.label_thresholds import RULES, score_thresholds, thresholds_table
 from wsdl.evaluation.metrics import bootstrap_ratio
 from wsdl.evaluation.tables import SCORE_PARTS, format_score
 from wsdl.experiments.grid import Grid
@@ -88,6 +91,46 @@ def _detector_cells(row: dict) -> tuple[str, ...]:
 def _markdown(heads: tuple[str, ...], rows: list[tuple]) -> str:
     return "\n".join(["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|",
                       *("| " + " | ".join(map(str, row)) + " |" for row in rows)])  # fmt: skip
+
+
+def grid_thresholds(grid: Grid, finished: list[Job]) -> pd.DataFrame:
+    """IoU at the thresholds of `wsdl.evaluation.label_thresholds`, a row per detector, test set and rule.
+
+    Thresholds come from the validation split of the data that a detector was trained on, also for tests on other data.
+    Columns: method, setup, variant, tested_on, seeds, then those of `thresholds_table`. Predicts what is not stored.
+    """
+    groups: dict[tuple, list[Job]] = {}
+    for job in finished:
+        for test in grid.test_folders(job):
+            groups.setdefault((job.method, job.setup, job.variant, test), []).append(job)
+    tables = []
+    for (method, setup, variant, test), jobs in groups.items():
+        table = thresholds_table([_thresholds_of(grid, job, test) for job in jobs])
+        seeds = " ".join(str(job.seed) for job in sorted(jobs, key=lambda job: job.seed))
+        who = {"method": method, "setup": setup, "variant": variant, "tested_on": test, "seeds": seeds}
+        tables.append(pd.DataFrame([who] * len(table)).join(table))
+    if not tables:
+        raise WsdlError(f"{grid.out}: no run of this grid is done yet; see `python -m wsdl grid status`.")
+    return pd.concat(tables, ignore_index=True)
+
+
+def _thresholds_of(grid: Grid, job: Job, test: str) -> dict:
+    source, _, generators = test.partition("/")
+    data = grid.at(source).out / "data"
+    home = Dataset(grid.study(job).out / "data", job.own_generators)
+    return score_thresholds(
+        grid.run_folder(job), data, tuple(generators.split("+")), home, grid.test_folders(job)[test]
+    )
+
+
+def thresholds_to_markdown(table: pd.DataFrame) -> str:
+    """A table of `grid_thresholds` as Markdown: IoU in percent with its interval, and the threshold."""
+    heads = ("method, setup", "variant", "tested on", "seeds", *RULES)
+    rows = []
+    for (method, setup, variant, test, seeds), part in table.groupby(list(table.columns[:5]), sort=False):
+        cells = [f"{100 * row.iou:.1f} at {row.threshold:.3f}" for row in part.itertuples()]
+        rows.append((f"{method}, {setup.upper()}", variant, test, seeds, *cells))
+    return _markdown(heads, rows)
 
 
 def regions_table(grid: Grid, finished: list[Job]) -> pd.DataFrame:
