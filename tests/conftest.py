@@ -99,7 +99,7 @@ def inpainted(archive, lama, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def lama_archive(inpainted, lama, archive, tmp_path_factory) -> Path:
     """The fakes in `inpainted` and `lama`, packed to come with the style studio."""
-    from wsdl.bundle.generator_archives import pack_generator
+    from wsdl.bundle.pack_generator import pack_generator
 
     out = tmp_path_factory.mktemp("generators") / "studio-lama.zip"
     pack_generator("studio", inpainted, "lama", lama, out, archive, inpainted.parent / "cache")

@@ -12,7 +12,7 @@ _NAMES = {
     "Dataset": "wsdl.data.dataset",
     "explore": "wsdl.explorer",
     "localize": "wsdl.inference.localize",
-    "open_study": "wsdl.experiments.study",
+    "open_study": "wsdl.experiments.open_study",
     "upload": "wsdl.explorer.upload",
     "Profile": "wsdl.config",
     "load_profile": "wsdl.profiles",

@@ -16,7 +16,9 @@ from wsdl.__main__ import app
 from wsdl.bundle import archive as archive_format
 from wsdl.bundle import generator_archives
 from wsdl.bundle import unpack as unpacking
-from wsdl.bundle.generator_archives import add_fakes, list_contents, pack_generator, unpack_generator
+from wsdl.bundle.archive import list_contents
+from wsdl.bundle.generator_archives import add_fakes, unpack_generator
+from wsdl.bundle.pack_generator import pack_generator
 from wsdl.bundle.unpack import copy_dataset
 from wsdl.core.io import WsdlError, sha256, write_json
 from wsdl.data.dataset import Dataset

@@ -10,8 +10,9 @@ from wsdl.config import Fakes, P2Training, PatchesTraining, Profile
 from wsdl.core.io import WsdlError, read_json, write_json, write_text
 from wsdl.core.run import repository_root, short_path
 from wsdl.data.dataset import Dataset
-from wsdl.experiments import study as module
-from wsdl.experiments.study import Study, load_study, open_study
+from wsdl.experiments import open_study as module
+from wsdl.experiments.open_study import load_study, open_study
+from wsdl.experiments.study import Study
 from wsdl.experiments.study_checks import record_study
 
 FEW = PatchesTraining(input_size=48, images=16, images_c=16, batch=8, batch_c=8, check_every=16)

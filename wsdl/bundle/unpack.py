@@ -86,6 +86,8 @@ def unpack_run(target: Path, archive: Path, members: str, style: str, generator:
     """Unpack the run stored under the prefix `members` to the folder `target`, unless it exists; returns `target`."""
     if not target.is_dir():
         _, files = read_archive(archive, lambda name: name.startswith(members), style, generator)
+        if not files:
+            raise WsdlError(f"{archive}: holds no weights; give another archive.")
         with _new_folder(target) as folder:
             for name, data in files.items():
                 write_bytes(folder, name.removeprefix(members), data)

@@ -21,7 +21,7 @@ Parser = Annotated[str, typer.Option(help="A run of train-parser, or a SegFormer
 def unpack(
     style: Annotated[str, typer.Argument(help="studio or snapshot.")],
     out: Out,
-    generators: Annotated[str, typer.Option(help="Generators whose fakes to add, e.g. lama,pluralistic.")] = "",
+    generators: Annotated[str, typer.Option(help="Generators whose fakes to add, e.g. lama,p2-ddpm.")] = "",
 ):
     """Write the bundled dataset of one style to a folder, to which fakes can be added."""
     from wsdl.bundle.generator_archives import add_fakes, find_generator_archive
@@ -153,11 +153,14 @@ def bundle(
 def bundle_generator(
     style: Annotated[str, typer.Option(help="The bundled style whose faces were inpainted, e.g. studio.")],
     data: Annotated[Path, typer.Option(help="A dataset folder with these faces and the fakes.")],
-    generator: Annotated[str, typer.Option(help="The generator whose partial fakes to pack, e.g. lama.")],
-    run: Annotated[Path, typer.Option(help="The fp16 run whose weights made them.")],
+    generator: Annotated[str, typer.Option(help="The generator whose fakes to pack, e.g. lama or p2-ddpm.")],
     out: Annotated[Path, typer.Option(help="Output file: STYLE-GENERATOR.zip.")],
+    run: Annotated[
+        Path | None,
+        typer.Option(help="The fp16 run whose weights made them; none for p2-ddpm."),
+    ] = None,
 ):
     """Pack the fakes and weights of a further generator into one archive, and verify it; prints its contents in MB."""
-    from wsdl.bundle.generator_archives import pack_generator
+    from wsdl.bundle.pack_generator import pack_generator
 
     print(pack_generator(style, data, generator, run, out).to_string(index=False, float_format="%.2f"))

@@ -20,6 +20,6 @@ def demo(
 ):
     """Run the whole series: faces, fakes, detectors, lessons -> OUT/index.html and OUT/results.csv."""
     from wsdl.demo import run_demo
-    from wsdl.experiments.study import default_study_folder
+    from wsdl.experiments.open_study import default_study_folder
 
     print(run_demo(out or default_study_folder(), profile, source, images, masks, p2_weights, seed, methods))

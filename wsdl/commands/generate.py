@@ -66,11 +66,10 @@ def generate_p2(
     batch: Batch = None,
 ):
     """Full fakes by P2 diffusion. With the bundled weights, --out also gets their faces if it is no dataset yet."""
-    from wsdl.generators.write_fakes import find_sampler, generate_full
+    from wsdl.generators.write_fakes import generate_full
 
-    find_sampler(sampler)
     batch = _batch(batch, weights)
-    check_ranges(count=count, seed=seed, steps=steps, batch=batch)  # before faces are copied
+    check_ranges(count=count, seed=seed, steps=steps, batch=batch, sampler=sampler)  # before faces are copied
     if not weights:
         _faces(None, out)
     generate_full(out, _weights("p2", weights), count, seed, steps=steps, batch=batch, sampler=sampler)

@@ -25,7 +25,7 @@ def run_notebooks(
     """Run the lessons in the study OUT -> OUT/lessons."""
     from wsdl.core.locks import hold_folder
     from wsdl.demo import absolute_path, run_lessons
-    from wsdl.experiments.study import load_study
+    from wsdl.experiments.open_study import load_study
 
     study = load_study(str(out), profile, source, absolute_path(images), absolute_path(masks), seed)
     with hold_folder(study.out):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from wsdl.commands.options import Generators, Out, Profile, Seed, split_names
+from wsdl.commands.options import Out, Profile, Seed, split_names
 from wsdl.config import METHODS
 from wsdl.generators.registry import GENERATORS
 
@@ -25,7 +25,10 @@ def train(
     method: Annotated[str, typer.Option(help=f"One of {', '.join(METHODS)}.")] = "patches",
     profile: Profile = "quick",
     seed: Seed = 0,
-    generators: Generators = "",
+    generators: Annotated[
+        str,
+        typer.Option(help="Comma-separated generators whose fakes to use (default: all; p2-ddpm rather than p2)."),
+    ] = "",
 ):
     """Train a detector in one setup, resumable."""
     from wsdl.profiles import load_profile

@@ -1,4 +1,4 @@
-"""Valid ranges of the numbers in settings, the same for profiles, the command line and Python.
+"""Valid values of settings, most of them ranges of numbers: the same for profiles, the command line and Python.
 
 The upper limits are far beyond what is useful. They refuse a typing error at once that would fill memory or disk.
 """
@@ -13,6 +13,7 @@ COUNTS = 1, 10_000_000  # images to make
 BATCHES = 1, 4096  # images in memory together
 AMOUNTS = 1, 10**12  # training images, repetitions included
 SEEDS = -(2**63), 2**63 - 1  # those of PyTorch
+SAMPLERS = "ddim", "ddpm"  # of a diffusion model
 _STEPS = 1, 1000  # of a diffusion model: it has no more
 _WIDTHS = 1, 8192  # channels of a layer
 _WHOLE = {
@@ -38,7 +39,7 @@ class CheckedSettings:
 
 
 def check_ranges(**numbers) -> None:
-    """WsdlError where one of the settings is out of range or not finite; names without a range are not checked."""
+    """WsdlError where one of the settings is out of range or not finite; other names are not checked."""
     for name, value in numbers.items():
         if problem := _out_of_range(name, value):
             raise WsdlError(f"{name} is {value!r}, but must be {problem}.")
@@ -54,6 +55,8 @@ def _out_of_range(name: str, value) -> str:
         return "from 0 to 1"
     if name == "ema_decay" and not (_is_real(value) and 0 <= value < 1):
         return "from 0 to below 1"
+    if name == "sampler" and value not in SAMPLERS:
+        return " or ".join(SAMPLERS)
     if name in ("channels", "widths") and not (value and all(_is_whole(width, *_WIDTHS) for width in value)):
         return "one or more whole numbers from {:,} to {:,}".format(*_WIDTHS)
     return ""

@@ -19,6 +19,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from wsdl.config import DEFAULT_GENERATORS, FULL_GENERATORS
 from wsdl.core.io import WsdlError, seed_for
 from wsdl.core.parallel import parallel_map
 from wsdl.data.dataset import Dataset
@@ -47,14 +48,14 @@ def audit_dataset(
 
     verdict is "shortcut?" where the interval is above 0.5, else "ok" (an AUC below chance level on unseen faces is no
     shortcut). The number of bytes of a file may stand out: it depends on the inpainted content, and no detector uses
-    it. generator: default "repaint-p2", or "p2" for kind "full", which compares files only (a full fake has no
-    outside). max_fakes: upper limit, drawn by `seed`. WsdlError where there is nothing to compare.
+    it. generator: default "repaint-p2"; for kind "full", which compares files only (a full fake has no outside),
+    "p2-ddpm" if it has fakes, else "p2". max_fakes: upper limit, drawn by `seed`. WsdlError where there is nothing to
+    compare.
     """
-    defaults = {"partial": "repaint-p2", "full": "p2"}
-    if kind not in defaults:
+    if kind not in ("partial", "full"):
         raise WsdlError(f"--kind: is '{kind}', but must be partial or full.")
-    generator = generator or defaults[kind]
     data = Dataset(folder)
+    generator = generator or _default_generator(data, kind)
     pairs = _pick_pairs(data, kind, generator, seed, max_fakes)
     names = FILE_FEATURES + PIXEL_FEATURES if kind == "partial" else FILE_FEATURES
     measured = [m for m in parallel_map(lambda pair: _measure_pair(data.folder, *pair), pairs, "measuring") if m]
@@ -70,6 +71,13 @@ def audit_dataset(
         verdict = "ok" if low <= 0.5 else "shortcut?"
         rows.append({"feature": name, "auc": weighted_auc(scores, fake), "low": low, "high": high, "verdict": verdict})
     return pd.DataFrame(rows)
+
+
+def _default_generator(data: Dataset, kind: str) -> str:
+    if kind == "partial":
+        return DEFAULT_GENERATORS[0]
+    ddim, ddpm = (FULL_GENERATORS[sampler] for sampler in ("ddim", "ddpm"))
+    return ddim if data.select(kind, generator=ddpm).empty else ddpm
 
 
 def _pick_pairs(data: Dataset, kind: str, generator: str, seed: int, max_fakes: int) -> list[tuple]:

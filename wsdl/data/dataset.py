@@ -22,8 +22,9 @@ from wsdl.data.masks import read_label_map, read_mask
 class Dataset:
     """An opened dataset folder. `table` has one row per image; `images` and `masks` are indexed like it.
 
-    generators: partial fakes by other generators are left out of `table`; () keeps all. A folder in the Dolos layout
-    without manifest gets one. WsdlError where the folder is no dataset or a source face is in two splits.
+    generators: partial fakes by other generators are left out of `table`, and full fakes by others where it names some
+    of theirs; () keeps all. A folder in the Dolos layout without manifest gets one. WsdlError where the folder is no
+    dataset or a source face is in two splits.
     """
 
     def __init__(self, folder: Path, generators: tuple[str, ...] = ()):
@@ -44,7 +45,7 @@ class Dataset:
     @property
     def is_filtered(self) -> bool:
         """Whether the folder holds partial fakes that `table` does not list."""
-        return len(self.table) < len(self._all)
+        return (self.table.kind == "partial").sum() < (self._all.kind == "partial").sum()
 
     @property
     def size(self) -> int:

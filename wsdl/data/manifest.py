@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from wsdl.config import FULL_GENERATORS
 from wsdl.core.io import WsdlError, atomic, path_inside, sha256, sync_to_disk, write_json
 from wsdl.core.leftovers import delete_leftovers
 from wsdl.core.locks import hold_lock
@@ -103,18 +104,29 @@ def _checked_table(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def keep_generators(table: pd.DataFrame, generators: tuple[str, ...], folder: Path) -> pd.DataFrame:
-    """`table` without partial fakes by other generators. WsdlError for a generator that has no fakes."""
-    partial = table.kind == "partial"
+    """`table` without partial fakes by other generators. WsdlError for a generator that has no fakes.
+
+    Full fakes are kept, or, where `generators` names some of theirs, only those.
+    """
+    partial, full = table.kind == "partial", table.kind == "full"
     available = sorted(set(table.generator[partial]))
+    named_full = set(generators) & set(table.generator[full])
     for generator in generators:
-        if generator not in available:
+        if generator not in available and generator in FULL_GENERATORS.values() and generator not in named_full:
+            sampler = next(name for name, made in FULL_GENERATORS.items() if made == generator)
+            raise WsdlError(
+                f"{folder}: has no full fakes by '{generator}'; generate them with `python -m wsdl generate p2 "
+                f"--sampler {sampler} --out {folder} --count N`."
+            )
+        if generator not in available and generator not in named_full:
             name, clean = generator.removesuffix("-clean"), " --clean" if generator.endswith("-clean") else ""
             raise WsdlError(
                 f"{folder}: has no partial fakes by '{generator}' (by {', '.join(available) or 'no generator'}); "
                 f"generate them with `python -m wsdl generate {name} --data {folder} --weights RUN --count N{clean}`, "
                 f"where RUN is a run of `python -m wsdl train-generator {name.removeprefix('repaint-')}`."
             )
-    return table[~partial | table.generator.isin(generators)]
+    chosen = table.generator.isin(generators)
+    return table[~(partial | full) | chosen | (full & (not named_full))]
 
 
 def write_manifest(folder: Path, table: pd.DataFrame, info: dict) -> None:

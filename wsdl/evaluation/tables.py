@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from wsdl.config import method_order
+from wsdl.config import DEFAULT_GENERATORS, FULL_GENERATORS, method_order
 from wsdl.core.io import WsdlError
 from wsdl.core.progress import print_problem
 from wsdl.core.records import read_config, read_metrics
@@ -120,7 +120,8 @@ def job_row(seeds: dict[int, Path], config: dict) -> dict:
 def _source_name(config: dict) -> str:
     """The source of a run, with the generator of its training fakes where that is not the default one."""
     source, generator = config["source"], config.get("generator", "")
-    return source if generator in ("", "p2", "repaint-p2") else f"{source} ({generator})"
+    default = "", *DEFAULT_GENERATORS, *FULL_GENERATORS.values()
+    return source if generator in default else f"{source} ({generator})"
 
 
 def results_to_markdown(rows: pd.DataFrame) -> str:

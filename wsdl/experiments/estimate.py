@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from wsdl import notebooks
-from wsdl.config import SETUPS
+from wsdl.config import FULL_GENERATORS, SETUPS
 from wsdl.core.device import autocast, peak_megabytes, pick_device, to_unit
 from wsdl.core.io import WsdlError
 from wsdl.core.progress import format_duration, print_stderr
@@ -79,7 +79,10 @@ def _generator_stages(study: Study) -> list[Stage]:
     """Training of P2, and the fakes."""
     settings, fakes, size = study.profile.generator, study.profile.fakes, study.profile.size
     partial_calls = repaint_calls(**fakes.schedule)
-    made = [len(list((study.out / "data" / "fake" / path).rglob("*.png"))) for path in ("p2", "repaint-p2/images")]
+    folders = [study.out / "data" / "fake" / path for path in (FULL_GENERATORS[study.sampler], "repaint-p2/images")]
+    made = [len(list(folder.rglob("*.png"))) for folder in folders]
+    if study.has_bundled_fakes:
+        return [Stage("generator", "load the one of the bundle", 0), Stage("fakes", "come with the faces", 0)]
     if made[1] < fakes.partial:
         check_noise_levels(fakes.T)  # before a generator is trained for it
     calls = fakes.full * fakes.ddim_steps + fakes.partial * partial_calls

@@ -48,7 +48,7 @@ class Grid:
         """The study of one source."""
         profile = profile or self.profile
         if source in BUNDLED_SOURCES and self.has_photos:  # the profile's weights are for the photos, not the bundle
-            profile = replace(profile, p2_weights="", fakes=Fakes())
+            profile = replace(profile, p2_weights="", fakes=Fakes(sampler=profile.fakes.sampler))
         return Study(self.out / source, profile, source, self.images, self.masks, seed, DATA_SEED, variant)
 
     @property

@@ -187,7 +187,7 @@ def check_job(job: Job, where: str) -> Job:
     if job.method not in METHODS or job.setup not in SETUPS:
         raise WsdlError(f"{where}: is {job}, but must have a method ({', '.join(METHODS)}) and a setup (a, b or c).")
     if job.generators and SETUPS[job.setup].fakes == "full":
-        raise WsdlError(f"{where}: is {job}, but setup {job.setup} trains on p2; leave `generators` out.")
+        raise WsdlError(f"{where}: is {job}, but setup {job.setup} trains on full fakes; leave `generators` out.")
     for source in job.needs():
         if source not in SOURCES:
             raise WsdlError(f"{where}: source is {source!r}, but must be one of {', '.join(SOURCES)}.")

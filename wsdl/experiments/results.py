@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from wsdl.config import SETUPS
 from wsdl.core.io import WsdlError, atomic
 from wsdl.core.progress import print_problem
 from wsdl.core.records import read_metrics
@@ -104,7 +103,7 @@ def cross_table(grid: Grid, finished: list[Job]) -> pd.DataFrame:
     groups: dict[tuple, list[Job]] = {}
     for job in grid.jobs:
         for test in grid.test_folders(job):
-            groups.setdefault((job.method, job.setup, job.variant, _trained_on(job), test), []).append(job)
+            groups.setdefault((job.method, job.setup, job.variant, _trained_on(grid, job), test), []).append(job)
     has_variants = any(job.variant for job in grid.jobs)
     rows, baselines = [], {}
     for key, jobs in groups.items():
@@ -126,9 +125,8 @@ def cross_table(grid: Grid, finished: list[Job]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).astype({"n": "Int64"})
 
 
-def _trained_on(job: Job) -> str:
-    full = SETUPS[job.setup].fakes == "full"
-    return f"{job.train_source}/{'p2' if full else '+'.join(job.own_generators)}"
+def _trained_on(grid: Grid, job: Job) -> str:
+    return f"{job.train_source}/{'+'.join(grid.study(job).trained_on(job.setup, job.own_generators))}"
 
 
 def cross_matrix(table: pd.DataFrame, setup: str) -> pd.DataFrame:

@@ -9,19 +9,20 @@ OUT/runs/NAME the run of a detector · OUT/lessons/NAME.json the numbers of a le
 from dataclasses import replace
 from pathlib import Path
 
-from wsdl.config import BUNDLED_SOURCES, DEFAULT_GENERATORS, SETUPS, SOURCES, Fakes, Profile
-from wsdl.core.io import WsdlError, write_json
-from wsdl.core.run import (
-    check_same_config,
-    describe_environment,
-    is_done,
-    repository_root,
-    run_environment,
-    short_path,
+from wsdl.config import (
+    BUNDLED_SOURCES,
+    DEFAULT_GENERATORS,
+    FULL_GENERATORS,
+    SETUPS,
+    SOURCES,
+    Fakes,
+    Profile,
 )
+from wsdl.core.io import WsdlError, write_json
+from wsdl.core.progress import print_stderr
+from wsdl.core.run import check_same_config, is_done
 from wsdl.data.dataset import Dataset
 from wsdl.experiments import study_checks as checks
-from wsdl.profiles import load_profile
 
 
 class Study:
@@ -56,13 +57,22 @@ class Study:
     def has_bundled_fakes(self) -> bool:
         """Whether the fakes come with the faces: those of the bundle were made with the settings of `quick`."""
         wanted = self.profile.fakes
-        same = wanted == replace(Fakes(), full=wanted.full, partial=wanted.partial)
+        same = wanted == replace(Fakes(), full=wanted.full, partial=wanted.partial, sampler=wanted.sampler)
         return self.is_bundled and not self.profile.p2_weights and same
 
     @property
     def fakes_seed(self) -> int:
         """The seed of the fakes: 0 for bundled ones, else the seed of the data."""
         return 0 if self.has_bundled_fakes else self.data_seed
+
+    @property
+    def sampler(self) -> str:
+        """The sampler of the full fakes: that of the profile, or ddim where no others come with the faces."""
+        from wsdl.bundle.generator_archives import archived_fakes
+
+        wanted = self.profile.fakes.sampler
+        comes_along = FULL_GENERATORS[wanted] in archived_fakes(self.source)
+        return wanted if comes_along or not self.has_bundled_fakes else "ddim"
 
     def faces(self) -> Dataset:
         """The dataset with its real faces; unpacks or prepares them if missing. Bundled faces may include fakes."""
@@ -101,12 +111,33 @@ class Study:
     def fakes(self) -> Dataset:
         """The dataset with its real faces, full fakes and partial fakes; makes what is missing, at the first call.
 
-        Partial fakes of other generators in the same folder are not listed (`Dataset` lists all).
+        The full fakes are those that setup A trains on. Fakes of other generators in the same folder are not listed
+        (`Dataset` lists all).
         """
         if not self._dataset:
-            bundled = self.has_bundled_fakes
-            self._dataset = Dataset(self.faces().folder, DEFAULT_GENERATORS) if bundled else self._make_fakes()
+            if self.has_bundled_fakes:
+                self._add_bundled((FULL_GENERATORS[self.sampler],))
+            else:
+                self._make_fakes()
+            if self.sampler != self.profile.fakes.sampler:
+                print_stderr(f"{self.source}: comes without full fakes by {self.profile.fakes.sampler}; setup A trains "
+                             f"on those by {self.sampler}.")  # fmt: skip
+            self._dataset = self._open(DEFAULT_GENERATORS)
         return self._dataset
+
+    def _open(self, generators: tuple[str, ...]) -> Dataset:
+        """The dataset with the partial fakes of `generators`, and the full fakes of this study if it has any."""
+        full = (FULL_GENERATORS[self.sampler],) if self.profile.fakes.full else ()
+        return Dataset(self.out / "data", (*generators, *full))
+
+    def _add_bundled(self, generators: tuple[str, ...]) -> None:
+        """Add the fakes of those `generators` that come with the faces and are not in the dataset."""
+        from wsdl.bundle.generator_archives import add_fakes, archived_fakes
+
+        folder = self.faces().folder
+        missing = set(generators) - set(Dataset(folder).table.generator)
+        for generator in sorted(missing & set(archived_fakes(self.source))):
+            add_fakes(folder, self.source, generator)
 
     def fakes_by(self, generators: tuple[str, ...]) -> Dataset:
         """The dataset with the partial fakes of `generators`; adds those that come with wsdl where they are missing.
@@ -114,27 +145,22 @@ class Study:
         Bundled fakes are not added to a study whose own fakes differ from them. WsdlError names a generator without
         fakes.
         """
-        from wsdl.bundle.generator_archives import add_fakes, bundled_generators
+        self.fakes()
+        if self.has_bundled_fakes:
+            self._add_bundled(generators)
+            self._dataset = self._open(DEFAULT_GENERATORS)  # the manifest may have changed
+        return self._open(generators)
 
-        folder = self.fakes().folder
-        missing = set(generators) - set(Dataset(folder).generators)
-        added = missing & set(bundled_generators(self.source)) if self.has_bundled_fakes else set()
-        for generator in sorted(added):
-            add_fakes(folder, self.source, generator)
-        if added:
-            self._dataset = Dataset(folder, DEFAULT_GENERATORS)  # the manifest has changed
-        return Dataset(folder, generators)
-
-    def _make_fakes(self) -> Dataset:
+    def _make_fakes(self) -> None:
         from wsdl.generators.write_fakes import generate_full, generate_partial
 
         data, wanted, seed = self.faces().folder, self.profile.fakes, self.fakes_seed
         self.train_p2()
-        generate_full(data, self.p2_weights, wanted.full, seed, steps=wanted.ddim_steps, batch=wanted.batch)
+        full = {"steps": wanted.ddim_steps, "batch": wanted.batch, "sampler": wanted.sampler}
+        generate_full(data, self.p2_weights, wanted.full, seed, **full)
         generate_partial(
             "repaint-p2", data, data, self.p2_weights, wanted.partial, seed, batch=wanted.batch, **wanted.schedule
         )
-        return Dataset(data, DEFAULT_GENERATORS)
 
     @property
     def trains_p2(self) -> bool:
@@ -171,9 +197,13 @@ class Study:
 
     def run_folder(self, method: str, setup: str, generators: tuple[str, ...] = DEFAULT_GENERATORS) -> Path:
         """The run folder of the detector of one method and setup."""
-        generator = "p2" if SETUPS[setup].fakes == "full" else "+".join(generators)
+        generator = "+".join(self.trained_on(setup, generators))
         name = "-".join(filter(None, (method, setup, generator, self.source, self.variant, f"s{self.seed}")))
         return self.out / "runs" / name
+
+    def trained_on(self, setup: str, generators: tuple[str, ...]) -> tuple[str, ...]:
+        """The generators whose fakes a detector is trained on: `generators`, or in setup a that of the full fakes."""
+        return (FULL_GENERATORS[self.sampler],) if SETUPS[setup].fakes == "full" else generators
 
     def detector(self, method: str, setup: str, generators: tuple[str, ...] = DEFAULT_GENERATORS):
         """The trained detector of one method and setup; trains it if missing.
@@ -185,10 +215,11 @@ class Study:
         from wsdl.training.detector import train_detector
 
         folder, settings = self.run_folder(method, setup, generators), self.profile.training(method)
+        used = self.trained_on(setup, generators)
         if is_done(folder):
-            checks.check_detector_run(folder, method, setup, self.seed, settings, generators, self.out / "data")
+            checks.check_detector_run(folder, method, setup, self.seed, settings, used, self.out / "data")
         else:
-            train_detector(method, setup, self.fakes().folder, folder, self.seed, settings, generators)
+            train_detector(method, setup, self.fakes().folder, folder, self.seed, settings, used)
         return load_detector(folder)
 
     def scores(self, method: str, setup: str, generators: tuple[str, ...] = DEFAULT_GENERATORS) -> dict:
@@ -216,36 +247,3 @@ class Study:
         """Write the numbers of a lesson to OUT/lessons/LESSON.json."""
         write_json(self.out / "lessons" / f"{lesson}.json", numbers)
         print(f"{lesson}: done")
-
-
-def default_study_folder() -> Path:
-    """The folder of the demo: out/demo of the repository that wsdl runs from, else of the current folder."""
-    return (repository_root() or Path.cwd()) / "out" / "demo"
-
-
-def load_study(
-    out: str = "",  # empty: the folder of the demo
-    profile: str = "",  # quick, full or a JSON file; empty: that of the study, quick for a new one
-    source: str = "",  # studio, snapshot, photos or made-up; empty: that of the study, studio for a new one
-    images: str = "",  # photos: folder of images
-    masks: str = "",  # photos: folder of their component masks
-    seed: int = 0,
-) -> Study:
-    """Open or begin a study. WsdlError where the folder was begun with another profile, source or seed."""
-    checks.check_parameters({"out": out, "profile": profile, "source": source, "images": images, "masks": masks}, seed)
-    folder = Path(out).resolve() if out else default_study_folder()
-    profile, source = profile or checks.recorded_profile(folder), source or checks.recorded_source(folder)
-    study = Study(folder, load_profile(profile), source, images, masks, seed)
-    checks.record_study(study.out, study.source, study.seed, study.profile)
-    return study
-
-
-def open_study(
-    out: str = "", profile: str = "", source: str = "", images: str = "", masks: str = "", seed: int = 0
-) -> Study:
-    """`load_study`, and print what the numbers depend on: versions, device, profile, source, seed."""
-    study = load_study(out, profile, source, images, masks, seed)
-    print(describe_environment(run_environment()))
-    print(f"profile {study.profile.name} ({study.profile.purpose}), source {study.source}, seed {study.seed}")
-    print(f"study {short_path(study.out)}")
-    return study

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 
-from wsdl.config import SETUPS, SOURCES, Profile, Training
+from wsdl.config import SOURCES, Profile, Training
 from wsdl.core.io import WsdlError
 from wsdl.core.records import read_config, read_object
 from wsdl.core.run import check_same_config, find_difference, short_path, write_if_changed
@@ -95,14 +95,13 @@ def check_detector_run(
     setup: str,
     seed: int,
     settings: Training,
-    generators: tuple[str, ...],  # whose partial fakes it was trained on, in setups b and c
+    generators: tuple[str, ...],  # whose fakes it was trained on
     data: Path,
 ) -> None:
     """WsdlError where the run in `folder` was trained with other settings, or on other images than those in `data`."""
     config = read_config(folder)
     images, batch, _ = settings.amounts(setup)
-    names = ("p2",) if SETUPS[setup].fakes == "full" else generators
-    asked = {"method": method, "setup": setup, "generator": ", ".join(sorted(set(names))), "images": images,
+    asked = {"method": method, "setup": setup, "generator": ", ".join(sorted(set(generators))), "images": images,
              "batch": batch, "seed": seed, "settings": asdict(settings)}  # fmt: skip
     stored = config.get("settings", {})
     complete = asdict(apply_changes(type(settings)(), stored, f"{folder / 'config.json'}: settings"))
@@ -111,7 +110,7 @@ def check_detector_run(
         info = read_info(data)
         check_run(folder, {"source": info["name"], "size": info["size"]})
         if config.get("data", info["manifest_sha256"]) != info["manifest_sha256"]:
-            _check_manifest(folder, config["data"], data, names)
+            _check_manifest(folder, config["data"], data, generators)
 
 
 def _check_manifest(folder: Path, sha256: str, data: Path, used: tuple[str, ...]) -> None:

@@ -71,9 +71,10 @@ def all_fakes(study: Study) -> Dataset:
     from wsdl.generators.write_fakes import generate_partial
 
     if study.has_bundled_fakes:
-        return Dataset(study.fakes_by((*DEFAULT_GENERATORS, *bundled_generators(study.source))).folder)
+        folder = study.fakes_by((*DEFAULT_GENERATORS, *bundled_generators(study.source))).folder
+        return study.fakes_by(Dataset(folder).generators)
     data, wanted, seed = study.fakes().folder, study.profile.fakes, study.fakes_seed
     for name, run in generator_runs(study).items():
         clean, sampling = (f"{name}-clean", wanted.schedule) if name == LDM else (name, {})
         generate_partial(clean, data, data, run, wanted.partial, seed, batch=wanted.batch, **sampling)
-    return Dataset(data)
+    return study.fakes_by(Dataset(data).generators)

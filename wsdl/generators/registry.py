@@ -77,7 +77,6 @@ def _stable(name: str, description: str, clean: bool) -> Generator:
 
 
 _REPAINT_CALLS = _lazy("diffusion.repaint", "repaint_calls")
-FULL_GENERATORS = {"ddim": "p2", "ddpm": "p2-ddpm"}  # the generator of full fakes by sampler
 _RESTORED = "with the original pixels restored outside the mask"
 GENERATORS = {
     generator.name: generator

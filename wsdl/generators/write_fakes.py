@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from wsdl import __version__
+from wsdl.config import FULL_GENERATORS
 from wsdl.core.device import pick_device, retain_freed_memory
 from wsdl.core.io import WsdlError, is_written, seed_for, sha256
 from wsdl.core.locks import hold_folder
@@ -26,7 +27,7 @@ from wsdl.data.images import read_image, write_image
 from wsdl.data.manifest import MANIFEST_COLUMNS, check_splits, hash_faces, update_manifest, write_manifest
 from wsdl.data.masks import random_region, read_mask, write_mask
 from wsdl.generators.fake_plan import Fake, full_plan, partial_plan
-from wsdl.generators.registry import FULL_GENERATORS, GENERATORS, find_generator
+from wsdl.generators.registry import GENERATORS, find_generator
 
 # In the seed of the inpainted regions, for every generator: all of them inpaint the same masks.
 _REGION_WORD = "repaint-p2"
@@ -48,8 +49,8 @@ def generate_full(
 
     As in the paper one in ten is for validation and none for testing. A second call makes only what is missing.
     """
-    check_ranges(count=count, seed=seed, steps=steps, batch=batch)
-    name = find_sampler(sampler)
+    check_ranges(count=count, seed=seed, steps=steps, batch=batch, sampler=sampler)
+    name = FULL_GENERATORS[sampler]
     out, p2 = Path(out), GENERATORS[name]
     recipe = {"generator": name, "weights": p2.fingerprint(weights), "seed": seed, "steps": steps, "batch": batch}
     _begin_dataset(out, {"name": "p2", "size": p2.image_size(weights), "licence": "unknown", "made_by": []})
@@ -60,13 +61,6 @@ def generate_full(
         return made, [None] * batch
 
     write_fakes(out, recipe, count, full_plan(name), make, lambda: p2.load(weights), p2.calls(steps=steps))
-
-
-def find_sampler(sampler: str) -> str:
-    """The generator of full fakes with this sampler. WsdlError for an unknown one."""
-    if sampler not in FULL_GENERATORS:
-        raise WsdlError(f"sampler is '{sampler}', but must be {' or '.join(FULL_GENERATORS)}.")
-    return FULL_GENERATORS[sampler]
 
 
 def generate_partial(
@@ -231,7 +225,8 @@ def list_fakes(out: Path, generator: str, seed: int, rows: list[dict]) -> None:
         gone = [row.generator == generator and not fake_exists(out, row) for row in old.itertuples()]
         table = pd.concat([old[~old.path.isin(made.path) & ~np.array(gone, bool)], made])
         total = int((table.generator == generator).sum())
-        entry = {"command": f"python -m wsdl generate {generator} --count {total} --seed {seed}",
+        words = "p2 --sampler ddpm" if generator == FULL_GENERATORS["ddpm"] else generator
+        entry = {"command": f"python -m wsdl generate {words} --count {total} --seed {seed}",
                  "generator": generator, "seed": seed, "version": __version__}  # fmt: skip
         made_by = info.get("made_by", [])
         entries = {e.get("generator", "real"): e for e in (made_by if isinstance(made_by, list) else [made_by])}

@@ -25,7 +25,7 @@ def train_detector(
 ) -> None:
     """Train one detector into the run folder `out`, or resume it; the best checkpoint is kept (paper, section 4).
 
-    generators: whose partial fakes setups B and C use; (): all.
+    generators: whose partial fakes setups B and C use, and whose full fakes setup A uses where some are named; (): all.
     """
     dataset = Dataset(data, generators)
     training, validation = (setup_examples(dataset, setup, split) for split in ("train", "valid"))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from wsdl.config import find_setup
+from wsdl.config import FULL_GENERATORS, find_setup
 from wsdl.core.io import WsdlError, seed_for
 from wsdl.data.corruptions import corrupt_fraction
 from wsdl.data.dataset import Dataset, release_memory
@@ -52,10 +52,14 @@ class Examples:
 def setup_examples(dataset: Dataset, setup: str, split: str) -> Examples:
     """The examples of `setup` in `split`. `masks is None` in setups A and B is enforced, not a convention.
 
-    WsdlError for an unknown setup, or where the dataset has no images of a kind that the setup needs.
+    Of full fakes by both samplers of P2 only those by DDPM are used: it adds noise as RePaint does. WsdlError for an
+    unknown setup, or where the dataset has no images of a kind that the setup needs.
     """
     rules = find_setup(setup)
-    fake = dataset.select(kind=rules.fakes, split=split).index.to_numpy()
+    fakes = dataset.select(kind=rules.fakes)
+    if (fakes.generator == FULL_GENERATORS["ddpm"]).any():
+        fakes = fakes[fakes.generator != FULL_GENERATORS["ddim"]]
+    fake = fakes.index[fakes.split == split].to_numpy()
     real = dataset.select(kind="real", split=split).index.to_numpy() if rules.has_reals else np.array([], int)
     if not len(fake) or (rules.has_reals and not len(real)):
         raise WsdlError(
@@ -71,8 +75,10 @@ def face_halves(dataset: Dataset) -> np.ndarray:
 
     Cut and paste needs to know that two images do not show the same face. This is all that it learns of source faces.
     """
-    codes, _ = pd.factorize(dataset.table.source_id.where(dataset.table.kind != "full", dataset.table.path), sort=True)
-    return (codes % 2).astype(np.uint8)
+    table, half = dataset.table, np.zeros(len(dataset.images), np.uint8)
+    codes, _ = pd.factorize(table.source_id.where(table.kind != "full", table.path), sort=True)
+    half[table.index] = codes % 2  # `images` has more rows than a table that leaves generators out
+    return half
 
 
 def draw_batch(data: Examples, size: int, seed: int, step: int, augment: float = 0.0) -> Batch:
