@@ -57,6 +57,11 @@ make_generators() { # STYLE
 
 make_generators studio
 
+# Full fakes by the sampler of the inpainted regions (the paper uses one for both), with the bundled P2 model: 16 minutes.
+full=$work/studio/full
+wsdl generate p2 --sampler ddpm --count 800 --seed 0 --steps 50 --batch 8 --out "$full"
+wsdl data bundle-generator --style studio --data "$full" --generator p2-ddpm --out wsdl/assets/generators/studio-p2-ddpm.zip
+
 ship() { # RUN NAME: copy the files of a run that using it needs, without the trainer state
     mkdir -p "wsdl/assets/$2"
     for file in config.json run.json metrics.json model.safetensors; do
@@ -66,13 +71,14 @@ ship() { # RUN NAME: copy the files of a run that using it needs, without the tr
 
 wsdl train-parser --data "$work/studio/faces-data" --data "$work/snapshot/faces-data" --images 60000 --out "$work/parser"
 ship "$work/parser" parser
+echo '{"fakes": {"sampler": "ddim"}}' >"$work/ddim.json" # the full fakes that patches-a-STYLE was trained on
 for style in studio snapshot; do
-    wsdl grid run table2 --source "$style" --only 0,1,2 --slots 2 --out "$work/grid-$style" # Patches A, B, C
+    wsdl grid run table2 --source "$style" --profile "$work/ddim.json" --only 0,1,2 --slots 2 --out "$work/grid-$style" # Patches A, B, C
     for setup in a b c; do
         ship "$(echo "$work/grid-$style/$style/runs/patches-$setup-"*-s0)" "detectors/patches-$setup-$style"
     done
 done
-wsdl data unpack studio --out "$work/studio-data"
+wsdl data unpack studio --generators p2-ddpm --out "$work/studio-data" # setup a trains on the full fakes by DDPM
 for setup in b c; do
     wsdl train --method patches-mil --setup "$setup" --data "$work/studio-data" --out "$work/patches-mil-$setup"
     wsdl evaluate "$work/patches-mil-$setup" --data "$work/studio-data"

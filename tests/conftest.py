@@ -107,6 +107,29 @@ def lama_archive(inpainted, lama, archive, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def full_data(archive, tmp_path_factory) -> Path:
+    """The dataset in `archive` with 12 full fakes by DDPM."""
+    from wsdl.bundle.unpack import copy_dataset, unpack_p2
+    from wsdl.generators.write_fakes import generate_full
+
+    out = tmp_path_factory.mktemp("full") / "data"
+    copy_dataset(out, "studio", archive=archive, cache=out.parent / "cache")
+    p2 = unpack_p2("studio", archive, out.parent / "cache")
+    generate_full(out, p2, 12, 0, steps=2, batch=4, sampler="ddpm")
+    return out
+
+
+@pytest.fixture(scope="session")
+def full_archive(full_data, archive, tmp_path_factory) -> Path:
+    """The full fakes by DDPM in `full_data`, packed to come with the style studio."""
+    from wsdl.bundle.pack_generator import pack_generator
+
+    out = tmp_path_factory.mktemp("full_fakes") / "studio-p2-ddpm.zip"
+    pack_generator("studio", full_data, "p2-ddpm", None, out, archive, full_data.parent / "cache")
+    return out
+
+
+@pytest.fixture(scope="session")
 def trained(faces, tmp_path_factory) -> Path:
     """A face parser after a short training on drawn faces at 32 px."""
     from wsdl.parsing.train import train_parser

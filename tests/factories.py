@@ -32,7 +32,8 @@ FEW_STEPS = {"T": 4, "jump_length": 1, "resamplings": 1}
 TINY_PROFILE = {
     "name": "tiny", "size": 32, "faces": 24,
     "generator": {"images": 32, "channels": [16, 32], "batch": 8, "check_every": 32},
-    "fakes": {"full": 16, "partial": 48, "ddim_steps": 2, "T": 4, "jump_length": 1, "resamplings": 1, "batch": 8},
+    "fakes": {"full": 16, "partial": 48, "ddim_steps": 2, "T": 4, "jump_length": 1, "resamplings": 1, "batch": 8,
+              "sampler": "ddim"},
     "patches": {"input_size": 48, "images": 64, "batch": 16, "images_c": 320, "batch_c": 8, "check_every": 32},
 }  # fmt: skip
 
@@ -99,6 +100,18 @@ def add_lama(folder) -> None:
         shutil.copy(folder / row["mask"], folder / mask_path)
         write_image(folder / path, np.where(mask[..., None] == 1, 255 - painted, painted))
         rows.loc[i, ["path", "mask", "generator", "sha256"]] = [path, mask_path, "lama", sha256(folder / path)]
+    write_manifest(folder, pd.concat([data.table, rows]), data.info)
+
+
+def add_ddpm(folder) -> None:
+    """Add full fakes of the other sampler: those of p2, inverted."""
+    data = Dataset(folder)
+    rows = data.select(kind="full").copy()
+    for i, row in rows.iterrows():
+        path, source_id = (name.replace("p2/", "p2-ddpm/") for name in (row.path, row.source_id))
+        write_image(folder / path, 255 - read_image(folder / row.path))
+        names = ["path", "source_id", "generator", "sha256"]
+        rows.loc[i, names] = [path, source_id, "p2-ddpm", sha256(folder / path)]
     write_manifest(folder, pd.concat([data.table, rows]), data.info)
 
 

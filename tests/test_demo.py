@@ -81,7 +81,7 @@ def test_a_second_call_does_only_what_is_missing(study):
     after = files(out)
     changed = {name for name in before if after[name] != before[name]}
     rewritten = {"data/manifest.csv", "data/dataset.json", "data/recipe.json", "data/fake/repaint-p2/recipe.json"}
-    rewritten |= {"data/fake/p2/recipe.json"}  # claims and manifests are rewritten with the same content
+    rewritten |= {"data/fake/p2-ddpm/recipe.json"}  # claims and manifests are rewritten with the same content
     made = str(victim.relative_to(out))
     assert changed <= rewritten | {made, made.replace("images", "masks")}
 

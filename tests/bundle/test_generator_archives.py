@@ -134,6 +134,54 @@ def test_the_weights_are_those_that_made_the_fakes(lama_archive, lama, inpainted
         add_fakes(tmp_path, "studio", "repaint-ldm")
 
 
+# --- full fakes ---------------------------------------------------------------------------------------------------
+
+
+def test_added_full_fakes_equal_those_of_generate(mine, full_data, full_archive, capsys):
+    add_fakes(mine, "studio", "p2-ddpm", full_archive)
+    assert tree(mine) == tree(full_data)  # images, recipe, manifest.csv and dataset.json
+    assert check_dataset(mine) == []
+    made_by = read_json(mine / "dataset.json")["made_by"]
+    assert made_by[-1]["command"] == "python -m wsdl generate p2 --sampler ddpm --count 12 --seed 0"
+    add_fakes(mine, "studio", "p2-ddpm", full_archive)
+    assert "has the 12 fakes by p2-ddpm already" in capsys.readouterr().err
+
+
+def test_full_fakes_are_no_further_generator(full_archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", full_archive.parent)
+    assert generator_archives.archived_fakes("studio") == ["p2-ddpm"]
+    assert generator_archives.bundled_generators("studio") == []
+    with pytest.raises(WsdlError, match=r"p2-ddpm.zip: holds no weights"):
+        unpack_generator("studio", "p2-ddpm", cache=tmp_path)
+
+
+def test_full_fakes_of_another_source_are_refused(mine, full_archive):
+    write_json(mine / "dataset.json", Dataset(mine).info | {"name": "photos"})
+    refuses("its real faces differ from those of studio", mine, full_archive, generator="p2-ddpm")
+
+
+def test_damaged_archives_of_full_fakes_are_refused(mine, full_archive, lama_archive, tmp_path):
+    def swap(members: dict) -> None:
+        one, other = [name for name in members if name.endswith(".webp")][:2]
+        members[one] = members[other]
+
+    def relabel(members: dict) -> None:
+        about, rows = json.loads(members["manifest.json"]), members["manifest.csv"].decode()
+        members["manifest.csv"] = rows.replace(",full,", ",partial,").encode()
+        digest = hashlib.sha256(members["manifest.csv"]).hexdigest()
+        about["files"]["manifest.csv"] = about["dataset"]["manifest_sha256"] = digest
+        members["manifest.json"] = json.dumps(about).encode()
+
+    def refuses_full(sentence: str, archive: Path) -> None:
+        refuses(sentence, mine, archive, generator="p2-ddpm")
+
+    refuses_full("a.zip: is damaged .*is not the file", rewrite_archive(full_archive, tmp_path / "a.zip", swap))
+    refuses_full("b.zip: is damaged .*more than fakes", rewrite_archive(full_archive, tmp_path / "b.zip", relabel))
+    refuses_full("'lama', not 'p2-ddpm'", lama_archive)
+    (tmp_path / "c.zip").write_bytes(full_archive.read_bytes()[:-100])
+    refuses_full("c.zip: is damaged", tmp_path / "c.zip")
+
+
 # --- archives that are damaged, or a stranger's -------------------------------------------------------------------
 
 

@@ -112,7 +112,7 @@ def test_style_names_are_checked_before_anything_is_read(tmp_path, style):
 
 
 def test_the_size_limits():
-    assert archive_format.MAX_BYTES == 100_000_000
+    assert archive_format.MAX_BYTES == 110_000_000
     assert archive_format.MAX_MEMBER == 20_000_000
 
 

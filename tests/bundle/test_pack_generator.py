@@ -109,7 +109,7 @@ def other_origin(folder: Path) -> None:
             "its real faces differ from those of the bundled studio; make the fakes in a folder that ",
         ),
         (no_fakes, "has no partial fakes by 'lama'"),
-        (other_origin, "its real faces differ from those of studio that lama inpainted"),
+        (other_origin, "its real faces differ from those of studio for which lama made the fakes"),
         (lambda folder: (folder / "fake/lama/recipe.json").unlink(), "recipe.json: no such file"),
     ],
 )
@@ -153,6 +153,21 @@ def test_the_limit_holds_for_styles_and_generators_together(inpainted, pack_lama
     assert sha256(out) == sha256(lama_archive)
     with pytest.raises(WsdlError, match="more than"):
         archive_format.check_total_size(1, tmp_path / "bundle/snapshot.zip")
+
+
+def test_full_fakes_are_packed_without_a_run(full_data, full_archive, pack_lama, lama, tmp_path):
+    row = list_contents(full_archive).iloc[0]
+    assert (row.generator, row.full, row.run_MB) == ("p2-ddpm", 12, 0)
+    with ZipFile(full_archive) as bundle:
+        assert {name.split("/")[0] for name in bundle.namelist()} == {"manifest.json", "manifest.csv", "fake"}
+    with pytest.raises(WsdlError, match="--run: for fakes by p2-ddpm it must be left out"):
+        pack_lama(full_data, lama, generator="p2-ddpm")
+    with pytest.raises(WsdlError, match="--run: for fakes by lama it is missing"):
+        pack_lama(full_data, None)
+    copy = shutil.copytree(full_data, tmp_path / "copy")
+    write_json(copy / "fake/p2-ddpm/recipe.json", {"weights": "f" * 64, "seed": 0})
+    with pytest.raises(WsdlError, match=r"p2-ddpm/recipe.json: .*sha256 ffff"):
+        pack_lama(copy, None, generator="p2-ddpm")
 
 
 def test_latent_diffusion_comes_with_its_autoencoder_and_clean(archive, inpainted, pack_lama, tmp_path):

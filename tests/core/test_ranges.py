@@ -33,6 +33,7 @@ OUT_OF_RANGE = [
     (Fakes, {"partial": -1}),
     (Fakes, {"full": 1_000_000_000}),
     (Fakes, {"batch": 8.5}),
+    (Fakes, {"sampler": "euler"}),
     (Training, {"batch": 100_000}),
     (Training, {"rate": "fast"}),
     (P2Training, {"channels": (100_000,)}),

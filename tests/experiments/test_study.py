@@ -7,7 +7,7 @@ from factories import untrained_run
 
 from wsdl.bundle import generator_archives, unpack
 from wsdl.config import Fakes, GradCamTraining, PatchesTraining, Profile
-from wsdl.core.io import WsdlError, write_json
+from wsdl.core.io import WsdlError, read_json, write_json
 from wsdl.core.locks import lock_holder
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.baselines import BASELINES
@@ -23,6 +23,7 @@ BUNDLED = Profile(size=32, fakes=Fakes(full=5, partial=10))
 def study(archive, tmp_path, monkeypatch):
     """A study on the small archive of the tests in place of the shipped one."""
     monkeypatch.setattr(unpack, "STYLE_ARCHIVES", archive.parent)
+    monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", tmp_path / "no further ones")
     monkeypatch.setenv("WSDL_CACHE", str(tmp_path / "cache"))
 
     def begin(profile: Profile = BUNDLED, source: str = "studio", seed: int = 0) -> Study:
@@ -70,6 +71,68 @@ def test_other_weights_make_other_fakes(study, p2):
 def test_a_profile_of_another_size_is_refused(study):
     with pytest.raises(WsdlError, match=r"64 px.* 32"):
         study(Profile(size=64)).faces()
+
+
+# --- the full fakes of setup A --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_ddpm(full_archive, monkeypatch):
+    """As if these full fakes came with wsdl, and nothing else."""
+    monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", full_archive.parent)
+
+
+def listed(study: Study) -> set[str]:
+    """The generators of the full fakes that `study` lists."""
+    return set(study.fakes().select("full").generator)
+
+
+def with_sampler(sampler: str) -> Profile:
+    few = PatchesTraining(input_size=48, images=4, images_c=4, batch=2, batch_c=2)
+    return replace(BUNDLED, fakes=replace(BUNDLED.fakes, sampler=sampler), patches=few)
+
+
+def test_setup_a_takes_the_full_fakes_that_come_along(study, with_ddpm, full_data):
+    begun = study(with_sampler("ddpm"))
+    assert listed(begun) == {"p2-ddpm"}
+    assert set(begun.fakes_by(("repaint-p2",)).select("full").generator) == {"p2-ddpm"}
+    rows = begun.fakes().select("full")
+    assert list(rows.sha256) == list(Dataset(full_data).select("full", generator="p2-ddpm").sha256)
+    assert begun.run_folder("patches", "a").name == "patches-a-p2-ddpm-studio-s0"
+    assert begun.run_folder("patches", "b").name == "patches-b-repaint-p2-studio-s0"
+    begun.detector("patches", "a")
+    config = read_json(begun.run_folder("patches", "a") / "config.json")
+    assert config["generator"] == "p2-ddpm"
+    begun.detector("patches", "a")  # accepted again
+    config["generator"] = "p2"
+    write_json(begun.run_folder("patches", "a") / "config.json", config)
+    with pytest.raises(WsdlError, match="generator = 'p2', not 'p2-ddpm'"):
+        begun.detector("patches", "a")
+
+
+def test_the_profile_may_ask_for_full_fakes_by_ddim(study, with_ddpm):
+    study(with_sampler("ddpm")).fakes()
+    begun = study(with_sampler("ddim"))
+    assert begun.has_bundled_fakes
+    assert listed(begun) == {"p2"}
+    assert begun.run_folder("patches", "a").name == "patches-a-p2-studio-s0"
+
+
+def test_faces_without_full_fakes_by_ddpm_take_those_by_ddim(study, capsys):
+    begun = study(with_sampler("ddpm"))
+    assert listed(begun) == {"p2"}
+    assert begun.run_folder("patches", "a").name == "patches-a-p2-studio-s0"
+    sentence = "studio: comes without full fakes by ddpm; setup A trains on those by ddim.\n"
+    assert capsys.readouterr().err.endswith(sentence)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_a_study_makes_full_fakes_with_its_sampler(study, p2, monkeypatch, sampler):
+    made = {}
+    monkeypatch.setattr("wsdl.generators.write_fakes.generate_full", lambda *_, **more: made.update(more))
+    monkeypatch.setattr("wsdl.generators.write_fakes.generate_partial", lambda *_, **__: None)
+    study(replace(with_sampler(sampler), p2_weights=str(p2)))._make_fakes()
+    assert made["sampler"] == sampler
 
 
 # --- further generators -------------------------------------------------------------------------------------------

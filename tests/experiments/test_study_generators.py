@@ -65,7 +65,7 @@ def test_fakes_made_in_a_bundled_study_are_listed_too(dataset, tmp_path, monkeyp
     write_manifest(copy, pd.concat([table, more]), Dataset(copy).info)
     monkeypatch.setattr(mine, "fakes_by", lambda names: asked.append(names) or Dataset(copy, names))
     assert study_generators.all_fakes(mine).generators == ("lama", "repaint-p2")
-    assert asked == [("repaint-p2",)]
+    assert asked == [("repaint-p2",), ("lama", "repaint-p2")]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Training detectors: what each setup may see, the losses, and which model is saved."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from factories import add_ddpm
 from safetensors.torch import load_file
 
 from wsdl.config import METHODS, Training
@@ -140,6 +142,24 @@ def test_setups_use_the_images_of_the_paper(dataset):
     kinds = {setup: set(data.table.loc[draw_all(data, setup)].kind) for setup in "abc"}
     assert kinds == {"a": {"real", "full"}, "b": {"real", "partial"}, "c": {"partial"}}
     assert set(data.table.loc[draw_all(data, "b")].split) == {"train"}
+
+
+def test_setup_a_trains_on_one_sampler(dataset, tmp_path):
+    both = shutil.copytree(dataset, tmp_path / "both")
+    add_ddpm(both)
+
+    def used(*generators: str, setup: str = "a") -> set[str]:
+        data = Dataset(both, generators)
+        examples = [setup_examples(data, setup, split) for split in ("train", "valid")]
+        return {name for some in examples for name in data.table.generator.loc[some.fake]}
+
+    assert used() == used("p2-ddpm") == used("repaint-p2") == {"p2-ddpm"}
+    assert used("p2") == used("p2", "repaint-p2") == {"p2"}
+    assert used(setup="b") == used("p2", "repaint-p2", setup="b") == {"repaint-p2"}
+    with pytest.raises(WsdlError, match="0 fake images in train for setup b"):
+        used("p2-ddpm", setup="b")
+    with pytest.raises(WsdlError, match=r"has no full fakes by 'p2-ddpm'; .*generate p2 --sampler ddpm"):
+        Dataset(dataset, ("p2-ddpm",))
 
 
 def draw_all(data, setup):

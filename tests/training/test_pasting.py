@@ -1,10 +1,12 @@
 """Cut and paste: what is pasted where, what the mask is, and what setups A and B learn about the data (nothing)."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from factories import add_lama
 
 from wsdl.config import PatchesMilTraining
 from wsdl.core.io import WsdlError
@@ -69,6 +71,15 @@ def test_halves_separate_a_fake_from_its_source(dataset):
     assert (shown.nunique() == 1).all()
     assert sorted(table.half.unique()) == [0, 1]
     assert table[table.kind == "full"].half.nunique() == 2
+
+
+def test_halves_do_not_depend_on_fakes_left_out(dataset, tmp_path):
+    both = shutil.copytree(dataset, tmp_path / "both")
+    add_lama(both)
+    data, some = Dataset(both), Dataset(both, ("repaint-p2",))
+    shown = some.table.index[some.table.kind != "full"]
+    assert len(face_halves(some)) == len(some.images)
+    assert (face_halves(some)[shown] == face_halves(data)[shown]).all()
 
 
 def test_faces_of_one_half_are_refused_in_one_sentence(examples):
