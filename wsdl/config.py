@@ -40,7 +40,8 @@ def find_setup(name: str) -> Setup:
 
 # Generators of partial fakes; all inpaint the same regions. The registry of all is in `wsdl.generators.registry`.
 DEFAULT_GENERATORS = ("repaint-p2",)  # used where no others are named
-# Of the cross-generator grid. Repaint-LDM must restore the pixels outside the mask: its decoder leaves traces anywhere.
+# Those of the cross-generator grid. Of Repaint-LDM the clean variant, which restores the pixels outside the mask:
+# otherwise a detector could recognise the traces of the decoder anywhere in the image.
 GRID_GENERATORS = *DEFAULT_GENERATORS, "repaint-ldm-clean", "lama", "pluralistic"
 EXTRA_GENERATORS = "repaint-ldm", "lama", "pluralistic"  # those that a study can train besides P2
 FULL_GENERATORS = {"ddim": "p2", "ddpm": "p2-ddpm"}  # of full fakes: P2 with either sampler
@@ -64,7 +65,8 @@ def check_method(method: str) -> str:
 def check_methods(methods: tuple[str, ...]) -> tuple[str, ...]:
     """Return `methods`. WsdlError where the list is empty or names an unknown method or one twice."""
     if not methods or len(set(methods)) < len(methods) or not set(methods) <= set(METHODS):
-        raise WsdlError(f"--methods: is '{','.join(methods)}', but must be some of {', '.join(METHODS)}, each once.")
+        given = ",".join(methods)
+        raise WsdlError(f"--methods: is '{given}', but must be some of {', '.join(METHODS)}, each once.")
     return methods
 
 
