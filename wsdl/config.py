@@ -117,7 +117,7 @@ class Training(CheckedSettings):
     check_every: int = 1_000  # images between validations
     ema_decay: float = 0.0  # of the average of the weights (EMA) that is validated and saved; 0: no averaging
     augment: float = 0.0  # fraction of images given a random corruption (JPEG, resize, blur, noise)
-    start: str = "scratch"  # or xavier (setups a and b), imagenet (if its weights are cached), or a file of weights
+    start: str = "scratch"  # or xavier (setups a and b), imagenet (if cached), a file of weights, or a detector
 
     def amounts(self, setup: str) -> tuple[int, int, float]:
         """Images to train on, batch size and learning rate in one setup."""

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from wsdl.config import Training
 from wsdl.core.io import WsdlError, read_json
@@ -53,11 +53,52 @@ def test_the_weights_of_ffd_fill_the_map_too(tmp_path):
     assert torch.equal(model.before.block1.skipbn.weight, given["block1.skipbn.weight"])
 
 
+@pytest.mark.parametrize("method", ["grad-cam", "attention", "patches", "patches-mil"])
+def test_a_patch_detector_fills_the_layers_that_it_has(method):
+    path, name = start.find_initial_weights("patches-mil-b-studio", has_masks=False)
+    assert name.startswith("patches-mil-b-studio ")
+    model = build_detector(method, "b", SIDE)
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    start.load_initial_weights(model, path)
+    given = {n.removeprefix("features."): t for n, t in load_file(path).items() if n.startswith("features.")}
+    for name, tensor in model.state_dict().items():
+        _, _, of = name.partition(".")
+        if tensor.ndim:
+            assert torch.equal(tensor, given.get(of, before[name]) if "map" not in name else before[name]), name
+
+
+def test_a_run_of_the_same_method_fills_all_but_the_last_layer(tmp_path):
+    torch.manual_seed(7)
+    given, model = Attention(SIDE), Attention(SIDE)
+    save_file(given.state_dict(), tmp_path / "run.safetensors")
+    start.load_initial_weights(model, tmp_path / "run.safetensors")
+    theirs = given.state_dict()
+    other = {name for name, t in model.state_dict().items() if not torch.equal(t, theirs[name])}
+    assert other == {"after.fc.weight", "after.fc.bias"}
+
+
+def test_label_setups_never_start_from_a_run_with_masks(tmp_path):
+    trained = start.find_initial_weights("patches-mil-c-studio", has_masks=True)[0]
+    for given in ("patches-mil-c-studio", str(trained.parent), str(trained)):
+        with pytest.raises(WsdlError, match="was trained with masks"):
+            start.find_initial_weights(given, has_masks=False)
+
+
+@pytest.mark.parametrize("setup", "ab")
+def test_training_from_labels_refuses_weights_from_masks(dataset, tmp_path, setup):
+    tiny = Training(input_size=48, images=8, batch=4, check_every=8, start="patches-mil-c-studio")
+    with pytest.raises(WsdlError, match="was trained with masks"):
+        train_detector("grad-cam", setup, dataset, tmp_path / "run", seed=0, settings=tiny)
+
+
 def test_weights_that_do_not_fit_are_one_sentence(tmp_path):
     model = GradCam(SIDE, has_masks=True)
     save_file(published(**{"conv1.weight": torch.zeros(3, 3)}), tmp_path / "other.safetensors")
     with pytest.raises(WsdlError, match=r"does not fit.* 1 of \d+ .*conv1.weight"):
         start.load_initial_weights(model, tmp_path / "other.safetensors")
+    save_file({"head.0.weight": torch.zeros(3, 3)}, tmp_path / "no_xception.safetensors")
+    with pytest.raises(WsdlError, match="does not fit"):
+        start.load_initial_weights(model, tmp_path / "no_xception.safetensors")
     for name in ("none.safetensors", "none.pth"):
         (tmp_path / name).write_text("not weights")
         with pytest.raises(WsdlError, match="is no valid file of "):

@@ -14,8 +14,8 @@ from wsdl.detectors.patches import Patches
 from wsdl.detectors.xception import stretch, xception
 
 RELATIVE = (
-    "A Grad-CAM map is divided by its own maximum: some patch is 1 in every image, also in a real one; only the score "
-    "says whether the image looks fake."
+    "A Grad-CAM map is divided by its own maximum: unless it is empty, some patch is 1, also in a real image; only the "
+    "score says whether the image looks fake."
 )
 
 
@@ -69,8 +69,8 @@ class GradCam(Detector):
 def divide_by_maximum(cams: torch.Tensor) -> torch.Tensor:
     """CAM [n, h, w] >= 0 -> map in [0, 1], as in the paper: each CAM divided by its own maximum; all zero stays zero.
 
-    "> 0.5" means "more than half of the strongest patch of this image". So every map contains a 1, also that of a real
-    image: it says where an image looks most like a fake, not whether it does. That is for the score to say.
+    "> 0.5" means "more than half of the strongest patch of this image". A map that is not empty contains a 1, also in a
+    real image: it says where an image looks most like a fake, not whether it does. That is for the score to say.
     """
     largest = cams.amax(dim=(1, 2), keepdim=True)
     return torch.where(largest > 0, cams / largest, cams)

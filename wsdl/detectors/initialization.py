@@ -1,4 +1,4 @@
-"""Initial weights of a detector: random, ImageNet from timm's cache, or a file. Nothing is downloaded."""
+"""Initial weights of a detector: random, ImageNet from timm's cache, a file or a run. Nothing is downloaded."""
 
 from pathlib import Path
 
@@ -6,18 +6,24 @@ import timm
 import torch
 import torch.nn as nn
 
+from wsdl.config import find_setup
 from wsdl.core.io import WsdlError, sha256
 from wsdl.core.progress import print_stderr
+from wsdl.core.records import read_config
+from wsdl.core.run import MODEL_FILE
 from wsdl.core.weights import read_state, read_weights
+from wsdl.detectors.pretrained import find_detector, pretrained_names
+from wsdl.detectors.xception import LAYERS
 
 _DOWNLOAD = """python -c "import timm; timm.create_model('legacy_xception', pretrained=True)\""""
 
 
-def find_initial_weights(start: str) -> tuple[Path | None, str]:
+def find_initial_weights(start: str, has_masks: bool = True) -> tuple[Path | None, str]:
     """The file of the weights named by `start` (None: random initialisation), and their name in config.json.
 
-    start: scratch, xavier (see `init_xavier`), imagenet (from timm's cache; scratch if it is not there), or a file.
-    WsdlError where it is none of these.
+    start: scratch, xavier (see `init_xavier`), imagenet (from timm's cache; scratch if it is not there), a file, or a
+    detector: a pretrained one by name, a run of `train` by path. has_masks: whether the training may see masks.
+    WsdlError where `start` is none of these, or a detector that was trained with masks while this training may not.
     """
     if start in ("scratch", "xavier"):
         return None, start
@@ -28,9 +34,27 @@ def find_initial_weights(start: str) -> tuple[Path | None, str]:
             return None, "scratch"
         print_stderr(f"starting from ImageNet weights: {path}")
         return path, "imagenet"
-    if not Path(start).is_file():
-        raise WsdlError(f"{start}: no such file; start must be scratch, xavier, imagenet, or a file of weights.")
-    return Path(start), f"{Path(start).name} {sha256(start)[:12]}"
+    is_detector = start in pretrained_names() or (Path(start) / "config.json").is_file()
+    path = find_detector(start) / MODEL_FILE if is_detector else Path(start)
+    if not path.is_file():
+        raise WsdlError(
+            f"{start}: no such file; start must be scratch, xavier, imagenet, a file of weights, a run, or a "
+            "pretrained detector."
+        )
+    if not has_masks:
+        _refuse_masks(start, path)
+    return path, f"{Path(start).name} {sha256(path)[:12]}"
+
+
+def _refuse_masks(start: str, path: Path) -> None:
+    """WsdlError where `path` holds the weights of a run that was trained with masks."""
+    if path.name != MODEL_FILE or not (path.parent / "config.json").is_file():
+        return
+    setup = read_config(path.parent).get("setup")
+    if setup and find_setup(setup).has_masks:
+        raise WsdlError(
+            f"{start}: was trained with masks, which setups a and b must not see; start from one of theirs."
+        )
 
 
 def init_xavier(model: nn.Module) -> None:
@@ -52,29 +76,31 @@ def imagenet_cache() -> Path | None:
 
 
 def load_initial_weights(model: nn.Module, path: Path) -> None:
-    """Load the Xception layers of `model`, and its attention map if both have one, from the file at `path`.
+    """Load the layers of Xception, and the attention map, that both `model` and the file at `path` have.
 
-    The last layer keeps its random weights: it separates other classes. WsdlError where a tensor is missing or has
-    another shape.
+    All other layers keep their random weights, and so does the last one: it separates other classes. A file of the
+    whole Xception fills all its layers, a run of Patches-MIL the first ones up to block1. WsdlError where a layer fits
+    only in part, or the file has none of the layers.
     """
     given = _read_weights(path)
-    for part in model.children():
-        if isinstance(part, nn.Sequential):
-            _load_part(part, given, path)
-    if "map.conv1.weight" in given and hasattr(model, "map"):
-        of_map = {name.removeprefix("map."): tensor for name, tensor in given.items() if name.startswith("map.")}
-        _load_part(model.map, of_map, path)
-
-
-def _load_part(part: nn.Module, given: dict, path: Path) -> None:
-    own = {name: t for name, t in part.state_dict().items() if name.split(".")[0] != "fc" and t.ndim}  # no counters
-    wrong = [name for name, t in own.items() if name not in given or given[name].shape[: t.ndim] != t.shape]
-    if wrong:
+    layers = {_layer(name) for name in given} & {*LAYERS[:-1], "map"}
+    own = {name: tensor for name, tensor in model.state_dict().items() if tensor.ndim}  # no counters
+    names = {name: _timm_name(name) for name in own if _layer(_timm_name(name)) in layers}
+    wrong = [
+        of for name, of in names.items() if of not in given or given[of].shape[: own[name].ndim] != own[name].shape
+    ]
+    if wrong or not names:
+        first = f" (first: {wrong[0]})" if wrong else ""
         raise WsdlError(
-            f"{path}: does not fit, {len(wrong)} of {len(own)} tensors are missing or of another shape (first: "
-            f"{wrong[0]}); give weights of timm's legacy_xception, or of FFD with a regressed map."
+            f"{path}: does not fit, {len(wrong)} of {len(names)} tensors are missing or of another shape{first}; give "
+            "weights of timm's legacy_xception, of FFD with a regressed map, or of a detector of wsdl."
         )
-    part.load_state_dict({name: given[name] for name in own}, strict=False)
+    model.load_state_dict({name: given[of] for name, of in names.items()}, strict=False)
+
+
+def _layer(name: str) -> str:
+    """The layer of a tensor under its name in timm: conv1, block1, ..., fc, or map."""
+    return name.split(".")[0]
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -91,7 +117,10 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _timm_name(name: str) -> str:
-    """The name in timm of a tensor of FFD; timm's own names stay."""
+    """The name in timm of a tensor of FFD or of a detector of wsdl; timm's own names stay."""
+    part, _, rest = name.partition(".")
+    if part not in (*LAYERS, "map") and _layer(rest) in LAYERS:  # such as trunk.block1.skip.weight
+        name = rest
     name = name.removeprefix("module.").replace(".c.weight", ".conv1.weight").replace("skip_bn.", "skipbn.")
     return name.replace("map.c.", "map.")
 

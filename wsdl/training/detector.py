@@ -32,7 +32,7 @@ def train_detector(
     images, batch, rate = settings.amounts(setup)
     seed_torch(seed)
     model = build_detector(method, setup, **network_options(asdict(settings)))
-    weights, start = find_initial_weights(settings.start)
+    weights, start = find_initial_weights(settings.start, model.has_masks)
     if weights:
         load_initial_weights(model, weights)
     if start == "xavier" and not model.has_masks:
