@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from factories import add_lama
 from helpers import run_command
 
 from wsdl.core.io import WsdlError, read_json
@@ -104,7 +105,7 @@ def test_at_half_it_is_the_iou_of_metrics_json(run, dataset):
 @pytest.mark.slow
 def test_thresholds_see_no_mask_and_no_test_image(run_folder, dataset, monkeypatch):
     detector, images = load_detector(run_folder), Dataset.images.func
-    before = validation_thresholds(detector, Dataset(dataset), "b")
+    before = validation_thresholds(detector, Dataset(dataset), {"setup": "b"})
     test = Dataset(dataset).select(split="test").index
 
     def without_test(data):
@@ -114,7 +115,7 @@ def test_thresholds_see_no_mask_and_no_test_image(run_folder, dataset, monkeypat
 
     monkeypatch.setattr(Dataset, "images", property(without_test))
     monkeypatch.setattr(Dataset, "masks", property(lambda data: pytest.fail("a mask was read")))
-    assert validation_thresholds(detector, Dataset(dataset), "b").equals(before)
+    assert validation_thresholds(detector, Dataset(dataset), {"setup": "b"}).equals(before)
 
 
 @pytest.mark.slow
@@ -125,8 +126,18 @@ def test_other_data_gets_the_thresholds_of_home(run, dataset, tmp_path):
     assert elsewhere["rules"] == score_thresholds(run, dataset)["rules"]
 
 
+@pytest.mark.slow
+def test_validation_fakes_are_by_the_generators_of_training(run_folder, dataset, tmp_path):
+    detector, folder = load_detector(run_folder), shutil.copytree(dataset, tmp_path / "data")
+    alone = validation_thresholds(detector, Dataset(folder), {"setup": "b"})
+    add_lama(folder)
+    config = {"setup": "b", "generator": "repaint-p2"}
+    assert validation_thresholds(detector, Dataset(folder), config).equals(alone)
+    assert validation_thresholds(detector, Dataset(folder, ("lama",)), config).threshold[0] == 0.5  # it has no others
+
+
 def test_a_dataset_without_validation_images_is_refused(run_folder, dataset, monkeypatch):
     data = Dataset(dataset)
     monkeypatch.setattr(data, "select", lambda kind, split: Dataset.select(data, kind, split).iloc[:0])
     with pytest.raises(WsdlError, match="thresholds need real images and fakes of setup b in valid"):
-        validation_thresholds(load_detector(run_folder), data, "b")
+        validation_thresholds(load_detector(run_folder), data, {"setup": "b"})

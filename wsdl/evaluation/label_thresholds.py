@@ -18,7 +18,6 @@ from wsdl.core.locks import hold_folder
 from wsdl.core.records import read_config, read_object
 from wsdl.data.dataset import Dataset
 from wsdl.detectors.base import Detector
-from wsdl.detectors.prediction import Prediction
 from wsdl.evaluation.breakdown import iter_partial_fakes
 from wsdl.evaluation.evaluate import evaluation_inputs
 from wsdl.evaluation.metrics import THRESHOLD, bootstrap, iou, upsample
@@ -68,24 +67,23 @@ def choose_rule(accuracies: dict[str, float]) -> str:
     return max(accuracies, key=accuracies.get)
 
 
-def validation_thresholds(detector: Detector, dataset: Dataset, setup: str) -> pd.DataFrame:
-    """`label_thresholds` of `detector` on the validation split of `dataset`, with the kind of fakes of its setup."""
-    chosen = [dataset.select(kind, "valid").index.to_numpy() for kind in ("real", find_setup(setup).fakes)]
-    if not all(map(len, chosen)):
-        raise WsdlError(f"{dataset.folder}: thresholds need real images and fakes of setup {setup} in valid.")
-    return label_thresholds(*(_predict_all(detector, dataset, index) for index in chosen))
+def validation_thresholds(detector: Detector, dataset: Dataset, config: dict) -> pd.DataFrame:
+    """`label_thresholds` of `detector`, trained with `config`, on the validation split of `dataset`.
+
+    The fakes are of the kind of its setup, and by the generators that it was trained on if the dataset has some.
+    """
+    real, fake = (dataset.select(kind, "valid") for kind in ("real", find_setup(config["setup"]).fakes))
+    own = fake[fake.generator.isin((config.get("generator") or "").split(", "))]
+    fake = fake if own.empty else own
+    if real.empty or fake.empty:
+        raise WsdlError(f"{dataset.folder}: thresholds need real images and fakes of setup {config['setup']} in valid.")
+    return label_thresholds(*(_predict_all(detector, dataset, rows.index.to_numpy()) for rows in (real, fake)))
 
 
 def _predict_all(detector: Detector, dataset: Dataset, index: np.ndarray) -> np.ndarray:
     """The maps [n, h, w] of the images at `index`, of which a batch is in memory at a time."""
     starts = range(0, len(index), _BATCH_SIZE)
-    return np.concatenate([_predict(detector, dataset.images[index[i : i + _BATCH_SIZE]]).maps for i in starts])
-
-
-def _predict(detector: Detector, images: np.ndarray) -> Prediction:
-    """The maps that the preset `dolos` scores."""
-    prediction = detector.predict(images)
-    return Prediction(detector.paper_maps(prediction.maps), prediction.scores)
+    return np.concatenate([detector.predict(dataset.images[index[i : i + _BATCH_SIZE]]).maps for i in starts])
 
 
 def score_thresholds(
@@ -109,9 +107,9 @@ def score_thresholds(
         if {key: stored.get(key) for key in made_from} == made_from:
             return stored
         detector = load_detector(run)
-        rules = validation_thresholds(detector, validation, read_config(run)["setup"])
+        rules = validation_thresholds(detector, validation, read_config(run))
         faces, scores = [], []
-        for map_, mask, face in iter_partial_fakes(dataset, lambda images: _predict(detector, images), _BATCH_SIZE):
+        for map_, mask, face in iter_partial_fakes(dataset, detector.predict, _BATCH_SIZE):
             full = upsample(map_, mask.shape)
             faces.append(face)
             scores.append([iou(full > threshold, mask) for threshold in rules.threshold])
