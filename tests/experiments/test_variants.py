@@ -128,7 +128,7 @@ def test_grids_of_earlier_versions_keep_jobs_and_names(tmp_path):
     written = read_json(tmp_path / "out/grid.json")
     assert set(written["cells"][0]) == {"method", "setup", "train_source", "seed", "generators", "tests"}
     assert load_grid(tmp_path / "out").jobs == grid.jobs
-    assert grid.name(grid.jobs[0]) == "patches-a-p2-studio-s0"
+    assert grid.name(grid.jobs[1]) == "patches-b-repaint-p2-studio-s0"
     assert "variant" not in grid_status(tmp_path / "out")
 
 
