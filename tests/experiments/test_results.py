@@ -11,7 +11,7 @@ from helpers import run_command
 from PIL import Image
 
 from wsdl import plots
-from wsdl.bundle import unpack
+from wsdl.bundle import generator_archives, unpack
 from wsdl.bundle.pack import pack_style
 from wsdl.config import GRID_GENERATORS, Fakes, Profile
 from wsdl.core.io import WsdlError, read_json, write_json
@@ -248,6 +248,7 @@ def test_a_study_ignores_bundled_fakes_of_other_generators(both, p2, tmp_path, m
     write_json(free / "fake/lama/recipe.json", {"generator": "lama", "weights": "f" * 64})
     pack_style("studio", free, p2, tmp_path / "assets/studio.zip")
     monkeypatch.setattr(unpack, "STYLE_ARCHIVES", tmp_path / "assets")
+    monkeypatch.setattr(generator_archives, "GENERATOR_ARCHIVES", tmp_path / "no further ones")
     monkeypatch.setenv("WSDL_CACHE", str(tmp_path / "cache"))
     study = Study(tmp_path / "out", Profile(size=32, fakes=Fakes(full=8, partial=16)), "studio")
     assert set(study.fakes().select(kind="partial").generator) == {"repaint-p2"}
