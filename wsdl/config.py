@@ -114,6 +114,7 @@ class Training(CheckedSettings):
     batch_c: int = 4  # setup c
     rate: float = 1e-3  # learning rate of Adam, setups a and b
     rate_c: float = 1e-3  # learning rate of Adam, setup c
+    rate_decay: float = 0.0  # fraction of the images, the last ones, over which the learning rate falls to 0
     check_every: int = 1_000  # images between validations
     ema_decay: float = 0.0  # of the average of the weights (EMA) that is validated and saved; 0: no averaging
     augment: float = 0.0  # fraction of images given a random corruption (JPEG, resize, blur, noise)

@@ -11,7 +11,7 @@ from wsdl.training.loop import fit
 NAN = float("nan")
 
 
-def train(folder, validations: list[float], losses: dict[int, float] | None = None) -> torch.nn.Module:
+def train(folder, validations: list[float], losses: dict[int, float] | None = None, **more) -> torch.nn.Module:
     """Train one weight for a step per value; `validations` are the results of the checks, one after each step.
 
     losses: factors of the loss at some steps.
@@ -29,6 +29,7 @@ def train(folder, validations: list[float], losses: dict[int, float] | None = No
         batch=1,
         rate=0.1,
         check_every=1,
+        **more,
     )
 
 
@@ -54,6 +55,14 @@ def test_training_without_a_finite_validation_loss_fails(value, tmp_path):
     with pytest.raises(WsdlError, match="never finite"):
         train(tmp_path / "run", [value, value])
     assert not (tmp_path / "run" / MODEL_FILE).exists()
+
+
+def test_the_learning_rate_falls_over_the_last_images(tmp_path):
+    last_is_best = [4.0, 3.0, 2.0, 1.0]  # each step of Adam moves the weight by the learning rate
+    train(tmp_path / "constant", last_is_best)
+    train(tmp_path / "falling", last_is_best, rate_decay=0.5)
+    assert weight(tmp_path / "constant") == pytest.approx(0.1 + 0.1 + 0.1 + 0.1)
+    assert weight(tmp_path / "falling") == pytest.approx(0.1 + 0.1 + 0.1 + 0.05)
 
 
 def test_weights_are_as_readable_as_other_files(tmp_path):

@@ -141,7 +141,22 @@ def test_regions_are_narrowed_by_a_margin():
     maps[0, 40:80, 50:90] = 1
     expected = np.zeros((128, 128), bool)
     expected[43:77, 53:87] = True
-    assert (Regions(np.array([0]), maps).region(0, 128) == expected).all()
+    assert (Regions(np.array([0]), maps, margin=3 / 128).region(0, 128) == expected).all()
+    assert (Regions(np.array([0]), maps).region(0, 128) == (maps[0] == 1)).all()
+
+
+def test_small_regions_keep_their_middle():
+    maps = np.zeros((1, 128, 128), np.float16)
+    maps[0, 60:68, 60:68] = 1  # 4 px deep
+    region = Regions(np.array([0]), maps, margin=7 / 128).region(0, 128)
+    assert region[63:65, 63:65].all()
+    assert 0 < region.sum() < 64
+
+
+def test_the_margin_grows_during_training():
+    margins = [pasting.margin_after(done) for done in (0, 0.5, 1)]
+    assert margins == sorted(margins)
+    assert (margins[0], margins[-1]) == pasting.MARGINS
 
 
 def test_at_most_so_many_maps_are_in_memory(examples, monkeypatch):

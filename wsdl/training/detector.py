@@ -71,6 +71,7 @@ def train_detector(
         images=images,
         batch=batch,
         rate=rate,
+        rate_decay=settings.rate_decay,
         check_every=settings.check_every,
         ema_decay=settings.ema_decay or None,
         observe=source.observe,

@@ -72,7 +72,8 @@ def fit(
     *,
     images: int,  # number of training images, repetitions included
     batch: int,  # images per step, over all processes
-    rate: float,  # learning rate of Adam, constant
+    rate: float,  # learning rate of Adam
+    rate_decay: float = 0.0,  # fraction of the images, the last ones, over which the learning rate falls linearly to 0
     check_every: int,  # images between checks; each check also saves a checkpoint
     clip: float | None = None,  # maximum norm of the gradient
     ema_decay: float | None = None,  # of an exponential moving average of the weights, which is checked and saved
@@ -80,7 +81,8 @@ def fit(
     observe: Callable | None = None,  # observe(model, images), called at each checkpoint, also at one that is resumed
     what: str = "training",  # name of the progress bar
 ) -> torch.nn.Module:
-    """Train `model` (section 4 of the paper: Adam with default betas, no weight decay, constant learning rate).
+    """Train `model` (section 4 of the paper: Adam with default betas, no weight decay, constant learning
+    rate unless `rate_decay` is given).
 
     Returns the model of model.safetensors: the checkpoint of the lowest "validation", or the last checkpoint where
     check() returns none. WsdlError where "validation" was never finite.
@@ -107,6 +109,8 @@ def fit(
     total, steps = 0.0, 0  # since the last check
     while step * batch < images:
         wrapped.train()
+        for group in optimizer.param_groups:
+            group["lr"] = rate * rate_factor(step * batch / images, rate_decay)
         with accelerator.autocast():
             value = loss(wrapped, step, share)
         accelerator.backward(value)
@@ -144,6 +148,11 @@ def fit(
     if not run.path(MODEL_FILE).exists():
         raise WsdlError(f"{run.folder}: the validation loss was never finite; train with a lower learning rate.")
     return load_model(model, run.folder)
+
+
+def rate_factor(done: float, decay: float) -> float:
+    """Factor of the learning rate after the fraction `done` of a training; decay: see `rate_decay` of `fit`."""
+    return 1.0 if done <= 1 - decay else (1 - done) / decay
 
 
 def _make_ema(model: torch.nn.Module, decay: float):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import distance_transform_edt
 
 from wsdl.config import Training
 from wsdl.core.io import WsdlError, seed_for
@@ -23,7 +24,8 @@ DECOYS = 1 / 3  # fraction of the pasted images whose piece is real
 LEARNED = 0.35  # validation loss of image labels, half of that at chance level (ln 2)
 TEACHER_FAKES = 2_000  # fakes whose regions are in memory at a time
 QUANTILE = 0.998  # of the patches of real images: the threshold of a confident region
-MARGIN = 3 / 128  # by which a confident region is narrowed, as a fraction of the side of the image
+MARGINS = 3 / 128, 7 / 128  # by which a confident region is narrowed, as fractions of the side: first and last images
+DEEPEST = 1 / 2  # fraction of the depth of a region by which it is narrowed at most: small regions keep their middle
 _UNCUT = 1 / 4  # fraction of the pieces that are a confident region as it is; the others are cut by ellipses
 _RADII = 0.05, 0.3  # of an ellipse, as fractions of the side of the image
 _SMALLEST = 1 / 400  # area of a piece, as a fraction of the image
@@ -37,15 +39,18 @@ class Regions:
     images: np.ndarray  # their indices [n]
     maps: np.ndarray | None = None  # float16 [n, h, w], probabilities of a detector; None: anywhere
     threshold: float = 0.5  # the region is where the map is above it, without a margin
+    margin: float = 0.0  # of it, as a fraction of the side of the image
 
     def region(self, i: int, side: int) -> np.ndarray:
         """bool [side, side]: the region of image number i."""
         if self.maps is None:
             return np.ones((side, side), bool)
         map_ = torch.from_numpy(self.maps[i]).float()[None, None]
-        outside = F.interpolate(map_, (side, side), mode="bilinear") <= self.threshold
-        margin = round(MARGIN * side)
-        return ~(F.max_pool2d(outside.float(), 2 * margin + 1, stride=1, padding=margin)[0, 0] > 0).numpy()
+        region = (F.interpolate(map_, (side, side), mode="bilinear")[0, 0] > self.threshold).numpy()
+        if region.all() or not self.margin:
+            return region
+        depth = distance_transform_edt(region)  # pixels to the nearest one outside
+        return depth > min(self.margin * side, DEEPEST * depth.max())
 
 
 class BatchSource:
@@ -82,7 +87,8 @@ class BatchSource:
     def observe(self, detector: Detector, seen: int) -> None:
         """Setup B: find regions with `detector` after `seen` training images (the `observe` of `fit`)."""
         if self.may_paste and not self.training.full_fakes and self._has_learned():
-            self.regions = confident_regions(detector, self.training, self.validation, seed_for(self.seed, seen))
+            seed, margin = seed_for(self.seed, seen), margin_after(seen / self.run.config["images"])
+            self.regions = confident_regions(detector, self.training, self.validation, seed, margin)
 
     def _has_learned(self) -> bool:
         """Whether a logged validation loss, which is one of image labels, allows to begin."""
@@ -90,18 +96,29 @@ class BatchSource:
         return any(line.get("validation", LEARNED) < LEARNED for line in begun)
 
 
-@torch.no_grad()
-def confident_regions(detector: Detector, training: Examples, validation: Examples, seed: int) -> Regions:
-    """The regions of at most TEACHER_FAKES training fakes that `detector` is confident of.
+def margin_after(done: float) -> float:
+    """The margin of confident regions after the fraction `done` of a training.
 
-    Confident means above all but 0.2 % of the patches of real validation images. A patch at the border of a region
-    sees both of its sides and is confident, too: regions are therefore narrowed by MARGIN.
+    A patch at the border of a region sees both of its sides and is confident, too: without a margin, real pixels count
+    as fake. But a detector that has only begun to learn is confident of small regions, which a wide margin would empty.
+    """
+    first, last = MARGINS
+    return first + done * (last - first)
+
+
+@torch.no_grad()
+def confident_regions(
+    detector: Detector, training: Examples, validation: Examples, seed: int, margin: float = 0.0
+) -> Regions:
+    """The regions of at most TEACHER_FAKES training fakes that `detector` is confident of, narrowed by `margin`.
+
+    Confident means above all but 0.2 % of the patches of real validation images.
     """
     fakes = training.fake
     if len(fakes) > TEACHER_FAKES:
         fakes = np.sort(np.random.default_rng(seed).choice(fakes, TEACHER_FAKES, replace=False))
     threshold = float(np.quantile(detector.predict(validation.images[validation.real]).maps, QUANTILE))
-    return Regions(fakes, detector.predict(training.images[fakes]).maps.astype(np.float16), threshold)
+    return Regions(fakes, detector.predict(training.images[fakes]).maps.astype(np.float16), threshold, margin)
 
 
 def pasted_batch(data: Examples, regions: Regions, size: int, seed: int, step: int, corrupt: bool = False) -> Batch:
