@@ -15,7 +15,8 @@ from wsdl.data.dataset import Dataset
 from wsdl.training import pasting
 from wsdl.training.detector import train_detector
 from wsdl.training.examples import Examples, face_halves, setup_examples
-from wsdl.training.pasting import DECOYS, Regions, cut_piece, paste_piece, pasted_batch, random_ellipse
+from wsdl.training.pasting import DECOYS, Regions, paste_piece, pasted_batch
+from wsdl.training.pieces import cut_piece, random_ellipse
 
 SIDE = 40
 SETTINGS = PatchesMilTraining(input_size=48, images=96, batch=8, check_every=32, label_images=32)
@@ -38,6 +39,13 @@ def regions(examples) -> Regions:
     return Regions(examples.fake, maps)
 
 
+@pytest.fixture
+def plain_colours(monkeypatch):
+    """Pieces keep their colour, so that the images they come from are seen."""
+    monkeypatch.setattr(pasting, "match_border", lambda content, target, piece: content)
+
+
+@pytest.mark.usefixtures("plain_colours")
 def test_the_mask_is_exactly_what_was_pasted(examples, regions):
     rng, decoys = np.random.default_rng(0), 0
     for _ in range(300):
@@ -54,6 +62,7 @@ def test_the_mask_is_exactly_what_was_pasted(examples, regions):
     assert abs(decoys / 300 - DECOYS) < 0.08
 
 
+@pytest.mark.usefixtures("plain_colours")
 def test_a_fake_never_meets_its_own_source(examples, regions):
     rng, met = np.random.default_rng(1), set()
     for _ in range(400):
@@ -89,6 +98,7 @@ def test_faces_of_one_half_are_refused_in_one_sentence(examples):
         pasting.BatchSource(run, alone, alone, SETTINGS)
 
 
+@pytest.mark.usefixtures("plain_colours")
 def test_a_full_fake_is_cut_and_never_pasted_whole(examples):
     full, rng = Regions(examples.fake), np.random.default_rng(2)
     areas = [cut_piece(full.region(0, SIDE), rng).mean() for _ in range(100)]

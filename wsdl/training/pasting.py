@@ -1,8 +1,8 @@
 """Cut and paste: training images whose mask is known although no mask was ever seen (setups A and B).
 
 A piece of a fake, cut where a detector is confident, replaces the same pixels of a real image: the mask is the piece.
-As often as `DECOYS` says the piece comes from another real image, and the mask is empty: the seam around a piece is
-then no evidence.
+As often as `DECOYS` says the piece comes from another real image, and the mask is empty: the border of a piece is then
+no evidence. Nor is it visible at a glance, because the colour of the piece is matched at the border.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from wsdl.data.corruptions import corrupt_fraction
 from wsdl.data.dataset import release_memory
 from wsdl.detectors.base import Batch, Detector
 from wsdl.training.examples import Examples, draw_batch
+from wsdl.training.pieces import cut_piece, match_border
 
 DECOYS = 1 / 3  # fraction of the pasted images whose piece is real
 LEARNED = 0.35  # validation loss of image labels, half of that at chance level (ln 2)
@@ -26,10 +27,6 @@ TEACHER_FAKES = 2_000  # fakes whose regions are in memory at a time
 QUANTILE = 0.998  # of the patches of real images: the threshold of a confident region
 MARGINS = 3 / 128, 7 / 128  # by which a confident region is narrowed, as fractions of the side: first and last images
 DEEPEST = 1 / 2  # fraction of the depth of a region by which it is narrowed at most: small regions keep their middle
-_UNCUT = 1 / 4  # fraction of the pieces that are a confident region as it is; the others are cut by ellipses
-_RADII = 0.05, 0.3  # of an ellipse, as fractions of the side of the image
-_SMALLEST = 1 / 400  # area of a piece, as a fraction of the image
-_TRIES = 5  # ellipses to try before the whole region is taken
 
 
 @dataclass(frozen=True)
@@ -151,29 +148,5 @@ def paste_piece(
     content = data.images[rng.choice(data.real) if is_decoy else donor]
     if corrupt and not is_decoy:
         content = corrupt_fraction(content[None], 1.0, rng)[0]
-    pasted[piece] = content[piece]
+    pasted[piece] = match_border(content, pasted, piece)[piece]
     return pasted, (np.zeros_like(piece) if is_decoy else piece).astype(np.uint8)
-
-
-def cut_piece(region: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random part of `region`, bool [H, W]: its intersection with one or two ellipses, or all of it."""
-    rows, columns = np.nonzero(region)
-    if not len(rows) or (rng.random() < _UNCUT and len(rows) < region.size):
-        return region
-    for _ in range(_TRIES):
-        piece = np.zeros_like(region)
-        for k in rng.integers(len(rows), size=rng.integers(1, 3)):
-            piece |= region & random_ellipse(region.shape[0], (rows[k], columns[k]), rng)
-        if piece.mean() >= _SMALLEST:
-            return piece
-    return region
-
-
-def random_ellipse(side: int, centre: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """bool [side, side]: a filled ellipse around `centre` with random radii and a random direction."""
-    down, right = np.ogrid[:side, :side]
-    down, right = down - centre[0], right - centre[1]
-    long, short = rng.uniform(*_RADII, 2) * side
-    angle = rng.uniform(0, np.pi)
-    u, v = right * np.cos(angle) + down * np.sin(angle), down * np.cos(angle) - right * np.sin(angle)
-    return (u / long) ** 2 + (v / short) ** 2 < 1

@@ -1,0 +1,51 @@
+"""Pieces of images: which part of a region is cut, and how it is fitted into another image."""
+
+import numpy as np
+from scipy.ndimage import binary_dilation, gaussian_filter
+
+_UNCUT = 1 / 4  # fraction of the pieces that are a region as it is; the others are cut by ellipses
+_RADII = 0.05, 0.3  # of an ellipse, as fractions of the side of the image
+_SMALLEST = 1 / 400  # area of a piece, as a fraction of the image
+_TRIES = 5  # ellipses to try before the whole region is taken
+_BLUR = 6 / 128  # standard deviation with which the difference at the border is continued inside, of the side
+
+
+def cut_piece(region: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random part of `region`, bool [H, W]: its intersection with one or two ellipses, or all of it."""
+    rows, columns = np.nonzero(region)
+    if not len(rows) or (rng.random() < _UNCUT and len(rows) < region.size):
+        return region
+    for _ in range(_TRIES):
+        piece = np.zeros_like(region)
+        for k in rng.integers(len(rows), size=rng.integers(1, 3)):
+            piece |= region & random_ellipse(region.shape[0], (rows[k], columns[k]), rng)
+        if piece.mean() >= _SMALLEST:
+            return piece
+    return region
+
+
+def random_ellipse(side: int, centre: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """bool [side, side]: a filled ellipse around `centre` with random radii and a random direction."""
+    down, right = np.ogrid[:side, :side]
+    down, right = down - centre[0], right - centre[1]
+    long, short = rng.uniform(*_RADII, 2) * side
+    angle = rng.uniform(0, np.pi)
+    u, v = right * np.cos(angle) + down * np.sin(angle), down * np.cos(angle) - right * np.sin(angle)
+    return (u / long) ** 2 + (v / short) ** 2 < 1
+
+
+def match_border(content: np.ndarray, target: np.ndarray, piece: np.ndarray) -> np.ndarray:
+    """`content`, uint8 [H, W, 3], shifted in colour so that its `piece` fits into `target` without a visible border.
+
+    The difference between both images around the piece is continued smoothly into it and added: what changes is the
+    colour, slowly from pixel to pixel; the fine texture, by which fakes are recognised, stays. Poisson image editing
+    (Perez et al., 2003) does the same exactly; this is its fast approximation by a normalised Gaussian filter.
+    """
+    around = binary_dilation(piece, iterations=2) & ~piece
+    if not around.any():
+        return content
+    sigma = _BLUR * len(piece)
+    weight = np.maximum(gaussian_filter(around.astype(np.float32), sigma), 1e-6)[..., None]
+    difference = (target.astype(np.float32) - content) * around[..., None]
+    offset = gaussian_filter(difference, (sigma, sigma, 0)) / weight
+    return np.clip(np.rint(content + offset), 0, 255).astype(np.uint8)
