@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wsdl.training.pieces import match_border
+from wsdl.training.pieces import match_border, random_blobs
 
 SIDE = 64
 
@@ -49,3 +49,9 @@ def test_a_piece_without_a_border_is_unchanged(area):
     content, target = smooth_image(1.0, 0), smooth_image(0.0, 200)
     piece = np.full((SIDE, SIDE), area == "everything")
     assert (match_border(content, target, piece) == content).all()
+
+
+def test_blobs_leave_out_some_of_the_image():
+    areas = [random_blobs(SIDE, np.random.default_rng(seed)).mean() for seed in range(40)]
+    assert min(areas) < 0.5 < 0.8 < max(areas)
+    assert all(0.39 < area < 0.91 for area in areas)

@@ -5,13 +5,19 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 
 _UNCUT = 1 / 4  # fraction of the pieces that are a region as it is; the others are cut by ellipses
 _RADII = 0.05, 0.3  # of an ellipse, as fractions of the side of the image
+_RAGGED = 1 / 2  # fraction of the ellipses from which blobs are taken away
+_BLOBS = 0.015, 0.06  # size of blobs, as fractions of the side of the image
+_LEFT_OUT = 0.1, 0.6  # fraction of an ellipse that blobs take away
 _SMALLEST = 1 / 400  # area of a piece, as a fraction of the image
 _TRIES = 5  # ellipses to try before the whole region is taken
 _BLUR = 6 / 128  # standard deviation with which the difference at the border is continued inside, of the side
 
 
 def cut_piece(region: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random part of `region`, bool [H, W]: its intersection with one or two ellipses, or all of it."""
+    """A random part of `region`, bool [H, W]: its intersection with one or two ellipses, or all of it.
+
+    Half of the ellipses have holes and ragged borders, as the regions that are inpainted may have.
+    """
     rows, columns = np.nonzero(region)
     if not len(rows) or (rng.random() < _UNCUT and len(rows) < region.size):
         return region
@@ -19,6 +25,8 @@ def cut_piece(region: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         piece = np.zeros_like(region)
         for k in rng.integers(len(rows), size=rng.integers(1, 3)):
             piece |= region & random_ellipse(region.shape[0], (rows[k], columns[k]), rng)
+        if rng.random() < _RAGGED:
+            piece &= random_blobs(len(piece), rng)
         if piece.mean() >= _SMALLEST:
             return piece
     return region
@@ -32,6 +40,12 @@ def random_ellipse(side: int, centre: tuple[int, int], rng: np.random.Generator)
     angle = rng.uniform(0, np.pi)
     u, v = right * np.cos(angle) + down * np.sin(angle), down * np.cos(angle) - right * np.sin(angle)
     return (u / long) ** 2 + (v / short) ** 2 < 1
+
+
+def random_blobs(side: int, rng: np.random.Generator) -> np.ndarray:
+    """bool [side, side]: blurred noise above one of its quantiles; blobs of random size are False."""
+    noise = gaussian_filter(rng.standard_normal((side, side)), rng.uniform(*_BLOBS) * side)
+    return noise > np.quantile(noise, rng.uniform(*_LEFT_OUT))
 
 
 def match_border(content: np.ndarray, target: np.ndarray, piece: np.ndarray) -> np.ndarray:
