@@ -22,7 +22,7 @@ def test_a_file_states_only_what_differs(tmp_path):
 
 
 def test_a_profile_survives_its_own_json(tmp_path):
-    for name in ("quick", "full"):
+    for name in ("quick", "evening", "full"):
         profile = load_profile(name)
         assert load_profile(write(tmp_path, profile_to_dict(profile))) == profile
 
@@ -86,5 +86,5 @@ def test_wrong_settings_are_refused(tmp_path, changes, words):
 
 
 def test_an_unknown_profile_is_named():
-    with pytest.raises(WsdlError, match=r"huge: .*quick, full"):
+    with pytest.raises(WsdlError, match=r"huge: .*quick, evening, full"):
         load_profile("huge")

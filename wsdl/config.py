@@ -157,16 +157,17 @@ class AttentionTraining(Training):
 class PatchesMilTraining(Training):
     """Training on labels and on pasted images; `wsdl.training.pasting.BatchSource` describes the stages."""
 
-    images: int = 24_000  # of all stages together
-    images_c: int = 24_000
+    images: int = 6_000  # of all stages together
+    images_c: int = 6_000
     batch: int = 4  # more steps with fewer images: half as many images as with 8
-    check_every: int = 1_000
+    rate_decay: float = 1 / 3
+    check_every: int = 500
     ema_decay: float = 0.995
     label_loss: str = "multi-k"  # of wsdl.detectors.label_losses
     last_block: str = "block1"  # of Xception: block1 for input of 128 px, block2 for 299 px
     warm_up_images: int = 1_000  # setups a and b: images with corrupted pieces of real images, at the beginning
     cut_and_paste: bool = True  # setups a and b
-    label_images: int = 3_000  # setup b: images before cut and paste, warm-up included; more until labels are learned
+    label_images: int = 2_000  # setup b: images before cut and paste, warm-up included; more until labels are learned
 
 
 @dataclass(frozen=True)

@@ -163,10 +163,12 @@ def test_small_regions_keep_their_middle():
     assert 0 < region.sum() < 64
 
 
-def test_the_margin_grows_during_training():
-    margins = [pasting.margin_after(done) for done in (0, 0.5, 1)]
-    assert margins == sorted(margins)
-    assert (margins[0], margins[-1]) == pasting.MARGINS
+def test_the_margin_grows_during_training(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(pasting, "LEARNED", 9.0)
+    margins, found = [], pasting.confident_regions
+    monkeypatch.setattr(pasting, "confident_regions", lambda *args: margins.append(args[-1]) or found(*args))
+    train_detector("patches-mil", "b", dataset, tmp_path / "run", 0, SETTINGS)
+    assert margins == pytest.approx([pasting.MARGIN * done for done in (1 / 3, 2 / 3, 1)])
 
 
 def test_at_most_so_many_maps_are_in_memory(examples, monkeypatch):

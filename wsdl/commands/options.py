@@ -8,7 +8,7 @@ import typer
 Out = Annotated[Path, typer.Option(help="Output folder.")]
 Source = Annotated[str, typer.Option(help="studio or snapshot (bundled faces), photos, or made-up (drawings).")]
 Seed = Annotated[int, typer.Option(help="Random seed: the same seed gives the same result.")]
-Profile = Annotated[str, typer.Option(help="quick, full, or a JSON file with what differs from quick.")]
+Profile = Annotated[str, typer.Option(help="quick, evening, full, or a JSON file with what differs from quick.")]
 Images = Annotated[Path, typer.Option(help="Folder of face images.")]
 Photos = Annotated[str, typer.Option(help="Folder of photographs, for --source photos.")]
 PhotoMasks = Annotated[str, typer.Option(help="Folder of their component masks.")]

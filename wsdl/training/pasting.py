@@ -25,7 +25,7 @@ DECOYS = 1 / 3  # fraction of the pasted images whose piece is real
 LEARNED = 0.35  # validation loss of image labels, half of that at chance level (ln 2)
 TEACHER_FAKES = 2_000  # fakes whose regions are in memory at a time
 QUANTILE = 0.998  # of the patches of real images: the threshold of a confident region
-MARGINS = 3 / 128, 7 / 128  # by which a confident region is narrowed, as fractions of the side: first and last images
+MARGIN = 8 / 128  # by which a confident region is narrowed at the end of training, as a fraction of the side
 DEEPEST = 1 / 2  # fraction of the depth of a region by which it is narrowed at most: small regions keep their middle
 
 
@@ -84,7 +84,7 @@ class BatchSource:
     def observe(self, detector: Detector, seen: int) -> None:
         """Setup B: find regions with `detector` after `seen` training images (the `observe` of `fit`)."""
         if self.may_paste and not self.training.full_fakes and self._has_learned():
-            seed, margin = seed_for(self.seed, seen), margin_after(seen / self.run.config["images"])
+            seed, margin = seed_for(self.seed, seen), MARGIN * seen / self.run.config["images"]
             self.regions = confident_regions(detector, self.training, self.validation, seed, margin)
 
     def _has_learned(self) -> bool:
@@ -93,23 +93,15 @@ class BatchSource:
         return any(line.get("validation", LEARNED) < LEARNED for line in begun)
 
 
-def margin_after(done: float) -> float:
-    """The margin of confident regions after the fraction `done` of a training.
-
-    A patch at the border of a region sees both of its sides and is confident, too: without a margin, real pixels count
-    as fake. But a detector that has only begun to learn is confident of small regions, which a wide margin would empty.
-    """
-    first, last = MARGINS
-    return first + done * (last - first)
-
-
 @torch.no_grad()
 def confident_regions(
     detector: Detector, training: Examples, validation: Examples, seed: int, margin: float = 0.0
 ) -> Regions:
     """The regions of at most TEACHER_FAKES training fakes that `detector` is confident of, narrowed by `margin`.
 
-    Confident means above all but 0.2 % of the patches of real validation images.
+    Confident means above all but 0.2 % of the patches of real validation images. A patch at the border of a region
+    sees both of its sides and is confident, too: without a margin, real pixels count as fake. But a detector that has
+    only begun to learn is confident of small regions, which a wide margin would empty: so the margin grows.
     """
     fakes = training.fake
     if len(fakes) > TEACHER_FAKES:
