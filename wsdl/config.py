@@ -168,6 +168,10 @@ class PatchesMilTraining(Training):
     warm_up_images: int = 1_000  # setups a and b: images with corrupted pieces of real images, at the beginning
     cut_and_paste: bool = True  # setups a and b
     label_images: int = 2_000  # setup b: images before cut and paste, warm-up included; more until labels are learned
+    decoys: float = 1 / 3  # fraction of the pasted images whose piece is real
+    quantile: float = 0.998  # setup b: of the patches of real validation images; regions of fakes above it are pasted
+    margin: float = 1 / 16  # setup b: by which they are narrowed at the end of training, as a fraction of the side
+    pseudo_labels: float = 0.5  # setup b: fraction of fakes with pseudo-masks in the batches of the last third
 
 
 @dataclass(frozen=True)

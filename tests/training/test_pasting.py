@@ -6,19 +6,22 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from factories import add_lama
 
 from wsdl.config import PatchesMilTraining
 from wsdl.core.io import WsdlError
 from wsdl.core.run import read_stats
 from wsdl.data.dataset import Dataset
+from wsdl.detectors.patches_mil import PatchesMil
 from wsdl.training import pasting
 from wsdl.training.detector import train_detector
 from wsdl.training.examples import Examples, face_halves, setup_examples
-from wsdl.training.pasting import DECOYS, Regions, paste_piece, pasted_batch
+from wsdl.training.pasting import UNKNOWN, Regions, paste_piece, pasted_batch
 from wsdl.training.pieces import cut_piece, random_ellipse
 
 SIDE = 40
+DECOYS = 1 / 3
 SETTINGS = PatchesMilTraining(input_size=48, images=96, batch=8, check_every=32, label_images=32)
 
 
@@ -49,7 +52,7 @@ def plain_colours(monkeypatch):
 def test_the_mask_is_exactly_what_was_pasted(examples, regions):
     rng, decoys = np.random.default_rng(0), 0
     for _ in range(300):
-        image, mask = paste_piece(examples, regions, rng)
+        image, mask = paste_piece(examples, regions, DECOYS, rng)
         values = sorted(set(image.ravel()), key=lambda value: -(image == value).sum())
         assert len(values) <= 2
         fakes = [value for value in values if value >= 20]
@@ -66,7 +69,7 @@ def test_the_mask_is_exactly_what_was_pasted(examples, regions):
 def test_a_fake_never_meets_its_own_source(examples, regions):
     rng, met = np.random.default_rng(1), set()
     for _ in range(400):
-        image, mask = paste_piece(examples, regions, rng)
+        image, mask = paste_piece(examples, regions, DECOYS, rng)
         if mask.any():
             met.add((int(image[mask == 1].max()) - 20, int(image[mask == 0].max())))
     assert len({fake for fake, _ in met}) == 12
@@ -120,7 +123,7 @@ def test_an_empty_region_gives_an_empty_piece():
 
 
 def test_batches_depend_on_seed_and_step_alone(examples, regions):
-    one, same, other = (pasted_batch(examples, regions, 8, seed, 5) for seed in (0, 0, 1))
+    one, same, other = (pasted_batch(examples, 8, seed, 5, regions, DECOYS) for seed in (0, 0, 1))
     assert one.images.shape == (8, SIDE, SIDE, 3)
     assert (one.images == same.images).all()
     assert (one.masks == same.masks).all()
@@ -138,7 +141,7 @@ class Confident:
 
 
 def test_regions_are_what_exceeds_real_images(examples):
-    found = pasting.confident_regions(Confident(), examples, examples, seed=0)
+    found = pasting.confident_regions(Confident(), examples, examples, 0, 0.998, 0.0)
     assert found.threshold == pytest.approx(0.2, abs=0.01)
     assert found.images.tolist() == examples.fake.tolist()
     region = found.region(0, 128)
@@ -168,12 +171,44 @@ def test_the_margin_grows_during_training(dataset, tmp_path, monkeypatch):
     margins, found = [], pasting.confident_regions
     monkeypatch.setattr(pasting, "confident_regions", lambda *args: margins.append(args[-1]) or found(*args))
     train_detector("patches-mil", "b", dataset, tmp_path / "run", 0, SETTINGS)
-    assert margins == pytest.approx([pasting.MARGIN * done for done in (1 / 3, 2 / 3, 1)])
+    assert margins == pytest.approx([SETTINGS.margin * done for done in (1 / 3, 2 / 3, 1)])
+
+
+def test_sure_decisions_become_pseudo_masks(examples):
+    maps = np.zeros((12, 4, 4), np.float16)
+    maps[:, :2], maps[:, 2] = 0.9, 0.5
+    regions = Regions(examples.fake, maps)
+    mask = regions.pseudo_mask(0, SIDE)
+    assert (mask[:10] == 1).all()
+    assert (mask[-4:] == 0).all()
+    assert (mask[22:27] == UNKNOWN).all()
+    batch = pasted_batch(examples, 8, 0, 0, regions, DECOYS, pseudo=0.5)
+    whole_fakes = [image for image in batch.images if image.unique().numel() == 1 and image[0, 0, 0] >= 20]
+    assert len(whole_fakes) == 4
+    assert [bool((mask == UNKNOWN).any()) for mask in batch.masks] == [False] * 4 + [True] * 4
+
+
+def test_pseudo_masks_come_in_the_last_third(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(pasting, "LEARNED", 9.0)
+    fractions, draw = [], pasting.pasted_batch
+    monkeypatch.setattr(pasting, "pasted_batch", lambda *args, **more: fractions.append(more) or draw(*args, **more))
+    train_detector("patches-mil", "b", dataset, tmp_path / "run", 0, SETTINGS)
+    pseudo = [more["pseudo"] for more in fractions if "pseudo" in more]
+    assert pseudo == [0.0] * 4 + [SETTINGS.pseudo_labels] * 4
+
+
+def test_unknown_pixels_have_no_gradient():
+    logits = torch.zeros(1, 4, 4, requires_grad=True)
+    masks = torch.ones(1, 16, 16, dtype=torch.uint8)
+    masks[:, :8] = UNKNOWN
+    PatchesMil.loss_masks(logits, masks).backward()
+    assert (logits.grad[0, :2] == 0).all()
+    assert torch.allclose(logits.grad[0, 2:], torch.tensor(-0.5 / 8))
 
 
 def test_at_most_so_many_maps_are_in_memory(examples, monkeypatch):
     monkeypatch.setattr(pasting, "TEACHER_FAKES", 5)
-    drawn = [pasting.confident_regions(Confident(), examples, examples, seed).images for seed in (0, 1)]
+    drawn = [pasting.confident_regions(Confident(), examples, examples, seed, 0.998, 0.0).images for seed in (0, 1)]
     assert [len(fakes) for fakes in drawn] == [5, 5]
     assert drawn[0].tolist() != drawn[1].tolist()
 

@@ -28,6 +28,7 @@ _WHOLE = {
     "patch": (1, 64),
     "seed": SEEDS,
 }
+_FRACTIONS = ("augment", "rate_decay", "decoys", "quantile", "margin", "pseudo_labels")
 _AT_LEAST_0 = ("rate", "rate_c", "discriminator_rate", "gamma", "kl", "guidance")
 
 
@@ -51,7 +52,7 @@ def _out_of_range(name: str, value) -> str:
         return "a whole number from {:,} to {:,}".format(*_WHOLE[name])
     if name in _AT_LEAST_0 and not (_is_real(value) and value >= 0):
         return "a finite number of at least 0"
-    if name in ("augment", "rate_decay") and not (_is_real(value) and 0 <= value <= 1):
+    if name in _FRACTIONS and not (_is_real(value) and 0 <= value <= 1):
         return "from 0 to 1"
     if name == "ema_decay" and not (_is_real(value) and 0 <= value < 1):
         return "from 0 to below 1"

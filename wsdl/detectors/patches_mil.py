@@ -55,9 +55,17 @@ class PatchesMil(Detector):
 
     @staticmethod
     def loss_masks(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """Setup C, and pasted pieces: the target of a patch is the fraction of it that is fake in masks [n, H, W]."""
-        fraction = F.interpolate(masks[:, None].float(), logits.shape[-2:], mode="area")[:, 0]
-        return F.binary_cross_entropy_with_logits(logits, fraction)
+        """Setup C, and pasted pieces: the target of a patch is the fraction of it that is fake in masks [n, H, W].
+
+        Pixels of another value than 0 and 1 have no target.
+        """
+        known, fake = (
+            F.interpolate(part[:, None].float(), logits.shape[-2:], mode="area")[:, 0]
+            for part in (masks < 2, masks == 1)
+        )
+        target = (fake / known.clamp(min=1e-6)).clamp(max=1)
+        loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        return (known * loss).sum() / known.sum().clamp(min=1)
 
     def predict_batch(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Patch probabilities [n, h, w], and the mean of the highest 5 % of them [n]."""

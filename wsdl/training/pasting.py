@@ -1,8 +1,8 @@
 """Cut and paste: training images whose mask is known although no mask was ever seen (setups A and B).
 
 A piece of a fake, cut where a detector is confident, replaces the same pixels of a real image: the mask is the piece.
-As often as `DECOYS` says the piece comes from another real image, and the mask is empty: the border of a piece is then
-no evidence. Nor is it visible at a glance, because the colour of the piece is matched at the border.
+In a third of them, the decoys, the piece comes from another real image, and the mask is empty: the border of a piece is
+then no evidence. Nor is it visible at a glance, because the colour of the piece is matched at the border.
 """
 
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from wsdl.detectors.base import Batch, Detector
 from wsdl.training.examples import Examples, draw_batch
 from wsdl.training.pieces import cut_piece, match_border
 
-DECOYS = 1 / 3  # fraction of the pasted images whose piece is real
+UNKNOWN = 2  # in a mask of `Batch`: a pixel without a target
 LEARNED = 0.35  # validation loss of image labels, half of that at chance level (ln 2)
 TEACHER_FAKES = 2_000  # fakes whose regions are in memory at a time
-QUANTILE = 0.998  # of the patches of real images: the threshold of a confident region
-MARGIN = 8 / 128  # by which a confident region is narrowed at the end of training, as a fraction of the side
 DEEPEST = 1 / 2  # fraction of the depth of a region by which it is narrowed at most: small regions keep their middle
+PSEUDO_FROM = 2 / 3  # of all training images: from there on, some of the images are fakes with pseudo-masks
+_SURE = 0.25, 0.75  # a pseudo-mask is real below, fake above, and unknown between these probabilities
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,21 @@ class Regions:
         """bool [side, side]: the region of image number i."""
         if self.maps is None:
             return np.ones((side, side), bool)
-        map_ = torch.from_numpy(self.maps[i]).float()[None, None]
-        region = (F.interpolate(map_, (side, side), mode="bilinear")[0, 0] > self.threshold).numpy()
+        region = self._map(i, side) > self.threshold
         if region.all() or not self.margin:
             return region
         depth = distance_transform_edt(region)  # pixels to the nearest one outside
         return depth > min(self.margin * side, DEEPEST * depth.max())
+
+    def pseudo_mask(self, i: int, side: int) -> np.ndarray:
+        """uint8 [side, side]: what the detector decides on image number i where it is sure, elsewhere UNKNOWN."""
+        map_, (low, high) = self._map(i, side), _SURE
+        return np.where(map_ > high, 1, np.where(map_ < low, 0, UNKNOWN)).astype(np.uint8)
+
+    def _map(self, i: int, side: int) -> np.ndarray:
+        """float32 [side, side]: the map of image number i."""
+        map_ = torch.from_numpy(self.maps[i]).float()[None, None]
+        return F.interpolate(map_, (side, side), mode="bilinear")[0, 0].numpy()
 
 
 class BatchSource:
@@ -58,7 +67,9 @@ class BatchSource:
     2. Image labels.
     3. Cut and paste. In setup B (self-training) the pieces are regions that the detector itself is confident of,
        found anew at every checkpoint. It begins at the first checkpoint after `label_images` images by which the
-       detector tells real images from fakes (validation loss below LEARNED). In setup A a full fake is fake
+       detector tells real images from fakes (validation loss below LEARNED). In the last third of the training, a
+       fraction `pseudo_labels` of the images are fakes as they are, with the sure decisions of the detector as
+       targets: a border that was inpainted looks different from one that was pasted. In setup A a full fake is fake
        everywhere, and all images are pasted from the first one on.
     """
 
@@ -75,17 +86,25 @@ class BatchSource:
             )
 
     def batch(self, step: int) -> Batch:
+        where, decoys = (self.training, self.size, self.seed, step), getattr(self.settings, "decoys", 0.0)
         if self.regions is not None:
-            return pasted_batch(self.training, self.regions, self.size, self.seed, step)
+            return pasted_batch(*where, self.regions, decoys, pseudo=self._pseudo_labels(step))
         if step * self.size < self.warm_up_images:
-            return pasted_batch(self.training, Regions(self.training.real), self.size, self.seed, step, corrupt=True)
+            return pasted_batch(*where, Regions(self.training.real), decoys, corrupt=True)
         return draw_batch(self.training, self.size, self.seed, step, self.settings.augment)
 
     def observe(self, detector: Detector, seen: int) -> None:
         """Setup B: find regions with `detector` after `seen` training images (the `observe` of `fit`)."""
         if self.may_paste and not self.training.full_fakes and self._has_learned():
-            seed, margin = seed_for(self.seed, seen), MARGIN * seen / self.run.config["images"]
-            self.regions = confident_regions(detector, self.training, self.validation, seed, margin)
+            margin = self.settings.margin * seen / self.run.config["images"]
+            self.regions = confident_regions(
+                detector, self.training, self.validation, seed_for(self.seed, seen), self.settings.quantile, margin
+            )
+
+    def _pseudo_labels(self, step: int) -> float:
+        """The fraction of fakes with pseudo-masks in batch number `step`."""
+        is_late = step * self.size >= PSEUDO_FROM * self.run.config["images"]
+        return self.settings.pseudo_labels if is_late and self.regions.maps is not None else 0.0
 
     def _has_learned(self) -> bool:
         """Whether a logged validation loss, which is one of image labels, allows to begin."""
@@ -95,36 +114,51 @@ class BatchSource:
 
 @torch.no_grad()
 def confident_regions(
-    detector: Detector, training: Examples, validation: Examples, seed: int, margin: float = 0.0
+    detector: Detector, training: Examples, validation: Examples, seed: int, quantile: float, margin: float
 ) -> Regions:
     """The regions of at most TEACHER_FAKES training fakes that `detector` is confident of, narrowed by `margin`.
 
-    Confident means above all but 0.2 % of the patches of real validation images. A patch at the border of a region
+    Confident means above the `quantile` of the patches of real validation images. A patch at the border of a region
     sees both of its sides and is confident, too: without a margin, real pixels count as fake. But a detector that has
     only begun to learn is confident of small regions, which a wide margin would empty: so the margin grows.
     """
     fakes = training.fake
     if len(fakes) > TEACHER_FAKES:
         fakes = np.sort(np.random.default_rng(seed).choice(fakes, TEACHER_FAKES, replace=False))
-    threshold = float(np.quantile(detector.predict(validation.images[validation.real]).maps, QUANTILE))
+    threshold = float(np.quantile(detector.predict(validation.images[validation.real]).maps, quantile))
     return Regions(fakes, detector.predict(training.images[fakes]).maps.astype(np.float16), threshold, margin)
 
 
-def pasted_batch(data: Examples, regions: Regions, size: int, seed: int, step: int, corrupt: bool = False) -> Batch:
-    """Training batch number `step`: `size` pasted images with their masks; each flipped with probability 0.5."""
+def pasted_batch(
+    data: Examples,
+    size: int,
+    seed: int,
+    step: int,
+    regions: Regions,
+    decoys: float,  # fraction of the pasted images whose piece is real
+    corrupt: bool = False,  # see `paste_piece`
+    pseudo: float = 0.0,  # fraction of the batch that are fakes as they are, with their pseudo-masks
+) -> Batch:
+    """Training batch number `step`: `size` images with their masks, most of them pasted; half of them are flipped.
+
+    The first of a batch are pasted, in the fraction 1 - pseudo.
+    """
     rng = np.random.default_rng(seed_for(seed, "paste", step))
-    pairs = [paste_piece(data, regions, rng, corrupt) for _ in range(size)]
+    pairs = [paste_piece(data, regions, decoys, rng, corrupt) for _ in range(size - round(pseudo * size))]
+    for i in rng.integers(len(regions.images), size=size - len(pairs)):
+        image = np.array(data.images[regions.images[i]])
+        pairs.append((image, regions.pseudo_mask(i, len(image))))
     release_memory(data.images)
     images, masks = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
     mirror = rng.random(size) < 0.5
     for array in (images, masks):
         array[mirror] = array[mirror, :, ::-1]
-    labels = masks.any(axis=(1, 2)).astype(np.int64)
+    labels = (masks == 1).any(axis=(1, 2)).astype(np.int64)
     return Batch(torch.from_numpy(images), torch.from_numpy(labels), torch.from_numpy(masks))
 
 
 def paste_piece(
-    data: Examples, regions: Regions, rng: np.random.Generator, corrupt: bool = False
+    data: Examples, regions: Regions, decoys: float, rng: np.random.Generator, corrupt: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """One pasted image, uint8 [H, W, 3], and its mask, uint8 [H, W].
 
@@ -136,7 +170,7 @@ def paste_piece(
     donor = regions.images[i]
     piece = cut_piece(regions.region(i, data.images.shape[1]), rng)
     pasted = np.array(data.images[rng.choice(data.real_of_half[1 - data.half[donor]])])
-    is_decoy = rng.random() < DECOYS
+    is_decoy = rng.random() < decoys
     content = data.images[rng.choice(data.real) if is_decoy else donor]
     if corrupt and not is_decoy:
         content = corrupt_fraction(content[None], 1.0, rng)[0]
