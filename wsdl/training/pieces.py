@@ -16,7 +16,8 @@ _BLUR = 6 / 128  # standard deviation with which the difference at the border is
 def cut_piece(region: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A random part of `region`, bool [H, W]: its intersection with one or two ellipses, or all of it.
 
-    Half of the ellipses have holes and ragged borders, as the regions that are inpainted may have.
+    Where all of an image is the region, half of the ellipses have holes and ragged borders, as inpainted regions may
+    have; a smaller region has a shape of its own.
     """
     rows, columns = np.nonzero(region)
     if not len(rows) or (rng.random() < _UNCUT and len(rows) < region.size):
@@ -25,7 +26,7 @@ def cut_piece(region: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         piece = np.zeros_like(region)
         for k in rng.integers(len(rows), size=rng.integers(1, 3)):
             piece |= region & random_ellipse(region.shape[0], (rows[k], columns[k]), rng)
-        if rng.random() < _RAGGED:
+        if region.all() and rng.random() < _RAGGED:
             piece &= random_blobs(len(piece), rng)
         if piece.mean() >= _SMALLEST:
             return piece
