@@ -46,7 +46,8 @@ GRID_GENERATORS = *DEFAULT_GENERATORS, "repaint-ldm-clean", "lama", "pluralistic
 EXTRA_GENERATORS = "repaint-ldm", "lama", "pluralistic"  # those that a study can train besides P2
 FULL_GENERATORS = {"ddim": "p2", "ddpm": "p2-ddpm"}  # of full fakes: P2 with either sampler
 
-METHODS = "patches", "grad-cam", "attention", "patches-mil"  # the paper's three, and ours
+OURS = "patches-mil"
+METHODS = "patches", "grad-cam", "attention", OURS  # the paper's three, and ours
 DEFAULT_DETECTOR = "patches-c-studio"  # of `localize`: a folder of wsdl/assets/detectors
 
 
@@ -118,7 +119,9 @@ class Training(CheckedSettings):
     check_every: int = 1_000  # images between validations
     ema_decay: float = 0.0  # of the average of the weights (EMA) that is validated and saved; 0: no averaging
     augment: float = 0.0  # fraction of images given a random corruption (JPEG, resize, blur, noise)
-    start: str = "scratch"  # or xavier (setups a and b), imagenet (if cached), a file of weights, or a detector
+    # Also: xavier (setups a and b), imagenet (if cached), a file of weights, or a detector: a bundled one, a run, or in
+    # a study patches-mil, the run of that method in the same setup.
+    start: str = "scratch"
 
     def amounts(self, setup: str) -> tuple[int, int, float]:
         """Images to train on, batch size and learning rate in one setup."""

@@ -7,16 +7,20 @@ Unknown settings and wrong types are refused with the list of valid ones.
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from wsdl.config import EXTRA_GENERATORS, METHODS, Profile, check_methods
+from wsdl.config import EXTRA_GENERATORS, METHODS, OURS, Profile, check_methods
 from wsdl.core.io import WsdlError, read_json
 from wsdl.core.settings import apply_changes
 
 # A preset states only what differs from the defaults.
-# The bundled detectors patches-mil-* are trained with it.
+# The bundled detectors patches-mil-* are trained with it. The paper's methods start from their first layers, as in the
+# paper they start from ImageNet, or from detectors of other fakes.
 _EVENING = {
     "name": "evening",
     "purpose": "two CPU cores, an evening",
     "methods": METHODS,
+    "patches": {"images": 12_000, "images_c": 24_000, "start": OURS},
+    "grad_cam": {"images": 6_000, "images_c": 12_000, "start": OURS},
+    "attention": {"images": 6_000, "images_c": 12_000, "start": OURS},
     "patches_mil": {"images": 24_000, "images_c": 24_000, "check_every": 1_000, "label_images": 3_000},
 }
 # The paper's size (section 4), for one GPU and days of training.

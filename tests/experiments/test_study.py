@@ -6,8 +6,8 @@ import pytest
 from factories import untrained_run
 
 from wsdl.bundle import generator_archives, unpack
-from wsdl.config import Fakes, GradCamTraining, PatchesTraining, Profile
-from wsdl.core.io import WsdlError, read_json, write_json
+from wsdl.config import OURS, Fakes, GradCamTraining, PatchesMilTraining, PatchesTraining, Profile
+from wsdl.core.io import WsdlError, read_json, sha256, write_json
 from wsdl.core.locks import lock_holder
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.baselines import BASELINES
@@ -203,3 +203,20 @@ def test_tables_maps_and_figures_hold_every_method_of_the_profile(study):
     assert {found.shape[0] for found in maps.values()} == {3}
     page = build_site(begun.out, begun.out).read_text(encoding="utf-8")
     assert [page.count(f'alt="{method} on ') for method in ("patches", "grad-cam", "attention")] == [1, 1, 0]
+
+
+def test_a_training_starts_from_patches_mil_of_its_setup(study):
+    tiny = {"input_size": 32, "images": 8, "images_c": 8, "batch": 4, "batch_c": 4}
+    patches_mil = PatchesMilTraining(**tiny, warm_up_images=0, label_images=4)
+    begun = study(replace(BUNDLED, patches=PatchesTraining(**tiny, start=OURS), patches_mil=patches_mil))
+    begun.detector("patches", "b")
+    weights = begun.run_folder(OURS, "b") / "model.safetensors"
+    config = read_json(begun.run_folder("patches", "b") / "config.json")
+    assert config["start"].endswith(sha256(weights)[:12])
+    begun.detector("patches", "b")  # is loaded: the study asks for the same settings
+
+
+def test_patches_mil_cannot_start_from_itself(study):
+    begun = study(replace(BUNDLED, patches_mil=PatchesMilTraining(start=OURS)))
+    with pytest.raises(WsdlError, match="patches-mil: no such file; start must be"):
+        begun.detector(OURS, "b")

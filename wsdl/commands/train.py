@@ -29,12 +29,16 @@ def train(
         str,
         typer.Option(help="Comma-separated generators whose fakes to use (default: all; p2-ddpm rather than p2)."),
     ] = "",
+    start: Annotated[
+        str, typer.Option(help="scratch, xavier, imagenet, a file of weights, or a detector (default: the profile's).")
+    ] = "",
 ):
     """Train a detector in one setup, resumable."""
     from wsdl.profiles import load_profile
     from wsdl.training.detector import train_detector as run_train
 
-    run_train(method, setup, data, out, seed, load_profile(profile).training(method), split_names(generators))
+    settings = load_profile(profile).training(method)
+    run_train(method, setup, data, out, seed, settings, split_names(generators), start)
 
 
 @train_generator.command("p2")

@@ -6,7 +6,7 @@ import timm
 import torch
 import torch.nn as nn
 
-from wsdl.config import find_setup
+from wsdl.config import OURS, find_setup
 from wsdl.core.io import WsdlError, sha256
 from wsdl.core.progress import print_stderr
 from wsdl.core.records import read_config
@@ -39,7 +39,7 @@ def find_initial_weights(start: str, has_masks: bool = True) -> tuple[Path | Non
     if not path.is_file():
         raise WsdlError(
             f"{start}: no such file; start must be scratch, xavier, imagenet, a file of weights, a run, or a "
-            "pretrained detector."
+            f"pretrained detector ({OURS} alone stands for its run in a study)."
         )
     if not has_masks:
         _refuse_masks(start, path)

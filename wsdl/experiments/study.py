@@ -9,15 +9,7 @@ OUT/runs/NAME the run of a detector · OUT/lessons/NAME.json the numbers of a le
 from dataclasses import replace
 from pathlib import Path
 
-from wsdl.config import (
-    BUNDLED_SOURCES,
-    DEFAULT_GENERATORS,
-    FULL_GENERATORS,
-    SETUPS,
-    SOURCES,
-    Fakes,
-    Profile,
-)
+from wsdl.config import BUNDLED_SOURCES, DEFAULT_GENERATORS, FULL_GENERATORS, OURS, SETUPS, SOURCES, Fakes, Profile
 from wsdl.core.io import WsdlError, write_json
 from wsdl.core.progress import print_stderr
 from wsdl.core.run import check_same_config, is_done
@@ -219,8 +211,17 @@ class Study:
         if is_done(folder):
             checks.check_detector_run(folder, method, setup, self.seed, settings, used, self.out / "data")
         else:
-            train_detector(method, setup, self.fakes().folder, folder, self.seed, settings, used)
+            start = self._start(method, setup, generators)
+            train_detector(method, setup, self.fakes().folder, folder, self.seed, settings, used, start)
         return load_detector(folder)
+
+    def _start(self, method: str, setup: str, generators: tuple[str, ...]) -> str:
+        """What the training starts from: `start` of the profile, or the run of Patches-MIL in the same setup."""
+        start = self.profile.training(method).start
+        if start != OURS or method == OURS:
+            return start
+        self.detector(OURS, setup, generators)
+        return str(self.run_folder(OURS, setup, generators))
 
     def scores(self, method: str, setup: str, generators: tuple[str, ...] = DEFAULT_GENERATORS) -> dict:
         """metrics.json of the detector of one method and setup, on the test fakes of `generators`."""

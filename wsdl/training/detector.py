@@ -21,21 +21,29 @@ from wsdl.training.pasting import BatchSource
 
 @one_writer("out")
 def train_detector(
-    method: str, setup: str, data: Path, out: Path, seed: int, settings: Training, generators: tuple[str, ...] = ()
+    method: str,
+    setup: str,
+    data: Path,
+    out: Path,
+    seed: int,
+    settings: Training,
+    generators: tuple[str, ...] = (),
+    start: str = "",
 ) -> None:
     """Train one detector into the run folder `out`, or resume it; the best checkpoint is kept (paper, section 4).
 
     generators: whose partial fakes setups B and C use, and whose full fakes setup A uses where some are named; (): all.
+    start: where its weights start from, as for `find_initial_weights`; "": `settings.start`.
     """
     dataset = Dataset(data, generators)
     training, validation = (setup_examples(dataset, setup, split) for split in ("train", "valid"))
     images, batch, rate = settings.amounts(setup)
     seed_torch(seed)
     model = build_detector(method, setup, **network_options(asdict(settings)))
-    weights, start = find_initial_weights(settings.start, model.has_masks)
+    weights, started_from = find_initial_weights(start or settings.start, model.has_masks)
     if weights:
         load_initial_weights(model, weights)
-    if start == "xavier" and not model.has_masks:
+    if started_from == "xavier" and not model.has_masks:
         init_xavier(model)
     config = {
         "method": method,
@@ -47,7 +55,7 @@ def train_detector(
         "images": images,
         "batch": batch,
         "seed": seed,
-        "start": start,
+        "start": started_from,
         "settings": asdict(settings),
     }
     run = Run(out, config, growing=())
