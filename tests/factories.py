@@ -34,6 +34,7 @@ TINY_PROFILE = {
     "generator": {"images": 32, "channels": [16, 32], "batch": 8, "check_every": 32},
     "fakes": {"full": 16, "partial": 48, "ddim_steps": 2, "T": 4, "jump_length": 1, "resamplings": 1, "batch": 8,
               "sampler": "ddim"},
+    "methods": ["patches"],
     "patches": {"input_size": 48, "images": 64, "batch": 16, "images_c": 320, "batch_c": 8, "check_every": 32},
 }  # fmt: skip
 

@@ -188,7 +188,7 @@ class Profile(CheckedSettings):
     p2_weights: str = ""  # a run folder, diffusers folder or hub id; "" trains the small P2 model
     further: tuple[str, ...] = ()  # EXTRA_GENERATORS to train where none come with the faces: an hour each
     further_images: int = 40_000  # images that each of them trains on
-    methods: tuple[str, ...] = ("patches",)  # the detectors of a study; the other two cost three times as much
+    methods: tuple[str, ...] = ("patches", OURS)  # the detectors of a study; the other two cost three times as much
     generator: P2Training = field(default_factory=P2Training)
     fakes: Fakes = field(default_factory=Fakes)
     patches: PatchesTraining = field(default_factory=PatchesTraining)

@@ -20,6 +20,7 @@ from wsdl.profiles import load_profile
 def study(tmp_path):
     changes = {
         "size": 32,
+        "methods": ["patches"],
         "generator": {"images": 1000, "channels": [16, 32]},
         "fakes": {"full": 10, "partial": 20, "ddim_steps": 5, "T": 10, "jump_length": 2, "resamplings": 2, "batch": 4},
         "patches": {"input_size": 48, "images": 100, "images_c": 200, "batch": 8},

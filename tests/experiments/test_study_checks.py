@@ -88,7 +88,7 @@ def test_the_default_study_is_the_demo_of_the_repository(tmp_path, monkeypatch):
         ({"source": "snapshot"}, ["source studio, not snapshot"]),
         ({"seed": 3}, ["seed 0, not 3"]),
         ({"profile": {"patches": {"images": 400}}}, ["patches.images 2000 (profile quick)", "not 400 (profile small)"]),
-        ({"profile": {"methods": ["grad-cam"]}}, ["methods ['patches']", "not ['grad-cam']"]),
+        ({"profile": {"methods": ["grad-cam"]}}, ["methods ['patches', 'patches-mil']", "not ['grad-cam']"]),
     ],
 )
 def test_other_parameters_are_refused_by_name_and_values(tmp_path, asked, words):
