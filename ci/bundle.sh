@@ -79,8 +79,8 @@ for style in studio snapshot; do
     done
 done
 wsdl data unpack studio --generators p2-ddpm --out "$work/studio-data" # setup a trains on the full fakes by DDPM
-for setup in b c; do
-    wsdl train --method patches-mil --setup "$setup" --data "$work/studio-data" --out "$work/patches-mil-$setup"
+for setup in a b c; do # with one thread: OMP_NUM_THREADS=1
+    wsdl train --profile evening --method patches-mil --setup "$setup" --data "$work/studio-data" --out "$work/patches-mil-$setup"
     wsdl evaluate "$work/patches-mil-$setup" --data "$work/studio-data"
     ship "$work/patches-mil-$setup" "detectors/patches-mil-$setup-studio"
 done
