@@ -78,10 +78,11 @@ for style in studio snapshot; do
         ship "$(echo "$work/grid-$style/$style/runs/patches-$setup-"*-s0)" "detectors/patches-$setup-$style"
     done
 done
+wsdl data unpack studio --out "$work/studio-test"
 wsdl data unpack studio --generators p2-ddpm --out "$work/studio-data" # setup a trains on the full fakes by DDPM
 for setup in a b c; do # with one thread: OMP_NUM_THREADS=1
     wsdl train --profile evening --method patches-mil --setup "$setup" --data "$work/studio-data" --out "$work/patches-mil-$setup"
-    wsdl evaluate "$work/patches-mil-$setup" --data "$work/studio-data"
+    wsdl evaluate "$work/patches-mil-$setup" --data "$work/studio-test"
     ship "$work/patches-mil-$setup" "detectors/patches-mil-$setup-studio"
 done
 cd wsdl/assets

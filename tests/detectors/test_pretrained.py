@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 import wsdl
-from wsdl.bundle.unpack import unpack_dataset
+from wsdl.bundle.generator_archives import add_fakes
+from wsdl.bundle.unpack import copy_dataset, unpack_dataset
 from wsdl.config import DEFAULT_DETECTOR
 from wsdl.core.io import read_json
 from wsdl.data.dataset import Dataset
@@ -28,7 +29,7 @@ STYLES = "studio", "snapshot"
 
 def test_a_detector_of_each_setup_comes_with_each_style():
     patches = [f"patches-{setup}-{style}" for setup in "abc" for style in STYLES]
-    assert pretrained_names() == sorted([*patches, "patches-mil-b-studio", "patches-mil-c-studio"])
+    assert pretrained_names() == sorted([*patches, *(f"patches-mil-{setup}-studio" for setup in "abc")])
     assert DEFAULT_DETECTOR in pretrained_names()
 
 
@@ -43,13 +44,29 @@ def test_a_shipped_detector_scores_what_it_says(name, tmp_path):
     for row, wanted in zip(found, stored, strict=True):
         assert row == pytest.approx(wanted, abs=0.01)  # another processor rounds otherwise
     assert stored_metrics(folder)["iou"] == found[0]["iou"]
-    assert read_json(folder / "config.json")["data"] == Dataset(unpack_dataset(about["source"])).info["manifest_sha256"]
 
 
-def test_image_labels_come_near_masks():
-    """The paper's setup B reaches 45 % of the IoU of its setup C, the same with this network more than 85 %."""
-    labels, masks = (stored_metrics(PRETRAINED_FOLDER / f"patches-mil-{setup}-studio") for setup in "bc")
-    assert labels["iou"] > 0.85 * masks["iou"]
+@pytest.fixture(scope="module")
+def trained_on(tmp_path_factory) -> dict[str, str]:
+    """Source -> sha256 of the manifest of its bundled images; "patches-mil": of studio with full fakes by DDPM."""
+    manifests = {style: Dataset(unpack_dataset(style)).info["manifest_sha256"] for style in STYLES}
+    studio = tmp_path_factory.mktemp("data") / "studio"
+    copy_dataset(studio, "studio", fakes=True)
+    add_fakes(studio, "studio", "p2-ddpm")
+    return manifests | {"patches-mil": Dataset(studio).info["manifest_sha256"]}
+
+
+@pytest.mark.parametrize("name", pretrained_names())
+def test_a_shipped_detector_learned_from_the_bundle(name, trained_on):
+    config = read_json(PRETRAINED_FOLDER / name / "config.json")
+    assert config["data"] == trained_on.get(config["method"], trained_on[config["source"]])
+
+
+@pytest.mark.parametrize(("setup", "share"), [("a", 0.92), ("b", 0.88)])
+def test_image_labels_come_near_masks(setup, share):
+    """In the paper the best method reaches 77 % (A) and 45 % (B) of the IoU of its setup C."""
+    labels, masks = (stored_metrics(PRETRAINED_FOLDER / f"patches-mil-{name}-studio") for name in (setup, "c"))
+    assert labels["iou"] > share * masks["iou"]
     assert labels["ap"] > 0.99
 
 
