@@ -227,3 +227,9 @@ def test_patch_histogram_counts_fractions_and_marks_the_threshold():
     assert outlines["real patches"].get_edgecolor()[:3] == to_rgb(plots.REAL)
     assert {round(line.get_segments()[0][0, 0], 2) for line in ax.collections} == {0.5, 0.62}
     assert {"threshold 0.5", "corrected"} == {text.get_text() for text in ax.texts}
+
+
+def test_a_table_names_baselines_in_words():
+    texts = {text.get_text() for text in FIGURES["table"]().findobj(Text)}
+    assert {"baseline: all-real", "baseline: ELA"} <= texts
+    assert not any(text.startswith(("control", "forensic")) for text in texts)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from wsdl.evaluation.baselines import TRIVIAL_BASELINES, row_kind
+from wsdl.evaluation.baselines import TRIVIAL_BASELINES, row_kind, row_label
 from wsdl.plots.style import FAKE, PALETTE, REAL, SCORE_LABELS, new_figure, styled
 
 LABEL_HEIGHT = 0.085  # as a fraction of the height of the axes
@@ -91,7 +91,7 @@ def results_table(frame: pd.DataFrame, note: str = NOTE) -> Figure:
     ax.axis("off")
     ax.set(xlim=(0, starts[-1]), ylim=(lines, 0))
     for i, line in enumerate(cells):
-        if i and any(row_kind(text) != "detector" or text in TRIVIAL_BASELINES for text in line):
+        if i and any(_is_baseline(text) for text in map(str, frame.iloc[i - 1])):
             ax.add_patch(Rectangle((0, i), starts[-1], 1, color="#ECECEC", linewidth=0, gid="shaded"))
         for j, text in enumerate(line):
             x = starts[j] + 0.12 if left[j] else starts[j + 1] - 0.12
@@ -114,7 +114,11 @@ def _score_text(row: dict, name: str) -> str:
         return f"{100 * value:.1f}{between}"
     if isinstance(value, float):
         return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
-    return str(value)
+    return row_label(str(value))
+
+
+def _is_baseline(text: str) -> bool:
+    return row_kind(text) != "detector" or text in TRIVIAL_BASELINES
 
 
 @styled
