@@ -173,8 +173,9 @@ class PatchesMilTraining(Training):
     label_images: int = 2_000  # setup b: images before cut and paste, warm-up included; more until labels are learned
     decoys: float = 1 / 3  # fraction of the pasted images whose piece is real
     quantile: float = 0.998  # setup b: of the patches of real validation images; regions of fakes above it are pasted
-    margin: float = 1 / 16  # setup b: by which they are narrowed at the end of training, as a fraction of the side
-    pseudo_labels: float = 0.5  # setup b: fraction of fakes with pseudo-masks in the batches of the last third
+    # Setup b: by which they are narrowed at the end of training, as a fraction of the side; more for longer trainings.
+    margin: float = 1 / 32
+    pseudo_labels: float = 0.0  # setup b: fraction of fakes with pseudo-masks in the batches of the last third
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from wsdl.training.pieces import cut_piece, random_ellipse
 
 SIDE = 40
 DECOYS = 1 / 3
-SETTINGS = PatchesMilTraining(input_size=48, images=96, batch=8, check_every=32, label_images=32)
+SETTINGS = PatchesMilTraining(input_size=48, images=96, batch=8, check_every=32, label_images=32, pseudo_labels=0.5)
 
 
 @pytest.fixture
