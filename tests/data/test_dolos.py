@@ -61,6 +61,77 @@ def test_empty_masks_are_reported(download, capsys):
     assert f"{path}: is empty (255 everywhere), one of 1 such masks" in capsys.readouterr().err
 
 
+def move_face(folder: Path) -> tuple[Path, Path]:
+    """A test fake in train: where it is, and its real face."""
+    path = first(folder, "fake/repaint-p2/images/test/*.png")
+    for part in ("images", "masks"):
+        there = folder / "fake/repaint-p2" / part
+        (there / "test" / path.name).rename(there / "train" / path.name)
+    return path.parents[1] / "train" / path.name, folder / "real" / "test" / f"{path.name[:4]}.png"
+
+
+def same_image_twice(folder: Path) -> tuple[Path, Path]:
+    """The subset of 9,000 is split in another way: a training image of it is a test image of the whole."""
+    for old, new in (("test", "train"), ("train", "valid")):
+        for part in ("images", "masks"):
+            there = folder / "fake/repaint-p2-9k" / part / new
+            shutil.copytree(folder / "fake/repaint-p2" / part / old, there)
+    path = first(folder, "fake/repaint-p2/images/test/*.png")
+    return path, folder / "fake/repaint-p2-9k/images/train" / path.name
+
+
+def running_numbers(folder: Path) -> tuple[Path, Path]:
+    """All files are numbered: real and fake images of one number have nothing in common."""
+    for there in {path.parent for path in folder.rglob("*.png")}:
+        for i, path in enumerate(sorted(there.iterdir())):
+            path.rename(there / f"{i:05d}.png")
+    return folder / "real/test/00000.png", folder / "real/train/00000.png"
+
+
+@pytest.mark.parametrize("rename", [move_face, same_image_twice, running_numbers])
+def test_names_that_contradict_the_splits_are_unknown(download, capsys, rename):
+    one, other = rename(download)
+    data, printed = Dataset(download), capsys.readouterr().err
+    assert "file names do not tell the source faces; those guessed from them contradict the splits" in printed
+    assert all(path.relative_to(download).as_posix() in printed for path in (one, other))
+    assert data.table.source_id.is_unique
+    assert (data.table.split == data.table.path.map(lambda path: Path(path).parent.name)).all()
+    assert data.info["made_by"]["source_faces"] == "unknown"
+    with pytest.raises(WsdlError, match="its file names do not tell which real face a fake was made of"):
+        data.source_index(data.select("partial"))
+    capsys.readouterr()
+    assert check_dataset(download) == []
+    repeated = "images are in several splits"
+    assert (repeated in printed) == (repeated in capsys.readouterr().err) == (rename is same_image_twice)
+
+
+def test_three_examples_of_contradicting_names_are_shown(download, capsys):
+    running_numbers(download)
+    Dataset(download)
+    line = next(line for line in capsys.readouterr().err.splitlines() if "do not tell" in line)
+    assert line.count(" and ") == 4  # one in each example, and one in the last sentence
+
+
+def test_a_folder_val_is_the_split_valid(download, capsys):
+    for path in [path for path in download.rglob("valid") if path.is_dir()]:
+        path.rename(path.with_name("val"))
+    (download / "real/val").rename(download / "real/validation")
+    data = Dataset(download)
+    assert set(data.select("partial", "valid").path.str.split("/").str[3]) == {"val"}
+    assert data.select("real", "valid").empty
+    assert (
+        "real/validation: is not read; the folders of the splits are train, valid (or val)" in capsys.readouterr().err
+    )
+
+
+def test_254_for_real_pixels_is_read_and_named(download, dataset, capsys):
+    for path in download.glob("fake/repaint-p2/masks/valid/*.png"):
+        Image.open(path).point(lambda value: value * 254 // 255).save(path)
+    assert np.array_equal(Dataset(download).masks, Dataset(dataset).masks)
+    printed = capsys.readouterr().err
+    assert printed.count("has 254 for real pixels, which should be 255; here and in other such masks") == 1
+
+
 def test_the_manifest_is_written_once(download):
     Dataset(download)
     before = (download / "manifest.csv").stat().st_mtime_ns
@@ -91,11 +162,22 @@ def invert(folder: Path) -> None:
         write_mask(path, 1 - read_mask(path))
 
 
-def move_face(folder: Path) -> None:
-    path = first(folder, "fake/repaint-p2/images/test/*.png")
-    for part in ("images", "masks"):
-        there = folder / "fake/repaint-p2" / part
-        (there / "test" / path.name).rename(there / "train" / path.name)
+def invert_one_split(folder: Path) -> None:
+    """16 inverted masks in train, few against the 80 others: their mean alone is above one half."""
+    for path in sorted(folder.glob("fake/repaint-p2/*/*/*.png")):
+        for i in range(1 if "/train/" in str(path) else 9):
+            shutil.copy(path, path.with_stem(f"{path.stem}-{i}"))
+    for path in folder.glob("fake/repaint-p2/masks/train/*.png"):
+        write_mask(path, 1 - read_mask(path))
+
+
+def odd_first_image(folder: Path) -> None:
+    Image.new("RGB", (8, 8)).save(first(folder, "fake/p2/*/*.png"))
+
+
+def not_square(folder: Path) -> None:
+    for path in folder.rglob("*.png"):
+        Image.open(path).crop((0, 0, 32, 16)).save(path)
 
 
 def wrong_size(folder: Path) -> None:
@@ -110,8 +192,10 @@ BROKEN = [
     ),
     (lambda d: first(d, "fake/*/images/train/*").unlink(), r"\.png: mask without .*images/train"),
     (invert, r"repaint-p2/masks: .*8\d% .*inverted.*255"),
-    (move_face, "'0003'.*test and train"),
-    (wrong_size, r"\.png: .*8x8.*32x32"),
+    (invert_one_split, r"repaint-p2/masks/train: .*8\d% .*inverted.*255"),
+    (wrong_size, r"masks/.*\.png: .*8x8.*image is 32x32"),
+    (odd_first_image, r"fake/p2/.*\.png: is 8x8, but 47 of 48 images are 32x32; resize it or take it out"),
+    (not_square, r"celebahq: has images of 32x16 pixels, but a dataset has square ones"),
     (lambda d: first(d, "real/test/*").write_bytes(b"\x89PNG no"), r"real/test/0003\.png: .*not an image"),
 ]
 

@@ -6,10 +6,21 @@ import pandas as pd
 
 from wsdl.core.io import WsdlError, sha256
 from wsdl.core.parallel import parallel_map
+from wsdl.core.progress import print_stderr
 from wsdl.data.dataset import Dataset
 from wsdl.data.decode import check_upright, decode, pixels_in_file
+from wsdl.data.dolos import describe_repeated
 from wsdl.data.images import is_image_file
-from wsdl.data.manifest import SPLITS, check_splits, finish_manifest, label_map_path, read_info, read_manifest
+from wsdl.data.manifest import (
+    SPLITS,
+    check_splits,
+    finish_manifest,
+    in_several_splits,
+    is_download,
+    label_map_path,
+    read_info,
+    read_manifest,
+)
 from wsdl.data.masks import read_label_map, read_mask
 
 AREA_ROUNDING = 1e-5  # the manifest keeps six digits
@@ -19,7 +30,8 @@ def check_dataset(folder: Path) -> list[str]:
     """All faults of a dataset folder, one sentence each; an empty list if there are none.
 
     Reads every file: sha256, size, mask areas (which also reveals inverted masks), splits that share a face or an
-    image, files that the manifest does not list. WsdlError where `folder` is not a dataset.
+    image, files that the manifest does not list. Images that the Dolos download has in two splits are no fault, but
+    reported on stderr. WsdlError where `folder` is not a dataset.
     """
     folder = Path(folder)
     finish_manifest(folder)
@@ -34,7 +46,10 @@ def check_dataset(folder: Path) -> list[str]:
     checked = parallel_map(lambda row: _check_row(folder, row, info["size"]), rows, "checking",
                            lambda row: pixels_in_file(folder / row.path))  # fmt: skip
     found = [problem for some in checked for problem in some]
-    return found + _find_leaks(table, folder) + _find_unlisted_files(table, folder)
+    if is_download(info) and (message := describe_repeated(table, folder)):
+        print_stderr(message)  # a property of the download, with which it is used
+    repeated = [] if is_download(info) else _find_repeated(table, folder)
+    return found + _find_leaks(table, folder) + repeated + _find_unlisted_files(table, folder)
 
 
 def _check_row(folder: Path, row, size: int) -> list[str]:
@@ -83,17 +98,20 @@ def _check_size(path: Path, shape: tuple[int, ...], size: int) -> list[str]:
 
 
 def _find_leaks(table: pd.DataFrame, folder: Path) -> list[str]:
-    """Faces and images that are in two splits."""
-    problems = []
+    """Faces that are in two splits."""
     try:
         check_splits(table, folder)
     except WsdlError as error:
-        problems.append(str(error))
-    for _, same in table.groupby("sha256"):
-        if same.split.nunique() > 1:
-            problems.append(f"{folder}: {' and '.join(same.path)} are the same image in different splits; remove all "
-                            f"but one.")  # fmt: skip
-    return problems
+        return [str(error)]
+    return []
+
+
+def _find_repeated(table: pd.DataFrame, folder: Path) -> list[str]:
+    """Images that are in two splits."""
+    return [
+        f"{folder}: {' and '.join(same.path)} are the same image in different splits; remove all but one."
+        for _, same in in_several_splits(table, "sha256").groupby("sha256")
+    ]
 
 
 def _find_unlisted_files(table: pd.DataFrame, folder: Path) -> list[str]:

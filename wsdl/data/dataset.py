@@ -15,7 +15,15 @@ from wsdl.core.io import WsdlError, atomic, cache_home
 from wsdl.core.leftovers import delete_leftovers
 from wsdl.core.progress import progress_bar
 from wsdl.data.decode import check_upright, decode
-from wsdl.data.manifest import check_splits, finish_manifest, keep_generators, label_map_path, read_info, read_manifest
+from wsdl.data.manifest import (
+    check_splits,
+    finish_manifest,
+    has_unknown_sources,
+    keep_generators,
+    label_map_path,
+    read_info,
+    read_manifest,
+)
 from wsdl.data.masks import read_label_map, read_mask
 
 
@@ -23,8 +31,8 @@ class Dataset:
     """An opened dataset folder. `table` has one row per image; `images` and `masks` are indexed like it.
 
     generators: partial fakes by other generators are left out of `table`, and full fakes by others where it names some
-    of theirs; () keeps all. A folder in the Dolos layout without manifest gets one. WsdlError where the folder is no
-    dataset or a source face is in two splits.
+    of theirs; () keeps all. A folder in the Dolos layout without manifest gets one, in which each image may be its own
+    source face (`wsdl.data.dolos`). WsdlError where the folder is no dataset or a source face is in two splits.
     """
 
     def __init__(self, folder: Path, generators: tuple[str, ...] = ()):
@@ -62,6 +70,10 @@ class Dataset:
 
     def source_index(self, fakes: pd.DataFrame) -> np.ndarray:
         """Index into `images` of the real face of each row of `fakes`: int [n]. WsdlError unless there is one."""
+        if has_unknown_sources(self.info):
+            raise WsdlError(
+                f"{self.folder}: its file names do not tell which real face a fake was made of, which this needs."
+            )
         real = self.select(kind="real")
         if real.source_id.duplicated().any():
             face = real.source_id[real.source_id.duplicated()].iloc[0]

@@ -51,11 +51,17 @@ def check_upright(path: Path, orientation: int) -> None:
         )
 
 
+def size_in_file(path: Path) -> tuple[int, int]:
+    """Width and height of the image at `path`, from its header. WsdlError where it cannot be opened."""
+    with _opened_header(path, "", MAX_PIXELS) as image:
+        return image.size
+
+
 def pixels_in_file(path: Path) -> int:
     """Width x height of the image at `path`, from its header; 0 where it cannot be opened."""
     try:
-        with _opened_header(path, "", MAX_PIXELS) as image:
-            return image.width * image.height
+        width, height = size_in_file(path)
+        return width * height
     except WsdlError:
         return 0
 

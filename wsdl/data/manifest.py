@@ -26,6 +26,7 @@ SPLITS = ("train", "valid", "test")
 MANIFEST_COLUMNS = ("path", "mask", "kind", "generator", "component", "area", "source_id", "split", "sha256")
 MAX_SIZE = 16_384  # side of an image in pixels
 PENDING_MANIFEST = ".manifest.next.csv"  # a new manifest whose sha256 is not yet in dataset.json
+DOWNLOAD = "the official Dolos download"  # `command` of made_by in dataset.json
 _TEXT = {column: str for column in MANIFEST_COLUMNS if column != "area"}
 _CSV = {"index": False, "lineterminator": "\n", "float_format": "%.6f"}
 
@@ -65,10 +66,25 @@ def read_info(folder: Path) -> dict:
     return _check_info(read_object(path), path)
 
 
+def is_download(info: dict) -> bool:
+    """Whether a dataset with this dataset.json is an official Dolos download."""
+    return any(entry.get("command") == DOWNLOAD for entry in _entries(info))
+
+
+def has_unknown_sources(info: dict) -> bool:
+    """Whether the file names of a download do not tell the source faces: then each image is its own in the manifest."""
+    return any(entry.get("source_faces") == "unknown" for entry in _entries(info))
+
+
+def _entries(info: dict) -> list[dict]:
+    """The entries of made_by."""
+    entries = info.get("made_by", [])
+    return entries if isinstance(entries, list) else [entries]
+
+
 def _check_info(info: dict, path: Path) -> dict:
     """`info`, the content of dataset.json. WsdlError where an entry that others rely on is missing or another type."""
-    entries, size = info.get("made_by", []), info.get("size")
-    entries = entries if isinstance(entries, list) else [entries]
+    entries, size = _entries(info), info.get("size")
     right = {
         "name": ("text", isinstance(info.get("name"), str)),
         "size": (f"a whole number from 1 to {MAX_SIZE:,}", type(size) is int and 1 <= size <= MAX_SIZE),
@@ -183,14 +199,20 @@ def _complete_pending(folder: Path) -> None:
         pending.unlink()
 
 
+def in_several_splits(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The rows of `table` whose value in `column`, unless it is empty, occurs in several splits; sorted by it."""
+    named = table[table[column] != ""]
+    return named[named.groupby(column).split.transform("nunique") > 1].sort_values([column, "split"])
+
+
 def check_splits(table: pd.DataFrame, folder: Path) -> None:
     """WsdlError where images of one source face are in several splits: a test face would be in the training set."""
-    splits = table[table.source_id != ""].groupby("source_id").split.nunique()
-    if (splits > 1).any():
-        face = splits.index[splits > 1][0]
-        where = sorted(table[table.source_id == face].split.unique())
+    leaks = in_several_splits(table, "source_id")
+    if len(leaks):
+        face = leaks.source_id.iloc[0]
+        where = leaks.split[leaks.source_id == face].unique()
         raise WsdlError(
-            f"{folder}: source face '{face}' is in {' and '.join(where)} ({(splits > 1).sum()} such "
+            f"{folder}: source face '{face}' is in {' and '.join(where)} ({leaks.source_id.nunique()} such "
             f"faces); all images of a face must be in one split."
         )
 

@@ -33,8 +33,8 @@ def read_mask(path: Path) -> np.ndarray:
     """The mask file at `path` as uint8 [H, W], 1 = fake: "red channel != 255" (official code).
 
     A mask has the red value 255 and one darker value, or is 255 or 0 everywhere. Where compression or resizing blurred
-    the two, values below 128 are fake, and the first such mask of a folder is reported on stderr. WsdlError for
-    anything else.
+    the two, or real pixels have a value a little below 255, values below 128 are fake, and the first such mask of a
+    folder is reported on stderr. WsdlError for anything else.
     """
     decoded = decode(path)
     check_upright(path, decoded.orientation)
@@ -49,21 +49,20 @@ def read_mask(path: Path) -> np.ndarray:
             f"{path}: is not a mask; its red values go from {values[0]} to {values[-1]}, but must be in two groups, "
             f"near 255 (real) and near 0 (fake)."
         )
-    _report_blurred(path)
+    real_value = values[-1] if len(values) <= 2 and values[-1] >= LIGHT else 255
+    _report_inexact(path, "is not two-valued (compressed or resized?)" if real_value == 255 else
+                    f"has {real_value} for real pixels, which should be 255")  # fmt: skip
     return (red < 128).astype(np.uint8)
 
 
 _reported: set[Path] = set()  # folders
 
 
-def _report_blurred(path: Path) -> None:
+def _report_inexact(path: Path, what: str) -> None:
     if path.parent in _reported:
         return
     _reported.add(path.parent)
-    print_stderr(
-        f"{path}: is not two-valued (compressed or resized?); here and in other such masks of this folder, red values "
-        f"below 128 count as fake."
-    )
+    print_stderr(f"{path}: {what}; here and in other such masks of this folder, red values below 128 count as fake.")
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
