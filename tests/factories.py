@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 from diffusers import UNet2DModel
+from PIL import Image
 
 from wsdl.bundle.pack import halve_run
 from wsdl.core.io import seed_for, sha256, write_json
@@ -114,6 +115,37 @@ def add_ddpm(folder) -> None:
         names = ["path", "source_id", "generator", "sha256"]
         rows.loc[i, names] = [path, source_id, "p2-ddpm", sha256(folder / path)]
     write_manifest(folder, pd.concat([data.table, rows]), data.info)
+
+
+def miniature_dolos(dataset: Path, folder: Path) -> Path:
+    """Folders and files like data/celebahq of the Dolos download, made of `dataset`, with all that is odd about it.
+
+    The subset repaint-p2-9k is split in another way, fakes by lama have running numbers, one fake of a train face is a
+    test image, the folder of the validation fakes by lama is called val, and masks there have 254 for real pixels. 16
+    training fakes by repaint-p2 and 8 of the subset; 9 real training images.
+    """
+    for part in ("real", "fake"):
+        shutil.copytree(dataset / part, folder / part)
+    fakes = folder / "fake"
+    for path in sorted((folder / "real/train").iterdir())[9:]:
+        path.unlink()
+    shutil.rmtree(fakes / "p2/test")
+    shutil.copytree(fakes / "repaint-p2", fakes / "lama")
+    for part in ("images", "masks"):
+        subset = fakes / "repaint-p2-9k" / part
+        for old, new in (("train", "train"), ("test", "valid"), ("valid", "test")):
+            shutil.copytree(fakes / "repaint-p2" / part / old, subset / new)
+        for path in sorted((fakes / "repaint-p2" / part / "train").iterdir()):
+            shutil.copy(path, path.with_stem(f"{path.stem}-2"))
+        moved = sorted((fakes / "repaint-p2" / part / "train").iterdir())[0]
+        moved.rename(fakes / "repaint-p2" / part / "test" / moved.name)
+        for there in (fakes / "lama" / part).iterdir():
+            for i, path in enumerate(sorted(there.iterdir())):
+                path.rename(there / f"{i:05d}.png")
+        (fakes / "lama" / part / "valid").rename(fakes / "lama" / part / "val")
+    for path in (fakes / "lama/masks/val").iterdir():
+        Image.open(path).point(lambda value: value * 254 // 255).save(path)
+    return folder
 
 
 def declare_cc0(data: Path) -> Path:

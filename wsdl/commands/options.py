@@ -12,7 +12,10 @@ Profile = Annotated[str, typer.Option(help="quick, evening, full, or a JSON file
 Images = Annotated[Path, typer.Option(help="Folder of face images.")]
 Photos = Annotated[str, typer.Option(help="Folder of photographs, for --source photos.")]
 PhotoMasks = Annotated[str, typer.Option(help="Folder of their component masks.")]
-Generators = Annotated[str, typer.Option(help="Comma-separated generators whose partial fakes to use (default: all).")]
+Generators = Annotated[
+    str,
+    typer.Option(help="Comma-separated generators whose partial fakes to use (default: all; of Dolos, repaint-p2)."),
+]
 
 
 def split_names(text: str) -> tuple[str, ...]:

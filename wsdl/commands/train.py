@@ -27,7 +27,10 @@ def train(
     seed: Seed = 0,
     generators: Annotated[
         str,
-        typer.Option(help="Comma-separated generators whose fakes to use (default: all; p2-ddpm rather than p2)."),
+        typer.Option(
+            help="Comma-separated generators whose fakes to use (default: all; p2-ddpm rather than p2; of Dolos those "
+            "of the paper: repaint-p2, in setup b repaint-p2-9k)."
+        ),
     ] = "",
     start: Annotated[
         str, typer.Option(help="scratch, xavier, imagenet, a file of weights, or a detector (default: the profile's).")

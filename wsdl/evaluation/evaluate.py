@@ -15,6 +15,7 @@ from wsdl.core.progress import print_stderr
 from wsdl.core.records import read_object
 from wsdl.core.run import MODEL_FILE, PER_IMAGE_FILE
 from wsdl.data.dataset import Dataset
+from wsdl.data.paper_sets import choose_generators
 from wsdl.evaluation.baselines import BASELINES, baseline_rows, row_kind
 from wsdl.evaluation.protocols import EXTRA_PROTOCOLS, PROTOCOLS
 from wsdl.evaluation.scoring import DOLOS_MEASURES, PER_IMAGE_COLUMNS, score_protocols
@@ -33,7 +34,7 @@ def evaluate(
     run: Path,
     data: Path,
     preset: str = "dolos",
-    generators: tuple[str, ...] = (),  # whose partial fakes are scored; (): all
+    generators: tuple[str, ...] = (),  # whose partial fakes are scored; (): all, of the Dolos download repaint-p2
     into: Path | None = None,  # the folder of metrics.json; default: the run
 ) -> dict:
     """Score the detector in `run` on the test split of `data`; returns metrics.json, and writes it.
@@ -43,7 +44,7 @@ def evaluate(
     """
     if preset not in PROTOCOLS:
         raise WsdlError(f"--preset: is '{preset}', but must be {' or '.join(PROTOCOLS)}.")
-    run, dataset = Path(run), Dataset(data, generators)
+    run, dataset = Path(run), Dataset(data, choose_generators(data, generators))
     into = Path(into or run)
     made_from = {"preset": preset, **_inputs(run, dataset, preset)}
     if stored := _stored(into, _METRICS_FILE, made_from):
@@ -67,7 +68,8 @@ def evaluate_protocols(run: Path, data: Path, generators: tuple[str, ...] = ()) 
     Columns are PROTOCOL_COLUMNS: `value` with its 95 % interval over source faces (none for AP and AUC of pooled
     pixels), `n` the images behind it. Loads stored results and raises WsdlError as `evaluate` does.
     """
-    return pd.DataFrame(_protocol_rows(Path(run), Dataset(data, generators)), columns=PROTOCOL_COLUMNS)
+    dataset = Dataset(data, choose_generators(data, generators))
+    return pd.DataFrame(_protocol_rows(Path(run), dataset), columns=PROTOCOL_COLUMNS)
 
 
 def evaluation_table(run: Path, data: Path, preset: str, generators: tuple[str, ...] = ()) -> pd.DataFrame:

@@ -17,6 +17,8 @@ from wsdl.core.io import WsdlError, write_json
 from wsdl.core.locks import hold_folder
 from wsdl.core.records import read_config, read_object
 from wsdl.data.dataset import Dataset
+from wsdl.data.manifest import is_download
+from wsdl.data.paper_sets import choose_generators
 from wsdl.detectors.base import Detector
 from wsdl.evaluation.breakdown import iter_partial_fakes
 from wsdl.evaluation.evaluate import evaluation_inputs
@@ -89,7 +91,7 @@ def _predict_all(detector: Detector, dataset: Dataset, index: np.ndarray) -> np.
 def score_thresholds(
     run: Path,
     data: Path,  # whose test split is scored
-    generators: tuple[str, ...] = (),  # whose partial fakes are scored; (): all
+    generators: tuple[str, ...] = (),  # whose partial fakes are scored; (): all, of the Dolos download repaint-p2
     validation: Dataset | None = None,  # whose validation split decides; default: `data`
     into: Path | None = None,  # the folder of thresholds.json; default: the run
 ) -> dict:
@@ -99,8 +101,9 @@ def score_thresholds(
     """
     from wsdl.detectors import load_detector
 
-    dataset, into = Dataset(data, generators), Path(into or run)
-    validation = validation or dataset
+    dataset, into = Dataset(data, choose_generators(data, generators)), Path(into or run)
+    # A training on the Dolos download may have used other fakes than the test.
+    validation = validation or (Dataset(data) if is_download(dataset.info) else dataset)
     made_from = evaluation_inputs(run, dataset) | {"validation": evaluation_inputs(run, validation), "version": 1}
     with hold_folder(into):
         stored = read_object(into / THRESHOLDS_FILE) if (into / THRESHOLDS_FILE).exists() else {}

@@ -10,6 +10,7 @@ from wsdl.core.locks import hold_folder
 from wsdl.core.records import read_object
 from wsdl.data.corruptions import CORRUPTIONS
 from wsdl.data.dataset import Dataset
+from wsdl.data.paper_sets import choose_generators
 from wsdl.evaluation.baselines import row_kind
 from wsdl.evaluation.evaluate import METRICS_COLUMNS, dolos_rows, evaluation_inputs
 from wsdl.evaluation.scoring import metrics_row, score_images
@@ -25,7 +26,7 @@ def robustness(run: Path, data: Path, generators: tuple[str, ...] = ()) -> pd.Da
     Columns are ROBUSTNESS_COLUMNS, with 95 % intervals over source faces. Stored results of the same model and data
     are loaded. WsdlError as in `evaluate`.
     """
-    run, dataset = Path(run), Dataset(data, generators)
+    run, dataset = Path(run), Dataset(data, choose_generators(data, generators))
     levels = {name: list(corruption.levels) for name, corruption in CORRUPTIONS.items()}
     made_from = evaluation_inputs(run, dataset) | {"levels": levels}
     rows = _stored(run, made_from)

@@ -11,6 +11,7 @@ from wsdl.core.device import autocast, seed_torch
 from wsdl.core.locks import one_writer
 from wsdl.core.run import Run
 from wsdl.data.dataset import Dataset
+from wsdl.data.paper_sets import choose_generators
 from wsdl.detectors import build_detector, network_options
 from wsdl.detectors.base import Batch
 from wsdl.detectors.initialization import find_initial_weights, init_xavier, load_initial_weights
@@ -32,10 +33,11 @@ def train_detector(
 ) -> None:
     """Train one detector into the run folder `out`, or resume it; the best checkpoint is kept (paper, section 4).
 
-    generators: whose partial fakes setups B and C use, and whose full fakes setup A uses where some are named; (): all.
+    generators: whose partial fakes setups B and C use, and whose full fakes setup A uses where some are named; (): all,
+    or in the Dolos download those of the paper.
     start: where its weights start from, as for `find_initial_weights`; "": `settings.start`.
     """
-    dataset = Dataset(data, generators)
+    dataset = Dataset(data, choose_generators(data, generators, setup))
     training, validation = (setup_examples(dataset, setup, split) for split in ("train", "valid"))
     images, batch, rate = settings.amounts(setup)
     seed_torch(seed)

@@ -9,8 +9,10 @@ import torch
 
 from wsdl.config import FULL_GENERATORS, find_setup
 from wsdl.core.io import WsdlError, seed_for
+from wsdl.core.progress import print_stderr
 from wsdl.data.corruptions import corrupt_fraction
 from wsdl.data.dataset import Dataset, release_memory
+from wsdl.data.manifest import is_download
 from wsdl.detectors.base import Batch
 
 
@@ -52,8 +54,9 @@ class Examples:
 def setup_examples(dataset: Dataset, setup: str, split: str) -> Examples:
     """The examples of `setup` in `split`. `masks is None` in setups A and B is enforced, not a convention.
 
-    Of full fakes by both samplers of P2 only those by DDPM are used: it adds noise as RePaint does. WsdlError for an
-    unknown setup, or where the dataset has no images of a kind that the setup needs.
+    Of full fakes by both samplers of P2 only those by DDPM are used: it adds noise as RePaint does. Of a Dolos download
+    setup B uses as many fakes as there are real images, 9,000 in the paper. WsdlError for an unknown setup, or where
+    the dataset has no images of a kind that the setup needs.
     """
     rules = find_setup(setup)
     fakes = dataset.select(kind=rules.fakes)
@@ -66,14 +69,25 @@ def setup_examples(dataset: Dataset, setup: str, split: str) -> Examples:
             f"{dataset.folder}: has {len(real)} real and {len(fake)} fake images in {split} for setup "
             f"{setup}; make fakes with `python -m wsdl generate`."
         )
+    if rules.has_reals and rules.fakes == "partial" and is_download(dataset.info):
+        fake = _draw_as_many(fake, len(real), f"{dataset.folder}: setup {setup} uses", split)
     masks = dataset.masks if rules.has_masks else None
     return Examples(dataset.images, real, fake, masks, rules.fakes == "full", face_halves(dataset))
+
+
+def _draw_as_many(fake: np.ndarray, count: int, where: str, split: str) -> np.ndarray:
+    """At most `count` of the indices `fake`, the same at every call: the paper has as many fakes as real images."""
+    if len(fake) <= count:
+        return fake
+    print_stderr(f"{where} {count:,} of {len(fake):,} fakes in {split}, as many as there are real images.")
+    return np.sort(np.random.default_rng(seed_for("as many fakes", split)).choice(fake, count, replace=False))
 
 
 def face_halves(dataset: Dataset) -> np.ndarray:
     """uint8 [N]: faces in order of their id belong to half 0 and 1 in turn; full fakes, which show no face, likewise.
 
     Cut and paste needs to know that two images do not show the same face. This is all that it learns of source faces.
+    Where a download does not tell them, each image counts as a face: a piece may then meet its own source.
     """
     table, half = dataset.table, np.zeros(len(dataset.images), np.uint8)
     codes, _ = pd.factorize(table.source_id.where(table.kind != "full", table.path), sort=True)
