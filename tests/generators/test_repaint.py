@@ -11,7 +11,7 @@ from wsdl.core.device import to_unit
 from wsdl.core.io import WsdlError
 from wsdl.generators.diffusion.p2 import P2
 from wsdl.generators.diffusion.repaint import NOISE_LEVELS, repaint, repaint_calls, repaint_scheduler
-from wsdl.generators.diffusion.schedule import alphas_bar
+from wsdl.generators.diffusion.schedule import add_noise_between, alphas_bar
 from wsdl.generators.diffusion.unet import FullUNet
 
 
@@ -38,7 +38,7 @@ def test_calls_counts_what_repaint_does(p2, images, masks, settings):
     assert seen == made
 
 
-def test_repaint_is_diffusers_pipeline(p2, images, masks):
+def test_without_jumps_repaint_is_diffusers_pipeline(p2, images, masks):
     known, holes = to_unit(images[:1]), torch.tensor(masks[:1, None]).float()
     pipeline = RePaintPipeline(p2.model.unet, RePaintScheduler(beta_start=1e-4, beta_end=0.02))
     pipeline.set_progress_bar_config(disable=True)
@@ -47,14 +47,50 @@ def test_repaint_is_diffusers_pipeline(p2, images, masks):
         1 - holes,  # 0 = inpaint
         num_inference_steps=REPAINT_STEPS["T"],
         jump_length=REPAINT_STEPS["jump_length"],
-        jump_n_sample=REPAINT_STEPS["resamplings"],
+        jump_n_sample=1,
         generator=torch.Generator().manual_seed(9),
         output_type="np",
     ).images[0]
-    ours = repaint(p2.noise, known, holes, [9], **REPAINT_STEPS)[0]
+    ours = repaint(p2.noise, known, holes, [9], **REPAINT_STEPS | {"resamplings": 1})[0]
     ours = (ours / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).numpy()
     assert np.abs(ours - expected).max() < 1e-4
     assert ours.std() > 0.1  # not two grey images that agree
+
+
+@pytest.mark.parametrize(("s", "t"), [(0, 80), (60, 80), (500, 520), (-20, 80)])
+def test_a_jump_back_ends_at_the_noise_of_its_level(s, t):
+    """A clean image noised to s and then to t, against the schedule: mean sqrt(abar_t) x0, variance 1 - abar_t."""
+    abar = alphas_bar().double()
+    at_s, at_t = float(abar[s]) if s >= 0 else 1.0, float(abar[t])
+    x0 = torch.full((1, 1, 1000, 1000), 0.7)
+    x_s = at_s**0.5 * x0 + (1 - at_s) ** 0.5 * torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
+    x_t = add_noise_between(x_s, at_s, at_t, [torch.Generator().manual_seed(1)])
+    assert float(x_t.mean()) == pytest.approx(0.7 * at_t**0.5, abs=5e-3)
+    assert float(x_t.var()) == pytest.approx(1 - at_t, rel=1e-2)
+
+
+@pytest.mark.parametrize("settings", [{"T": 50, "jump_length": 5, "resamplings": 3}, REPAINT_STEPS])
+def test_the_network_is_told_the_noise_that_it_sees(settings):
+    """With the true noise as prediction, x_t is always sqrt(abar_t) x0 plus noise of variance 1 - abar_t."""
+    abar, x0, seen = alphas_bar(), torch.full((1, 1, 256, 256), 0.3), []
+
+    def true_noise(x, t):
+        seen.append((t, float((x - abar[t].sqrt() * x0).square().mean() / (1 - abar[t]))))
+        return (x - abar[t].sqrt() * x0) / (1 - abar[t]).sqrt()
+
+    result = repaint(true_noise, x0, torch.ones(1, 1, 256, 256), [0], **settings)
+    assert torch.allclose(result, x0, atol=1e-3)
+    wrong = {t: round(ratio, 2) for t, ratio in seen[1:] if abs(ratio - 1) > 0.03}
+    assert not wrong
+
+
+def test_with_1000_levels_a_jump_back_is_diffusers_own():
+    steps, x = repaint_scheduler(1000, 10, 2), torch.rand(1, 3, 8, 8)
+    abar = alphas_bar()
+    for t in (1, 7, 900):
+        expected = steps.undo_step(x, t, generator=torch.Generator().manual_seed(t))
+        ours = add_noise_between(x, float(abar[t - 1]), float(abar[t]), [torch.Generator().manual_seed(t)])
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-4)
 
 
 def test_an_image_does_not_depend_on_its_neighbours(p2, images, masks):

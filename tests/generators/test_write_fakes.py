@@ -9,7 +9,7 @@ import pytest
 from factories import p2_run
 from helpers import kill_when, left_by_the_dead, tree
 
-from wsdl.core.io import WsdlError, read_json, sha256
+from wsdl.core.io import WsdlError, read_json, sha256, write_json
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.manifest import PENDING_MANIFEST, update_manifest, write_manifest
@@ -140,6 +140,22 @@ def test_a_larger_count_adds_and_ends_in_the_same_bytes(few, made, weights, tmp_
         generate_partial("repaint-p2", grown, grown, weights, partial, 0, **PARTIAL)
         assert (len(Dataset(grown).select("full")), len(Dataset(grown).select("partial"))) == (full, partial)
     assert tree(grown) == tree(made)
+
+
+def test_fakes_of_an_earlier_sampler_are_kept_but_not_added_to(made, weights, tmp_path):
+    old = shutil.copytree(made, tmp_path / "old")
+    path = old / "fake/repaint-p2/recipe.json"
+    recipe = read_json(path)
+    assert recipe.pop("sampler_version") == 2
+    write_json(path, recipe)
+    before = tree(old)
+    generate_partial("repaint-p2", old, old, weights, 38, 0, **PARTIAL)
+    assert tree(old) == before
+    with pytest.raises(WsdlError, match=r"repaint-p2: was begun with sampler_version = 1, not 2; choose another --out"):
+        generate_partial("repaint-p2", old, old, weights, 39, 0, **PARTIAL)
+    next((old / "fake/repaint-p2/images").rglob("*.png")).unlink()
+    with pytest.raises(WsdlError, match="sampler_version = 1, not 2"):
+        generate_partial("repaint-p2", old, old, weights, 38, 0, **PARTIAL)
 
 
 def test_nothing_is_done_twice(made, weights, tmp_path, monkeypatch):

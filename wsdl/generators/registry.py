@@ -26,6 +26,7 @@ class Generator:
     image_size: Callable  # image_size(weights) -> side of its images in pixels; None: any
     fingerprint: Callable  # fingerprint(weights) -> text that identifies the weights: a sha256, or the hub id
     calls: Callable  # calls(**sampling) -> network calls per image
+    sampler_version: int = 1  # a higher one makes other fakes from the same seed
 
 
 def find_generator(name: str) -> Generator:
@@ -52,16 +53,16 @@ def _lazy(module: str, function: str, *arguments) -> Callable:
     return call
 
 
-def _p2(name: str, description: str, clean: bool, calls: Callable) -> Generator:
+def _p2(name: str, description: str, clean: bool, calls: Callable, version: int = 1) -> Generator:
     load = _lazy("diffusion.p2", "load_p2")
     size, fingerprint = (_lazy("diffusion.weights", function) for function in ("unet_image_size", "unet_fingerprint"))
-    return Generator(name, description, clean, load, size, fingerprint, calls)
+    return Generator(name, description, clean, load, size, fingerprint, calls, version)
 
 
 def _ldm(name: str, description: str, clean: bool) -> Generator:
     load = partial(_lazy("diffusion.ldm", "load_ldm"), clean=clean)
     size, fingerprint = (_lazy("diffusion.ldm", function) for function in ("ldm_image_size", "ldm_fingerprint"))
-    return Generator(name, description, clean, load, size, fingerprint, _REPAINT_CALLS)
+    return Generator(name, description, clean, load, size, fingerprint, _REPAINT_CALLS, _REPAINT_VERSION)
 
 
 def _feed_forward(name: str, description: str) -> Generator:
@@ -76,6 +77,7 @@ def _stable(name: str, description: str, clean: bool) -> Generator:
     return Generator(name, description, clean, load, lambda _: None, fingerprint, lambda steps, **_: steps)
 
 
+_REPAINT_VERSION = 2  # 1: jumps back as in diffusers, too noisy (see `wsdl.generators.diffusion.repaint`)
 _REPAINT_CALLS = _lazy("diffusion.repaint", "repaint_calls")
 _RESTORED = "with the original pixels restored outside the mask"
 GENERATORS = {
@@ -83,7 +85,7 @@ GENERATORS = {
     for generator in (
         _p2("p2", "P2 diffusion, sampled by DDIM", clean=False, calls=lambda steps: steps),
         _p2("p2-ddpm", "P2 diffusion, sampled by DDPM", clean=False, calls=lambda steps: steps),
-        _p2("repaint-p2", "RePaint with P2 diffusion", clean=True, calls=_REPAINT_CALLS),
+        _p2("repaint-p2", "RePaint with P2 diffusion", True, _REPAINT_CALLS, _REPAINT_VERSION),
         _ldm("repaint-ldm", "RePaint in the latent space of an autoencoder", clean=False),
         _ldm("repaint-ldm-clean", f"repaint-ldm {_RESTORED}", clean=True),
         _feed_forward("lama", "LaMa (fast Fourier convolutions), one result per mask"),

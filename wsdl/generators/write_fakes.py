@@ -21,6 +21,7 @@ from wsdl.core.io import WsdlError, is_written, seed_for, sha256
 from wsdl.core.locks import hold_folder
 from wsdl.core.progress import print_stderr, progress_bar
 from wsdl.core.ranges import check_ranges
+from wsdl.core.records import read_object
 from wsdl.core.run import holds_images, write_or_check_config
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
@@ -31,6 +32,7 @@ from wsdl.generators.registry import GENERATORS, find_generator
 
 # In the seed of the inpainted regions, for every generator: all of them inpaint the same masks.
 _REGION_WORD = "repaint-p2"
+_VERSION = "sampler_version"  # a key of recipe.json
 
 
 def generate_full(
@@ -41,7 +43,7 @@ def generate_full(
     *,
     steps: int = 50,  # network calls per image
     batch: int = 32,  # images sampled together
-    sampler: str = "ddim",  # or "ddpm", which adds noise at every step, as RePaint does
+    sampler: str = "ddim",  # or "ddpm", which adds noise at every step
 ) -> None:
     """Write full fakes by P2 to OUT/fake/p2/SPLIT/ID.png; `out` becomes a dataset if it is none (paper, section 3).
 
@@ -93,7 +95,7 @@ def generate_partial(
     check_splits(pd.concat([Dataset(out).table, faces]), out)
     labels = lru_cache(4096)(dataset.labels)  # at most 256 MB at 256 px
     recipe = {"generator": generator, "weights": fingerprint, "faces": hash_faces(faces), "seed": seed, **sampling,
-              "batch": batch}  # fmt: skip
+              "batch": batch, **({_VERSION: entry.sampler_version} if entry.sampler_version > 1 else {})}  # fmt: skip
 
     def mask_of(fake: Fake) -> np.ndarray:
         rng = np.random.default_rng(seed_for(seed, _REGION_WORD, fake.source_id, fake.component, fake.use, "region"))
@@ -134,9 +136,10 @@ def _write_missing(
     generator, batch = recipe["generator"], recipe["batch"]
     dataset = Dataset(out)
     folder = out / "fake" / generator
-    write_or_check_config(folder / "recipe.json", recipe, begun=holds_images(folder))
     listed = dataset.select(generator=generator)
-    if len(listed) >= count and all(fake_exists(out, fake) for fake in listed.itertuples()):
+    complete = len(listed) >= count and all(fake_exists(out, fake) for fake in listed.itertuples())
+    _write_or_check_recipe(folder, recipe, complete)
+    if complete:
         return print_stderr(f"{out}: has {len(listed)} fakes by {generator} already.")
 
     fakes = list(islice(plan, -(-count // batch) * batch))  # full batches
@@ -153,6 +156,16 @@ def _write_missing(
                 _write_fake(out, fakes[i], image, mask)
         progress.close()
     list_fakes(out, generator, recipe["seed"], [_fake_row(out, generator, fake) for fake in fakes[:count]])
+
+
+def _write_or_check_recipe(folder: Path, recipe: dict, complete: bool) -> None:
+    """`write_or_check_config`. Fakes of an earlier version of the sampler are used as they are if all are there."""
+    path, begun = folder / "recipe.json", holds_images(folder)
+    old = read_object(path) if begun and path.exists() else recipe
+    if complete and _VERSION not in old:
+        recipe = {key: value for key, value in recipe.items() if key != _VERSION}
+    first = dict.fromkeys(recipe.keys() & {_VERSION}, 1)  # a recipe without the key is of version 1
+    write_or_check_config(path, recipe, understood=lambda old: first | old, begun=begun)
 
 
 def fake_exists(out: Path, fake) -> bool:

@@ -46,6 +46,13 @@ def add_noise(x0: torch.Tensor, noise: torch.Tensor, abar: torch.Tensor) -> torc
     return abar.sqrt() * x0 + (1 - abar).sqrt() * noise
 
 
+def add_noise_between(x_s: torch.Tensor, abar_s: float, abar_t: float, sources: list[torch.Generator]) -> torch.Tensor:
+    """x_t drawn from q(x_t | x_s), s < t: x_s [n, C, H, W] with noise from one generator per image added."""
+    noise = torch.stack([torch.randn(x_s.shape[1:], generator=source) for source in sources])
+    kept = abar_t / abar_s
+    return kept**0.5 * x_s + (1 - kept) ** 0.5 * noise.to(x_s)
+
+
 def noise_from_x0(x_t: torch.Tensor, x0: torch.Tensor, abar: torch.Tensor) -> torch.Tensor:
     """The noise that turns x0 into x_t at abar_t [n]."""
     abar = abar.view(-1, 1, 1, 1)
