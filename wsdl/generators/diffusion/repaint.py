@@ -12,8 +12,8 @@ which no noise is left, is made `resamplings` times (10 in the paper), theirs on
 The jump back differs from diffusers. It is one draw from q(x_t | x_s), the distribution of noising step by step.
 `RePaintScheduler.undo_step` draws once per training step, and with the betas of later steps: it ends at the noise of a
 level up to 1000 / T - 1 training steps above the one that the network is told. With T = 50 and jumps of 5 levels, the
-network is told t = 80 (noise of standard deviation .265) and sees .321. At T = 1000 both are the same. Before and after,
-the sharpness of 64 inpainted regions did not differ measurably.
+network is told t = 80 (noise of standard deviation .265) and sees .321. At T = 1000 both are the same. The sharpness of
+64 inpainted regions did not differ measurably.
 """
 
 from collections.abc import Callable
