@@ -74,6 +74,18 @@ def test_the_tally_does_not_grow_and_counts_every_pixel():
     assert tally.fake.sum() + tally.real.sum() == 30 * 256
 
 
+@pytest.mark.parametrize("levels", [0, 1, 3])
+def test_the_histogram_counts_as_numpy_does_all_at_once(levels):
+    maps, masks = (np.array(part) for part in zip(*(random_pair(seed, 32, levels) for seed in range(8)), strict=True))
+    tally = PixelHistogram()
+    for map_, mask in zip(maps, masks, strict=True):
+        tally.add(map_, mask)
+    edges = np.arange(HISTOGRAM_STEPS + 1) / HISTOGRAM_STEPS
+    place = np.searchsorted(edges, maps.astype(np.float64))  # the first edge that is not below
+    for counts, kind in ((tally.real, 0), (tally.fake, 1)):
+        assert np.array_equal(counts, np.bincount(place[masks == kind], minlength=HISTOGRAM_STEPS + 1))
+
+
 @settings(max_examples=30, deadline=None)
 @given(SEEDS, st.floats(0, 1))
 def test_a_map_moved_towards_its_mask_never_ranks_worse(seed, part):
