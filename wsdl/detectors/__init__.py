@@ -8,9 +8,10 @@ import torch
 def load_detector(run: Path) -> torch.nn.Module:
     """The trained detector of a run folder, on the default device, ready to predict.
 
-    WsdlError where config.json describes no detector, or the weights are missing or of another network.
+    From then on this process retains the memory of freed tensors (`retain_freed_memory`). WsdlError where config.json
+    describes no detector, or the weights are missing or of another network.
     """
-    from wsdl.core.device import pick_device
+    from wsdl.core.device import pick_device, retain_freed_memory
     from wsdl.core.ranges import check_ranges
     from wsdl.core.weights import build_network, load_model
 
@@ -18,6 +19,7 @@ def load_detector(run: Path) -> torch.nn.Module:
         check_ranges(input_size=config["settings"]["input_size"])
         return build_detector(config["method"], config["setup"], **network_options(config["settings"]))
 
+    retain_freed_memory()
     detector = build_network(run, build, "`train`")
     return load_model(detector, run).to(pick_device(), memory_format=torch.channels_last).eval()
 

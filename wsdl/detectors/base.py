@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from wsdl.core.device import autocast, pick_device, to_unit
 from wsdl.detectors.prediction import Prediction
 
+BATCH_ON_CPU = 8  # in prediction: the feature maps of a larger one leave the caches of a CPU
+BATCH_ON_GPU = 64
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -53,12 +56,13 @@ class Detector(nn.Module):
         return self.loss_labels(logits, batch.labels.to(logits.device))
 
     @torch.no_grad()
-    def predict(self, images: np.ndarray, batch: int = 64) -> Prediction:
+    def predict(self, images: np.ndarray, batch: int | None = None) -> Prediction:
         """Maps and scores of uint8 images [n, H, W, 3] (any sequence that slices into that).
 
-        These maps are the ones that are scored under every protocol, drawn, explored and returned by `localize`.
+        batch: images at a time; default BATCH_ON_CPU or BATCH_ON_GPU. These maps are the ones that are scored under every protocol, drawn, explored and returned by `localize`.
         """
         self.eval()
+        batch = batch or (BATCH_ON_CPU if pick_device().type == "cpu" else BATCH_ON_GPU)
         with autocast(pick_device()):
             parts = [self.predict_batch(self.prepare(images[i : i + batch])) for i in range(0, len(images), batch)]
         maps, scores = (torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True))
