@@ -4,6 +4,7 @@ import importlib.util
 
 import numpy as np
 import pytest
+import torch
 
 from wsdl.bundle import generator_archives
 from wsdl.bundle.unpack import STYLE_ARCHIVES, copy_dataset, unpack_dataset, unpack_p2
@@ -14,6 +15,8 @@ from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.generators.diffusion.p2 import load_p2
+from wsdl.generators.diffusion.repaint import repaint_scheduler
+from wsdl.generators.diffusion.schedule import PIXEL_SCHEDULE, noise_like
 from wsdl.generators.registry import find_generator
 from wsdl.generators.write_fakes import generate_partial
 
@@ -75,7 +78,26 @@ def test_full_fakes_are_reproduced(style):
     assert gap(again, data.images[rows.index]) < NEAR
 
 
-def test_partial_fakes_are_reproduced(style, tmp_path):
+@pytest.fixture
+def first_repaint(monkeypatch) -> None:
+    """RePaint as it made the bundled fakes: jumps back by diffusers, one draw per training step."""
+
+    def repaint(noise, known, holes, seeds, *, T, jump_length, resamplings, noising=PIXEL_SCHEDULE, on_step=None):  # noqa: N803
+        steps = repaint_scheduler(T, jump_length, resamplings, noising)
+        x, sources = noise_like(tuple(known.shape[1:]), seeds)
+        order = steps.timesteps.tolist()
+        for last, t in zip([1000, *order], order, strict=False):
+            if t < last:
+                x = steps.step(noise(x, t), t, x, known, 1 - holes, generator=sources).prev_sample
+            else:
+                x = steps.undo_step(x, last, generator=sources)
+        return x
+
+    for module in ("p2", "ldm"):
+        monkeypatch.setattr(f"wsdl.generators.diffusion.{module}.repaint", torch.no_grad()(repaint))
+
+
+def test_partial_fakes_are_reproduced(style, tmp_path, first_repaint):
     data, settings = Dataset(unpack_dataset(style)), Fakes()
     schedule = settings.schedule
     generate_partial("repaint-p2", data.folder, tmp_path, unpack_p2(style), 4, 0, batch=settings.batch, **schedule)
@@ -118,7 +140,7 @@ def test_fakes_of_further_generators_have_the_bundled_masks(added):
         assert (folder / mine).read_bytes() == (folder / name).read_bytes()
 
 
-def test_fakes_of_further_generators_are_reproduced(added, tmp_path):
+def test_fakes_of_further_generators_are_reproduced(added, tmp_path, first_repaint):
     style, generator, folder = added
     recipe, data = read_json(folder / generator_archives.recipe_path(generator)), Dataset(folder)
     used = generator_archives.unpack_generator(style, generator)

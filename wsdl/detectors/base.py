@@ -59,7 +59,9 @@ class Detector(nn.Module):
     def predict(self, images: np.ndarray, batch: int | None = None) -> Prediction:
         """Maps and scores of uint8 images [n, H, W, 3] (any sequence that slices into that).
 
-        batch: images at a time; default BATCH_ON_CPU or BATCH_ON_GPU. These maps are the ones that are scored under every protocol, drawn, explored and returned by `localize`.
+        batch: images at a time; default BATCH_ON_CPU or BATCH_ON_GPU.
+
+        These maps are the ones that are scored under every protocol, drawn, explored and returned by `localize`.
         """
         self.eval()
         batch = batch or (BATCH_ON_CPU if pick_device().type == "cpu" else BATCH_ON_GPU)
