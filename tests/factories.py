@@ -272,3 +272,9 @@ def face_labels(side: int, eyes: np.ndarray, radius: float) -> np.ndarray:
                                 (eyes[1], 4, 1)):  # fmt: skip
         labels[np.hypot(x - px, y - py) < radius * r] = number
     return labels
+
+
+def published_patches(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The weights of a Patches detector under the names that the paper's code gives them."""
+    state = model.state_dict()
+    return {name.removeprefix("features.").replace("head.", "convout."): tensor for name, tensor in state.items()}

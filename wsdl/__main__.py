@@ -17,6 +17,7 @@ from wsdl import __version__
 from wsdl.commands.bench import bench
 from wsdl.commands.data import data
 from wsdl.commands.demo import demo
+from wsdl.commands.detectors import detectors
 from wsdl.commands.evaluate import evaluate
 from wsdl.commands.faces import faces
 from wsdl.commands.generate import generate
@@ -41,6 +42,7 @@ app.add_typer(generate, name="generate")
 app.add_typer(train_generator, name="train-generator")
 app.command("train-parser")(train_parser)
 app.command("train")(train)
+app.add_typer(detectors, name="detectors")
 app.command("evaluate")(evaluate)
 app.command("localize")(localize)
 app.add_typer(grid, name="grid")

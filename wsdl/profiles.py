@@ -24,7 +24,7 @@ _EVENING = {
     "patches_mil": {"images": 24_000, "images_c": 24_000, "check_every": 1_000, "label_images": 3_000, "margin": 1 / 16,
                     "pseudo_labels": 0.5},
 }  # fmt: skip
-# The paper's size (section 4), for one GPU and days of training.
+# The paper's size (section 4), for one GPU and days of training. notebooks/differences.md compares it with the paper.
 _FULL = {
     "name": "full",
     "purpose": "the paper's size: one GPU, days",
@@ -34,11 +34,13 @@ _FULL = {
     "fakes": {"full": 10_000, "partial": 41_500, "ddim_steps": 250, "T": 250, "jump_length": 10, "resamplings": 10,
               "batch": 32},
     "patches": {"input_size": 299, "images": 3_200_000, "images_c": 400_000, "batch": 64, "batch_c": 16,
-                "check_every": 32_000, "ema_decay": 0.0, "start": "xavier"},
+                "check_every": 32_000, "check_every_c": 8_000, "ema_decay": 0.0, "start": "xavier",
+                "as_published": True},
     "grad_cam": {"input_size": 299, "images": 1_600_000, "images_c": 400_000, "batch": 32, "batch_c": 16,
-                 "check_every": 16_000, "ema_decay": 0.0},
+                 "check_every": 16_000, "check_every_c": 8_000, "ema_decay": 0.0, "as_published": True},
     "attention": {"input_size": 299, "images": 120_000, "images_c": 120_000, "batch": 16, "batch_c": 16,
-                  "rate": 1e-4, "rate_c": 3e-4, "check_every": 8_000, "ema_decay": 0.0},
+                  "rate": 1e-4, "rate_c": 3e-4, "check_every": 8_000, "ema_decay": 0.0, "start": "ffd",
+                  "as_published": True},
     "patches_mil": {"input_size": 299, "images": 3_200_000, "images_c": 400_000, "batch": 64, "batch_c": 16,
                     "check_every": 32_000, "label_images": 640_000, "last_block": "block2", "margin": 1 / 16,
                     "pseudo_labels": 0.5},

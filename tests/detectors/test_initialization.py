@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from factories import published_patches
 from safetensors.torch import load_file, save_file
 
 from wsdl.config import Training
@@ -10,7 +11,9 @@ from wsdl.detectors import build_detector
 from wsdl.detectors import initialization as start
 from wsdl.detectors.attention import Attention
 from wsdl.detectors.grad_cam import GradCam
+from wsdl.detectors.patches import Patches
 from wsdl.detectors.xception import LAYERS, xception
+from wsdl.profiles import load_profile
 from wsdl.training.detector import train_detector
 
 SIDE = 64  # Xception makes 4 x 4 cells of it
@@ -64,17 +67,33 @@ def test_a_patch_detector_fills_the_layers_that_it_has(method):
     for name, tensor in model.state_dict().items():
         _, _, of = name.partition(".")
         if tensor.ndim:
-            assert torch.equal(tensor, given.get(of, before[name]) if "map" not in name else before[name]), name
+            wanted = before[name] if "map" in name else given.get(of, before[name])
+            if method == "patches-mil" and name.startswith("head."):
+                wanted = given[name]
+            assert torch.equal(tensor, wanted), name
 
 
-def test_a_run_of_the_same_method_fills_all_but_the_last_layer(tmp_path):
+@pytest.mark.parametrize("method", [Attention, GradCam, Patches])
+def test_a_run_of_the_same_method_fills_everything(tmp_path, method):
     torch.manual_seed(7)
-    given, model = Attention(SIDE), Attention(SIDE)
+    given, model = method(SIDE), method(SIDE)
     save_file(given.state_dict(), tmp_path / "run.safetensors")
     start.load_initial_weights(model, tmp_path / "run.safetensors")
     theirs = given.state_dict()
-    other = {name for name, t in model.state_dict().items() if not torch.equal(t, theirs[name])}
-    assert other == {"after.fc.weight", "after.fc.bias"}
+    assert [name for name, t in model.state_dict().items() if not torch.equal(t, theirs[name])] == []
+
+
+def test_published_weights_are_a_start_with_their_head(tmp_path):
+    given, model = Patches(SIDE), Patches(SIDE)
+    torch.save(published_patches(given), tmp_path / "patches.pth")
+    start.load_initial_weights(model, tmp_path / "patches.pth")
+    assert torch.equal(model.head.weight, given.head.weight)
+    assert torch.equal(model.features.conv1.weight, given.features.conv1.weight)
+    grad_cam = GradCam(SIDE, has_masks=True)
+    untouched = grad_cam.head.weight.clone()
+    start.load_initial_weights(grad_cam, tmp_path / "patches.pth")
+    assert torch.equal(grad_cam.trunk.conv1.weight, given.features.conv1.weight)
+    assert torch.equal(grad_cam.head.weight, untouched)  # has 728 inputs, not 256
 
 
 def test_label_setups_never_start_from_a_run_with_masks(tmp_path):
@@ -119,6 +138,25 @@ def test_imagenet_weights_are_used_if_cached_never_downloaded(dataset, tmp_path,
     train_detector("grad-cam", "c", dataset, tmp_path / "with", seed=0, settings=tiny)
     assert read_json(tmp_path / "with" / "config.json")["start"] == "imagenet"
     assert "starting from ImageNet weights: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("method", "setup", "words"),
+    [("grad-cam", "a", "imagenet.*xception-43020ad28.pth; download them with"), ("attention", "c", "ffd.*project-ffd")],
+)
+def test_full_refuses_to_train_without_its_weights(dataset, tmp_path, monkeypatch, method, setup, words):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "cache"))
+    with pytest.raises(WsdlError, match=f"start is {words}.*`train --start FILE`, imagenet or scratch"):
+        train_detector(method, setup, dataset, tmp_path / "run", 0, load_profile("full").training(method))
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_ffd_are_found_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    path = start.cached_weights("ffd")
+    path.parent.mkdir()
+    path.touch()
+    assert start.find_initial_weights("ffd") == (path, "ffd")
 
 
 def test_an_empty_file_in_the_cache_of_timm_is_one_sentence(dataset, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from captum.attr import LayerGradCam
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from wsdl.config import METHODS, Training
 from wsdl.core.io import read_json
@@ -15,7 +16,7 @@ from wsdl.data.dataset import Dataset
 from wsdl.detectors import build_detector, load_detector
 from wsdl.detectors.attention import Attention
 from wsdl.detectors.base import Batch
-from wsdl.detectors.grad_cam import GradCam, divide_by_maximum, squash
+from wsdl.detectors.grad_cam import GradCam, scale_to_unit, squash
 from wsdl.detectors.patches import Patches
 from wsdl.detectors.xception import LAYERS, stretch, xception
 from wsdl.training.detector import train_detector
@@ -109,21 +110,23 @@ def test_no_evidence_gives_a_map_of_zeros_without_nan(grad_cam):
     model = GradCam(SIDE)
     nn.init.zeros_(model.head.fc.weight)
     maps = model.predict(IMAGES).maps
-    assert np.array_equal(maps, np.zeros((3, 4, 4), np.float32))
+    assert np.array_equal(maps, np.zeros((3, SIDE, SIDE), np.float32))
     model.normalise = squash
     assert np.array_equal(model.predict(IMAGES).maps, maps)
 
 
 @given(st.lists(st.floats(0, 1e4, width=32), min_size=8, max_size=8))
 @settings(max_examples=200, deadline=None)
-def test_the_papers_maps_are_cams_divided_by_their_maximum(values):
+def test_a_cam_is_scaled_to_its_own_minimum_and_maximum(values):
     cams = torch.tensor(values).reshape(2, 2, 2)
     squashed = squash(cams).flatten()
     assert ((squashed >= 0) & (squashed <= 1)).all()
     order = cams.flatten().argsort()
     assert torch.equal(squashed[order].sort().values, squashed[order])
-    for cam, map_ in zip(cams.numpy(), divide_by_maximum(cams).numpy(), strict=True):
-        assert np.array_equal(map_, cam / cam.max() if cam.max() else cam)
+    for cam, map_ in zip(cams.numpy(), scale_to_unit(cams).numpy(), strict=True):
+        above = cam - cam.min()
+        assert np.array_equal(map_, above / above.max() if above.max() else above)
+        assert map_.min() == 0
         assert map_.max() in (0, 1)
 
 
@@ -134,12 +137,12 @@ def test_squash_does_not_know_the_other_cells():
     assert torch.equal(squash(cams)[:, 1:], squash(more)[:, 1:])
 
 
-def test_the_predicted_map_is_the_cam_divided_by_its_maximum():
-    model = GradCam(SIDE).eval()
-    model.cam = lambda x: (x[:, 0] + 1, torch.zeros(len(x), 2))
-    x = noise(3)
-    cams = x[:, 0] + 1
-    assert torch.equal(model.predict_batch(x)[0], cams / cams.amax(dim=(1, 2), keepdim=True))
+def test_the_predicted_map_is_the_scaled_cam_at_the_size_of_the_input():
+    model, cam = GradCam(SIDE).eval(), torch.rand(1, 4, 4) + 1
+    model.cam = lambda x: (cam, torch.zeros(1, 2))
+    scaled = (cam[0] - cam.min()) / (cam - cam.min()).max()
+    by_pillow = Image.fromarray(scaled.numpy()).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    assert np.allclose(model.predict_batch(noise(1))[0][0], np.asarray(by_pillow), atol=1e-6)
 
 
 def test_only_grad_cam_from_image_labels_carries_a_note(grad_cam, attention):
@@ -185,6 +188,7 @@ def test_a_prediction_is_one_map_and_one_score_per_image(method, setup):
     prediction = model.predict(IMAGES, batch=2)
     side = prediction.maps.shape[1]
     assert prediction.maps.shape == (3, side, side)
+    assert (side == SIDE) == (method == "grad-cam" and setup == "a")
     assert prediction.maps.dtype == prediction.scores.dtype == np.float32
     assert ((prediction.maps >= 0) & (prediction.maps <= 1)).all()
     if method == "patches-mil":

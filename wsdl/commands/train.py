@@ -33,7 +33,7 @@ def train(
         ),
     ] = "",
     start: Annotated[
-        str, typer.Option(help="scratch, xavier, imagenet, a file of weights, or a detector (default: the profile's).")
+        str, typer.Option(help="scratch, xavier, imagenet, ffd, a file, or a detector (default: the profile's).")
     ] = "",
 ):
     """Train a detector in one setup, resumable."""

@@ -22,7 +22,7 @@ _WHOLE = {
     **dict.fromkeys(("size", "input_size"), SIZES),
     **dict.fromkeys(("count", "faces"), COUNTS),
     **dict.fromkeys(("full", "partial"), (0, COUNTS[1])),
-    **dict.fromkeys(("label_images", "warm_up_images"), (0, AMOUNTS[1])),
+    **dict.fromkeys(("label_images", "warm_up_images", "check_every_c"), (0, AMOUNTS[1])),
     **dict.fromkeys(("ddim_steps", "steps", "T", "jump_length", "resamplings"), _STEPS),
     **dict.fromkeys(("latents", "width"), _WIDTHS),
     "patch": (1, 64),

@@ -41,4 +41,5 @@ def build_detector(method: str, setup: str, input_size: int, **options) -> torch
 
 def network_options(settings: dict) -> dict:
     """The settings of a training (`wsdl.config.Training` as a dict) that its network is built from."""
-    return {name: settings[name] for name in ("input_size", "label_loss", "last_block") if name in settings}
+    names = "input_size", "label_loss", "last_block", "as_published"
+    return {name: settings[name] for name in names if name in settings}

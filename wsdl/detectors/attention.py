@@ -5,20 +5,25 @@ use what the map suppresses, so image labels alone train the map. In setup C the
 layers behind it are left out.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from timm.models.xception import SeparableConv2d
 
 from wsdl.detectors.base import Batch, Detector
+from wsdl.detectors.resize import bilinear_fractions, inpainted_fractions
 from wsdl.detectors.xception import stretch, xception
 
 
 class Attention(Detector):
     """Input S x S -> map about S/16 x S/16 (19 x 19 at 299, 8 x 8 at 128)."""
 
-    def __init__(self, input_size: int = 299, has_masks: bool = False):
-        super().__init__(input_size, has_masks)
-        network = xception()
+    def __init__(self, input_size: int = 299, has_masks: bool = False, as_published: bool = False):
+        super().__init__(input_size, has_masks, as_published)
+        if as_published:
+            self.loss_masks = partial(self.loss_masks, cells=bilinear_fractions)
+        network = xception(as_published)
         self.before = stretch(network, "conv1", "block7")
         self.map = SeparableConv2d(728, 1, kernel_size=3, padding=1)
         if not has_masks:
@@ -51,15 +56,16 @@ class Attention(Detector):
         return F.cross_entropy(logits, labels) + weight * F.binary_cross_entropy_with_logits(maximum, labels.float())
 
     @staticmethod
-    def loss_masks(map_logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    def loss_masks(map_logits: torch.Tensor, masks: torch.Tensor, cells=inpainted_fractions) -> torch.Tensor:
         """Setup C: the target of a patch is the fraction of its cell that is inpainted in masks [n, H, W]."""
-        fraction = F.interpolate(masks[:, None].float(), map_logits.shape[-2:], mode="area")  # [n, 1, h, w] in [0, 1]
+        fraction = cells(masks, map_logits.shape[-2:])  # [n, 1, h, w] in [0, 1]
         return F.binary_cross_entropy_with_logits(map_logits, fraction)
 
     def predict_batch(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Maps [n, h, w] and scores [n]: P(fake) of the image, in setup C the mean of the map."""
+        """Maps [n, h, w] and scores [n]: P(fake) of the image (as published: its logit), in setup C the map's mean."""
         features, map_logits = self.attend(x)
         maps = map_logits[:, 0].float().sigmoid()
         if self.has_masks:
             return maps, maps.mean(dim=(1, 2))
-        return maps, self.classify(features, map_logits).float().softmax(dim=1)[:, 1]
+        logits = self.classify(features, map_logits).float()
+        return maps, (logits if self.as_published else logits.softmax(dim=1))[:, 1]

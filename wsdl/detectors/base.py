@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from wsdl.core.device import autocast, pick_device, to_unit
 from wsdl.detectors.prediction import Prediction
+from wsdl.detectors.resize import resize_lanczos
 
 BATCH_ON_CPU = 8  # in prediction: the feature maps of a larger one leave the caches of a CPU
 BATCH_ON_GPU = 64
@@ -27,20 +28,24 @@ class Detector(nn.Module):
     """A method defines `logits`, `loss_labels`, `loss_masks` and `predict_batch`.
 
     has_masks: trains on masks (setup C) instead of image labels; some methods then need fewer layers.
+    as_published: follows the paper's code where ours differs (notebooks/differences.md); for the paper's methods.
     note: what a reader of its maps must know, in one sentence.
     """
 
     note = ""
+    lanczos = False  # resizes images by LANCZOS instead of bilinearly
 
-    def __init__(self, input_size: int, has_masks: bool):
+    def __init__(self, input_size: int, has_masks: bool, as_published: bool = False):
         super().__init__()
-        self.input_size, self.has_masks = input_size, has_masks
+        self.input_size, self.has_masks, self.as_published = input_size, has_masks, as_published
 
     def prepare(self, images) -> torch.Tensor:
-        """uint8 [n, H, W, 3] -> float32 [n, 3, S, S] in [-1, 1], resized bilinearly to the input size S."""
+        """uint8 [n, H, W, 3] -> float32 [n, 3, S, S] in [-1, 1], resized to the input size S."""
         x = to_unit(images, next(self.parameters()).device)
         if x.shape[-1] == self.input_size:
             return x
+        if self.lanczos:
+            return resize_lanczos(x, self.input_size)
         shape = (self.input_size, self.input_size)
         return F.interpolate(x, shape, mode="bilinear", antialias=True).contiguous(memory_format=torch.channels_last)
 

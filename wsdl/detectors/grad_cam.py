@@ -1,9 +1,12 @@
 """Grad-CAM (Selvaraju et al. 2017; section 3 of the paper): a localisation map from an image classifier.
 
 Xception learns real or fake from image labels. The channels of block11 are then weighted by the gradient of the logit
-"fake", and the positive part of their weighted sum, divided by its maximum, is the map: the one that is scored, shown
-and returned everywhere. Setup C needs no gradient: block11 and a 1 x 1 convolution learn the mask itself (FCN).
+"fake". The positive part of their weighted sum, minus its minimum, over its maximum, enlarged to the size of the input,
+is the map: the one that is scored, shown and returned everywhere. Setup C needs no gradient: block11 and a small head
+learn the mask itself (FCN).
 """
+
+from functools import partial
 
 import torch
 import torch.nn as nn
@@ -11,24 +14,28 @@ import torch.nn.functional as F
 
 from wsdl.detectors.base import Detector
 from wsdl.detectors.patches import Patches
+from wsdl.detectors.resize import central_pixels
 from wsdl.detectors.xception import stretch, xception
 
 RELATIVE = (
-    "A Grad-CAM map is divided by its own maximum: unless it is empty, some patch is 1, also in a real image; only the "
-    "score says whether the image looks fake."
+    "A Grad-CAM map is scaled to its own minimum and maximum: unless it is empty, some patch is 1, also in a real "
+    "image; only the score says whether the image looks fake."
 )
 
 
 class GradCam(Detector):
-    """Input S x S -> map about S/16 x S/16 (19 x 19 at 299, 8 x 8 at 128)."""
+    """Input S x S -> patches about S/16 x S/16 (19 x 19 at 299, 8 x 8 at 128); in A and B enlarged to a map S x S."""
 
-    def __init__(self, input_size: int = 299, has_masks: bool = False):
-        super().__init__(input_size, has_masks)
+    def __init__(self, input_size: int = 299, has_masks: bool = False, as_published: bool = False):
+        super().__init__(input_size, has_masks, as_published)
         self.note = "" if has_masks else RELATIVE
-        self.normalise = divide_by_maximum
-        network = xception()
+        self.lanczos = as_published and not has_masks
+        if as_published:
+            self.loss_masks = partial(self.loss_masks, cells=central_pixels)
+        self.normalise = scale_to_unit
+        network = xception(as_published)
         self.trunk = stretch(network, "conv1", "block11")
-        self.head = nn.Conv2d(728, 2, kernel_size=1) if has_masks else stretch(network, "block12", "fc")
+        self.head = _fcn_head(as_published) if has_masks else stretch(network, "block12", "fc")
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """x [n, 3, S, S] -> logits [n, 2], in setup C [n, 2, h, w]; class 1 = fake."""
@@ -42,15 +49,16 @@ class GradCam(Detector):
     loss_masks = staticmethod(Patches.loss_masks)  # setup C: the target of a patch is its inpainted fraction
 
     def predict_batch(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Maps [n, h, w] and scores [n]: P(fake) of the image, in setup C the mean of the map.
+        """Maps [n, S, S] and scores [n]: P(fake) of the image. In setup C maps [n, h, w], and their means.
 
-        (The paper ranks images by the logit of "fake"; the probability also depends on the logit of "real".)
+        The paper ranks images by the logit of "fake"; the probability also depends on the logit of "real".
         """
         if self.has_masks:
             maps = self.logits(x).float().softmax(dim=1)[:, 1]
             return maps, maps.mean(dim=(1, 2))
         cams, logits = self.cam(x)
-        return self.normalise(cams), logits.softmax(dim=1)[:, 1]
+        maps = F.interpolate(self.normalise(cams)[:, None], x.shape[-2:], mode="bilinear")[:, 0]
+        return maps, (logits if self.as_published else logits.softmax(dim=1))[:, 1]
 
     def cam(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Grad-CAM [n, h, w] >= 0 as published, not normalised, and the logits [n, 2].
@@ -66,14 +74,15 @@ class GradCam(Detector):
         return F.relu((weights * features.detach().float()).sum(dim=1)), logits.detach()
 
 
-def divide_by_maximum(cams: torch.Tensor) -> torch.Tensor:
-    """CAM [n, h, w] >= 0 -> map in [0, 1], as in the paper: each CAM divided by its own maximum; all zero stays zero.
+def scale_to_unit(cams: torch.Tensor) -> torch.Tensor:
+    """CAM [n, h, w] -> [0, 1], as in the paper: minus its own minimum, then over its own maximum; constant ones are 0.
 
     "> 0.5" means "more than half of the strongest patch of this image". A map that is not empty contains a 1, also in a
     real image: it says where an image looks most like a fake, not whether it does. That is for the score to say.
     """
-    largest = cams.amax(dim=(1, 2), keepdim=True)
-    return torch.where(largest > 0, cams / largest, cams)
+    above = cams - cams.amin(dim=(1, 2), keepdim=True)
+    largest = above.amax(dim=(1, 2), keepdim=True)
+    return torch.where(largest > 0, above / largest, above)
 
 
 def squash(cams: torch.Tensor) -> torch.Tensor:
@@ -85,3 +94,16 @@ def squash(cams: torch.Tensor) -> torch.Tensor:
     """
     x = cams * (cams.shape[1] * cams.shape[2])
     return x / (1 + x)
+
+
+def _fcn_head(as_published: bool) -> nn.Module:
+    """Features [n, 728, h, w] of block11 -> logits [n, 2, h, w]: one 1 x 1 convolution of 1,458 parameters.
+
+    as_published: that of a fully convolutional network (3 x 3 convolution, normalisation, dropout, 1 x 1), 1.19 M. It
+    sees the neighbours of a patch, but needs more images than `quick` has.
+    """
+    if not as_published:
+        return nn.Conv2d(728, 2, kernel_size=1)
+    from torchvision.models.segmentation.fcn import FCNHead
+
+    return FCNHead(728, 2)

@@ -16,29 +16,42 @@ from wsdl.detectors.pretrained import find_detector, pretrained_names
 from wsdl.detectors.xception import LAYERS
 
 _DOWNLOAD = """python -c "import timm; timm.create_model('legacy_xception', pretrained=True)\""""
+_WRAPPERS = "net", "model", "state_dict"  # keys of files that also store their optimizer
+_FFD_FILE = "ffd_xception.pth"  # a name of ours: the download has none of its own
+_HOW_TO_GET = {
+    "imagenet": f"download them with `{_DOWNLOAD}`",
+    "ffd": "save there the weights of FFD (Dang et al. 2020, Xception with a regressed map; they are asked for at "
+    "http://cvlab.cse.msu.edu/project-ffd.html)",
+}
 
 
-def find_initial_weights(start: str, has_masks: bool = True) -> tuple[Path | None, str]:
+def find_initial_weights(start: str, has_masks: bool = True, required: bool = False) -> tuple[Path | None, str]:
     """The file of the weights named by `start` (None: random initialisation), and their name in config.json.
 
-    start: scratch, xavier (see `init_xavier`), imagenet (from timm's cache; scratch if it is not there), a file, or a
-    detector: a pretrained one by name, a run of `train` by path. has_masks: whether the training may see masks.
-    WsdlError where `start` is none of these, or a detector that was trained with masks while this training may not.
+    start: scratch, xavier (see `init_xavier`), imagenet or ffd (from the cache of torch.hub), a file, or a detector: a
+    pretrained one by name, a run of `train` by path. has_masks: whether the training may see masks. WsdlError where
+    `start` is none of these, or a detector that was trained with masks while this training may not. Missing weights of
+    ImageNet are replaced by scratch unless they are `required`; those of FFD are an error.
     """
     if start in ("scratch", "xavier"):
         return None, start
-    if start == "imagenet":
-        path = imagenet_cache()
-        if path is None:
-            print_stderr(f"starting from scratch: no ImageNet weights found; to download them: {_DOWNLOAD}")
-            return None, "scratch"
-        print_stderr(f"starting from ImageNet weights: {path}")
-        return path, "imagenet"
+    if start in _HOW_TO_GET:
+        path = cached_weights(start)
+        if path.exists():
+            print_stderr(f"starting from {'ImageNet' if start == 'imagenet' else 'FFD'} weights: {path}")
+            return path, start
+        if required or start == "ffd":
+            raise WsdlError(
+                f"start is {start}, but there are no such weights at {path}; {_HOW_TO_GET[start]}, or train from "
+                f"others: `train --start FILE`, imagenet or scratch, or `start` in a profile."
+            )
+        print_stderr(f"starting from scratch: no ImageNet weights found; to download them: {_DOWNLOAD}")
+        return None, "scratch"
     is_detector = start in pretrained_names() or (Path(start) / "config.json").is_file()
     path = find_detector(start) / MODEL_FILE if is_detector else Path(start)
     if not path.is_file():
         raise WsdlError(
-            f"{start}: no such file; start must be scratch, xavier, imagenet, a file of weights, a run, or a "
+            f"{start}: no such file; start must be scratch, xavier, imagenet, ffd, a file of weights, a run, or a "
             f"pretrained detector ({OURS} alone stands for its run in a study)."
         )
     if not has_masks:
@@ -58,7 +71,7 @@ def _refuse_masks(start: str, path: Path) -> None:
 
 
 def init_xavier(model: nn.Module) -> None:
-    """Initialise as the paper's Patches in setups A and B: Xavier weights times 0.02.
+    """Initialise as the paper's Patches in setups A and B: Xavier weights times 0.02, scales of normalisation near 1.
 
     Every convolution is followed by normalisation, so the scale changes no output. But a step of Adam is large
     relative to such small weights, and the first thousands of steps mostly make them grow. Suitable for the paper's
@@ -67,22 +80,26 @@ def init_xavier(model: nn.Module) -> None:
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.xavier_normal_(layer.weight, gain=0.02)
+        elif isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.weight, 1.0, 0.02)
+        if isinstance(layer, nn.Conv2d | nn.BatchNorm2d) and layer.bias is not None:
+            nn.init.zeros_(layer.bias)
 
 
-def imagenet_cache() -> Path | None:
-    """The file of legacy_xception in timm's cache, if it was downloaded before."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(timm.get_pretrained_cfg("legacy_xception").url).name
-    return path if path.exists() else None
+def cached_weights(start: str) -> Path:
+    """Where the weights called imagenet or ffd are, if they were downloaded: in torch.hub's cache, as timm's are."""
+    imagenet = Path(timm.get_pretrained_cfg("legacy_xception").url).name
+    return Path(torch.hub.get_dir()) / "checkpoints" / (imagenet if start == "imagenet" else _FFD_FILE)
 
 
 def load_initial_weights(model: nn.Module, path: Path) -> None:
     """Load the layers of Xception, and the attention map, that both `model` and the file at `path` have.
 
-    All other layers keep their random weights, and so does the last one: it separates other classes. A file of the
-    whole Xception fills all its layers, a run of Patches-MIL the first ones up to block1. WsdlError where a layer fits
-    only in part, or the file has none of the layers.
+    All other layers keep their random weights. The last one, or the head, is loaded where it fits: that of ImageNet
+    does not, it separates other classes. A file of the whole Xception fills all its layers, a run of Patches-MIL the
+    first ones up to block1. WsdlError where a layer fits only in part, or the file has none of the layers.
     """
-    given = _read_weights(path)
+    given = _timm_weights(path)
     layers = {_layer(name) for name in given} & {*LAYERS[:-1], "map"}
     own = {name: tensor for name, tensor in model.state_dict().items() if tensor.ndim}  # no counters
     names = {name: _timm_name(name) for name in own if _layer(_timm_name(name)) in layers}
@@ -95,6 +112,9 @@ def load_initial_weights(model: nn.Module, path: Path) -> None:
             f"{path}: does not fit, {len(wrong)} of {len(names)} tensors are missing or of another shape{first}; give "
             "weights of timm's legacy_xception, of FFD with a regressed map, or of a detector of wsdl."
         )
+    head = {name: _timm_name(name) for name in own if _layer(_timm_name(name)) in ("fc", "head")}
+    if all(of in given and given[of].shape == own[name].shape for name, of in head.items()):
+        names |= head
     model.load_state_dict({name: given[of] for name, of in names.items()}, strict=False)
 
 
@@ -103,25 +123,36 @@ def _layer(name: str) -> str:
     return name.split(".")[0]
 
 
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors or torch file, under timm's names. WsdlError for any other file."""
+def read_tensors(path: Path, wanted: str) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors or torch file by name. WsdlError for any other file; `wanted` completes "give ...".
+
+    A torch file may hold them below a key of its own, next to the state of an optimizer.
+    """
     try:
         given = read_weights(path) if path.suffix == ".safetensors" else read_state(path)
     except WsdlError as error:
         reason = str(error).split("; train it")[0].rstrip(".")
-        raise WsdlError(f"{reason}; delete it, or give weights of timm's legacy_xception.") from None
-    given = given.get("net", given) if isinstance(given, dict) else None  # FFD also stores its optimizer
-    if not isinstance(given, dict):
-        raise WsdlError(f"{path}: holds no tensors by name; give weights of timm's legacy_xception.")
-    return {_timm_name(str(name)): _as_convolution(str(name), t) for name, t in given.items() if torch.is_tensor(t)}
+        raise WsdlError(f"{reason}; delete it, or give {wanted}.") from None
+    if isinstance(given, dict):
+        given = next((given[key] for key in _WRAPPERS if isinstance(given.get(key), dict)), given)
+        tensors = {str(name).removeprefix("module."): t for name, t in given.items() if torch.is_tensor(t)}
+        if tensors:
+            return tensors
+    raise WsdlError(f"{path}: holds no tensors by name; give {wanted}.")
+
+
+def _timm_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file under timm's names."""
+    given = read_tensors(path, "weights of timm's legacy_xception")
+    return {_timm_name(name): _as_convolution(name, tensor) for name, tensor in given.items()}
 
 
 def _timm_name(name: str) -> str:
-    """The name in timm of a tensor of FFD or of a detector of wsdl; timm's own names stay."""
+    """The name in timm of a tensor of FFD, of the published Patches or of a detector of wsdl; timm's own names stay."""
     part, _, rest = name.partition(".")
     if part not in (*LAYERS, "map") and _layer(rest) in LAYERS:  # such as trunk.block1.skip.weight
         name = rest
-    name = name.removeprefix("module.").replace(".c.weight", ".conv1.weight").replace("skip_bn.", "skipbn.")
+    name = name.replace(".c.weight", ".conv1.weight").replace("skip_bn.", "skipbn.").replace("convout.", "head.")
     return name.replace("map.c.", "map.")
 
 

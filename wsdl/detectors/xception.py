@@ -12,14 +12,16 @@ LAYERS = ("conv1", "bn1", "act1", "conv2", "bn2", "act2", *(f"block{i}" for i in
           "conv3", "bn3", "act3", "conv4", "bn4", "act4", "global_pool", "fc")  # fmt: skip
 
 
-def xception() -> nn.Module:
+def xception(as_published: bool = False) -> nn.Module:
     """timm's legacy_xception with two classes, untrained: 20.8 M parameters, stride 16 up to block11.
 
     timm's initialisation computes fan-in over all channels, but a depthwise filter sees one. Activations then shrink
     towards zero, and the running variances of batch normalisation (initially 1) are wrong for the first hundred steps.
-    Here the depthwise filters are initialised again, with the right fan-in.
+    Unless `as_published`, the depthwise filters are initialised again, with the right fan-in.
     """
     network = timm.create_model("legacy_xception", pretrained=False, num_classes=2)
+    if as_published:
+        return network
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and layer.groups > 1:
             nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="linear")

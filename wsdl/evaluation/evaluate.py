@@ -46,7 +46,7 @@ def evaluate(
         raise WsdlError(f"--preset: is '{preset}', but must be {' or '.join(PROTOCOLS)}.")
     run, dataset = Path(run), Dataset(data, choose_generators(data, generators))
     into = Path(into or run)
-    made_from = {"preset": preset, **_inputs(run, dataset, preset)}
+    made_from = {"preset": preset, **evaluation_inputs(run, dataset)}
     if stored := _stored(into, _METRICS_FILE, made_from):
         return stored  # also where the folder cannot be written
     if preset != "dolos":
@@ -123,7 +123,8 @@ def protocols_side_by_side(table: pd.DataFrame) -> pd.DataFrame:
 def evaluation_inputs(run: Path, dataset: Dataset) -> dict:
     """The keys of metrics.json that name the model and the data. WsdlError where the run holds no model.
 
-    `generators` is among them only where the dataset also has partial fakes of others, which are not scored.
+    `generators` is among them only where the dataset also has partial fakes of others, which are not scored; `maps`
+    only for Grad-CAM in setups A and B, whose maps were made otherwise by earlier versions.
     """
     if not (run / MODEL_FILE).is_file():
         if inside := sorted(path.parent for path in run.glob(f"*/{MODEL_FILE}")):
@@ -131,19 +132,17 @@ def evaluation_inputs(run: Path, dataset: Dataset) -> dict:
         read_object(run / "config.json")  # the better message where `run` is no run at all
         raise WsdlError(f"{run}: holds no {MODEL_FILE}; train it first.")
     inputs = {"model": sha256(run / MODEL_FILE), "data": dataset.info["manifest_sha256"]}
-    return inputs | ({"generators": list(dataset.generators)} if dataset.is_filtered else {})
-
-
-def _inputs(run: Path, dataset: Dataset, preset: str = "") -> dict:
-    """`evaluation_inputs`, and how maps of Grad-CAM are normalised: earlier versions divided them for `dolos` only."""
-    inputs, config = evaluation_inputs(run, dataset), read_object(run / "config.json")
-    relative = preset != "dolos" and config.get("method") == "grad-cam" and config.get("setup") in ("a", "b")
-    return inputs | ({"maps": "divided by their maximum"} if relative else {})
+    if dataset.is_filtered:
+        inputs["generators"] = list(dataset.generators)
+    config = read_object(run / "config.json")
+    if config.get("method") == "grad-cam" and config.get("setup") in ("a", "b"):
+        inputs["maps"] = "minus their minimum, over their maximum, enlarged"
+    return inputs
 
 
 def _protocol_rows(run: Path, dataset: Dataset) -> list[dict]:
     """The rows of definitions.json, computed unless they are stored."""
-    made_from = _inputs(run, dataset)
+    made_from = evaluation_inputs(run, dataset)
     if stored := _stored(run, PROTOCOLS_FILE, made_from):
         return stored["rows"]
     with hold_folder(run):

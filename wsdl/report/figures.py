@@ -44,8 +44,9 @@ CASES = (
     "are selected by result."
 )
 GRAD_CAM = (
-    "In setups a and b, a map of Grad-CAM is divided by its own maximum, as in the paper, here and in the tables: "
-    "unless it is empty, some patch is 1, also in a real image. Only the image score says whether an image looks fake."
+    "In setups a and b, a map of Grad-CAM is scaled to its own minimum and maximum, as in the paper, here and in the "
+    "tables: unless it is empty, some patch is 1, also in a real image. Only the image score says whether an image "
+    "looks fake."
 )
 
 

@@ -15,7 +15,7 @@ from wsdl.data.paper_sets import choose_generators
 from wsdl.detectors import build_detector, network_options
 from wsdl.detectors.base import Batch
 from wsdl.detectors.initialization import find_initial_weights, init_xavier, load_initial_weights
-from wsdl.training.examples import Examples, setup_examples
+from wsdl.training.examples import Examples, setup_examples, shuffled_batch
 from wsdl.training.loop import fit
 from wsdl.training.pasting import BatchSource
 
@@ -42,7 +42,7 @@ def train_detector(
     images, batch, rate = settings.amounts(setup)
     seed_torch(seed)
     model = build_detector(method, setup, **network_options(asdict(settings)))
-    weights, started_from = find_initial_weights(start or settings.start, model.has_masks)
+    weights, started_from = find_initial_weights(start or settings.start, model.has_masks, model.as_published)
     if weights:
         load_initial_weights(model, weights)
     if started_from == "xavier" and not model.has_masks:
@@ -64,8 +64,14 @@ def train_detector(
 
     source = BatchSource(run, training, validation, settings)
 
+    def draw(step: int) -> Batch:
+        if not model.as_published:
+            return source.batch(step)
+        # The paper flips images where it resizes them by LANCZOS: Patches and Grad-CAM in setups A and B.
+        return shuffled_batch(training, batch, seed, step, model.lanczos, settings.augment)
+
     def loss(network, step: int, share: slice) -> torch.Tensor:
-        drawn = source.batch(step)
+        drawn = draw(step)
         return network(Batch(*(None if field is None else field[share] for field in vars(drawn).values())))
 
     def check(network, _: int) -> dict[str, float]:
@@ -82,7 +88,7 @@ def train_detector(
         batch=batch,
         rate=rate,
         rate_decay=settings.rate_decay,
-        check_every=settings.check_every,
+        check_every=settings.check_interval(setup),
         ema_decay=settings.ema_decay or None,
         observe=source.observe,
         what=f"training {method} {setup}",

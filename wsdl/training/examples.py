@@ -103,7 +103,25 @@ def draw_batch(data: Examples, size: int, seed: int, step: int, augment: float =
     rng = np.random.default_rng(seed_for(seed, "batch", step))
     half = size // 2 if len(data.real) else 0
     chosen = np.concatenate([rng.choice(data.real, half) if half else data.real, rng.choice(data.fake, size - half)])
-    batch = data.batch(rng.permutation(chosen), rng.random(size) < 0.5)
+    return _augmented(data.batch(rng.permutation(chosen), rng.random(size) < 0.5), augment, rng)
+
+
+def shuffled_batch(data: Examples, size: int, seed: int, step: int, flip: bool, augment: float = 0.0) -> Batch:
+    """Training batch number `step` as the paper draws it: real and fake images shuffled together, as many as there are.
+
+    Each image is used once before any is used again; a batch may span two such passes. flip: flip half of the images.
+    """
+    rng = np.random.default_rng(seed_for(seed, "batch", step))
+    everything = np.concatenate([data.real, data.fake])
+    passes, places = np.divmod(step * size + np.arange(size), len(everything))
+    orders = {number: np.random.default_rng(seed_for(seed, "pass", int(number))).permutation(everything)
+              for number in np.unique(passes)}  # fmt: skip
+    chosen = np.array([orders[number][place] for number, place in zip(passes, places, strict=True)])
+    return _augmented(data.batch(chosen, rng.random(size) < 0.5 * flip), augment, rng)
+
+
+def _augmented(batch: Batch, augment: float, rng: np.random.Generator) -> Batch:
+    """`batch` with the fraction `augment` of its images corrupted at random."""
     if not augment:
         return batch
     return replace(batch, images=torch.from_numpy(corrupt_fraction(batch.images.numpy(), augment, rng)))
