@@ -4,10 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from wsdl import notebooks
-from wsdl.config import check_methods
+from wsdl.config import SETUPS, check_methods
 from wsdl.core.io import WsdlError, atomic, sha256
 from wsdl.core.locks import one_writer
 from wsdl.core.progress import print_stderr
+from wsdl.core.run import is_done
+from wsdl.detectors.initialization import check_start
 from wsdl.experiments.estimate import describe_stages, lesson_run, plan_study
 from wsdl.experiments.study import Study
 from wsdl.experiments.study_checks import record_study
@@ -29,6 +31,7 @@ def run_demo(
     if methods:
         settings = replace(settings, methods=check_methods(tuple(methods.split(","))))
     study = Study(Path(out).resolve(), settings, source, absolute_path(images), absolute_path(masks), seed)
+    check_starts(study)
     record_study(study.out, study.source, study.seed, study.profile)
 
     study.faces()
@@ -42,6 +45,14 @@ def run_demo(
     if not succeeded:
         raise WsdlError(f"{page}: some lessons failed; the report names the cells.")
     return page
+
+
+def check_starts(study: Study) -> None:
+    """WsdlError where weights that a training must start from are missing: before days are spent on fakes."""
+    for method in study.profile.methods:
+        settings = study.profile.training(method)
+        if not all(is_done(study.run_folder(method, setup)) for setup in SETUPS):
+            check_start(settings.start, getattr(settings, "as_published", False))
 
 
 def absolute_path(path: str) -> str:

@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from wsdl.config import Training
 from wsdl.core.io import WsdlError, read_json
+from wsdl.demo import run_demo
 from wsdl.detectors import build_detector
 from wsdl.detectors import initialization as start
 from wsdl.detectors.attention import Attention
@@ -149,6 +150,13 @@ def test_full_refuses_to_train_without_its_weights(dataset, tmp_path, monkeypatc
     with pytest.raises(WsdlError, match=f"start is {words}.*`train --start FILE`, imagenet or scratch"):
         train_detector(method, setup, dataset, tmp_path / "run", 0, load_profile("full").training(method))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_demo_of_full_refuses_before_it_makes_fakes(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "cache"))
+    with pytest.raises(WsdlError, match="start is imagenet, but there are no such weights"):
+        run_demo(tmp_path / "out", "full", "made-up", "", "", "", 0)
+    assert not (tmp_path / "out" / "study.json").exists()
 
 
 def test_weights_of_ffd_are_found_by_name(tmp_path, monkeypatch):

@@ -35,16 +35,12 @@ def find_initial_weights(start: str, has_masks: bool = True, required: bool = Fa
     """
     if start in ("scratch", "xavier"):
         return None, start
+    check_start(start, required)
     if start in _HOW_TO_GET:
         path = cached_weights(start)
         if path.exists():
             print_stderr(f"starting from {'ImageNet' if start == 'imagenet' else 'FFD'} weights: {path}")
             return path, start
-        if required or start == "ffd":
-            raise WsdlError(
-                f"start is {start}, but there are no such weights at {path}; {_HOW_TO_GET[start]}, or train from "
-                f"others: `train --start FILE`, imagenet or scratch, or `start` in a profile."
-            )
         print_stderr(f"starting from scratch: no ImageNet weights found; to download them: {_DOWNLOAD}")
         return None, "scratch"
     is_detector = start in pretrained_names() or (Path(start) / "config.json").is_file()
@@ -57,6 +53,18 @@ def find_initial_weights(start: str, has_masks: bool = True, required: bool = Fa
     if not has_masks:
         _refuse_masks(start, path)
     return path, f"{Path(start).name} {sha256(path)[:12]}"
+
+
+def check_start(start: str, required: bool) -> None:
+    """WsdlError where `start` names weights that a training cannot do without, and they are missing."""
+    if start not in _HOW_TO_GET or not (required or start == "ffd"):
+        return
+    path = cached_weights(start)
+    if not path.exists():
+        raise WsdlError(
+            f"start is {start}, but there are no such weights at {path}; {_HOW_TO_GET[start]}, or train from others: "
+            f"`train --start FILE`, imagenet or scratch, or `start` in a profile."
+        )
 
 
 def _refuse_masks(start: str, path: Path) -> None:
