@@ -18,6 +18,7 @@ from wsdl.detectors.attention import Attention
 from wsdl.detectors.base import Batch
 from wsdl.detectors.grad_cam import GradCam, scale_to_unit, squash
 from wsdl.detectors.patches import Patches
+from wsdl.detectors.pretrained import PRETRAINED_FOLDER
 from wsdl.detectors.xception import LAYERS, stretch, xception
 from wsdl.training.detector import train_detector
 
@@ -201,6 +202,17 @@ def test_a_prediction_is_one_map_and_one_score_per_image(method, setup):
         with torch.no_grad():
             assert np.allclose(prediction.scores, logits(model.prepare(IMAGES)).softmax(1)[:, 1], atol=1e-5)
     assert np.allclose(model.predict(IMAGES[2:]).maps[0], prediction.maps[2], atol=1e-5)
+
+
+def test_a_cpu_predicts_in_small_batches_and_retains_memory(monkeypatch):
+    model, sizes, asked = build_detector("patches", "b", 48), [], []
+    predict_batch = model.predict_batch
+    monkeypatch.setattr(model, "predict_batch", lambda x: sizes.append(len(x)) or predict_batch(x))
+    assert len(model.predict(np.zeros((20, 48, 48, 3), np.uint8)).maps) == 20
+    assert sizes == [8, 8, 4]
+    monkeypatch.setattr("wsdl.core.device.retain_freed_memory", lambda: asked.append(True))
+    load_detector(PRETRAINED_FOLDER / "patches-c-studio")
+    assert asked
 
 
 def test_the_map_decides_what_the_classifier_sees(attention):

@@ -9,16 +9,26 @@ from wsdl.config import METHODS
 bench = typer.Typer(no_args_is_help=True, help="Measure speed as a ratio to a reference in the same run.")
 
 
-def bench_detector(
-    context: typer.Context,
-    setup: Annotated[str, typer.Option(help="a or b (image labels), or c (masks).")] = "b",
-    batch: Annotated[int, typer.Option(min=1, help="Images per training step.")] = 16,
-    seconds: Annotated[float, typer.Option(help="Seconds to spend on each variant.")] = 10.0,
-):
-    """Training throughput of this detector, relative to plain fp32 NCHW."""
-    from wsdl.benchmarks.detectors import bench_training
+Setup = Annotated[str, typer.Option(help="a or b (image labels), or c (masks).")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images per step.")]
+Seconds = Annotated[float, typer.Option(help="Seconds to spend on each loop.")]
 
-    print(bench_training(context.info_name, setup, batch, seconds).to_string(index=False))
+
+def bench_detector(context: typer.Context, setup: Setup = "b", batch: BatchSize = 16, seconds: Seconds = 10.0):
+    """Training and prediction of this detector at 299 px, images per second relative to plain fp32 NCHW."""
+    _print_table((context.info_name,), setup, batch, seconds)
+
+
+@bench.command("detectors")
+def bench_detectors(setup: Setup = "b", batch: BatchSize = 16, seconds: Seconds = 10.0):
+    """Training and prediction of all detectors in turn, relative to plain fp32 NCHW and to Patches."""
+    _print_table(METHODS, setup, batch, seconds)
+
+
+def _print_table(methods: tuple[str, ...], setup: str, batch: int, seconds: float) -> None:
+    from wsdl.benchmarks import detectors
+
+    print(detectors.bench_detectors(methods, setup, batch, seconds).to_string(index=False))
 
 
 @bench.command("explorer")

@@ -5,6 +5,8 @@ where the map is strictly above 0.5, IoU and PBCA are computed per image and ave
 computed on as many real images as fakes.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from PIL import Image
 
@@ -173,15 +175,22 @@ def _weighted_ap(fake: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> n
 def resample(groups: np.ndarray, n: int, seed: int, rounds: int) -> tuple[np.ndarray, np.ndarray]:
     """The group number of each image [n], and how often each group is drawn in each round [rounds, groups].
 
-    The latter is NaN for a single group: then estimates are NaN, too, and do not claim to be certain.
+    The latter is NaN for a single group: then estimates are NaN, too, and do not claim to be certain. It is read-only.
     """
     names, index = np.unique(np.asarray(groups), return_inverse=True)
     if index.shape != (n,):
         raise ValueError(f"groups must name the source face of each of the {n} images, but has shape {index.shape}")
     if len(names) < 2:
         return index, np.full((rounds, len(names)), np.nan)
-    rng = np.random.default_rng(seed)
-    return index, rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=rounds)
+    return index, _times_drawn(len(names), seed, rounds)
+
+
+@lru_cache(4)  # a detector and all baselines are resampled alike
+def _times_drawn(groups: int, seed: int, rounds: int) -> np.ndarray:
+    """[rounds, groups]: how often each group is drawn."""
+    times = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=rounds)
+    times.flags.writeable = False
+    return times
 
 
 def interval(estimates: np.ndarray, level: float) -> tuple[float, float]:

@@ -55,7 +55,7 @@ def score_images(
                 numbers += [{}] * len(index)
                 continue
             for i, map_ in zip(index, prediction.maps, strict=True):
-                mask = np.asarray(dataset.masks[i])
+                mask = np.asarray(dataset.masks[i], bool)
                 full = upsample(map_, mask.shape)
                 numbers.append(_score_image(full, mask, protocols))
                 if pixels and kind == "partial":
