@@ -18,6 +18,10 @@ NAMES = (
 )
 Name = Annotated[str, typer.Argument(help=NAMES)]
 Out = Annotated[Path | None, typer.Option(help="Folder of the grid (default: out/grid-NAME).")]
+Data = Annotated[
+    str,
+    typer.Option(help="A dataset folder with fakes, such as a Dolos download; all jobs use it, in place of --source."),
+]
 Seeds = Annotated[str, typer.Option(help="Comma-separated seeds; every job is trained with each: 0,1,2.")]
 Generators = Annotated[
     str, typer.Option(help="cross-generator, weak-*: comma-separated generators (default: all four).")
@@ -32,6 +36,7 @@ def plan(
     source: Source = "studio",
     images: Photos = "",
     masks: PhotoMasks = "",
+    data: Data = "",
     seeds: Seeds = "0",
     generators: Generators = "",
     out: Out = None,
@@ -40,7 +45,7 @@ def plan(
     """List the jobs, what is done, the hours left and the memory needed. Starts and writes nothing."""
     from wsdl.experiments.estimate import describe_grid
 
-    print(describe_grid(_asked_grid(name, profile, source, images, masks, seeds, generators, out), slots))
+    print(describe_grid(_asked_grid(name, profile, source, images, masks, seeds, generators, out, data), slots))
 
 
 @grid.command("run")
@@ -50,6 +55,7 @@ def run(
     source: Source = "studio",
     images: Photos = "",
     masks: PhotoMasks = "",
+    data: Data = "",
     seeds: Seeds = "0",
     generators: Generators = "",
     out: Out = None,
@@ -59,7 +65,7 @@ def run(
     """Run the jobs that are not done, each in a process of its own. Rerun the same command to resume."""
     from wsdl.experiments.scheduler import run_grid
 
-    asked = _asked_grid(name, profile, source, images, masks, seeds, generators, out)
+    asked = _asked_grid(name, profile, source, images, masks, seeds, generators, out, data)
     run_grid(asked, slots, _parse_numbers("--only", only))
 
 
@@ -153,14 +159,24 @@ def job(
 
 
 def _asked_grid(
-    name: str, profile: str, source: str, images: str, masks: str, seeds: str, generators: str, out: Path | None
+    name: str,
+    profile: str,
+    source: str,
+    images: str,
+    masks: str,
+    seeds: str,
+    generators: str,
+    out: Path | None,
+    data: str,
 ):
     """The grid of a command line."""
     from wsdl.config import GRID_GENERATORS
     from wsdl.experiments.grid import default_grid_folder, make_grid
 
+    if data and images:
+        raise WsdlError("--data and --images: give one of them.")
     numbers, chosen = _parse_numbers("--seeds", seeds), split_names(generators) or GRID_GENERATORS
-    return make_grid(name, out or default_grid_folder(name), profile, source, images, masks, numbers, chosen)
+    return make_grid(name, out or default_grid_folder(name), profile, source, images, masks, numbers, chosen, data)
 
 
 def _parse_numbers(option: str, text: str) -> tuple[int, ...]:

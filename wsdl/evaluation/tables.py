@@ -112,12 +112,12 @@ def job_row(seeds: dict[int, Path], config: dict) -> dict:
     single = [read_metrics(run)["rows"][0] for run in runs]
     spread = {f"{score}_least": min(row[score] for row in single) for score in RESULT_SCORES}
     spread |= {f"{score}_most": max(row[score] for row in single) for score in RESULT_SCORES}
-    who = {"source": _source_name(config), "method": config["method"], "setup": config["setup"],
+    who = {"source": source_name(config), "method": config["method"], "setup": config["setup"],
            "seeds": " ".join(map(str, sorted(seeds)))}  # fmt: skip
     return who | metrics_row([read_per_image(run) for run in runs]) | spread
 
 
-def _source_name(config: dict) -> str:
+def source_name(config: dict) -> str:
     """The source of a run, with the generator of its training fakes where that is not the default one."""
     source, generator = config["source"], config.get("generator", "")
     default = "", *DEFAULT_GENERATORS, *FULL_GENERATORS.values()

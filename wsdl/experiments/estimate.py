@@ -18,6 +18,7 @@ from wsdl.core.records import read_object
 from wsdl.core.run import is_done, read_stats
 from wsdl.detectors import build_detector, network_options
 from wsdl.detectors.base import Batch
+from wsdl.experiments.given_study import GivenStudy
 from wsdl.experiments.grid import Grid, is_finished, job_state
 from wsdl.experiments.jobs import Job
 from wsdl.experiments.scheduler import slot_environments
@@ -189,6 +190,8 @@ def _job_row(grid: Grid, number: int, job: Job, stage: Stage | None) -> dict:
 
 def _data_stages(study: Study) -> list[Stage]:
     """Faces, generator and fakes of one source."""
+    if isinstance(study, GivenStudy):
+        return [Stage("data", f"given: {study.data}", 0)]
     if study.has_faces:
         return [Stage("faces", "exist", 0), *_generator_stages(study)]
     if study.has_bundled_fakes:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from wsdl.config import BUNDLED_SOURCES, GRID_GENERATORS, Fakes, Profile
+from wsdl.config import BUNDLED_SOURCES, GRID_GENERATORS, SOURCES, Fakes, Profile
 from wsdl.core.io import WsdlError
 from wsdl.core.locks import hold_folder, hold_lock, lock_holder, was_killed
 from wsdl.core.ranges import check_ranges
@@ -19,6 +19,7 @@ from wsdl.core.records import read_about, read_config, read_metrics, read_object
 from wsdl.core.run import PER_IMAGE_FILE, is_done, read_stats, write_or_check_config
 from wsdl.core.settings import apply_changes
 from wsdl.evaluation.evaluate import evaluate, has_all_rows
+from wsdl.experiments.given_study import GivenStudy, given_source
 from wsdl.experiments.jobs import Job, grid_jobs, job_from_dict, job_to_dict, parse_test
 from wsdl.experiments.study import Study
 from wsdl.experiments.study_checks import PROFILE_LABELS
@@ -30,13 +31,14 @@ LOG_MARK = "---"  # first characters of the log line that a start writes; a log 
 
 @dataclass(frozen=True)
 class Grid:
-    """Jobs and their shared settings. `images` and `masks` are the folders of the source photos."""
+    """Jobs and their shared settings. `images` and `masks` are the folders of the source photos; `data` a dataset."""
 
     out: Path
     jobs: tuple[Job, ...]
     profile: Profile
     images: str = ""
     masks: str = ""
+    data: str = ""  # all jobs are trained and tested on this folder, which is made elsewhere
 
     def study(self, job: Job) -> Study:
         """The study in which `job` is trained, with the settings of its variant."""
@@ -47,6 +49,8 @@ class Grid:
     def at(self, source: str, seed: int = DATA_SEED, profile: Profile | None = None, variant: str = "") -> Study:
         """The study of one source."""
         profile = profile or self.profile
+        if self.data:
+            return GivenStudy(self.out / source, self.data, profile, seed, DATA_SEED, variant)
         if source in BUNDLED_SOURCES and self.has_photos:  # the profile's weights are for the photos, not the bundle
             profile = replace(profile, p2_weights="", fakes=Fakes(sampler=profile.fakes.sampler))
         return Study(self.out / source, profile, source, self.images, self.masks, seed, DATA_SEED, variant)
@@ -88,16 +92,20 @@ def make_grid(
     masks: str = "",
     seeds: tuple[int, ...] = (0,),
     generators: tuple[str, ...] = GRID_GENERATORS,
+    data: str = "",
 ) -> Grid:
     """The grid `name` (see `wsdl.experiments.jobs.grid_jobs`); writes nothing. WsdlError for an unknown source."""
+    source = given_source(data) if data else source
     for seed in seeds:
         check_ranges(seed=seed)
     jobs = grid_jobs(name, source, seeds, bool(images), generators)
-    images, masks = (str(Path(path).resolve()) if path else "" for path in (images, masks))
-    grid = Grid(Path(out).resolve(), tuple(dict.fromkeys(jobs)), load_profile(profile), images, masks)
+    folders = (str(Path(path).resolve()) if path else "" for path in (images, masks, data))
+    grid = Grid(Path(out).resolve(), tuple(dict.fromkeys(jobs)), load_profile(profile), *folders)
     _merge_jobs(grid, grid.jobs)  # raises where two variants have one name
     for job in grid.jobs:
         for needed in job.needs():
+            if data and needed != source:
+                raise WsdlError(f"--data: is the only dataset, but a job of {name} needs {needed}; leave it out.")
             grid.at(needed)  # raises for an unknown source
     return grid
 
@@ -115,12 +123,12 @@ def write_grid(grid: Grid) -> None:
 def _write_grid(grid: Grid) -> None:
     path = grid.out / "grid.json"
     old = load_grid(grid.out).jobs if path.exists() else ()
-    begun = any(grid.out.glob("*/data/manifest.csv"))
+    begun = any([*grid.out.glob("*/data/manifest.csv"), *grid.out.glob("*/runs/*/model.safetensors")])
     if not begun:  # nothing was trained with the settings of earlier calls
         old = [job for job in old if grid.name(job) not in map(grid.name, grid.jobs)]
     jobs = _merge_jobs(grid, (*old, *grid.jobs))
     asked = {"profile": profile_to_dict(grid.profile), "images": grid.images, "masks": grid.masks,
-             "cells": [job_to_dict(job) for job in jobs]}  # fmt: skip
+             "cells": [job_to_dict(job) for job in jobs], **({"data": grid.data} if grid.data else {})}  # fmt: skip
 
     def complete(written: dict) -> dict:
         return written | {"profile": complete_profile(written["profile"], f"{path}: profile")}
@@ -148,26 +156,25 @@ def load_grid(out: Path) -> Grid:
     if not path.exists():
         raise WsdlError(f"{out}: holds no grid; begin one with `python -m wsdl grid run`.")
     kinds = {"cells": list, "profile": dict, "images": str, "masks": str}
-    written = read_object(path, kinds, needed=tuple(kinds))
-    jobs = tuple(job_from_dict(job, f"{path}: cells", Job("", "", "", 0)) for job in written["cells"])
+    written = read_object(path, kinds | {"data": str}, needed=tuple(kinds))
+    sources = None if written.get("data") else SOURCES
+    jobs = tuple(job_from_dict(job, f"{path}: cells", Job("", "", "", 0), sources) for job in written["cells"])
     profile = apply_changes(Profile(), written["profile"], f"{path}: profile")
-    return Grid(Path(out).resolve(), jobs, profile, written["images"], written["masks"])
+    return Grid(Path(out).resolve(), jobs, profile, written["images"], written["masks"], written.get("data", ""))
 
 
 def run_job(grid: Grid, job: Job) -> dict:
     """Train and score one job in this process, from its last checkpoint; return its row of metrics.json.
 
-    Makes the data first if missing. WsdlError where another process runs this job. In a Slurm array, the task number is
-    that of `grid plan` (the folder must be shared):
+    Makes the data first if missing. WsdlError where another process runs it. In a Slurm array, with numbers of `plan`:
     sbatch --array=0-8 --gres=gpu:1 --wrap 'python -m wsdl grid run table2 --out DIR --only $SLURM_ARRAY_TASK_ID'
     """
     with hold_lock(grid.lock(job)):
         prepare_data(grid, [job])
         result = grid.study(job).scores(job.method, job.setup, job.own_generators)
-        for test in job.tests:
+        for test, folder in list(grid.test_folders(job).items())[1:]:
             source, generator = parse_test(test)
-            folder = grid.test_folders(job)[f"{source}/{generator}"]
-            evaluate(grid.run_folder(job), grid.at(source).out / "data", generators=(generator,), into=folder)
+            evaluate(grid.run_folder(job), grid.at(source).data, generators=(generator,), into=folder)
         return result["rows"][0]
 
 

@@ -145,10 +145,11 @@ def _read_jobs(path: Path, source: str, seeds: tuple[int, ...]) -> list[Job]:
 
 def _read_job(entry: dict, where: str, source: str, seed: int) -> Job:
     """A job of a file: `variant` names one of `wsdl.experiments.variants`, or is the name of its own `settings`."""
-    job = job_from_dict(entry, where, Job("", "", source, seed))
+    base, sources = Job("", "", source, seed), (*SOURCES, source)
+    job = job_from_dict(entry, where, base, sources)
     if job.variant and not job.settings:
         entry = entry | {"settings": find_variant(job.variant, where)}
-        return job_from_dict(entry, where, Job("", "", source, seed))
+        return job_from_dict(entry, where, base, sources)
     if job.variant in VARIANTS and dict(job.settings) != VARIANTS[job.variant].changes:
         raise WsdlError(f"{where}: the variant '{job.variant}' has other settings; choose another name for these.")
     try:
@@ -171,26 +172,29 @@ def job_to_dict(job: Job) -> dict:
     return {key: value for key, value in written.items() if value or key not in ("variant", "settings")}
 
 
-def job_from_dict(entry: dict, where: str, base: Job) -> Job:
+def job_from_dict(entry: dict, where: str, base: Job, sources: tuple[str, ...] | None = SOURCES) -> Job:
     """The job that `entry` of a file describes; `base` has what it does not say. WsdlError where it is no job."""
     if not isinstance(entry, dict) or "settings" not in entry:
-        return check_job(apply_changes(base, entry, where), where)
+        return check_job(apply_changes(base, entry, where), where, sources)
     job = apply_changes(base, {key: value for key, value in entry.items() if key != "settings"}, where)
-    check_job(job, where)
+    check_job(job, where, sources)
     changed = apply_changes(Profile().training(job.method), entry["settings"], f"{where}: settings")
     settings = tuple((name, getattr(changed, name)) for name in sorted(entry["settings"]))
-    return check_job(replace(job, settings=settings), where)
+    return check_job(replace(job, settings=settings), where, sources)
 
 
-def check_job(job: Job, where: str) -> Job:
-    """Return `job`, which a file at `where` describes. WsdlError where it cannot be trained or tested."""
+def check_job(job: Job, where: str, sources: tuple[str, ...] | None) -> Job:
+    """Return `job`, which a file at `where` describes. WsdlError where it cannot be trained or tested.
+
+    sources: those that it may name; None: any name that can be part of the name of a folder.
+    """
     if job.method not in METHODS or job.setup not in SETUPS:
         raise WsdlError(f"{where}: is {job}, but must have a method ({', '.join(METHODS)}) and a setup (a, b or c).")
     if job.generators and SETUPS[job.setup].fakes == "full":
         raise WsdlError(f"{where}: is {job}, but setup {job.setup} trains on full fakes; leave `generators` out.")
     for source in job.needs():
-        if source not in SOURCES:
-            raise WsdlError(f"{where}: source is {source!r}, but must be one of {', '.join(SOURCES)}.")
+        if not (source in sources if sources else re.fullmatch(r"[\w.+-]+", source)):
+            raise WsdlError(f"{where}: source is {source!r}, but must be one of {', '.join(sources or ('a name',))}.")
     if job.settings and not job.variant:
         raise WsdlError(f"{where}: has settings, but no name for them; add a `variant`, such as mine.")
     if job.variant and not re.fullmatch(r"[\w.+-]+", job.variant):  # it becomes part of the name of a folder

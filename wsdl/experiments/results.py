@@ -9,7 +9,15 @@ from wsdl.core.io import WsdlError, atomic
 from wsdl.core.progress import print_problem
 from wsdl.core.records import read_metrics
 from wsdl.evaluation.baselines import row_kind
-from wsdl.evaluation.tables import RESULT_SCORES, SCORE_PARTS, check_per_image, job_row, read_evaluated, results_by_job
+from wsdl.evaluation.tables import (
+    RESULT_SCORES,
+    SCORE_PARTS,
+    check_per_image,
+    job_row,
+    read_evaluated,
+    results_by_job,
+    source_name,
+)
 from wsdl.experiments.grid import Grid, is_finished, load_grid
 from wsdl.experiments.jobs import Job
 from wsdl.experiments.variant_results import VARIANT_COLUMNS, variant_columns
@@ -78,7 +86,9 @@ def _in_domain_table(grid: Grid, finished: list[Job], problem: Callable[[str], o
     """The table of jobs that are tested on their own data only."""
     missing = {}
     for job in grid.jobs:
-        seeds = missing.setdefault((job.train_source, job.method, job.setup), [])
+        generator = ", ".join(grid.study(job).trained_on(job.setup, job.own_generators))
+        source = source_name({"source": job.train_source, "generator": generator})
+        seeds = missing.setdefault((source, job.method, job.setup), [])
         if job not in finished:
             seeds.append(str(job.seed))
     table = results_by_job(grid.out, problem)

@@ -26,10 +26,10 @@ class Study:
 
     def __init__(self, out: Path, profile: Profile, source: str, images: str = "", masks: str = "", seed: int = 0,
                  data_seed: int | None = None, variant: str = ""):  # fmt: skip
-        self.out, self.profile, self.seed, self.variant = Path(out), profile, seed, variant
+        self.out, self.data, self.profile, self.seed = Path(out), Path(out) / "data", profile, seed
         self.data_seed = seed if data_seed is None else data_seed
         self._dataset: Dataset | None = None
-        self.source, self.images, self.masks = source, images, masks
+        self.source, self.images, self.masks, self.variant = source, images, masks, variant
         if source not in SOURCES:
             raise WsdlError(f"--source: is '{source}', but must be one of {', '.join(SOURCES)}.")
         if source == "photos" and not images and not self.has_faces:
@@ -38,7 +38,7 @@ class Study:
     @property
     def has_faces(self) -> bool:
         """Whether the dataset of this study exists."""
-        return (self.out / "data" / "manifest.csv").exists()
+        return (self.data / "manifest.csv").exists()
 
     @property
     def is_bundled(self) -> bool:
@@ -73,7 +73,7 @@ class Study:
                 self._unpack()
             else:
                 self._prepare()
-        dataset = Dataset(self.out / "data")
+        dataset = Dataset(self.data)
         check_same_config(dataset.folder, {"size": dataset.size}, {"size": self.profile.size})
         return dataset
 
@@ -87,7 +87,7 @@ class Study:
                 f"--profile {self.profile.name}: wants images of {self.profile.size} px, but the bundled faces have "
                 f"{size}; set size to {size}, or take --source photos."
             )
-        copy_dataset(self.out / "data", self.source, fakes=self.has_bundled_fakes)
+        copy_dataset(self.data, self.source, fakes=self.has_bundled_fakes)
 
     def _prepare(self) -> None:
         """Prepare the user's photos, or draw faces."""
@@ -98,7 +98,7 @@ class Study:
             images, masks = Path(self.images), Path(self.masks) if self.masks else None
         else:
             images, masks = draw_faces(self.out / "made-up", self.profile.faces, seed=self.data_seed)
-        prepare_dataset(images, masks, self.out / "data", self.profile.size, self.data_seed, self.source)
+        prepare_dataset(images, masks, self.data, self.profile.size, self.data_seed, self.source)
 
     def fakes(self) -> Dataset:
         """The dataset with its real faces, full fakes and partial fakes; makes what is missing, at the first call.
@@ -120,7 +120,7 @@ class Study:
     def _open(self, generators: tuple[str, ...]) -> Dataset:
         """The dataset with the partial fakes of `generators`, and the full fakes of this study if it has any."""
         full = (FULL_GENERATORS[self.sampler],) if self.profile.fakes.full else ()
-        return Dataset(self.out / "data", (*generators, *full))
+        return Dataset(self.data, (*generators, *full))
 
     def _add_bundled(self, generators: tuple[str, ...]) -> None:
         """Add the fakes of those `generators` that come with the faces and are not in the dataset."""
@@ -209,7 +209,7 @@ class Study:
         folder, settings = self.run_folder(method, setup, generators), self.profile.training(method)
         used = self.trained_on(setup, generators)
         if is_done(folder):
-            checks.check_detector_run(folder, method, setup, self.seed, settings, used, self.out / "data")
+            checks.check_detector_run(folder, method, setup, self.seed, settings, used, self.data)
         else:
             start = self._start(method, setup, generators)
             train_detector(method, setup, self.fakes().folder, folder, self.seed, settings, used, start)
@@ -228,7 +228,7 @@ class Study:
         from wsdl.evaluation.evaluate import evaluate
 
         self.detector(method, setup, generators)
-        return evaluate(self.run_folder(method, setup, generators), self.out / "data", generators=generators)
+        return evaluate(self.run_folder(method, setup, generators), self.data, generators=generators)
 
     def maps(self, images, setups: str = "abc") -> dict:
         """The maps of every detector of this study: "patches, a" -> float32 [n, h, w], of images uint8 [n, S, S, 3]."""

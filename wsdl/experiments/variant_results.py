@@ -116,8 +116,8 @@ def grid_thresholds(grid: Grid, finished: list[Job]) -> pd.DataFrame:
 
 def _thresholds_of(grid: Grid, job: Job, test: str) -> dict:
     source, _, generators = test.partition("/")
-    data = grid.at(source).out / "data"
-    home = Dataset(grid.study(job).out / "data", job.own_generators)
+    data = grid.at(source).data
+    home = Dataset(grid.study(job).data, job.own_generators)
     return score_thresholds(
         grid.run_folder(job), data, tuple(generators.split("+")), home, grid.test_folders(job)[test]
     )
