@@ -140,8 +140,10 @@ def test_a_full_disk_while_decoding_is_one_sentence(copy, monkeypatch):
     data = Dataset(copy)
     with open("/dev/full", "wb") as full:
         monkeypatch.setattr("wsdl.data.dataset.open", lambda *_: full, raising=False)
-        with pytest.raises(WsdlError, match=r"images\.npy: cannot be written \(No space left on device\); free some"):
-            _ = data.images
+        with pytest.raises(
+            WsdlError, match=r"images-\S+\.npy: cannot be written \(No space left on device\); free some"
+        ):
+            data.decode(data.table)
     assert not list((copy / ".cache").rglob("*.npy*"))
 
 
@@ -155,16 +157,46 @@ def test_the_cache_is_written_without_holes(copy, monkeypatch):
         return read(self, row)
 
     monkeypatch.setattr(Dataset, "_image", read_and_look)
-    _ = data.images
+    _ = data.images[:]
     assert max(holes) <= 0
+
+
+def test_only_the_splits_and_generators_in_use_are_decoded(copy, monkeypatch, capsys):
+    monkeypatch.setattr("wsdl.data.dataset.ANNOUNCED", 0)
+    data, everything = Dataset(copy), np.array(Dataset(copy).images)
+    shutil.rmtree(copy / ".cache")
+    capsys.readouterr()
+    rows = data.select("partial", "test").index
+    assert np.array_equal(data.images[rows[::-1]], everything[rows[::-1]])
+    assert not data.masks[data.select("real").index].any()
+    (made,) = (path.name for path in (copy / ".cache").rglob("*.npy"))  # masks of real images are no file
+    assert made == "images-partial-repaint-p2-test.npy"
+    assert f"{copy}: decodes 4 files to {made}, 0.0 GB in" in capsys.readouterr().err
+    data.decode(data.select("real", "valid"))
+    data.decode(data.select("partial", "train"))
+    assert sorted(path.name.removesuffix(".npy") for path in (copy / ".cache").rglob("*.npy")) == [
+        *("images-partial-repaint-p2-test", "images-partial-repaint-p2-train", "images-real-valid"),
+        "masks-partial-repaint-p2-train",
+    ]
+
+
+def test_decoded_arrays_are_indexed_as_numpy_does(copy):
+    images, whole = Dataset(copy).images, np.array(Dataset(copy).images)
+    assert (images.shape, len(images), images.dtype) == (whole.shape, 48, np.uint8)
+    mixed = np.array([40, 3, 3, 17, 0])
+    for rows in (5, -1, slice(2, 40, 7), mixed, mixed.tolist(), np.arange(48) % 5 == 0, pd.Index(mixed), []):
+        assert np.array_equal(images[rows], whole[rows]), rows
+    assert np.array_equal(list(images), whole)
+    with pytest.raises(IndexError):
+        images[48]
 
 
 @pytest.mark.parametrize("content", [b"", b"no array", None, "truncated"])
 def test_a_damaged_cache_is_decoded_again(copy, content):
     before = np.array(Dataset(copy).images)
-    path = Dataset(copy).cache_folder / "images.npy"
+    path = Dataset(copy).cache_folder / "images-real-train.npy"
     if content is None:
-        np.save(path, before[:, :4])
+        np.save(path, np.load(path)[:, :4])
     else:
         path.write_bytes(path.read_bytes()[:-100] if content == "truncated" else content)
     assert np.array_equal(Dataset(copy).images, before)
@@ -174,7 +206,7 @@ def test_an_image_of_another_size_is_named(copy):
     data = Dataset(copy)
     write_image(copy / data.table.path[3], np.zeros((16, 16, 3), np.uint8))
     with pytest.raises(WsdlError, match=f"{data.table.path[3]}: .*16x16.*32x32"):
-        _ = data.images
+        _ = data.images[3]
     assert not list((copy / ".cache").rglob("*.npy"))
 
 
@@ -227,7 +259,7 @@ def test_a_read_only_dataset_is_decoded_in_the_cache_folder(copy, tmp_path, monk
     before = sorted(copy.rglob("*"))
     assert np.array_equal(Dataset(copy).images, images)
     assert sorted(copy.rglob("*")) == before
-    (decoded,) = (tmp_path / "cache" / "decoded").glob("*/*/images.npy")
+    (decoded,) = (tmp_path / "cache" / "decoded").glob("*/*/images-real-train.npy")
     other = Path(shutil.copytree(copy, tmp_path / "other"))
     write_image(other / Dataset(other).table.path[0], np.zeros((32, 32, 3), np.uint8))
     assert not Dataset(other).images[0].any()  # the same manifest, but a folder of its own
@@ -245,7 +277,7 @@ def test_decoding_deletes_what_dead_processes_left(copy):
     living = [path / temporary_name("masks.npy") for path in (folder, busy)]
     for path in (*dead, *living):
         path.write_bytes(b"half")
-    _ = Dataset(copy).images
+    _ = Dataset(copy).images[0]
     assert not any(path.exists() for path in (*dead, earlier))
     assert all(path.exists() for path in living)
 

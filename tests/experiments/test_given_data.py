@@ -65,7 +65,7 @@ def test_a_dataset_of_wsdl_can_be_given(dataset, tiny, tmp_path):
 
 
 def test_jobs_that_need_other_data_are_refused(dataset, download, tiny, tmp_path):
-    with pytest.raises(WsdlError, match="--data: is the only dataset, but a job of cross-source needs s"):
+    with pytest.raises(WsdlError, match="--data: holds the source celebahq only, but a job needs snapshot"):
         make_grid("cross-source", tmp_path / "grid", tiny, data=download)
     words = ["grid", "plan", "table2", "--data", str(dataset), "--images", "x"]
     assert "--data and --images: give one of them" in str(CliRunner().invoke(app, words).exception)

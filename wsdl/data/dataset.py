@@ -1,9 +1,9 @@
 """Dataset folders: rows of the manifest, images and masks as arrays."""
 
 import hashlib
-import mmap
 import os
 import shutil
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
@@ -13,8 +13,9 @@ import pandas as pd
 
 from wsdl.core.io import WsdlError, atomic, cache_home
 from wsdl.core.leftovers import delete_leftovers
-from wsdl.core.progress import progress_bar
+from wsdl.core.progress import print_stderr, progress_bar
 from wsdl.data.decode import check_upright, decode
+from wsdl.data.decoded import DecodedArray
 from wsdl.data.manifest import (
     check_splits,
     finish_manifest,
@@ -25,6 +26,8 @@ from wsdl.data.manifest import (
     read_manifest,
 )
 from wsdl.data.masks import read_label_map, read_mask
+
+ANNOUNCED = 0.1  # GB: decoded files from this size on are announced
 
 
 class Dataset:
@@ -87,14 +90,22 @@ class Dataset:
         return index.to_numpy(int)
 
     @cached_property
-    def images(self) -> np.ndarray:
-        """uint8 [n, S, S, 3] on disk (memory-mapped), decoded once for each version of the manifest."""
-        return self._cached("images", (len(self._all), self.size, self.size, 3), self._image)
+    def images(self) -> DecodedArray:
+        """uint8 [n, S, S, 3] on disk, decoded once for each version of the manifest.
+
+        Each kind, generator and split is a file of its own (memory-mapped), made when one of its images is first read.
+        """
+        return self._decoded("images", (self.size, self.size, 3), self._image)
 
     @cached_property
-    def masks(self) -> np.ndarray:
-        """uint8 [n, S, S], 1 = fake: zeros for real, ones for full fakes. Memory-mapped like `images`."""
-        return self._cached("masks", (len(self._all), self.size, self.size), self._mask)
+    def masks(self) -> DecodedArray:
+        """uint8 [n, S, S], 1 = fake: zeros for real, ones for full fakes. On disk like `images`."""
+        return self._decoded("masks", (self.size, self.size), self._mask)
+
+    def decode(self, rows: pd.DataFrame) -> None:
+        """Decode the images and masks of the kinds, generators and splits of `rows`, which are used soon."""
+        for array in (self.images, self.masks):
+            array.open_parts(rows.index.to_numpy())
 
     def labels(self, row) -> np.ndarray:
         """The component label map uint8 [S, S] of a real face (a row of `table`)."""
@@ -110,9 +121,20 @@ class Dataset:
         return np.asarray(decoded.image)
 
     def _mask(self, row) -> np.ndarray:
-        if row.kind == "partial":
-            return read_mask(self.folder / row.mask)
-        return np.full((self.size, self.size), row.kind == "full", np.uint8)
+        return read_mask(self.folder / row.mask)
+
+    def _decoded(self, name: str, row_shape: tuple[int, ...], read: Callable) -> DecodedArray:
+        part_of = self._all.groupby(["kind", "generator", "split"]).ngroup().to_numpy()
+
+        def open_part(number: int) -> np.ndarray:
+            rows = self._all[part_of == number]
+            shape, kind = (len(rows), *row_shape), rows.kind.iloc[0]
+            if name == "masks" and kind != "partial":
+                return np.broadcast_to(np.uint8(kind == "full"), shape)
+            words = filter(None, (name, kind, rows.generator.iloc[0], rows.split.iloc[0]))
+            return self._cached("-".join(words), rows, shape, read)
+
+        return DecodedArray(part_of, row_shape, open_part)
 
     @property
     def cache_folder(self) -> Path:
@@ -130,7 +152,7 @@ class Dataset:
     def _version(self) -> str:
         return self.info["manifest_sha256"][:16]
 
-    def _cached(self, name: str, shape: tuple[int, ...], read) -> np.ndarray:
+    def _cached(self, name: str, rows: pd.DataFrame, shape: tuple[int, ...], read: Callable) -> np.ndarray:
         path = self.folder / ".cache" / self._version / f"{name}.npy"
         if not path.exists():
             path = self.cache_folder / f"{name}.npy"
@@ -140,20 +162,27 @@ class Dataset:
         for old in path.parent.parent.glob("*"):
             if old != path.parent and not any(old.glob(".*.part")):  # a living process is decoding there
                 shutil.rmtree(old, ignore_errors=True)
+        for old in ("images.npy", "masks.npy"):  # of earlier versions, which kept everything in one file
+            path.with_name(old).unlink(missing_ok=True)
+        if (size := int(np.prod(shape)) / 1e9) >= ANNOUNCED:
+            print_stderr(f"{self.folder}: decodes {len(rows):,} files to {name}.npy, {size:.1f} GB in {path.parent}.")
         with atomic(path, sync=True) as temporary, open(temporary, "wb") as file:
-            self._write_array(file, shape, name, read)
+            self._write_array(file, rows, shape, name, read)
         return np.load(path, mmap_mode="r")
 
-    def _write_array(self, file: BinaryIO, shape: tuple[int, ...], name: str, read) -> None:
+    def _write_array(
+        self, file: BinaryIO, rows: pd.DataFrame, shape: tuple[int, ...], name: str, read: Callable
+    ) -> None:
         """Write a .npy file row by row. A memory-mapped file would end the process without a word on a full disk."""
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         progress = progress_bar(shape[0], f"decoding {name}")
-        for row in self._all.itertuples():
+        for row in rows.itertuples():
             value = read(row)
             if value.shape != shape[1:]:
+                what = name.partition("s-")[0]  # image or mask
                 raise WsdlError(
-                    f"{self.folder / row.path}: its {name[:-1]} is {value.shape[1]}x{value.shape[0]}, but this "
+                    f"{self.folder / row.path}: its {what} is {value.shape[1]}x{value.shape[0]}, but this "
                     f"dataset has {self.size}x{self.size}."
                 )
             file.write(value.tobytes())
@@ -170,10 +199,11 @@ def _open_array(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     return array if (array.shape, array.dtype) == (shape, np.uint8) else None
 
 
-def release_memory(array: np.ndarray | None) -> None:
-    """Drop what was read of a memory-mapped array from the memory of this process; it is read again when needed.
+def release_memory(array: DecodedArray | np.ndarray | None) -> None:
+    """Drop what was read of the images or masks of a dataset from the memory of this process.
 
-    Without this, the memory of a process that reads random images grows to the size of the whole file.
+    It is read again when needed. Without this, the memory of a process that reads random images grows to the size of
+    the whole file.
     """
-    if isinstance(getattr(array, "base", None), mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
-        array.base.madvise(mmap.MADV_DONTNEED)
+    if isinstance(array, DecodedArray):
+        array.release_memory()

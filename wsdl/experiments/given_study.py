@@ -22,6 +22,8 @@ class GivenStudy(Study):
     def __init__(self, out: Path, data: Path, profile: Profile, seed: int, data_seed: int, variant: str = ""):
         super().__init__(out, profile, SOURCES[0], seed=seed, data_seed=data_seed, variant=variant)
         self.data, self.source = Path(data), Path(out).name
+        if self.source != (name := read_info(self.data)["name"]):
+            raise WsdlError(f"--data: holds the source {name} only, but a job needs {self.source}; leave --data out.")
 
     @property
     def sampler(self) -> str:

@@ -24,6 +24,7 @@ from wsdl.experiments.jobs import Job, grid_jobs, job_from_dict, job_to_dict, pa
 from wsdl.experiments.study import Study
 from wsdl.experiments.study_checks import PROFILE_LABELS
 from wsdl.profiles import complete_profile, load_profile, profile_to_dict
+from wsdl.training.examples import decode_examples
 
 DATA_SEED = 0  # of faces and fakes; the seeds of a grid are those of training
 LOG_MARK = "---"  # first characters of the log line that a start writes; a log that ends with it has no output yet
@@ -104,9 +105,7 @@ def make_grid(
     _merge_jobs(grid, grid.jobs)  # raises where two variants have one name
     for job in grid.jobs:
         for needed in job.needs():
-            if data and needed != source:
-                raise WsdlError(f"--data: is the only dataset, but a job of {name} needs {needed}; leave it out.")
-            grid.at(needed)  # raises for an unknown source
+            grid.at(needed)  # raises for an unknown source, or another than that of `data`
     return grid
 
 
@@ -187,10 +186,11 @@ def prepare_data(grid: Grid, jobs: list[Job]) -> None:
     for source, generators in (need for job in jobs for need in job.needs().items()):
         needed[source] = tuple(dict.fromkeys((*needed.get(source, ()), *generators)))
     for source, generators in needed.items():
-        study = grid.at(source)
-        with hold_lock(study.out / "data.lock", wait=True):
-            dataset = study.fakes_by(generators)
-            _ = dataset.images, dataset.masks  # decodes them into the cache of the dataset
+        with hold_lock(grid.out / source / "data.lock", wait=True):
+            dataset = grid.at(source).fakes_by(generators)
+            dataset.decode(dataset.select(split="test"))
+            for job in (job for job in jobs if job.train_source == source):
+                decode_examples(dataset.folder, job.setup, grid.study(job).trained_on(job.setup, job.own_generators))
 
 
 def is_finished(grid: Grid, job: Job) -> bool:

@@ -43,7 +43,7 @@ def predict_shown(dataset: Dataset, runs: list[RunRecord], problem: Callable) ->
     from wsdl.detectors import load_detector
 
     labelled, maps, scores = label_runs(runs), {}, {}
-    _ = dataset.images, dataset.masks  # an image that cannot be decoded is an error of the dataset, not of a run
+    dataset.decode(dataset.select(split="test"))  # an image that cannot be decoded is an error of the dataset
     shared = [*select_examples(dataset).index, *select_for_explorer(dataset, len(labelled)).index]
     progress = progress_bar(len(labelled), "predicting for the report", "run")
     for label, run in labelled.items():

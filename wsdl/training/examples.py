@@ -1,7 +1,9 @@
 """The examples that each setup may train on (`wsdl.config.SETUPS`), and batches of them."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from wsdl.core.io import WsdlError, seed_for
 from wsdl.core.progress import print_stderr
 from wsdl.data.corruptions import corrupt_fraction
 from wsdl.data.dataset import Dataset, release_memory
+from wsdl.data.decoded import DecodedArray
 from wsdl.data.manifest import is_download
 from wsdl.detectors.base import Batch
 
@@ -20,10 +23,10 @@ from wsdl.detectors.base import Batch
 class Examples:
     """The training or validation examples of one setup. `masks` is None unless the setup has masks."""
 
-    images: np.ndarray  # uint8 [N, H, W, 3], of the whole dataset (memory-mapped)
+    images: DecodedArray  # uint8 [N, H, W, 3], of the whole dataset (on disk)
     real: np.ndarray  # indices of real images; empty in setup C
     fake: np.ndarray  # indices of fakes
-    masks: np.ndarray | None  # uint8 [N, H, W] like images
+    masks: DecodedArray | None  # uint8 [N, H, W] like images
     full_fakes: bool  # the fakes are full fakes
     half: np.ndarray  # uint8 [N], 0 or 1: the half of the faces that an image belongs to; a fake has that of its source
 
@@ -71,8 +74,18 @@ def setup_examples(dataset: Dataset, setup: str, split: str) -> Examples:
         )
     if rules.has_reals and rules.fakes == "partial" and is_download(dataset.info):
         fake = _draw_as_many(fake, len(real), f"{dataset.folder}: setup {setup} uses", split)
-    masks = dataset.masks if rules.has_masks else None
-    return Examples(dataset.images, real, fake, masks, rules.fakes == "full", face_halves(dataset))
+    images, masks = dataset.images, dataset.masks if rules.has_masks else None
+    for array in filter(None, (images, masks)):
+        array.open_parts(np.concatenate([real, fake]))
+    return Examples(images, real, fake, masks, rules.fakes == "full", face_halves(dataset))
+
+
+def decode_examples(data: Path, setup: str, generators: tuple[str, ...]) -> None:
+    """Decode what a training of `setup` on `generators` reads; where it lacks images, the training will say so."""
+    with suppress(WsdlError):
+        dataset = Dataset(data, generators)
+        for split in ("train", "valid"):
+            setup_examples(dataset, setup, split)
 
 
 def _draw_as_many(fake: np.ndarray, count: int, where: str, split: str) -> np.ndarray:
