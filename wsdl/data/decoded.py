@@ -32,8 +32,11 @@ class DecodedArray:
         numbers = self._numbers[rows]  # IndexError for a row that there is not
         if numbers.ndim == 0:
             return self._part(self._part_of[numbers])[self._place[numbers]]
-        found, parts = np.empty((len(numbers), *self.shape[1:]), np.uint8), self._part_of[numbers]
-        for part in np.unique(parts):
+        parts = self._part_of[numbers]
+        if len(used := np.unique(parts)) == 1:
+            return self._part(used[0])[self._place[numbers]]
+        found = np.empty((len(numbers), *self.shape[1:]), np.uint8)
+        for part in used:
             here = parts == part
             found[here] = self._part(part)[self._place[numbers[here]]]
         return found
