@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes everything in wsdl/assets from seeds: renders, generators, fakes, then the face parser and the detectors trained
 # on them. About a day on 2 cores; if interrupted, rerun the same command to resume. Users of wsdl do not need this; it
-# documents how the bundled images and weights were made.
+# documents how the bundled images and weights were made. (The bundled fakes by RePaint are of an earlier version of its
+# sampler: see wsdl/assets/README.md.)
 #   bash ci/bundle.sh [FOLDER]      FOLDER: for intermediate results (out/bundle)
 source "$(dirname "$0")/setup.sh"
 "$python" -m pip install --quiet --editable '.[render]'
