@@ -90,7 +90,7 @@ def test_a_rotated_partial_fake_is_refused(dataset, tmp_path):
     assert any("rotated by its EXIF orientation 3" in problem for problem in check_dataset(folder))
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     with pytest.raises(WsdlError, match=f"{row.path}: is rotated by its EXIF orientation 3"):
-        _ = Dataset(folder).images
+        _ = Dataset(folder).images[:]
 
 
 def bomb(path: Path) -> None:

@@ -67,16 +67,25 @@ def prepare(
     images: Images,
     out: Out,
     masks: Annotated[Path | None, typer.Option(help="Component masks, CelebAMask-HQ numbering, same stems.")] = None,
-    source: Annotated[str, typer.Option(help="Name of the source, for dataset.json.")] = "photos",
+    source: Annotated[
+        str, typer.Option(help="celebahq or ffhq (the unpacked download), photos, or a name for dataset.json.")
+    ] = "photos",
     licence: Annotated[str, typer.Option(help="Licence of the images, for dataset.json.")] = "unknown",
     size: Annotated[int, typer.Option(min=8, help="Side of the images in pixels.")] = 128,
     seed: Seed = 0,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Report and skip damaged images.")] = False,
+    counts: Annotated[
+        str, typer.Option(help="TRAIN/VALID/TEST faces to use, or paper: 9000/900/900 (default: all).")
+    ] = "",
+    lists: Annotated[
+        Path | None, typer.Option(help="celebahq: folder of CelebA's identity and partition lists.")
+    ] = None,
 ):
     """Convert images and component masks to a dataset folder, split by source face, resumable."""
+    from wsdl.data.layout import parse_counts
     from wsdl.data.prepare import prepare_dataset
 
-    prepare_dataset(images, masks, out, size, seed, source, licence, skip_bad)
+    prepare_dataset(images, masks, out, size, seed, source, licence, skip_bad, parse_counts(counts), lists)
 
 
 # --- checks, also of fakes ----------------------------------------------------------------------------------------

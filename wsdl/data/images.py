@@ -37,9 +37,7 @@ def list_image_files(folder: Path) -> dict[str, Path]:
 
     WsdlError for an empty folder, a stem that occurs twice, and a name that a manifest cannot hold.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise WsdlError(f"{folder}: no such folder.")
+    folder = existing_folder(folder)
     found: dict[str, Path] = {}
     for path in sorted(filter(is_image_file, folder.iterdir())):
         check_name(path)
@@ -49,6 +47,42 @@ def list_image_files(folder: Path) -> dict[str, Path]:
     if not found:
         raise WsdlError(f"{folder}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}).")
     return found
+
+
+def list_images(folder: Path) -> dict[str, Path]:
+    """The images in `folder`, or, where it holds none directly, in its sub-folders; by name, sorted.
+
+    In sub-folders the name is the stem, or, where a stem occurs twice, SUBFOLDER-STEM for all. WsdlError as in
+    list_image_files.
+    """
+    folder = existing_folder(folder)
+    if any(map(is_image_file, folder.iterdir())):
+        return list_image_files(folder)
+    paths = sorted(path for path in folder.rglob("*") if is_image_file(path) and not _is_hidden(path.parent, folder))
+    is_unique = len({path.stem for path in paths}) == len(paths)
+    found: dict[str, Path] = {}
+    for path in paths:
+        parts = path.relative_to(folder).with_suffix("").parts
+        check_name(path.with_name("-".join(parts)))
+        name = path.stem if is_unique else "-".join(parts)
+        if name in found:
+            raise WsdlError(f"{path}: has the same name as {found[name]}; give each image its own.")
+        found[name] = path
+    return dict(sorted(found.items())) or list_image_files(folder)  # which says that there are none
+
+
+def existing_folder(folder: Path) -> Path:
+    """`folder`. WsdlError where it does not exist, or is an archive."""
+    folder = Path(folder)
+    if folder.is_file():
+        raise WsdlError(f"{folder}: is a file; unpack it, and give the folder.")
+    if not folder.is_dir():
+        raise WsdlError(f"{folder}: no such folder.")
+    return folder
+
+
+def _is_hidden(inside: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in inside.relative_to(folder).parts)
 
 
 def open_image(path: Path) -> Image.Image:

@@ -16,17 +16,18 @@ from wsdl.core.progress import print_stderr
 from wsdl.core.ranges import check_ranges
 from wsdl.core.records import read_object
 from wsdl.core.run import holds_images, write_or_check_config
+from wsdl.data.celebahq import read_celebahq
 from wsdl.data.decode import Decoded, check_upright, decode, pixels_in_file
-from wsdl.data.images import list_image_files, resize_image, write_image
+from wsdl.data.ffhq import read_ffhq
+from wsdl.data.images import resize_image, write_image
+from wsdl.data.layout import Counts, Layout, choose_counts, read_pairs, split_at_random
 from wsdl.data.manifest import (
     MANIFEST_COLUMNS,
-    assign_splits,
     finish_manifest,
     read_info,
     update_manifest,
     write_manifest,
 )
-from wsdl.data.masks import read_label_map
 
 _SOURCES = "made_of.json"  # the sha256 of each image and mask
 
@@ -41,32 +42,34 @@ def prepare_dataset(
     source: str = "photos",
     licence: str = "unknown",
     skip_bad: bool = False,
+    counts: Counts | None = None,
+    lists: Path | None = None,
 ) -> None:
     """Write the real faces of a dataset into `out` (paper, section 3). A repeated call resumes.
 
     images, masks: folders with the same stems; masks are label maps in CelebAMask-HQ numbering, or None (then nothing
-    can be inpainted). skip_bad: report and skip damaged images instead of raising WsdlError. WsdlError also where
-    `out` is complete and an image or mask has changed since.
+    can be inpainted). For the sources celebahq and ffhq: the unpacked download (`wsdl.data.celebahq`, with `lists`, and
+    `wsdl.data.ffhq`). skip_bad: report and skip damaged images instead of raising WsdlError. counts: faces of train,
+    valid and test; default: all. WsdlError also where `out` is complete and an image or mask has changed since.
     """
     check_ranges(size=size, seed=seed)
-    files = list_image_files(images)
-    labels = list_image_files(masks) if masks else {}
-    _check_pairs(files, labels, images, masks)
-    splits = assign_splits(list(files), seed)
+    layout = _read_layout(source, images, masks, seed, lists, counts, skip_bad)
+    files, labels, splits = layout.files, layout.labels, layout.splits
     names = hashlib.sha256("\n".join(files).encode()).hexdigest()[:16]
     recipe = {"source": source, "size": size, "seed": seed, "pictures": len(files), "names": names,
-              "masks": bool(masks)}  # fmt: skip
+              "masks": bool(labels), **_split_recipe(layout, counts)}  # fmt: skip
+    licence = layout.licence if licence == "unknown" else licence
     out = Path(out)
     write_or_check_config(out / "recipe.json", recipe, begun=holds_images(out))
     finish_manifest(out)
-    sources = {f"{folder}/{path.name}": path for folder, some in (("images", files), ("masks", labels))
-               for path in some.values()}  # fmt: skip
+    sources = {f"images/{name}{path.suffix}": (path,) for name, path in files.items()}
+    sources |= {f"masks/{name}{Path(paths[0]).suffix}": paths for name, paths in labels.items()}
     hashes = dict(zip(sources, parallel_map(_hash_readable, sources.values(), "reading images"), strict=True))
     changed = _changed_sources(out, hashes)
     if (out / "manifest.csv").exists():
         if changed:  # fakes may have been made of the faces
             raise WsdlError(
-                f"{sources.get(changed[0], changed[0])}: has changed since {out} was prepared, as have {len(changed)} "
+                f"{sources.get(changed[0], changed)[0]}: has changed since {out} was prepared, as have {len(changed)} "
                 f"files in all; choose another --out, or delete that folder."
             )
         _change_licence(out, licence)
@@ -80,9 +83,9 @@ def prepare_dataset(
 
     def prepare_face(name: str) -> dict | None:
         path, components_path = (out / folder / splits[name] / f"{name}.png" for folder in ("real", "components"))
-        if not is_written(path) or (masks and not is_written(components_path)):
+        if not is_written(path) or (labels and not is_written(components_path)):
             try:
-                pixels, components, found = _read_face(files[name], labels.get(name), size)
+                pixels, components, found = _read_face(layout, name, size)
             except WsdlError as error:
                 if not skip_bad:
                     raise
@@ -93,7 +96,7 @@ def prepare_dataset(
                 "area": 0.0, "source_id": name, "split": splits[name], "sha256": sha256(path)}  # fmt: skip
 
     def pixels_of(name: str) -> int:
-        return sum(pixels_in_file(some[name]) for some in (files, labels) if some)
+        return sum(map(pixels_in_file, (files[name], *labels.get(name, ())[:1])))
 
     rows = [row for row in parallel_map(prepare_face, files, "preparing faces", pixels_of) if row]
     _report_notes(notes)
@@ -116,10 +119,11 @@ def _changed_sources(out: Path, hashes: dict[str, str]) -> list[str]:
     return sorted(name for name in {*old, *hashes} if old.get(name) != hashes.get(name))
 
 
-def _hash_readable(path: Path) -> str:
-    """The sha256 of a file, or "" where it cannot be read: then it is reported, or skipped, when it is decoded."""
+def _hash_readable(paths: tuple[Path, ...]) -> str:
+    """The sha256 of a file, or of those of several, or "" where it cannot be read: that is said when it is decoded."""
     with suppress(WsdlError):
-        return sha256(path)
+        hashes = [sha256(path) for path in paths]
+        return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
     return ""
 
 
@@ -138,22 +142,42 @@ def _render_recipe(images: Path) -> dict:
     return {"faces": about} if "style" in about else {}
 
 
-def _check_pairs(files: dict, labels: dict, images: Path, masks: Path | None) -> None:
-    """WsdlError unless every image has a mask and every mask an image."""
-    if masks is None:
-        return
-    for name in labels:
-        if name not in files:
-            raise WsdlError(f"{labels[name]}: mask without an image; {images} has none named {name}.")
-    for name in files:
-        if name not in labels:
-            raise WsdlError(f"{files[name]}: image without a mask; {masks} has none named {name}.")
+def _read_layout(
+    source: str,
+    images: Path,
+    masks: Path | None,
+    seed: int,
+    lists: Path | None,
+    counts: Counts | None,
+    skip_bad: bool,
+) -> Layout:
+    """The faces of the source, `counts` of each split. WsdlError unless every image has a mask and the reverse."""
+    if lists and source != "celebahq":
+        raise WsdlError(f"--lists: is for --source celebahq, not {source}.")
+    if source == "celebahq":
+        layout = read_celebahq(images, masks, seed, lists, counts, skip_bad)
+    elif source == "ffhq":
+        layout = read_ffhq(images, masks, seed, counts, skip_bad)
+    else:
+        layout = read_pairs(images, masks)
+        layout.splits = split_at_random(list(layout.files), seed, counts)
+    return layout.keep(choose_counts(layout.splits, counts, seed, images))
 
 
-def _read_face(path: Path, labels: Path | None, size: int) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+def _split_recipe(layout: Layout, counts: Counts | None) -> dict:
+    """What splits depend on beside names and seed, for recipe.json."""
+    recipe = {"counts": list(counts)} if counts else {}
+    if layout.fixed_splits:
+        lines = "\n".join(f"{name} {split}" for name, split in layout.splits.items())
+        recipe["splits"] = hashlib.sha256(lines.encode()).hexdigest()[:16]
+    return recipe
+
+
+def _read_face(layout: Layout, name: str, size: int) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
     """A real face [size, size, 3], its label map [size, size] or None, notes. WsdlError where either is damaged."""
+    path = layout.files[name]
     decoded = decode(path)
-    components = _resize_label_map(labels, path, decoded, size) if labels else None
+    components = _resize_label_map(layout, name, decoded, size) if layout.labels else None
     try:
         return np.asarray(resize_image(decoded.image, size)), components, decoded.notes
     except ValueError as error:
@@ -166,14 +190,17 @@ def _write_face(path: Path, components_path: Path, pixels: np.ndarray, component
     write_image(path, pixels)
 
 
-def _resize_label_map(path: Path, image_path: Path, decoded: Decoded, size: int) -> np.ndarray:
-    """The label map at `path` as uint8 [size, size] (nearest neighbour).
+def _resize_label_map(layout: Layout, name: str, decoded: Decoded, size: int) -> np.ndarray:
+    """The label map of a face as uint8 [size, size] (nearest neighbour).
 
-    WsdlError if its image has another size, or if only the image is rotated and the size does not tell.
+    WsdlError if its image has another size (where may_scale: other proportions), or if only the image is rotated and
+    the size does not tell.
     """
-    labels, image = read_label_map(path), decoded.image
+    path, image_path, image = Path(layout.labels[name][0]), layout.files[name], decoded.image
+    labels = layout.read_labels(layout.labels[name])
     height, width = labels.shape
-    if (width, height) != image.size:
+    fits = width * image.height == height * image.width if layout.may_scale else (width, height) == image.size
+    if not fits:
         raise WsdlError(f"{path}: is {width}x{height}, but its image, upright, is {image.width}x{image.height}.")
     is_turned = decoded.orientation >= 5 and width != height  # an unrotated mask would have another size
     if not is_turned and not _is_parsed(path.parent):

@@ -15,7 +15,7 @@ from wsdl.core.progress import in_batches, print_stderr
 from wsdl.core.ranges import check_ranges
 from wsdl.core.run import holds_images, write_or_check_config
 from wsdl.data.decode import pixels_in_file
-from wsdl.data.images import list_image_files, open_image, write_image
+from wsdl.data.images import list_images, open_image, write_image
 from wsdl.data.masks import component_mask, visible_components
 from wsdl.parsing.align import NoFaceError, align_face, eye_centres
 from wsdl.parsing.models import Parser, load_parser
@@ -41,7 +41,7 @@ def parse_folder(
     damaged images and images without a face; skip_bad reports and skips them.
     """
     check_ranges(size=size)
-    files, parser, out = list_image_files(images), load_parser(model), Path(out)
+    files, parser, out = list_images(images), load_parser(model), Path(out)
     faces, masks = (out / "images", out / "masks") if aligned else (None, out)
     recipe = {"parser": parser.fingerprint, "aligned": aligned, "size": size if aligned else None}
     _check_output(Path(images), faces, masks, files, out)
