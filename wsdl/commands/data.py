@@ -64,9 +64,25 @@ def parse_score(
 
 @data.command()
 def prepare(
-    images: Images,
     out: Out,
-    masks: Annotated[Path | None, typer.Option(help="Component masks, CelebAMask-HQ numbering, same stems.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of face images, of which fakes will be made.")] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --images: component masks, CelebAMask-HQ numbering; with --partial: masks, 255 = real, 0 = "
+            "fake, of those edited images whose region is known. Same stems."
+        ),
+    ] = None,
+    real: Annotated[Path | None, typer.Option(help="Folder of real images, instead of --images.")] = None,
+    full: Annotated[Path | None, typer.Option(help="Folder of wholly generated images (setup a).")] = None,
+    partial: Annotated[Path | None, typer.Option(help="Folder of edited images, regions unknown (setup b).")] = None,
+    group_by: Annotated[
+        str,
+        typer.Option(
+            help="Which of --real, --full and --partial stay in one split: a separator (the name up to it), a number "
+            "(the first N characters) or a CSV file with columns file, group."
+        ),
+    ] = "",
     source: Annotated[
         str, typer.Option(help="celebahq or ffhq (the unpacked download), photos, or a name for dataset.json.")
     ] = "photos",
@@ -81,10 +97,19 @@ def prepare(
         Path | None, typer.Option(help="celebahq: folder of CelebA's identity and partition lists.")
     ] = None,
 ):
-    """Convert images and component masks to a dataset folder, split by source face, resumable."""
+    """Convert images and component masks, or two folders of real and fake images, to a dataset folder, resumable."""
     from wsdl.data.layout import parse_counts
     from wsdl.data.prepare import prepare_dataset
+    from wsdl.data.two_folders import prepare_two_folders
 
+    if bool(images) == bool(real):
+        raise typer.BadParameter("give either --images or --real.")
+    if real and (counts or lists):
+        raise typer.BadParameter("--counts and --lists need --images.")
+    if real:
+        return prepare_two_folders(real, out, full, partial, masks, size, seed, source, licence, group_by, skip_bad)
+    if full or partial or group_by:
+        raise typer.BadParameter("--full, --partial and --group-by need --real.")
     prepare_dataset(images, masks, out, size, seed, source, licence, skip_bad, parse_counts(counts), lists)
 
 

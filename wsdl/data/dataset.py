@@ -19,6 +19,7 @@ from wsdl.data.decoded import DecodedArray
 from wsdl.data.manifest import (
     check_splits,
     finish_manifest,
+    has_unknown_mask,
     has_unknown_sources,
     keep_generators,
     label_map_path,
@@ -99,13 +100,16 @@ class Dataset:
 
     @cached_property
     def masks(self) -> DecodedArray:
-        """uint8 [n, S, S], 1 = fake: zeros for real, ones for full fakes. On disk like `images`."""
+        """uint8 [n, S, S], 1 = fake: zeros for real, ones for full fakes. On disk like `images`.
+
+        WsdlError where the unknown mask of a partial fake (`has_unknown_mask`) is read.
+        """
         return self._decoded("masks", (self.size, self.size), self._mask)
 
     def decode(self, rows: pd.DataFrame) -> None:
         """Decode the images and masks of the kinds, generators and splits of `rows`, which are used soon."""
-        for array in (self.images, self.masks):
-            array.open_parts(rows.index.to_numpy())
+        self.images.open_parts(rows.index.to_numpy())
+        self.masks.open_parts(rows.index[~has_unknown_mask(rows)].to_numpy())
 
     def labels(self, row) -> np.ndarray:
         """The component label map uint8 [S, S] of a real face (a row of `table`)."""
@@ -124,14 +128,21 @@ class Dataset:
         return read_mask(self.folder / row.mask)
 
     def _decoded(self, name: str, row_shape: tuple[int, ...], read: Callable) -> DecodedArray:
-        part_of = self._all.groupby(["kind", "generator", "split"]).ngroup().to_numpy()
+        unknown = has_unknown_mask(self._all)
+        part_of = self._all.groupby(["kind", "generator", "split", unknown]).ngroup().to_numpy()
 
         def open_part(number: int) -> np.ndarray:
             rows = self._all[part_of == number]
             shape, kind = (len(rows), *row_shape), rows.kind.iloc[0]
             if name == "masks" and kind != "partial":
                 return np.broadcast_to(np.uint8(kind == "full"), shape)
-            words = filter(None, (name, kind, rows.generator.iloc[0], rows.split.iloc[0]))
+            if name == "masks" and unknown[rows.index[0]]:
+                raise WsdlError(
+                    f"{self.folder / rows.path.iloc[0]}: its inpainted region is not known, as of {len(rows)} partial "
+                    f"fakes in {rows.split.iloc[0]}; prepare the data with --masks."
+                )
+            without = "no-mask" if unknown[rows.index[0]] else ""
+            words = filter(None, (name, kind, rows.generator.iloc[0], rows.split.iloc[0], without))
             return self._cached("-".join(words), rows, shape, read)
 
         return DecodedArray(part_of, row_shape, open_part)

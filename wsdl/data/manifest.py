@@ -1,7 +1,7 @@
 """The manifest of a dataset folder, which has the layout of the Dolos download.
 
 dataset.json    name, size, licence, made_by, sha256 of the manifest
-manifest.csv    one row per image, with the columns MANIFEST_COLUMNS
+manifest.csv    one row per image, with the columns MANIFEST_COLUMNS; an unknown mask and its area are empty
 real/SPLIT/ID.png · components/SPLIT/ID.png (label maps of the real faces)
 fake/GENERATOR/SPLIT/ID.png (full) · fake/GENERATOR/{images,masks}/SPLIT/ID.png (partial)
 """
@@ -76,6 +76,11 @@ def has_unknown_sources(info: dict) -> bool:
     return any(entry.get("source_faces") == "unknown" for entry in _entries(info))
 
 
+def has_unknown_mask(table: pd.DataFrame) -> pd.Series:
+    """Whether a row is a partial fake whose inpainted region is not known: bool [n]."""
+    return (table.kind == "partial") & (table["mask"] == "")
+
+
 def _entries(info: dict) -> list[dict]:
     """The entries of made_by."""
     entries = info.get("made_by", [])
@@ -115,7 +120,8 @@ def _checked_table(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     for name in [*table.path, *filter(None, [*table["mask"], *table.generator])]:
         path_inside(path.parent, name)
     area = pd.to_numeric(table.area, errors="coerce")
-    refuse(~area.between(0, 1), "area", "but an area is a fraction from 0 to 1")
+    is_unknown = has_unknown_mask(table) & (table.area.astype(str) == "")
+    refuse(~area.between(0, 1) & ~is_unknown, "area", "but an area is a fraction from 0 to 1")
     return table.assign(area=area.astype(float))
 
 

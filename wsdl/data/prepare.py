@@ -29,7 +29,7 @@ from wsdl.data.manifest import (
     write_manifest,
 )
 
-_SOURCES = "made_of.json"  # the sha256 of each image and mask
+MADE_OF = "made_of.json"  # the sha256 of each image and mask
 
 
 @one_writer("out")
@@ -64,8 +64,8 @@ def prepare_dataset(
     finish_manifest(out)
     sources = {f"images/{name}{path.suffix}": (path,) for name, path in files.items()}
     sources |= {f"masks/{name}{Path(paths[0]).suffix}": paths for name, paths in labels.items()}
-    hashes = dict(zip(sources, parallel_map(_hash_readable, sources.values(), "reading images"), strict=True))
-    changed = _changed_sources(out, hashes)
+    hashes = dict(zip(sources, parallel_map(hash_readable, sources.values(), "reading images"), strict=True))
+    changed = changed_sources(out, hashes)
     if (out / "manifest.csv").exists():
         if changed:  # fakes may have been made of the faces
             raise WsdlError(
@@ -77,7 +77,7 @@ def prepare_dataset(
     for name in {Path(source).stem for source in changed} & splits.keys():  # written by a call that was interrupted
         for folder in ("real", "components"):
             (out / folder / splits[name] / f"{name}.png").unlink(missing_ok=True)
-    write_json(out / _SOURCES, hashes)
+    write_json(out / MADE_OF, hashes)
 
     notes: list[tuple[str, Path]] = []
 
@@ -99,7 +99,7 @@ def prepare_dataset(
         return sum(map(pixels_in_file, (files[name], *labels.get(name, ())[:1])))
 
     rows = [row for row in parallel_map(prepare_face, files, "preparing faces", pixels_of) if row]
-    _report_notes(notes)
+    report_notes(notes)
     if not rows:
         raise WsdlError(f"{images}: holds no usable image; all {len(files)} were skipped.")
     made_by = {"command": f"python -m wsdl data prepare --source {source} --size {size} --seed {seed}", "seed": seed,
@@ -110,16 +110,16 @@ def prepare_dataset(
         print_stderr(f"{out}: has one test face only, so metrics will have no intervals; 15 images give two.")
 
 
-def _changed_sources(out: Path, hashes: dict[str, str]) -> list[str]:
+def changed_sources(out: Path, hashes: dict[str, str]) -> list[str]:
     """The images and masks whose sha256 is not the one that an earlier call noted in `out`, by name."""
-    note = out / _SOURCES
+    note = out / MADE_OF
     old = read_object(note) if note.exists() else hashes
     if not note.exists() and (out / "manifest.csv").exists():
         print_stderr(f"{out}: does not say what it was made of, so whether images have changed since is not known.")
     return sorted(name for name in {*old, *hashes} if old.get(name) != hashes.get(name))
 
 
-def _hash_readable(paths: tuple[Path, ...]) -> str:
+def hash_readable(paths: tuple[Path, ...]) -> str:
     """The sha256 of a file, or of those of several, or "" where it cannot be read: that is said when it is decoded."""
     with suppress(WsdlError):
         hashes = [sha256(path) for path in paths]
@@ -216,7 +216,7 @@ def _is_parsed(masks: Path) -> bool:
     return recipe.exists() and "parser" in read_object(recipe)
 
 
-def _report_notes(notes: list[tuple[str, Path]]) -> None:
+def report_notes(notes: list[tuple[str, Path]]) -> None:
     """Print each kind of lossy conversion once, with the first image that needed it."""
     for note in sorted({note for note, _ in notes}):
         paths = sorted(path for other, path in notes if other == note)

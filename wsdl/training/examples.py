@@ -15,7 +15,7 @@ from wsdl.core.progress import print_stderr
 from wsdl.data.corruptions import corrupt_fraction
 from wsdl.data.dataset import Dataset, release_memory
 from wsdl.data.decoded import DecodedArray
-from wsdl.data.manifest import is_download
+from wsdl.data.manifest import has_unknown_mask, is_download
 from wsdl.detectors.base import Batch
 
 
@@ -71,6 +71,11 @@ def setup_examples(dataset: Dataset, setup: str, split: str) -> Examples:
         raise WsdlError(
             f"{dataset.folder}: has {len(real)} real and {len(fake)} fake images in {split} for setup "
             f"{setup}; make fakes with `python -m wsdl generate`."
+        )
+    if rules.has_masks and (unknown := has_unknown_mask(dataset.table.loc[fake]).sum()):
+        raise WsdlError(
+            f"{dataset.folder}: setup {setup} trains on masks, but {unknown} of {len(fake)} partial fakes in {split} "
+            f"have none that is known; train setup b, or prepare the data with --masks for all of them."
         )
     if rules.has_reals and rules.fakes == "partial" and is_download(dataset.info):
         fake = _draw_as_many(fake, len(real), f"{dataset.folder}: setup {setup} uses", split)
