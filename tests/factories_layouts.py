@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from wsdl.data.celebahq import ANNOTATIONS, IMAGES, MAPPING, PARTITION, PARTS, PEOPLE
+from wsdl.data.dataset import Dataset
 from wsdl.data.images import list_image_files
 
 _ON_SKIN = (1, 2, 3, 4, 5, 6, 7, 10, 11, 12)  # classes that the skin part of the download lies beneath
@@ -60,4 +61,20 @@ def miniature_ffhq(made_up: tuple[Path, Path], root: Path, variant: str = "image
         path = root / variant / f"{i // 8:02d}000" / f"{i // 8:02d}{i % 8:03d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         image.save(path)
+    return root
+
+
+def miniature_coco_glide(dataset: Path, root: Path) -> Path:
+    """The folders of COCO Glide, of the partial fakes in `dataset`: one of each face, numbers in the names."""
+    data, number = Dataset(dataset), 1000
+    fakes = data.select("partial").drop_duplicates("source_id")
+    for name in ("real", "fake", "mask"):
+        (root / name).mkdir(parents=True)
+    for row, face in zip(fakes.itertuples(), data.source_index(fakes), strict=True):
+        number += 7
+        Image.fromarray(np.asarray(data.images[face])).save(root / "real" / f"dining table_{number}.png")
+        Image.fromarray(np.asarray(data.images[row.Index])).save(
+            root / "fake" / f"glide_inpainting_val2017_{number}_up.png"
+        )
+        Image.fromarray(data.masks[row.Index] * 255).save(root / "mask" / f"dining table_{number}_mask.png")
     return root

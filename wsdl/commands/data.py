@@ -84,10 +84,12 @@ def prepare(
         ),
     ] = "",
     source: Annotated[
-        str, typer.Option(help="celebahq or ffhq (the unpacked download), photos, or a name for dataset.json.")
+        str, typer.Option(help="celebahq, ffhq or coco-glide (as unpacked), photos, or a name for dataset.json.")
     ] = "photos",
     licence: Annotated[str, typer.Option(help="Licence of the images, for dataset.json.")] = "unknown",
-    size: Annotated[int, typer.Option(min=8, help="Side of the images in pixels.")] = 128,
+    size: Annotated[
+        int | None, typer.Option(min=8, help="Side of the images in pixels (default: 128; of coco-glide 256).")
+    ] = None,
     seed: Seed = 0,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Report and skip damaged images.")] = False,
     counts: Annotated[
@@ -98,6 +100,7 @@ def prepare(
     ] = None,
 ):
     """Convert images and component masks, or two folders of real and fake images, to a dataset folder, resumable."""
+    from wsdl.data.coco_glide import SIZE, prepare_coco_glide
     from wsdl.data.layout import parse_counts
     from wsdl.data.prepare import prepare_dataset
     from wsdl.data.two_folders import prepare_two_folders
@@ -106,6 +109,9 @@ def prepare(
         raise typer.BadParameter("give either --images or --real.")
     if real and (counts or lists):
         raise typer.BadParameter("--counts and --lists need --images.")
+    if source == "coco-glide" and images:
+        return prepare_coco_glide(images, out, size or SIZE, licence)
+    size = size or 128
     if real:
         return prepare_two_folders(real, out, full, partial, masks, size, seed, source, licence, group_by, skip_bad)
     if full or partial or group_by:
