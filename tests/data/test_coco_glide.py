@@ -8,7 +8,9 @@ import pytest
 from factories_layouts import miniature_coco_glide
 from helpers import run_command
 from PIL import Image
+from typer.testing import CliRunner
 
+from wsdl.__main__ import app
 from wsdl.core.io import WsdlError
 from wsdl.data.check import check_dataset
 from wsdl.data.coco_glide import prepare_coco_glide
@@ -41,6 +43,13 @@ def test_a_detector_is_evaluated_on_it(unpacked, run_folder, tmp_path):
     run_command(*command, "--size", 32)
     run_command(*command, "--size", 32)  # prepared already
     assert run_command("evaluate", run, "--data", tmp_path / "out").splitlines()[1].startswith("patches,c,0,")
+
+
+def test_options_that_it_does_not_need_are_refused(unpacked, tmp_path):
+    command = ("data", "prepare", "--source", "coco-glide", "--images", unpacked, "--out", tmp_path / "out")
+    result = CliRunner().invoke(app, [*map(str, command), "--counts", "1/1/1"])
+    assert result.exit_code == 2
+    assert "coco-glide" in result.output
 
 
 def invert(folder: Path) -> None:

@@ -15,6 +15,7 @@ from wsdl.data.celebahq import ANNOTATIONS, IMAGES, MAPPING, PARTITION, PARTS, P
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import list_image_files
 from wsdl.data.layout import parse_counts
+from wsdl.data.manifest import label_map_path
 from wsdl.data.prepare import prepare_dataset
 
 
@@ -177,10 +178,26 @@ def test_a_changed_part_mask_is_noticed(broken, tmp_path):
         prepared(broken, tmp_path / "out")
 
 
+def test_after_a_damaged_part_mask_it_resumes_to_the_same_bytes(broken, unpacked, tmp_path):
+    path = first(broken, "00007_hair.png")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:60])
+    with pytest.raises(WsdlError, match="00007_hair"):
+        prepared(broken, tmp_path / "out")
+    path.write_bytes(whole)
+    resumed = prepared(broken, tmp_path / "out").table
+    at_once = prepared(unpacked, tmp_path / "at once")
+    assert resumed.equals(at_once.table)
+    for row in at_once.table.itertuples():
+        name = label_map_path(row)
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "at once" / name).read_bytes()
+
+
 def test_counts_choose_faces_of_each_split(unpacked, ffhq, tmp_path):
     for source, root in (("celebahq", unpacked), ("ffhq", ffhq)):
         table = prepared(root, tmp_path / source, source, counts=(8, 2, 1)).table
         assert table.groupby("split").size().to_dict() == {"train": 8, "valid": 2, "test": 1}
+        assert "--counts 8/2/1" in Dataset(tmp_path / source).info["made_by"]["command"]
     with pytest.raises(WsdlError, match="has 4 images for valid, but --counts asks for 900"):
         prepared(unpacked, tmp_path / "paper", counts=(8, 900, 900))
 

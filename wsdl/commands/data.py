@@ -110,6 +110,10 @@ def prepare(
     if real and (counts or lists):
         raise typer.BadParameter("--counts and --lists need --images.")
     if source == "coco-glide" and images:
+        if masks or counts or lists:
+            raise typer.BadParameter(
+                "--masks, --counts and --lists are not for coco-glide, whose masks are in --images."
+            )
         return prepare_coco_glide(images, out, size or SIZE, licence)
     size = size or 128
     if real:

@@ -102,8 +102,9 @@ def prepare_dataset(
     report_notes(notes)
     if not rows:
         raise WsdlError(f"{images}: holds no usable image; all {len(files)} were skipped.")
-    made_by = {"command": f"python -m wsdl data prepare --source {source} --size {size} --seed {seed}", "seed": seed,
-               "version": __version__, **_render_recipe(images)}  # fmt: skip
+    chosen = f" --counts {'/'.join(map(str, counts))}" if counts else ""
+    made_by = {"command": f"python -m wsdl data prepare --source {source} --size {size} --seed {seed}{chosen}",
+               "seed": seed, "version": __version__, **_render_recipe(images)}  # fmt: skip
     info = {"name": source, "size": size, "licence": licence, "made_by": made_by}
     write_manifest(out, pd.DataFrame(rows, columns=MANIFEST_COLUMNS), info)
     if sum(row["split"] == "test" for row in rows) < 2:
