@@ -39,16 +39,18 @@ def read_about(folder: Path) -> dict:
 def read_metrics(folder: Path) -> dict:
     """metrics.json of an evaluation: its preset, the sha256 of the manifest of its data, and its rows, detector first.
 
-    The rows of preset `dolos` have finite IoU, PBCA and AP.
+    The rows of preset `dolos` have finite IoU, PBCA and AP; without any mask (n_masks 0) IoU and PBCA are NaN.
     """
     path = Path(folder) / "metrics.json"
     metrics = read_object(path, _METRICS, needed=tuple(_METRICS))
     if not metrics["rows"]:
         raise WsdlError(f"{path}: has no rows; evaluate the run again.")
-    needed = tuple(_ROW) if metrics["preset"] == "dolos" else ("method",)
     for number, row in enumerate(metrics["rows"]):
+        lacking = ("iou", "pbca") if isinstance(row, dict) and row.get("n_masks") == 0 else ()
+        needed = tuple(key for key in _ROW if key not in lacking) if metrics["preset"] == "dolos" else ("method",)
         check_object(row, _ROW, needed, f"{path}: row {number}")
         check_object(row, _ENDS, (), f"{path}: row {number}", finite=False)  # of too few faces there is no interval
+        row |= dict.fromkeys(lacking, math.nan)
     return metrics
 
 

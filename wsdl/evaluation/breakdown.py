@@ -13,6 +13,7 @@ import pandas as pd
 from wsdl.core.io import WsdlError, open_regular_file
 from wsdl.core.run import PER_IMAGE_FILE
 from wsdl.data.dataset import Dataset
+from wsdl.data.manifest import has_unknown_mask
 from wsdl.data.masks import COMPONENTS
 from wsdl.evaluation.metrics import bootstrap, upsample
 
@@ -22,10 +23,12 @@ _NEEDED = ("path", "kind", "source_id", "score", "iou", "pbca")  # columns of pi
 def partial_fakes(runs: list[pd.DataFrame | Path]) -> pd.DataFrame:
     """The partial fakes of pictures.csv (tables or run folders), one run per seed; scores are averaged over the seeds.
 
-    ValueError where the runs were tested on different images.
+    Fakes without a known mask are left out. ValueError where the runs were tested on different images.
     """
     tables = [run if isinstance(run, pd.DataFrame) else read_per_image(Path(run)) for run in runs]
-    tables = [table[table.kind == "partial"].sort_values("path", ignore_index=True) for table in tables]
+    tables = [
+        table[(table.kind == "partial") & table.iou.notna()].sort_values("path", ignore_index=True) for table in tables
+    ]
     if any(list(table.path) != list(tables[0].path) for table in tables):
         raise ValueError("runs that were tested on different images cannot be averaged")
     means = {name: np.mean([table[name] for table in tables], axis=0) for name in ("score", "iou", "pbca")}
@@ -93,8 +96,14 @@ def predict_rows(dataset: Dataset, predict: Callable, rows: pd.DataFrame) -> dic
 
 
 def iter_partial_fakes(dataset: Dataset, predict: Callable, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
-    """Map (at the detector's own size), mask and source face of each partial test fake, `batch` in memory at a time."""
+    """Map (at the detector's own size), mask and source face of each partial test fake, `batch` in memory at a time.
+
+    Fakes without a known mask are left out. WsdlError where none has one.
+    """
     rows = dataset.select("partial", "test")
+    rows = rows[~has_unknown_mask(rows)]
+    if rows.empty:
+        raise WsdlError(f"{dataset.folder}: has no partial fake in test whose mask is known, which this needs.")
     for start in range(0, len(rows), batch):
         part = rows.iloc[start : start + batch]
         maps = predict(dataset.images[part.index.to_numpy()]).maps
@@ -105,7 +114,7 @@ def iter_partial_fakes(dataset: Dataset, predict: Callable, batch: int) -> Itera
 def read_per_image(run: Path) -> pd.DataFrame:
     """pictures.csv of a run. Names of faces are read as text: their order determines the resamples.
 
-    WsdlError where it is missing or damaged, or lists no real image or no partial fake.
+    WsdlError where it is missing or damaged, or lists no real image or no fake.
     """
     path = Path(run) / PER_IMAGE_FILE
     try:
@@ -123,10 +132,12 @@ def _problem_of(table: pd.DataFrame) -> str:
     """What is wrong with a table of pictures.csv, or ""."""
     if missing := [name for name in _NEEDED if name not in table]:
         return f"has no column {missing[0]}"
-    partial = table[table.kind == "partial"]
-    if partial.empty or not (table.kind == "real").any():
+    if (table.kind == "real").all() or not (table.kind == "real").any():
         return "lists no partial fake or no real image"
-    for name, rows in (("score", table), ("iou", partial), ("pbca", partial)):
+    masked = table[table.kind == "partial"]
+    if "marked" in table and "area" in table:  # there are unknown masks
+        masked = masked[masked.area.notna()]
+    for name, rows in (("score", table), ("iou", masked), ("pbca", masked)):
         if not pd.api.types.is_numeric_dtype(rows[name]) or not np.isfinite(rows[name]).all():
             return f"its column {name} must be finite numbers"
     return ""

@@ -18,7 +18,7 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.paper_sets import choose_generators
 from wsdl.evaluation.baselines import BASELINES, baseline_rows, row_kind
 from wsdl.evaluation.protocols import EXTRA_PROTOCOLS, PROTOCOLS
-from wsdl.evaluation.scoring import DOLOS_MEASURES, PER_IMAGE_COLUMNS, score_protocols
+from wsdl.evaluation.scoring import DOLOS_MEASURES, MAPS, PER_IMAGE_COLUMNS, score_protocols
 
 _METRICS_FILE = "metrics.json"  # rows of one preset
 PROTOCOLS_FILE = "definitions.json"  # rows of all presets
@@ -92,20 +92,30 @@ def has_all_rows(rows: list[dict]) -> bool:
 
 
 def metrics_rows(rows: list[dict], preset: str) -> list[dict]:
-    """The rows of one preset as in metrics.json: a row per method, each measure with its _low and _high."""
-    by_method = {}
+    """The rows of one preset as in metrics.json: a row per method, each measure with its _low and _high.
+
+    Where masks are unknown, those of dolos also have statistics of maps, and `n_masks`: the fakes behind IoU and PBCA.
+    """
+    by_method, counts = {}, {}
     for row in rows:
+        if row["preset"] != preset and (preset, row["preset"]) != ("dolos", MAPS):
+            continue
+        who = {key: row[key] for key in ("method", "setup", "seed")}
+        numbers, measure = by_method.setdefault(row["method"], who), row["measure"]
+        numbers |= {measure: row["value"], f"{measure}_low": row["low"], f"{measure}_high": row["high"]}
         if row["preset"] == preset:
-            who = {key: row[key] for key in ("method", "setup", "seed")}
-            numbers, measure = by_method.setdefault(row["method"], who), row["measure"]
-            numbers |= {measure: row["value"], f"{measure}_low": row["low"], f"{measure}_high": row["high"]}
-            numbers["n"] = max(numbers.pop("n", 0), row["n"])  # stays the last key
+            counts.setdefault(row["method"], []).append(row["n"])
+    for method, of in counts.items():
+        masks = {"n_masks": min(of)} if preset == "dolos" and min(of) < max(of) else {}
+        by_method[method] |= {**masks, "n": max(of)}
     return list(by_method.values())
 
 
 def scores_table(results: list[dict]) -> pd.DataFrame:
     """Results of `evaluate` as one table: a row per detector, then each baseline once."""
-    table = pd.DataFrame([row for result in results for row in result["rows"]], columns=METRICS_COLUMNS)
+    rows = [row for result in results for row in result["rows"]]
+    further = [name for name in dict.fromkeys(key for row in rows for key in row) if name not in METRICS_COLUMNS]
+    table = pd.DataFrame(rows, columns=[*METRICS_COLUMNS, *further])  # further: of unknown masks
     table = table.astype(dict.fromkeys(METRICS_COLUMNS[3:-1], float))  # None, where there is no interval, becomes NaN
     detector = table.method.map(row_kind) == "detector"
     return pd.concat([table[detector], table[~detector].drop_duplicates("method")], ignore_index=True)
@@ -161,10 +171,26 @@ def _score_run(run: Path, dataset: Dataset, extra: tuple[str, ...] = ()) -> tupl
     detector = load_detector(run)
     config = read_object(run / "config.json", {"method": str, "setup": str, "seed": int}, ("method", "setup", "seed"))
     table, rows = score_protocols(dataset, lambda index: detector.predict(dataset.images[index]), extra)
-    if table[table.kind == "partial"].source_id.nunique() < 2:
+    _report_unknown_masks(dataset, table, extra)
+    if table[table.kind != "real"].source_id.nunique() < 2:
         print_stderr(f"{dataset.folder}: has fakes of one test face only, so intervals are empty; prepare more images.")
     who = {key: config[key] for key in ("method", "setup", "seed")}
     return table, [who | row for row in rows] + baseline_rows(dataset, config["seed"], extra)
+
+
+def _report_unknown_masks(dataset: Dataset, table: pd.DataFrame, extra: tuple[str, ...]) -> None:
+    """Say what cannot be computed where fakes have no known mask. WsdlError where `extra` protocols need masks."""
+    fakes = table[table.kind != "real"]
+    known, total = int(fakes.iou.notna().sum()), len(fakes)
+    if known == total:
+        return
+    rest = f"IoU and PBCA are over those {known} (n_masks)" if known else "IoU and PBCA need masks"
+    if extra and not known:
+        raise WsdlError(f"{dataset.folder}: the other presets need masks, but no test fake has a known one; use dolos.")
+    print_stderr(
+        f"{dataset.folder}: {known or 'none'} of {total} test fakes {'have' if known > 1 else 'has'} a known mask: "
+        f"AP and statistics of the maps are over all, {rest}."
+    )
 
 
 def _stored(folder: Path, name: str, made_from: dict) -> dict | None:
@@ -178,4 +204,5 @@ def _stored(folder: Path, name: str, made_from: dict) -> dict | None:
 
 def _write_per_image(folder: Path, table: pd.DataFrame) -> None:
     with atomic(folder / PER_IMAGE_FILE) as temporary:
-        table[list(PER_IMAGE_COLUMNS)].to_csv(temporary, index=False, lineterminator="\n")
+        columns = [*PER_IMAGE_COLUMNS, *(["marked"] if "marked" in table else [])]
+        table[columns].to_csv(temporary, index=False, lineterminator="\n")

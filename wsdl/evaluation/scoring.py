@@ -11,11 +11,14 @@ import pandas as pd
 from wsdl.core.io import WsdlError
 from wsdl.core.progress import in_batches
 from wsdl.data.dataset import Dataset
-from wsdl.evaluation.metrics import balanced_ap, bootstrap, bootstrap_ap, interval, resample, upsample
+from wsdl.data.manifest import has_unknown_mask
+from wsdl.evaluation.metrics import balanced_ap, binary, bootstrap, bootstrap_ap, interval, resample, upsample
 from wsdl.evaluation.pixels import PixelHistogram
 from wsdl.evaluation.protocols import PROTOCOLS, SCORES_REAL_IMAGES, pooled_scores
 
 DOLOS_MEASURES = ("iou", "pbca", "ap")
+MAPS = "maps"  # the preset of statistics of maps, computed where masks are unknown
+MAP_MEASURES = ("marked_real", "marked_fake", "any_real", "any_fake")
 _DESCRIPTION = ("path", "kind", "generator", "component", "area", "source_id")
 PER_IMAGE_COLUMNS = (*_DESCRIPTION, "score", "iou", "pbca")  # of pictures.csv
 _BATCH_SIZE = 64
@@ -42,37 +45,51 @@ def score_images(
     """Score each image of the test split, a batch at a time: a row per image, real images first.
 
     Columns: those of pictures.csv, then PROTOCOL.MEASURE such as "benco.f1"; NaN where a protocol does not score an
-    image. WsdlError where the test split has no real images or no partial fakes.
+    image, such as a fake whose mask is unknown. Where there is one, `marked` is the fraction of pixels above 0.5.
+    Without partial fakes, full ones are scored, of which no mask is known. WsdlError where the test split has no real
+    images or no fakes.
     """
     table = _test_images(dataset)
+    known = (table.kind == "partial") & ~has_unknown_mask(table)
+    lacks_masks = bool((known != (table.kind != "real")).any())
     scores, numbers = [], []
-    for kind, rows in table.groupby("kind", sort=False):
-        protocols = [name for name in ("dolos", *extra) if kind == "partial" or name in SCORES_REAL_IMAGES]
+    for (kind, is_known), rows in table.groupby(["kind", known], sort=False):
+        scored = is_known or (kind == "real" and known.any())
+        protocols = [name for name in ("dolos", *extra) if scored and (is_known or name in SCORES_REAL_IMAGES)]
         for index in in_batches(rows.index.to_numpy(), _BATCH_SIZE, "scoring"):
             prediction = predict(index)
             scores.append(prediction.scores)
-            if not protocols:
+            if not protocols and not lacks_masks:
                 numbers += [{}] * len(index)
                 continue
             for i, map_ in zip(index, prediction.maps, strict=True):
+                full = upsample(map_, (dataset.size, dataset.size))
+                numbers.append({"marked": float(binary(full).mean())} if lacks_masks else {})
+                if not protocols:
+                    continue
                 mask = np.asarray(dataset.masks[i], bool)
-                full = upsample(map_, mask.shape)
-                numbers.append(_score_image(full, mask, protocols))
-                if pixels and kind == "partial":
+                numbers[-1] |= _score_image(full, mask, protocols)
+                if pixels and is_known:
                     pixels.add(full, mask)
     numbers = pd.DataFrame(numbers, index=table.index).rename(columns={"dolos.iou": "iou", "dolos.pbca": "pbca"})
+    numbers = numbers.reindex(columns=list(dict.fromkeys(["iou", "pbca", *numbers.columns])))
     table = pd.concat([table[list(_DESCRIPTION)].assign(score=np.concatenate(scores)), numbers], axis=1)
     return table[[*PER_IMAGE_COLUMNS, *table.columns.drop([*PER_IMAGE_COLUMNS])]]
 
 
 def _test_images(dataset: Dataset) -> pd.DataFrame:
-    """The rows of the test split to score: real images, then partial fakes. WsdlError where a kind is missing."""
-    real, partial = (dataset.select(kind=kind, split="test") for kind in ("real", "partial"))
-    if real.empty or partial.empty:
+    """The rows of the test split to score: real images, then fakes with a mask, then others.
+
+    Full fakes are scored where there are no partial ones. WsdlError where there are no real images or no fakes.
+    """
+    real, partial, full = (dataset.select(kind=kind, split="test") for kind in ("real", "partial", "full"))
+    fakes = full if partial.empty and dataset.select("partial").empty else partial
+    if real.empty or fakes.empty:
         raise WsdlError(
             f"{dataset.folder}: has {len(real)} real and {len(partial)} partial images in test; scoring needs both."
         )
-    return pd.concat([real, partial])
+    unknown = has_unknown_mask(fakes)
+    return pd.concat([real, fakes[~unknown], fakes[unknown]])
 
 
 def _score_image(map_: np.ndarray, mask: np.ndarray, protocols: list[str]) -> dict[str, float]:
@@ -84,28 +101,36 @@ def metrics_row(runs: list[pd.DataFrame]) -> dict:
     """IoU, PBCA and AP with 95 % intervals from tables of `score_images`, one per seed, of the same images.
 
     The IoU and PBCA of an image are averaged over the seeds first, so the interval concerns the choice of test faces,
-    not the randomness of training.
+    not the randomness of training. IoU and PBCA are those of fakes with a mask, and NaN where there are none; where
+    these are not all, `n_masks` is their number.
     """
-    is_fake = (runs[0].kind == "partial").to_numpy()
+    is_fake = (runs[0].kind != "real").to_numpy()
+    has_mask = is_fake & runs[0].iou.notna().to_numpy()
     faces = runs[0].source_id.to_numpy()
     scores = np.array([run.score for run in runs])
     real, fake = scores[:, ~is_fake], scores[:, is_fake]
     numbers = {"n": int(is_fake.sum()), "ap": np.mean([balanced_ap(*pair) for pair in zip(real, fake, strict=True)])}
     numbers["ap_low"], numbers["ap_high"] = bootstrap_ap(real, faces[~is_fake], fake, faces[is_fake])
     for name in ("iou", "pbca"):
-        column = np.mean([run[name][is_fake] for run in runs], axis=0)
-        numbers[name] = column.mean()
-        numbers[f"{name}_low"], numbers[f"{name}_high"] = bootstrap(column, faces[is_fake])
-    return {name: value if name == "n" else round(float(value), 6) for name, value in numbers.items()}
+        column, low, high = np.mean([run[name][has_mask] for run in runs], axis=0), np.nan, np.nan
+        if has_mask.any():
+            low, high = bootstrap(column, faces[has_mask])
+        numbers |= {name: column.mean() if has_mask.any() else np.nan, f"{name}_low": low, f"{name}_high": high}
+    if (has_mask != is_fake).any():
+        numbers["n_masks"] = int(has_mask.sum())
+    return {name: value if isinstance(value, int) else round(float(value), 6) for name, value in numbers.items()}
 
 
 def _summary_rows(table: pd.DataFrame, pixels: PixelHistogram | None) -> list[dict]:
     """The rows of `score_protocols` from the table of `score_images`."""
-    partial = table[table.kind == "partial"]
+    partial = table[(table.kind == "partial") & table.iou.notna()]
     of_dolos = metrics_row([table])
-    rows = [_number("dolos", name, *(of_dolos[name + end] for end in ("", "_low", "_high")), of_dolos["n"])
+    counts = {"ap": of_dolos["n"]}
+    rows = [_number("dolos", name, *(of_dolos[name + end] for end in ("", "_low", "_high")),
+                    counts.get(name, of_dolos.get("n_masks", of_dolos["n"])))
             for name in DOLOS_MEASURES]  # fmt: skip
-    if pixels:
+    rows += _map_numbers(table) if "marked" in table else []
+    if pixels and len(partial):
         rows += _pooled_numbers(partial)
         rows += [_number("pooled", name, value, None, None, len(partial))
                  for name, value in (("pixel_ap", pixels.ap()), ("pixel_auc", pixels.auc()))]  # fmt: skip
@@ -114,6 +139,17 @@ def _summary_rows(table: pd.DataFrame, pixels: PixelHistogram | None) -> list[di
         if not scored.empty:
             low, high = bootstrap(scored[column].to_numpy(), scored.source_id.to_numpy())
             rows.append(_number(*column.split("."), scored[column].mean(), low, high, len(scored)))
+    return rows
+
+
+def _map_numbers(table: pd.DataFrame) -> list[dict]:
+    """MAP_MEASURES: the mean fraction of pixels above 0.5 in real images and in fakes, and of images that have any."""
+    rows = []
+    for what, of in (("marked", lambda marked: marked), ("any", lambda marked: (marked > 0).astype(float))):
+        for name, part in (("real", table[table.kind == "real"]), ("fake", table[table.kind != "real"])):
+            values = of(part.marked.to_numpy())
+            low, high = bootstrap(values, part.source_id.to_numpy())
+            rows.append(_number(MAPS, f"{what}_{name}", values.mean(), low, high, len(part)))
     return rows
 
 

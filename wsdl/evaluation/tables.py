@@ -33,7 +33,7 @@ RESULTS_COLUMNS = (
 def results_by_job(folder: Path, problem: Callable[[str], object] = print_problem) -> pd.DataFrame:
     """One row per job (source, method, setup, settings, test data), then the baselines of each test set.
 
-    Columns are RESULTS_COLUMNS, numbers in [0, 1]: the mean over seeds, its 95 % interval (_low, _high) over source
+    Columns are RESULTS_COLUMNS, and n_masks where that is not n. Numbers in [0, 1]: the mean over seeds, its 95 % interval (_low, _high) over source
     faces, and the lowest and highest value of a single seed (_least, _most).
     A run that is damaged, was evaluated under another preset, or repeats a seed is left out with problem(message),
     which prints to stderr by default. WsdlError where no run remains.
@@ -61,7 +61,9 @@ def results_by_job(folder: Path, problem: Callable[[str], object] = print_proble
     rows.sort(key=lambda row: method_order(row["method"]))  # stable: otherwise in the order of the folders
     for (source, _), of_data in baselines.items():
         rows += [{**row, "source": source, "seeds": ""} for row in of_data]
-    return pd.DataFrame(rows, columns=RESULTS_COLUMNS)
+    lacks_masks = any("n_masks" in row for row in rows)
+    table = pd.DataFrame(rows, columns=[*RESULTS_COLUMNS, *(["n_masks"] if lacks_masks else [])])
+    return table.astype(dict.fromkeys(RESULTS_COLUMNS[4:-1], float))
 
 
 def read_evaluated(run: Path) -> tuple[dict, dict]:
@@ -81,10 +83,10 @@ def read_evaluated(run: Path) -> tuple[dict, dict]:
 
 def check_per_image(folder: Path, metrics: dict) -> None:
     """WsdlError where pictures.csv in `folder` is damaged or is not what `metrics` was computed from."""
-    scored = int((read_per_image(folder).kind == "partial").sum())
+    scored = int((read_per_image(folder).kind != "real").sum())
     if scored != metrics["rows"][0]["n"]:
         raise WsdlError(
-            f"{folder / PER_IMAGE_FILE}: lists {scored} partial fakes, but metrics.json was computed from "
+            f"{folder / PER_IMAGE_FILE}: lists {scored} fakes, but metrics.json was computed from "
             f"{metrics['rows'][0]['n']}; evaluate the run again."
         )
 
@@ -130,13 +132,25 @@ def results_to_markdown(rows: pd.DataFrame) -> str:
     heads = [*(name.replace("_", " ") for name in names), *SCORE_TITLES.values(), "images"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for row in rows.assign(method=rows.method.map(row_label)).to_dict("records"):
-        cells = [*(row[name] for name in names), *(format_score(row, score) for score in RESULT_SCORES), row["n"]]
+        cells = [
+            *(row[name] for name in names),
+            *(format_score(row, score) for score in RESULT_SCORES),
+            count_images(row),
+        ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 
 
+def count_images(row: dict) -> str:
+    """The number of test fakes of a row of `results_by_job`, and of those with a mask: "40", "40 (12 with a mask)"."""
+    masks = row.get("n_masks")
+    return f"{row['n']:.0f}" if masks is None or pd.isna(masks) else f"{row['n']:.0f} ({masks:.0f} with a mask)"
+
+
 def format_score(row: dict, score: str) -> str:
     """One score of a row of `results_by_job` in percent: "52.4 (44.5 to 59.2) [50.1 to 54.0]"."""
+    if pd.isna(row[score]):
+        return "no masks"
     value, low, high, least, most = (100 * row[score + part] for part in SCORE_PARTS)
     text = f"{value:.1f}" if low == high or pd.isna(low) else f"{value:.1f} ({low:.1f} to {high:.1f})"
     return text if pd.isna(least) or " " not in row["seeds"] else f"{text} [{least:.1f} to {most:.1f}]"

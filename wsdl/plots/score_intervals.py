@@ -44,6 +44,8 @@ def score_intervals(rows: pd.DataFrame, score: str = "iou") -> Figure:
 def _panel(ax, rows: pd.DataFrame, baselines: pd.DataFrame, score: str) -> None:
     names = [" ".join(filter(None, (row.method, row.setup, row.source.partition(" ")[2]))) for row in rows.itertuples()]
     for y, row in enumerate(rows.to_dict("records")):
+        if pd.isna(row[score]):  # no mask is known
+            continue
         value, low, high, least, most = (100 * row[score + end] for end in ("", "_low", "_high", "_least", "_most"))
         colour = COLOURS.get(row["setup"], BASELINE_COLOUR)
         ax.hlines(y, low, high, color=colour, linewidth=3, alpha=0.55)
@@ -52,7 +54,7 @@ def _panel(ax, rows: pd.DataFrame, baselines: pd.DataFrame, score: str) -> None:
             ax.vlines([least, most], y - TICK, y + TICK, color=colour, linewidth=1.4)
         ax.text(1.1, y, f"{value:.1f}", va="center", ha="right", transform=ax.get_yaxis_transform())
     trivial = baselines[baselines.method.map(row_kind) == "trivial"]
-    if len(trivial):
+    if trivial[score].notna().any():
         best = trivial.loc[trivial[score].idxmax()]
         low, high = 100 * best[f"{score}_low"], 100 * best[f"{score}_high"]
         ax.axvspan(low, max(high, low + 0.4), color=BASELINE_COLOUR, alpha=0.3, linewidth=0, zorder=0)

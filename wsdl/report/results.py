@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from wsdl.core.html import html_table
 from wsdl.evaluation.baselines import row_kind, row_label
-from wsdl.evaluation.tables import RESULT_SCORES, SCORE_TITLES, format_score
+from wsdl.evaluation.tables import RESULT_SCORES, SCORE_TITLES, count_images, format_score
 
 NOTE = Markup('<p class="small">{}</p>').format(
     "In percent: means over partially fake test images, with 95 % bootstrap intervals over source faces (in round "
@@ -27,7 +27,7 @@ def results_section(rows: pd.DataFrame) -> Markup:
     cells, shaded = [], []
     for i, row in enumerate(rows.to_dict("records")):
         names = [row_label(row["method"]), *(row[key] for key in keys[1:])]
-        cells.append([*names, *(_score_cell(row, score) for score in RESULT_SCORES), row["seeds"], row["n"]])
+        cells.append([*names, *(_score_cell(row, score) for score in RESULT_SCORES), row["seeds"], count_images(row)])
         if row_kind(row["method"]) != "detector":
             shaded.append(i)
     head = [*keys, *(f"{title} %" for title in SCORE_TITLES.values()), "seeds", "images"]
@@ -50,7 +50,11 @@ def compare_with_baselines(rows: pd.DataFrame) -> list[str]:
     for source, baselines in rows[kinds == "trivial"].groupby("source", sort=False):
         where = f" on {source}" if tested_on.nunique() > 1 else ""
         detectors = rows[(kinds == "detector") & (tested_on == source)]
-        sentences += [_compare(detectors, baselines, score, where) for score in COMPARED if len(detectors)]
+        sentences += [
+            _compare(detectors, baselines, score, where)
+            for score in COMPARED
+            if len(detectors) and baselines[score].notna().all()
+        ]
     return sentences
 
 
