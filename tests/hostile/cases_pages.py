@@ -128,7 +128,7 @@ CASES = [
           damaged("pictures.csv", PICTURES.replace("iou", "oui"))),
     table("pictures-with-text", rf"{PROBLEM}/pictures.csv: its column iou",
           damaged("pictures.csv", PICTURES.replace("0.4", "x"))),
-    table("pictures-cut-short", rf"{PROBLEM}/pictures.csv: lists 1 partial fakes, but metrics.json was computed from 2",
+    table("pictures-cut-short", rf"{PROBLEM}/pictures.csv: lists 1 fakes, but metrics.json was computed from 2",
           damaged("pictures.csv", "\n".join(PICTURES.splitlines()[:3]) + "\n")),
     table("pictures-of-other-images", rf"{PROBLEM}/pictures.csv: lists other images",
           damaged("pictures.csv", PICTURES.replace("c.png", "d.png"))),

@@ -103,7 +103,6 @@ def prepare(
     from wsdl.data.coco_glide import SIZE, prepare_coco_glide
     from wsdl.data.layout import parse_counts
     from wsdl.data.prepare import prepare_dataset
-    from wsdl.data.two_folders import prepare_two_folders
 
     if bool(images) == bool(real):
         raise typer.BadParameter("give either --images or --real.")
@@ -117,6 +116,8 @@ def prepare(
         return prepare_coco_glide(images, out, size or SIZE, licence)
     size = size or 128
     if real:
+        from wsdl.data.two_folders import prepare_two_folders
+
         return prepare_two_folders(real, out, full, partial, masks, size, seed, source, licence, group_by, skip_bad)
     if full or partial or group_by:
         raise typer.BadParameter("--full, --partial and --group-by need --real.")
@@ -141,7 +142,9 @@ def check(folder: Folder):
 @data.command()
 def audit(
     folder: Folder,
-    kind: Annotated[str, typer.Option(help="partial: files, and pixels outside the mask; full: files.")] = "partial",
+    kind: Annotated[
+        str, typer.Option(help="partial: files, and pixels outside the mask; full: files (default: what there is).")
+    ] = "",
     seed: Seed = 0,
 ):
     """Test whether properties other than the forgery separate real from fake: AUC and interval per property."""

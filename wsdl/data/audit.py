@@ -5,7 +5,8 @@ that instead, scores well and localises nothing. A logistic regression is traine
 fail: an area under the ROC curve (AUC) of 0.5 is chance level.
 
 Each partial fake is paired with the real image of its source face. Pixel properties are measured outside the fake's
-mask in *both* images, so that the two differ only by what a generator or a codec changed there.
+mask in *both* images, so that the two differ only by what a generator or a codec changed there. Where the source face
+or the mask is not known, whole images are compared: a difference is then a shortcut or the forgery itself.
 """
 
 from io import BytesIO
@@ -25,6 +26,7 @@ from wsdl.core.parallel import parallel_map
 from wsdl.data.dataset import Dataset
 from wsdl.data.decode import opened
 from wsdl.data.images import read_image
+from wsdl.data.manifest import has_unknown_sources
 from wsdl.data.masks import dilate, read_mask
 
 _BANDS = 3  # octaves of the spectrum, starting from the finest
@@ -39,26 +41,32 @@ FILE_FEATURES = (
     "file bytes (depend on what was inpainted)",
 )
 PIXEL_FEATURES = ("colour means outside the mask", "spectrum outside the mask", "8-pixel grid outside the mask")
+WHOLE_FEATURES = tuple(name.replace("outside the mask", "of the whole image") for name in PIXEL_FEATURES)
 
 
 def audit_dataset(
-    folder: Path, generator: str | None = None, seed: int = 0, kind: str = "partial", max_fakes: int = 2000
+    folder: Path, generator: str | None = None, seed: int = 0, kind: str = "", max_fakes: int = 2000
 ) -> pd.DataFrame:
     """One row per property: feature, auc, low, high (95 % bootstrap over source faces), verdict.
 
     verdict is "shortcut?" where the interval is above 0.5, else "ok" (an AUC below chance level on unseen faces is no
     shortcut). The number of bytes of a file may stand out: it depends on the inpainted content, and no detector uses
-    it. generator: default "repaint-p2"; for kind "full", which compares files only (a full fake has no outside),
-    "p2-ddpm" if it has fakes, else "p2". max_fakes: upper limit, drawn by `seed`. WsdlError where there is nothing to
-    compare.
+    it. kind: default "partial" if there are such fakes, else "full", which compares files only (a full fake has no
+    outside). Where masks or source faces are unknown (`data prepare --real`), WHOLE_FEATURES are compared. generator:
+    default "repaint-p2", for full fakes "p2-ddpm" or "p2", or the only one that there is. max_fakes: upper limit, drawn
+    by `seed`. WsdlError where there is nothing to compare.
     """
+    data = Dataset(folder)
+    kind = kind or ("full" if data.select("partial").empty and not data.select("full").empty else "partial")
     if kind not in ("partial", "full"):
         raise WsdlError(f"--kind: is '{kind}', but must be partial or full.")
-    data = Dataset(folder)
     generator = generator or _default_generator(data, kind)
     pairs = _pick_pairs(data, kind, generator, seed, max_fakes)
-    names = FILE_FEATURES + PIXEL_FEATURES if kind == "partial" else FILE_FEATURES
-    measured = [m for m in parallel_map(lambda pair: _measure_pair(data.folder, *pair), pairs, "measuring") if m]
+    unpaired = has_unknown_sources(data.info) and (kind == "full" or any(not fake.mask for _, fake in pairs))
+    names = FILE_FEATURES + (WHOLE_FEATURES if unpaired else PIXEL_FEATURES if kind == "partial" else ())
+    measured = [
+        m for m in parallel_map(lambda pair: _measure_pair(data.folder, *pair, unpaired), pairs, "measuring") if m
+    ]
     if len({face for face, _, _ in measured}) < 5:
         raise WsdlError(f"{folder}: has fewer than 5 faces with {kind} fakes by {generator}; generate more.")
     faces = np.repeat([face for face, _, _ in measured], 2)
@@ -73,7 +81,19 @@ def audit_dataset(
     return pd.DataFrame(rows)
 
 
+def describe_audit(table: pd.DataFrame, kind: str) -> str:
+    """A sentence that names the properties in which an `audit_dataset` found a difference; "" where there is none."""
+    found = table[table.verdict != "ok"]
+    named = ", ".join(f"{row.feature} (AUC {row.auc:.2f})" for row in found.itertuples())
+    return named and (
+        f"after preparing, {kind} fakes and real images still differ in: {named}. These are traces of the forgery, or "
+        f"shortcuts that a detector may learn instead."
+    )
+
+
 def _default_generator(data: Dataset, kind: str) -> str:
+    if len(only := set(data.select(kind).generator)) == 1:
+        return only.pop()
     if kind == "partial":
         return DEFAULT_GENERATORS[0]
     ddim, ddpm = (FULL_GENERATORS[sampler] for sampler in ("ddim", "ddpm"))
@@ -97,8 +117,11 @@ def _pick_pairs(data: Dataset, kind: str, generator: str, seed: int, max_fakes: 
     return pairs
 
 
-def _measure_pair(folder: Path, real, fake) -> tuple[str, dict, dict] | None:
+def _measure_pair(folder: Path, real, fake, unpaired: bool) -> tuple[str, dict, dict] | None:
     """(source face, properties of the real image, of the fake); None where the mask covers nearly everything."""
+    if unpaired:
+        return fake.source_id, *(_measure_file(path) | _measure_whole(path)
+                                 for path in (folder / real.path, folder / fake.path))  # fmt: skip
     if fake.kind == "full":
         return fake.source_id, _measure_file(folder / real.path), _measure_file(folder / fake.path)
     outside = ~dilate(read_mask(folder / fake.mask), MASK_MARGIN)
@@ -118,6 +141,12 @@ def _measure_file(path: Path) -> dict[str, list[float]]:
     bytes_ = path.stat().st_size
     values = (kind, size, [np.log(bytes_ / encoded.tell())], [np.log(bytes_)])
     return dict(zip(FILE_FEATURES, values, strict=True))
+
+
+def _measure_whole(path: Path) -> dict[str, list[float]]:
+    pixels = read_image(path)
+    values = measure_pixels(pixels, np.ones(pixels.shape[:2], bool)).values()
+    return dict(zip(WHOLE_FEATURES, values, strict=True))
 
 
 def measure_pixels(pixels: np.ndarray, outside: np.ndarray) -> dict[str, list[float]]:

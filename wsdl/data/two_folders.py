@@ -6,6 +6,7 @@ unless there is a mask, where. Such a dataset trains setups A (full fakes) and B
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
 from wsdl.core.ranges import check_ranges
 from wsdl.core.run import holds_images, write_or_check_config
+from wsdl.data.audit import audit_dataset, describe_audit
 from wsdl.data.decode import Decoded, check_upright, opened, pixels_in_file, to_rgb
 from wsdl.data.groups import describe_near_duplicates, find_groups, hash_file, near_duplicates, split_groups
 from wsdl.data.images import list_images, resize_image, write_image
@@ -71,7 +73,8 @@ def prepare_two_folders(
     """Write a dataset of real images and fakes whose regions may be unknown into `out`. A repeated call resumes.
 
     Real images and fakes are decoded, converted to sRGB, cropped, resized and encoded alike. Before that, differences
-    between their files that a detector could learn are printed; afterwards, near-duplicates in different splits.
+    between their files that a detector could learn are printed; afterwards, near-duplicates across splits and what
+    `audit_dataset` finds.
     Images of one group are in one split, and so are images of the same stem. WsdlError where there is no fake, an
     image is damaged, smaller than `size` or has another size than its mask, a split stays empty, or `out` is complete
     and a file has changed since.
@@ -99,6 +102,10 @@ def prepare_two_folders(
     info = {"name": source, "size": size, "licence": licence, "made_by": made_by}
     _warn_of_near_duplicates(out, rows, bool(group_by))
     write_manifest(out, pd.DataFrame(rows, columns=MANIFEST_COLUMNS), info)
+    for kind in folders.keys() - {"real"}:
+        with suppress(WsdlError):  # of fewer than 5 fakes
+            if sentence := describe_audit(audit_dataset(out, kind=kind, seed=seed), kind):
+                print_stderr(f"WARNING: {sentence}")
 
 
 def _list_items(folders: dict[str, Path], masks: Path | None, group_by: str, seed: int) -> list[_Item]:

@@ -77,7 +77,10 @@ def evaluation_table(run: Path, data: Path, preset: str, generators: tuple[str, 
     if preset == "all":
         return evaluate_protocols(run, data, generators)
     result = evaluate(run, data, preset, generators)
-    return scores_table([result]) if preset == "dolos" else pd.DataFrame(result["rows"])
+    if preset != "dolos":
+        return pd.DataFrame(result["rows"])
+    _report_unknown_masks(data, result["rows"][0])
+    return scores_table([result])
 
 
 def dolos_rows(run: Path, dataset: Dataset) -> list[dict]:
@@ -171,25 +174,23 @@ def _score_run(run: Path, dataset: Dataset, extra: tuple[str, ...] = ()) -> tupl
     detector = load_detector(run)
     config = read_object(run / "config.json", {"method": str, "setup": str, "seed": int}, ("method", "setup", "seed"))
     table, rows = score_protocols(dataset, lambda index: detector.predict(dataset.images[index]), extra)
-    _report_unknown_masks(dataset, table, extra)
+    if extra and table.iou.isna().all():
+        raise WsdlError(f"{dataset.folder}: the other presets need masks, but no test fake has a known one; use dolos.")
     if table[table.kind != "real"].source_id.nunique() < 2:
         print_stderr(f"{dataset.folder}: has fakes of one test face only, so intervals are empty; prepare more images.")
     who = {key: config[key] for key in ("method", "setup", "seed")}
     return table, [who | row for row in rows] + baseline_rows(dataset, config["seed"], extra)
 
 
-def _report_unknown_masks(dataset: Dataset, table: pd.DataFrame, extra: tuple[str, ...]) -> None:
-    """Say what cannot be computed where fakes have no known mask. WsdlError where `extra` protocols need masks."""
-    fakes = table[table.kind != "real"]
-    known, total = int(fakes.iou.notna().sum()), len(fakes)
-    if known == total:
+def _report_unknown_masks(data: Path, row: dict) -> None:
+    """Say what `row` of metrics.json does not tell where fakes have no known mask."""
+    known = row.get("n_masks", row["n"])
+    if known == row["n"]:
         return
     rest = f"IoU and PBCA are over those {known} (n_masks)" if known else "IoU and PBCA need masks"
-    if extra and not known:
-        raise WsdlError(f"{dataset.folder}: the other presets need masks, but no test fake has a known one; use dolos.")
     print_stderr(
-        f"{dataset.folder}: {known or 'none'} of {total} test fakes {'have' if known > 1 else 'has'} a known mask: "
-        f"AP and statistics of the maps are over all, {rest}."
+        f"{data}: {known or 'none'} of {row['n']} test fakes {'have' if known > 1 else 'has'} a known mask: AP and "
+        f"statistics of the maps are over all, {rest}."
     )
 
 

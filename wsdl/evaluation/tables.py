@@ -33,8 +33,8 @@ RESULTS_COLUMNS = (
 def results_by_job(folder: Path, problem: Callable[[str], object] = print_problem) -> pd.DataFrame:
     """One row per job (source, method, setup, settings, test data), then the baselines of each test set.
 
-    Columns are RESULTS_COLUMNS, and n_masks where that is not n. Numbers in [0, 1]: the mean over seeds, its 95 % interval (_low, _high) over source
-    faces, and the lowest and highest value of a single seed (_least, _most).
+    Columns are RESULTS_COLUMNS, and n_masks where that is not n. Numbers in [0, 1]: the mean over seeds, its 95 %
+    interval (_low, _high) over source faces, and the lowest and highest value of a single seed (_least, _most).
     A run that is damaged, was evaluated under another preset, or repeats a seed is left out with problem(message),
     which prints to stderr by default. WsdlError where no run remains.
     """
@@ -142,7 +142,7 @@ def results_to_markdown(rows: pd.DataFrame) -> str:
 
 
 def count_images(row: dict) -> str:
-    """The number of test fakes of a row of `results_by_job`, and of those with a mask: "40", "40 (12 with a mask)"."""
+    """The number of test fakes of a row, and of those with a mask if fewer: "40", "40 (12 with a mask)"."""
     masks = row.get("n_masks")
     return f"{row['n']:.0f}" if masks is None or pd.isna(masks) else f"{row['n']:.0f} ({masks:.0f} with a mask)"
 

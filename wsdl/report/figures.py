@@ -14,6 +14,7 @@ from wsdl.core.html import html_figure, render_template
 from wsdl.core.progress import print_problem
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
+from wsdl.data.manifest import has_unknown_mask
 from wsdl.report.collect import RunRecord, leave_out
 from wsdl.report.predictions import (
     ShownPredictions,
@@ -111,6 +112,8 @@ def maps_section(shown: ShownPredictions, folder: Path, problem: Callable) -> Ma
 def map_figures(shown: ShownPredictions) -> dict[str, tuple[list[str], Figure]]:
     """Name -> (labels of its columns, figure): one per method, or several where its runs are many."""
     rows, figures, methods = select_examples(shown.dataset), {}, {}
+    if rows.empty:  # no mask is known
+        return {}
     images, masks = shown.dataset.images[rows.index], shown.dataset.masks[rows.index]
     for label, run in shown.runs.items():
         methods.setdefault(run.config["method"], []).append(label)
@@ -125,6 +128,8 @@ def map_figures(shown: ShownPredictions) -> dict[str, tuple[list[str], Figure]]:
 def cases_section(shown: ShownPredictions, folder: Path, problem: Callable) -> Markup:
     """For each run of the lowest seed: its worst and best test fakes; runs without a hit are only named."""
     parts, missed = [], []
+    if select_examples(shown.dataset).empty:  # no mask is known
+        return Markup()
     for label, run in shown.runs.items():
         if run.config["seed"] != min(_seeds_of_job(run, shown)):
             continue
@@ -168,9 +173,9 @@ def explorer_section(shown: ShownPredictions) -> Markup:
     explorer = explore(
         shown.dataset.images[rows.index],
         {label: shown.maps_of(label, rows.index) for label in shown.runs},
-        shown.dataset.masks[rows.index],
+        None if has_unknown_mask(rows).any() or (rows.kind == "full").any() else shown.dataset.masks[rows.index],
         scores={label: [shown.scores[label][i] for i in rows.index] for label in shown.runs},
-        labels=["partial fake" if kind == "partial" else "real" for kind in rows.kind],
+        labels=["real" if kind == "real" else f"{kind} fake" for kind in rows.kind],
         components=list(rows.component),
         names=[Path(path).stem for path in rows.path],
     )

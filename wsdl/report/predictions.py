@@ -10,6 +10,7 @@ from wsdl.core.io import WsdlError
 from wsdl.core.progress import progress_bar
 from wsdl.core.run import PER_IMAGE_FILE
 from wsdl.data.dataset import Dataset
+from wsdl.data.manifest import has_unknown_mask
 from wsdl.evaluation.breakdown import partial_fakes, worst_and_best
 from wsdl.evaluation.metrics import upsample
 from wsdl.report.collect import RunRecord, leave_out
@@ -77,15 +78,18 @@ def label_runs(runs: list[RunRecord]) -> dict[str, RunRecord]:
 
 
 def select_examples(dataset: Dataset) -> pd.DataFrame:
-    """The first test fake of each component, each of another face."""
+    """The first test fake of each component, each of another face; only those whose mask is known."""
     fakes = dataset.select("partial", "test").sort_values("path")
+    fakes = fakes[~has_unknown_mask(fakes)]
     return fakes.drop_duplicates("source_id").drop_duplicates("component")
 
 
 def select_for_explorer(dataset: Dataset, runs: int) -> pd.DataFrame:
     """The first test fakes, each of another face, and real images; fewer where images are large or runs are many."""
     count = min(EXPLORER_IMAGES, max(6, MAX_MAP_PIXELS // (max(1, runs) * dataset.size**2)))
-    fakes = dataset.select("partial", "test").sort_values("path").drop_duplicates("source_id").head(count - count // 4)
+    fakes = dataset.select("partial", "test")
+    fakes = dataset.select("full", "test") if fakes.empty else fakes
+    fakes = fakes.sort_values("path").drop_duplicates("source_id").head(count - count // 4)
     return pd.concat([fakes, dataset.select("real", "test").sort_values("path").head(count // 4)])
 
 
