@@ -253,7 +253,9 @@ def train_setup_c(data: Path, p2: Path, folder: Path) -> None:
     profile = folder / "tiny.json"
     profile.write_text(json.dumps({"patches": {"input_size": 48, "images_c": 64, "batch_c": 8, "check_every": 32}}))
     cheap = ("--T", 4, "--jump-length", 2, "--resamplings", 1, "--batch", 8)
-    run_command("generate", "repaint-p2", "--data", data, "--weights", p2, "--count", 24, *cheap, "--out", data)
+    run_command("generate", "repaint-p2", "--data", data, "--weights", p2, "--counts", "16/4/4", *cheap, "--out", data)
+    sizes = Dataset(data).select("partial").groupby("split").size()
+    assert sizes.to_dict() == {"train": 16, "valid": 4, "test": 4}
     run_command("train", "--setup", "c", "--data", data, "--out", folder / "c", "--profile", profile)
     assert json.loads((folder / "c" / "run.json").read_text())["status"] == "done"
 

@@ -310,3 +310,21 @@ def test_components_of_the_drawn_faces_are_used_up(made):
     inpainted = dataset.select(kind="partial").groupby("source_id").component.agg(set)
     for face in dataset.select(kind="real").itertuples():
         assert inpainted[face.source_id] == set(visible_components(dataset.labels(face)))
+
+
+def test_counts_of_each_split(few, weights, tmp_path):
+    counts = {"counts": (5, 1, 7), **PARTIAL}
+    for _ in range(2):  # a repeated call finds them
+        generate_partial("repaint-p2", few, tmp_path / "out", weights, 13, 0, **counts)
+        table = Dataset(tmp_path / "out").table
+        assert table.groupby("split").size().to_dict() == {"train": 5, "valid": 1, "test": 7}
+    with pytest.raises(WsdlError, match="counts"):
+        generate_partial("repaint-p2", few, tmp_path / "out", weights, 13, 0, **{**counts, "counts": (6, 1, 6)})
+
+
+def test_counts_of_a_split_without_faces(few, weights, tmp_path):
+    data = Path(shutil.copytree(few, tmp_path / "data"))
+    dataset = Dataset(data)
+    write_manifest(data, dataset.table[dataset.table.split != "test"], dataset.info)
+    with pytest.raises(WsdlError, match="has no face in test that can be inpainted"):
+        generate_partial("repaint-p2", data, data, weights, 9, 0, counts=(3, 3, 3), **PARTIAL)

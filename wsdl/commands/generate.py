@@ -22,6 +22,9 @@ _PAPER_SCHEDULE = {"T": 250, "jump_length": 10, "resamplings": 10}
 
 _BUNDLED_WEIGHTS = f"default: the bundled weights, trained on the {_STYLE} faces"
 Count = Annotated[int, typer.Option(min=1, help="Number of fakes in total; existing ones count.")]
+SplitCounts = Annotated[
+    str, typer.Option(help="TRAIN/VALID/TEST fakes instead of --count, or paper: 30000/3000/8500, as of repaint-p2.")
+]
 Weights = Annotated[
     str, typer.Option(help=f"A run of train-generator, a diffusers folder, or a hub id; {_BUNDLED_WEIGHTS}.")
 ]
@@ -86,10 +89,11 @@ def generate_repaint_p2(
     jump_length: JumpLength = None,
     resamplings: Resamplings = None,
     batch: Batch = None,
+    counts: SplitCounts = "",
 ):
     """Partial fakes: one component of a real face inpainted by RePaint with P2 diffusion."""
     schedule = _schedule(weights, t, jump_length, resamplings)
-    _generate_partial("repaint-p2", data, out, weights, count, seed, batch, **schedule)
+    _generate_partial("repaint-p2", data, out, weights, count, seed, batch, counts, **schedule)
 
 
 @generate.command(
@@ -106,9 +110,10 @@ def generate_repaint_ldm(
     jump_length: JumpLength = None,
     resamplings: Resamplings = None,
     batch: Batch = None,
+    counts: SplitCounts = "",
 ):
     name, schedule = "repaint-ldm-clean" if clean else "repaint-ldm", _schedule(weights, t, jump_length, resamplings)
-    _generate_partial(name, data, out, weights, count, seed, batch, **schedule)
+    _generate_partial(name, data, out, weights, count, seed, batch, counts, **schedule)
 
 
 def generate_feed_forward(
@@ -124,8 +129,9 @@ def generate_feed_forward(
     out: PartialOut = None,
     seed: Seed = 0,
     batch: Batch = None,
+    counts: SplitCounts = "",
 ):
-    _generate_partial(context.info_name, data, out, weights, count, seed, batch)
+    _generate_partial(context.info_name, data, out, weights, count, seed, batch, counts)
 
 
 for name in ("lama", "pluralistic"):
@@ -150,22 +156,34 @@ def generate_sd_inpaint(
     steps: Annotated[int, typer.Option(min=1, help="Network calls per image.")] = 50,
     guidance: Annotated[float, typer.Option(help="Scale of classifier-free guidance; 1: none.")] = 7.5,
     batch: Annotated[int, typer.Option(min=1, help="Images made together.")] = 4,
+    counts: SplitCounts = "",
 ):
     name = "sd-inpaint-clean" if clean else "sd-inpaint"
     sampling = {"prompt": prompt, "steps": steps, "guidance": guidance}
-    _generate_partial(name, data, out, weights, count, seed, batch, lora=lora, **sampling)
+    _generate_partial(name, data, out, weights, count, seed, batch, counts, lora=lora, **sampling)
 
 
 def _generate_partial(
-    generator: str, data: Path | None, out: Path | None, weights: str, count: int, seed: int, batch: int | None, **more
+    generator: str,
+    data: Path | None,
+    out: Path | None,
+    weights: str,
+    count: int,
+    seed: int,
+    batch: int | None,
+    counts: str,
+    **more,
 ) -> None:
     """`generate_partial`, with bundled faces and weights where none are given."""
+    from wsdl.data.layout import PAPER_FAKES, parse_counts
     from wsdl.generators.write_fakes import generate_partial
 
     if not (data or out):
         raise typer.BadParameter("give a folder to write to, or --data.", param_hint="--out")
-    batch = _batch(batch, weights)
+    batch, of_splits = _batch(batch, weights), parse_counts(counts, PAPER_FAKES)
+    count = sum(of_splits) if of_splits else count
     check_ranges(count=count, seed=seed, batch=batch, **more)  # before faces are copied
+    more |= {"counts": of_splits} if of_splits else {}
     used = _weights(generator, weights)
     data = _faces(data, out)
     generate_partial(generator, data, out or data, used, count, seed, batch=batch, **more)

@@ -13,6 +13,7 @@ from wsdl.data.manifest import SPLITS, assign_splits
 from wsdl.data.masks import read_label_map
 
 PAPER_COUNTS = (9000, 900, 900)  # real faces of CelebA-HQ in train, valid and test (paper, section 3)
+PAPER_FAKES = (30_000, 3000, 8500)  # partial fakes by repaint-p2 of these faces
 Counts = tuple[int, int, int]
 
 
@@ -69,10 +70,10 @@ def with_masks(files: dict[str, Path], labels: Container[str]) -> dict[str, Path
     return {name: path for name, path in files.items() if name in labels}
 
 
-def parse_counts(text: str) -> Counts | None:
-    """ "9000/900/900" as (9000, 900, 900), "paper" as the paper's, "" as None. WsdlError for anything else."""
+def parse_counts(text: str, paper: Counts = PAPER_COUNTS) -> Counts | None:
+    """ "9000/900/900" as (9000, 900, 900), "paper" as `paper`, "" as None. WsdlError for anything else."""
     if text in ("", "paper"):
-        return PAPER_COUNTS if text else None
+        return paper if text else None
     parts = text.replace(",", "").split("/")
     if len(parts) != 3 or not all(part.isdecimal() for part in parts) or int(parts[0]) < 1:
         raise WsdlError(f"--counts: is {text!r}, but must be paper or three numbers TRAIN/VALID/TEST.")

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from wsdl.core.io import WsdlError, seed_for
+from wsdl.data.layout import Counts
+from wsdl.data.manifest import SPLITS
 from wsdl.data.masks import visible_components
 
 
@@ -49,6 +51,26 @@ def partial_plan(faces: pd.DataFrame, labels: Callable, seed: int, generator: st
                 yield _partial_fake(generator, face, names[turn % len(names)], turn // len(names))
         if not any(components.values()):
             raise WsdlError("--data: no real face in it has a component that can be inpainted; check its masks.")
+
+
+def with_counts(plan: Iterator[Fake], counts: Counts | None, faces: int, data: Path) -> Iterator[Fake]:
+    """`plan` without the fakes of a split that has its number in `counts` (train, valid, test), until all have.
+
+    faces: the number of faces, which is the most that one round of the plan yields. WsdlError where a whole round has
+    none of a split that lacks some. None: the plan as it is.
+    """
+    left = dict(zip(SPLITS, counts or (0, 0, 0), strict=True))
+    skipped = 0
+    while any(left.values()):
+        fake = next(plan)
+        if left[fake.split]:
+            left[fake.split] -= 1
+            skipped = 0
+            yield fake
+        elif (skipped := skipped + 1) > faces:
+            split = next(split for split, count in left.items() if count)
+            raise WsdlError(f"{data}: has no face in {split} that can be inpainted, but --counts asks for fakes there.")
+    yield from plan  # to fill the last batch
 
 
 def _partial_fake(generator: str, face, component: str, use: int) -> Fake:

@@ -25,9 +25,10 @@ from wsdl.core.records import read_object
 from wsdl.core.run import holds_images, write_or_check_config
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
+from wsdl.data.layout import Counts
 from wsdl.data.manifest import MANIFEST_COLUMNS, check_splits, hash_faces, update_manifest, write_manifest
 from wsdl.data.masks import random_region, read_mask, write_mask
-from wsdl.generators.fake_plan import Fake, full_plan, partial_plan
+from wsdl.generators.fake_plan import Fake, full_plan, partial_plan, with_counts
 from wsdl.generators.registry import GENERATORS, find_generator
 
 # In the seed of the inpainted regions, for every generator: all of them inpaint the same masks.
@@ -47,9 +48,8 @@ def generate_full(
 ) -> None:
     """Write full fakes by P2 to OUT/fake/p2/SPLIT/ID.png; `out` becomes a dataset if it is none (paper, section 3).
 
-    Those of the sampler "ddpm" are listed as the generator `p2-ddpm`, in a folder of that name.
-
-    As in the paper one in ten is for validation and none for testing. A second call makes only what is missing.
+    Those of the sampler "ddpm" are listed as the generator `p2-ddpm`, in a folder of that name. As in the paper one in
+    ten is for validation and none for testing. A second call makes only what is missing.
     """
     check_ranges(count=count, seed=seed, steps=steps, batch=batch, sampler=sampler)
     name = FULL_GENERATORS[sampler]
@@ -75,17 +75,16 @@ def generate_partial(
     *,
     batch: int = 32,  # images inpainted together
     lora: str | Path = "",  # sd-inpaint only
+    counts: Counts | None = None,  # fakes of train, valid and test; `count` is their sum
     **sampling,  # further arguments of its `inpaint`, such as RePaint's T, jump_length and resamplings
 ) -> None:
     """Write partial fakes to OUT/fake/GENERATOR/{images,masks}/SPLIT/SOURCE-COMPONENT.png.
 
-    Every face of every split has one region inpainted, then every face another one, and so on (paper, section 3);
-    a face without a further region starts over, and its names get -2, -3 ... at the end. The regions depend on the
-    seed and not on the generator: as in the paper, all generators inpaint the same masks.
+    Every face has one region inpainted, then every face another one, and so on (paper, section 3); a face without a
+    further region starts over, and its names get -2, -3 ... at the end. The regions do not depend on the generator.
     """
     check_ranges(count=count, seed=seed, batch=batch, **sampling)
-    data, out, entry = Path(data), Path(out), find_generator(generator)
-    options = {"lora": lora} if lora else {}
+    data, out, entry, options = Path(data), Path(out), find_generator(generator), {"lora": lora} if lora else {}
     fingerprint = entry.fingerprint(weights, **options)
     dataset = Dataset(data)
     check_image_size(dataset, generator, weights)
@@ -94,8 +93,10 @@ def generate_partial(
     faces = dataset.select(kind="real")
     check_splits(pd.concat([Dataset(out).table, faces]), out)
     labels = lru_cache(4096)(dataset.labels)  # at most 256 MB at 256 px
+    more = {"counts": list(counts)} if counts else {}
+    more |= {_VERSION: entry.sampler_version} if entry.sampler_version > 1 else {}
     recipe = {"generator": generator, "weights": fingerprint, "faces": hash_faces(faces), "seed": seed, **sampling,
-              "batch": batch, **({_VERSION: entry.sampler_version} if entry.sampler_version > 1 else {})}  # fmt: skip
+              "batch": batch, **more}  # fmt: skip
 
     def mask_of(fake: Fake) -> np.ndarray:
         rng = np.random.default_rng(seed_for(seed, _REGION_WORD, fake.source_id, fake.component, fake.use, "region"))
@@ -108,7 +109,7 @@ def generate_partial(
         seeds = [seed_for(seed, word, fake.source_id, fake.component, fake.use) for fake in fakes]
         return network.inpaint(images, masks, seeds, on_step=on_step, **sampling), masks
 
-    plan = partial_plan(faces, labels, seed, generator)
+    plan = with_counts(partial_plan(faces, labels, seed, generator), counts, len(faces), data)
     write_fakes(out, recipe, count, plan, make, lambda: entry.load(weights, **options), entry.calls(**sampling))
 
 
