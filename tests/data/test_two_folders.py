@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 from wsdl.core.io import WsdlError
 from wsdl.data.check import check_dataset
 from wsdl.data.dataset import Dataset
-from wsdl.data.groups import find_groups
+from wsdl.data.groups import difference_hash, find_groups, near_duplicates
 from wsdl.data.images import read_image
 from wsdl.data.manifest import has_unknown_sources
 from wsdl.data.masks import write_mask
@@ -173,6 +173,14 @@ def test_near_duplicates_across_splits_are_counted(real, fake, tmp_path, capsys)
     assert "images of valid and test have a near-duplicate in another split" in said
     assert said.count(" and fake/unknown/images/") + said.count(" and real/") >= 3  # pairs
     assert "Give --group-by" in said
+
+
+def test_images_that_differ_downwards_are_no_duplicates():
+    """Right neighbours alone do not tell these two apart."""
+    down, up = (Image.fromarray(np.repeat(np.arange(90, dtype=np.uint8)[::step, None], 90, 1)) for step in (1, -1))
+    splits = np.array(["train", "test"])
+    assert near_duplicates(np.array([difference_hash(down), difference_hash(up)], np.uint64), splits) == []
+    assert near_duplicates(np.array([difference_hash(down)] * 2, np.uint64), splits) == [(1, 0)]
 
 
 def test_without_near_duplicates_the_warning_stays(prepared, capfd, real, fake, tmp_path):

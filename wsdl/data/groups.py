@@ -11,8 +11,10 @@ from wsdl.core.io import WsdlError
 from wsdl.data.images import open_image
 from wsdl.data.manifest import SPLITS, assign_splits
 
-NEAR = 6  # bits of 64 in which the hashes of near-duplicates may differ
-_BLOCK = 1024  # hashes compared with all others at a time
+# Bits of 128 in which the hashes of near-duplicates may differ. Of 600 official portraits, which are framed alike, no
+# two differed in fewer than 11.
+NEAR = 8
+_BLOCK = 256  # hashes compared with all others at a time
 
 
 def find_groups(files: dict[str, Path], rule: str) -> dict[str, str]:
@@ -58,13 +60,14 @@ def split_groups(real: Iterable[str], fake: Iterable[str], seed: int) -> dict[st
     return splits | (assign_splits(others, seed) if len(others) >= 3 else dict.fromkeys(others, "train"))
 
 
-def difference_hash(image: Image.Image) -> int:
-    """A 64-bit hash of what an image looks like: is each of 8 x 8 grey cells brighter than its right neighbour?"""
-    grey = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), np.int16)
-    return int.from_bytes(np.packbits(grey[:, :-1] > grey[:, 1:]).tobytes(), "big")
+def difference_hash(image: Image.Image) -> tuple[int, int]:
+    """128 bits of what an image looks like: is each of 8 x 8 grey cells brighter than its right, and its lower one?"""
+    grey = np.asarray(image.convert("L").resize((9, 9), Image.Resampling.BOX), np.int16)
+    right, lower = grey[:-1, :-1] > grey[:-1, 1:], grey[:-1, :-1] > grey[1:, :-1]
+    return tuple(int.from_bytes(np.packbits(bits).tobytes(), "big") for bits in (right, lower))
 
 
-def hash_file(path: Path) -> int:
+def hash_file(path: Path) -> tuple[int, int]:
     """`difference_hash` of the image at `path`."""
     return difference_hash(open_image(path))
 
@@ -72,7 +75,7 @@ def hash_file(path: Path) -> int:
 def near_duplicates(hashes: np.ndarray, splits: np.ndarray) -> list[tuple[int, int]]:
     """For each image that has a near-duplicate in another split: its index and that of the nearest one.
 
-    hashes: uint64 [n]; splits: [n] names of SPLITS. Images of valid and test are compared with train, test with valid.
+    hashes: uint64 [n, 2]; splits: [n], of SPLITS. Images of valid and test are compared with train, test with valid.
     """
     found = []
     for number, split in enumerate(SPLITS[1:], 1):
@@ -80,7 +83,7 @@ def near_duplicates(hashes: np.ndarray, splits: np.ndarray) -> list[tuple[int, i
         others = np.flatnonzero(np.isin(splits, SPLITS[:number]))
         for start in range(0, len(own) if len(others) else 0, _BLOCK):
             part = own[start : start + _BLOCK]
-            distance = np.bitwise_count(hashes[part, None] ^ hashes[None, others])
+            distance = sum(np.bitwise_count(half[part, None] ^ half[None, others]) for half in hashes.T)
             nearest = distance.argmin(axis=1)
             near = distance[np.arange(len(part)), nearest] <= NEAR
             found += [(int(i), int(j)) for i, j in zip(part[near], others[nearest[near]], strict=True)]
