@@ -69,6 +69,18 @@ def test_the_folders_may_be_named_one_by_one(unpacked, tmp_path):
     assert apart.table.equals(together.table)
 
 
+def test_images_without_masks_and_with_label_maps(unpacked, made_up, tmp_path):
+    images = Path(shutil.copytree(unpacked / IMAGES, tmp_path / "images"))
+    shutil.copy(unpacked / MAPPING, images)
+    assert set(prepared(images, tmp_path / "none").table.source_id) == {str(i) for i in range(24)}
+    for i, path in enumerate(list_image_files(made_up[1]).values()):
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / "masks" / f"{i}.png")
+    data = prepared(images, tmp_path / "labels", masks=tmp_path / "masks")
+    assert data.table.groupby("split").size().to_dict() == {"train": 16, "valid": 4, "test": 4}
+    assert data.labels(data.table.iloc[0]).max() > 0
+
+
 def test_celeba_numbers_alone_give_its_splits(unpacked, tmp_path, capsys):
     table = prepared(unpacked, tmp_path / "out").table
     expected = {f"{i:05d}": ("train", "train", "train", "train", "valid", "test")[i % 6] for i in range(24)}

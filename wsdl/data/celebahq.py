@@ -47,19 +47,24 @@ def read_celebahq(
     root = Path(images)
     folder = root / IMAGES if (root / IMAGES).is_dir() else root
     masks = _find_masks(root if folder != root else root.parent, folder, masks)
-    if masks and not _holds_parts(masks):
-        layout = read_pairs(folder, masks, skip_bad)
+    if masks and _holds_parts(masks):
+        layout = _read_parts(folder, masks, skip_bad)
     else:
-        files = _numbered(list_images(folder), folder)
-        parts = _find_parts(masks, files, folder) if masks else {}
-        files = with_masks(files, parts) if masks and skip_bad else files
-        for name, path in files.items() if masks else ():
-            if name not in parts:
-                raise WsdlError(f"{path}: image without part masks; {masks} has none that begins with {name}_.")
-        layout = Layout(files, parts, read_labels=merge_parts)
+        layout = read_pairs(folder, masks, skip_bad)
     layout.may_scale, layout.licence = True, _LICENCE
     layout.splits, layout.fixed_splits = _split(layout, folder, lists, seed, counts)
     return layout
+
+
+def _read_parts(folder: Path, masks: Path, skip_bad: bool) -> Layout:
+    files = _numbered(list_images(folder), folder)
+    parts = _find_parts(masks, files, folder)
+    if skip_bad:
+        files = with_masks(files, parts)
+    for name, path in files.items():
+        if name not in parts:
+            raise WsdlError(f"{path}: image without part masks; {masks} has none that begins with {name}_.")
+    return Layout(files, parts, read_labels=merge_parts)
 
 
 def merge_parts(files: tuple[Path, ...]) -> np.ndarray:
