@@ -278,3 +278,14 @@ def test_sub_folders_are_read(real, fake, tmp_path):
     parts = tmp_path / "parts"
     prepare_two_folders(parts / "real", tmp_path / "out", full=parts / "fake", size=32)
     assert len(Dataset(tmp_path / "out").table) == 60
+
+
+def test_known_and_unknown_fakes_are_decoded_apart(prepared, real, fake, tmp_path):
+    """Half of the training fakes have a mask, so both parts have the same shape."""
+    train = Dataset(prepared).select("partial", "train").path
+    for path in train.iloc[:12]:
+        write_mask(tmp_path / "masks" / Path(path).name, np.eye(48))
+    prepare_two_folders(real, tmp_path / "half", partial=fake, masks=tmp_path / "masks", size=32)
+    dataset = Dataset(tmp_path / "half")
+    for i, row in dataset.select("partial", "train").iterrows():
+        assert np.array_equal(dataset.images[i], read_image(dataset.folder / row.path))
