@@ -17,7 +17,7 @@ from wsdl.detectors.patches_mil import PatchesMil
 from wsdl.training import pasting
 from wsdl.training.detector import train_detector
 from wsdl.training.examples import Examples, face_halves, setup_examples
-from wsdl.training.pasting import UNKNOWN, Regions, paste_piece, pasted_batch
+from wsdl.training.pasting import UNKNOWN, Regions, paste_pieces, pasted_batch
 from wsdl.training.pieces import cut_piece, random_ellipse
 
 SIDE = 40
@@ -50,30 +50,37 @@ def plain_colours(monkeypatch):
 
 @pytest.mark.usefixtures("plain_colours")
 def test_the_mask_is_exactly_what_was_pasted(examples, regions):
-    rng, decoys = np.random.default_rng(0), 0
+    rng, donors = np.random.default_rng(0), set()
     for _ in range(300):
-        image, mask = paste_piece(examples, regions, DECOYS, rng)
-        values = sorted(set(image.ravel()), key=lambda value: -(image == value).sum())
-        assert len(values) <= 2
-        fakes = [value for value in values if value >= 20]
-        assert mask.any() == bool(fakes)
-        if fakes:
-            assert ((image[..., 0] == fakes[0]) == mask.astype(bool)).all()
-            i = fakes[0] - 20
-            assert not mask[~regions.region(i, SIDE)].any()
-        decoys += not fakes
-    assert abs(decoys / 300 - DECOYS) < 0.08
+        image, mask = paste_pieces(examples, regions, 0.5, rng)
+        assert ((image[..., 0] >= 20) == mask.astype(bool)).all()
+        fakes = {int(value) for value in image[mask == 1].ravel()}
+        for fake in fakes:
+            assert not (image[..., 0] == fake)[~regions.region(fake - 20, SIDE)].any()
+        donors.add(len(fakes))
+    assert donors == {0, 1, 2, 3}
+
+
+@pytest.mark.usefixtures("plain_colours")
+def test_decoys_are_pieces_of_real_images(examples, regions):
+    for decoys, marked in ((0.0, 1.0), (1.0, 0.0), (0.25, 0.75)):
+        rng, pieces, fakes = np.random.default_rng(0), 0, 0
+        for _ in range(300):
+            image, mask = paste_pieces(examples, regions, decoys, rng)
+            pieces += len(np.unique(image)) - 1
+            fakes += len(np.unique(image[mask == 1]))
+        assert fakes / pieces == pytest.approx(marked, abs=0.06)
 
 
 @pytest.mark.usefixtures("plain_colours")
 def test_a_fake_never_meets_its_own_source(examples, regions):
     rng, met = np.random.default_rng(1), set()
     for _ in range(400):
-        image, mask = paste_piece(examples, regions, DECOYS, rng)
-        if mask.any():
-            met.add((int(image[mask == 1].max()) - 20, int(image[mask == 0].max())))
+        image, mask = paste_pieces(examples, regions, 0.0, rng)
+        (real,) = np.unique(image[mask == 0])
+        met |= {(fake - 20, real) for fake in np.unique(image[mask == 1])}
     assert len({fake for fake, _ in met}) == 12
-    assert not [pair for pair in met if pair[0] == pair[1]]
+    assert not [pair for pair in met if pair[0] % 2 == pair[1] % 2]
 
 
 def test_halves_separate_a_fake_from_its_source(dataset):
@@ -166,12 +173,16 @@ def test_small_regions_keep_their_middle():
     assert 0 < region.sum() < 64
 
 
-def test_the_margin_grows_during_training(dataset, tmp_path, monkeypatch):
+def test_regions_are_decided_from_half_of_the_training_on(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(pasting, "LEARNED", 9.0)
-    margins, found = [], pasting.confident_regions
-    monkeypatch.setattr(pasting, "confident_regions", lambda *args: margins.append(args[-1]) or found(*args))
+    used, draw = [], pasting.pasted_batch
+    monkeypatch.setattr(pasting, "pasted_batch", lambda *args, **more: used.append(args[4]) or draw(*args, **more))
     train_detector("patches-mil", "b", dataset, tmp_path / "run", 0, SETTINGS)
-    assert margins == pytest.approx([SETTINGS.margin * done for done in (1 / 3, 2 / 3, 1)])
+    early, late = ([regions for regions in used[start : start + 4] if regions.maps is not None] for start in (4, 8))
+    assert {regions.margin for regions in early} == {SETTINGS.margin * 2 / 3}
+    assert {regions.margin for regions in late} == {SETTINGS.margin}
+    assert all(regions.threshold != 0.5 for regions in early)
+    assert {regions.threshold for regions in late} == {0.5}
 
 
 def test_sure_decisions_become_pseudo_masks(examples):

@@ -17,7 +17,7 @@ LOSS_VARIANTS = {
     name: Variant(f"label loss {name} alone", {"label_loss": name, "cut_and_paste": False}) for name in LABEL_LOSSES
 }
 # What comes before cut and paste, how far a patch sees, how often regions are found anew. The numbers of images are
-# meant for 24,000 training images, as in profile `quick`.
+# meant for 24,000 training images, as in profile `evening`.
 ABLATIONS = {
     "block2": Variant("receptive field 43 px instead of 19", {"last_block": "block2"}),
     "no-warm-up": Variant("no corrupted pieces at the beginning", {"warm_up_images": 0}),
@@ -27,6 +27,7 @@ ABLATIONS = {
     "labels-2000": Variant("cut and paste from 2,000 images on", {"label_images": 2_000}),
     "labels-6000": Variant("cut and paste from 6,000 images on", {"label_images": 6_000}),
     "labels-12000": Variant("cut and paste from 12,000 images on", {"label_images": 12_000}),
+    "decoys": Variant("a third of the pieces are real", {"decoys": 1 / 3}),
     "every-500": Variant("regions found anew every 500 images", {"check_every": 500}),
     "every-3000": Variant("regions found anew every 3,000 images", {"check_every": 3_000}),
     "every-7000": Variant("regions found anew every 7,000 images", {"check_every": 7_000}),

@@ -1,11 +1,12 @@
 """Cut and paste: training images whose mask is known although no mask was ever seen (setups A and B).
 
 A piece of a fake, cut where a detector is confident, replaces the same pixels of a real image: the mask is the piece.
-In a third of them, the decoys, the piece comes from another real image, and the mask is empty: the border of a piece is
-then no evidence. Nor is it visible at a glance, because the colour of the piece is matched at the border.
+The colour of a piece is matched at its border, so that the border is not visible at a glance. Some of the pieces can be
+decoys: they come from another real image and their mask is empty, so that a border is no evidence. Where colours are
+matched, decoys cost more than they help, and the profiles use none.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,10 +22,12 @@ from wsdl.detectors.base import Batch, Detector
 from wsdl.training.examples import Examples, draw_batch
 from wsdl.training.pieces import cut_piece, match_border
 
+MOST_PIECES = 3  # in one pasted image; with one, most of its patches are real, and it teaches less
 UNKNOWN = 2  # in a mask of `Batch`: a pixel without a target
 LEARNED = 0.35  # validation loss of image labels, half of that at chance level (ln 2)
 TEACHER_FAKES = 2_000  # fakes whose regions are in memory at a time
 DEEPEST = 1 / 2  # fraction of the depth of a region by which it is narrowed at most: small regions keep their middle
+DECIDED_FROM = 1 / 2  # of all training images: from there on, a region is where the probability is above one half
 PSEUDO_FROM = 2 / 3  # of all training images: from there on, some of the images are fakes with pseudo-masks
 _SURE = 0.25, 0.75  # a pseudo-mask is real below, fake above, and unknown between these probabilities
 
@@ -67,10 +70,12 @@ class BatchSource:
     2. Image labels.
     3. Cut and paste. In setup B (self-training) the pieces are regions that the detector itself is confident of,
        found anew at every checkpoint. It begins at the first checkpoint after `label_images` images by which the
-       detector tells real images from fakes (validation loss below LEARNED). In the last third of the training, a
-       fraction `pseudo_labels` of the images are fakes as they are, with the sure decisions of the detector as
-       targets: a border that was inpainted looks different from one that was pasted. In setup A a full fake is fake
-       everywhere, and all images are pasted from the first one on.
+       detector tells real images from fakes (validation loss below LEARNED). Its maps are low at first, and a region
+       is what exceeds the patches of real images; from DECIDED_FROM on it is where the probability is above one half,
+       which is closer to the true region. In the last third of the training, a fraction `pseudo_labels` of the images
+       are fakes as they are, with the sure decisions of the detector as targets: a border that was inpainted looks
+       different from one that was pasted. In setup A a full fake is fake everywhere, and all images are pasted from
+       the first one on.
     """
 
     def __init__(self, run: Run, training: Examples, validation: Examples, settings: Training):
@@ -95,11 +100,18 @@ class BatchSource:
 
     def observe(self, detector: Detector, seen: int) -> None:
         """Setup B: find regions with `detector` after `seen` training images (the `observe` of `fit`)."""
-        if self.may_paste and not self.training.full_fakes and self._has_learned():
-            margin = self.settings.margin * seen / self.run.config["images"]
-            self.regions = confident_regions(
-                detector, self.training, self.validation, seed_for(self.seed, seen), self.settings.quantile, margin
-            )
+        if not self.may_paste or self.training.full_fakes or not self._has_learned():
+            return
+        grown = seen / self.run.config["images"] / DECIDED_FROM
+        found = confident_regions(
+            detector,
+            self.training,
+            self.validation,
+            seed_for(self.seed, seen),
+            self.settings.quantile,
+            self.settings.margin * min(1, grown),
+        )
+        self.regions = found if grown < 1 else replace(found, threshold=0.5)
 
     def _pseudo_labels(self, step: int) -> float:
         """The fraction of fakes with pseudo-masks in batch number `step`."""
@@ -136,7 +148,7 @@ def pasted_batch(
     step: int,
     regions: Regions,
     decoys: float,  # fraction of the pasted images whose piece is real
-    corrupt: bool = False,  # see `paste_piece`
+    corrupt: bool = False,  # see `paste_pieces`
     pseudo: float = 0.0,  # fraction of the batch that are fakes as they are, with their pseudo-masks
 ) -> Batch:
     """Training batch number `step`: `size` images with their masks, most of them pasted; half of them are flipped.
@@ -144,7 +156,7 @@ def pasted_batch(
     The first of a batch are pasted, in the fraction 1 - pseudo.
     """
     rng = np.random.default_rng(seed_for(seed, "paste", step))
-    pairs = [paste_piece(data, regions, decoys, rng, corrupt) for _ in range(size - round(pseudo * size))]
+    pairs = [paste_pieces(data, regions, decoys, rng, corrupt) for _ in range(size - round(pseudo * size))]
     for i in rng.integers(len(regions.images), size=size - len(pairs)):
         image = np.array(data.images[regions.images[i]])
         pairs.append((image, regions.pseudo_mask(i, len(image))))
@@ -157,22 +169,25 @@ def pasted_batch(
     return Batch(torch.from_numpy(images), torch.from_numpy(labels), torch.from_numpy(masks))
 
 
-def paste_piece(
+def paste_pieces(
     data: Examples, regions: Regions, decoys: float, rng: np.random.Generator, corrupt: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One pasted image, uint8 [H, W, 3], and its mask, uint8 [H, W].
+    """One pasted image, uint8 [H, W, 3], and its mask, uint8 [H, W], 1 = fake.
 
-    A piece goes into a real image of the other half of the faces (`Examples.half`), so a fake never into its own source
-    image. corrupt: the images of `regions` are real, and pieces that are no decoys are corrupted (JPEG, resize, blur,
-    noise).
+    One to MOST_PIECES pieces of different images go into one real image of the other half of the faces
+    (`Examples.half`), so a fake never into its own source image; a later piece may cover an earlier one. corrupt: the
+    images of `regions` are real, and pieces that are no decoys are corrupted (JPEG, resize, blur, noise).
     """
-    i = rng.integers(len(regions.images))
-    donor = regions.images[i]
-    piece = cut_piece(regions.region(i, data.images.shape[1]), rng)
-    pasted = np.array(data.images[rng.choice(data.real_of_half[1 - data.half[donor]])])
-    is_decoy = rng.random() < decoys
-    content = data.images[rng.choice(data.real) if is_decoy else donor]
-    if corrupt and not is_decoy:
-        content = corrupt_fraction(content[None], 1.0, rng)[0]
-    pasted[piece] = match_border(content, pasted, piece)[piece]
-    return pasted, (np.zeros_like(piece) if is_decoy else piece).astype(np.uint8)
+    half = data.half[rng.choice(regions.images)]
+    pasted = np.array(data.images[rng.choice(data.real_of_half[1 - half])])
+    mask = np.zeros(pasted.shape[:2], np.uint8)
+    donors = np.flatnonzero(data.half[regions.images] == half)
+    for i in rng.choice(donors, rng.integers(1, MOST_PIECES + 1)):
+        piece = cut_piece(regions.region(i, len(pasted)), rng)
+        is_decoy = rng.random() < decoys
+        content = data.images[rng.choice(data.real) if is_decoy else regions.images[i]]
+        if corrupt and not is_decoy:
+            content = corrupt_fraction(content[None], 1.0, rng)[0]
+        pasted[piece] = match_border(content, pasted, piece)[piece]
+        mask[piece] = not is_decoy
+    return pasted, mask
