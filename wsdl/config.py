@@ -188,10 +188,13 @@ class PatchesMilTraining(Training):
     warm_up_images: int = 1_000  # setups a and b: images with corrupted pieces of real images, at the beginning
     cut_and_paste: bool = True  # setups a and b
     label_images: int = 2_000  # setup b: images before cut and paste, warm-up included; more until labels are learned
-    decoys: float = 1 / 3  # fraction of the pasted images whose piece is real
+    pieces: int = 3  # most pieces in a pasted image; with one, most of its patches are real, and it teaches less
+    decoys: float = 0.0  # fraction of the pieces that are real
     quantile: float = 0.998  # setup b: of the patches of real validation images; regions of fakes above it are pasted
-    # Setup b: by which they are narrowed at the end of training, as a fraction of the side; more for longer trainings.
-    margin: float = 1 / 32
+    # Setup b: the fraction of the training after which a region is where the probability is above 0.5 instead. A short
+    # training (1.0: never) has maps too low for it.
+    decided_from: float = 1.0
+    margin: float = 1 / 32  # setup b: by which regions are narrowed then, as a fraction of the side; less before
     pseudo_labels: float = 0.0  # setup b: fraction of fakes with pseudo-masks in the batches of the last third
 
 

@@ -21,8 +21,8 @@ _EVENING = {
     "patches": {"images": 12_000, "images_c": 24_000, "start": OURS},
     "grad_cam": {"images": 6_000, "images_c": 12_000, "start": OURS},
     "attention": {"images": 6_000, "images_c": 12_000, "start": OURS},
-    "patches_mil": {"images": 24_000, "images_c": 24_000, "check_every": 1_000, "label_images": 3_000, "margin": 1 / 16,
-                    "pseudo_labels": 0.5},
+    "patches_mil": {"images": 24_000, "images_c": 24_000, "check_every": 1_000, "label_images": 3_000, "margin": 1 / 64,
+                    "decided_from": 0.5, "pseudo_labels": 0.5},
 }  # fmt: skip
 # The paper's size (section 4), for one GPU and days of training. notebooks/differences.md compares it with the paper.
 _FULL = {
@@ -42,8 +42,8 @@ _FULL = {
                   "rate": 1e-4, "rate_c": 3e-4, "check_every": 8_000, "ema_decay": 0.0, "start": "ffd",
                   "as_published": True},
     "patches_mil": {"input_size": 299, "images": 3_200_000, "images_c": 400_000, "batch": 64, "batch_c": 16,
-                    "check_every": 32_000, "label_images": 640_000, "last_block": "block2", "margin": 1 / 16,
-                    "pseudo_labels": 0.5},
+                    "check_every": 32_000, "label_images": 640_000, "last_block": "block2", "margin": 1 / 64,
+                    "decided_from": 0.5, "pseudo_labels": 0.5},
 }  # fmt: skip
 PRESETS = {"quick": {}, "evening": _EVENING, "full": _FULL}  # quick: the defaults of wsdl.config
 

@@ -21,8 +21,9 @@ from wsdl.training.pasting import UNKNOWN, Regions, paste_pieces, pasted_batch
 from wsdl.training.pieces import cut_piece, random_ellipse
 
 SIDE = 40
-DECOYS = 1 / 3
-SETTINGS = PatchesMilTraining(input_size=48, images=96, batch=8, check_every=32, label_images=32, pseudo_labels=0.5)
+SETTINGS = PatchesMilTraining(
+    input_size=48, images=96, batch=8, check_every=32, label_images=32, decided_from=0.5, pseudo_labels=0.5
+)
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def plain_colours(monkeypatch):
 def test_the_mask_is_exactly_what_was_pasted(examples, regions):
     rng, donors = np.random.default_rng(0), set()
     for _ in range(300):
-        image, mask = paste_pieces(examples, regions, 0.5, rng)
+        image, mask = paste_pieces(examples, regions, 3, 0.5, rng)
         assert ((image[..., 0] >= 20) == mask.astype(bool)).all()
         fakes = {int(value) for value in image[mask == 1].ravel()}
         for fake in fakes:
@@ -66,7 +67,7 @@ def test_decoys_are_pieces_of_real_images(examples, regions):
     for decoys, marked in ((0.0, 1.0), (1.0, 0.0), (0.25, 0.75)):
         rng, pieces, fakes = np.random.default_rng(0), 0, 0
         for _ in range(300):
-            image, mask = paste_pieces(examples, regions, decoys, rng)
+            image, mask = paste_pieces(examples, regions, 3, decoys, rng)
             pieces += len(np.unique(image)) - 1
             fakes += len(np.unique(image[mask == 1]))
         assert fakes / pieces == pytest.approx(marked, abs=0.06)
@@ -76,7 +77,7 @@ def test_decoys_are_pieces_of_real_images(examples, regions):
 def test_a_fake_never_meets_its_own_source(examples, regions):
     rng, met = np.random.default_rng(1), set()
     for _ in range(400):
-        image, mask = paste_pieces(examples, regions, 0.0, rng)
+        image, mask = paste_pieces(examples, regions, 3, 0.0, rng)
         (real,) = np.unique(image[mask == 0])
         met |= {(fake - 20, real) for fake in np.unique(image[mask == 1])}
     assert len({fake for fake, _ in met}) == 12
@@ -130,7 +131,7 @@ def test_an_empty_region_gives_an_empty_piece():
 
 
 def test_batches_depend_on_seed_and_step_alone(examples, regions):
-    one, same, other = (pasted_batch(examples, 8, seed, 5, regions, DECOYS) for seed in (0, 0, 1))
+    one, same, other = (pasted_batch(examples, 8, seed, 5, regions, 3) for seed in (0, 0, 1))
     assert one.images.shape == (8, SIDE, SIDE, 3)
     assert (one.images == same.images).all()
     assert (one.masks == same.masks).all()
@@ -193,7 +194,7 @@ def test_sure_decisions_become_pseudo_masks(examples):
     assert (mask[:10] == 1).all()
     assert (mask[-4:] == 0).all()
     assert (mask[22:27] == UNKNOWN).all()
-    batch = pasted_batch(examples, 8, 0, 0, regions, DECOYS, pseudo=0.5)
+    batch = pasted_batch(examples, 8, 0, 0, regions, 3, pseudo=0.5)
     whole_fakes = [image for image in batch.images if image.unique().numel() == 1 and image[0, 0, 0] >= 20]
     assert len(whole_fakes) == 4
     assert [bool((mask == UNKNOWN).any()) for mask in batch.masks] == [False] * 4 + [True] * 4

@@ -26,9 +26,10 @@ _WHOLE = {
     **dict.fromkeys(("ddim_steps", "steps", "T", "jump_length", "resamplings"), _STEPS),
     **dict.fromkeys(("latents", "width"), _WIDTHS),
     "patch": (1, 64),
+    "pieces": (1, 100),
     "seed": SEEDS,
 }
-_FRACTIONS = ("augment", "rate_decay", "decoys", "quantile", "margin", "pseudo_labels")
+_FRACTIONS = ("augment", "rate_decay", "decoys", "quantile", "margin", "pseudo_labels", "decided_from")
 _AT_LEAST_0 = ("rate", "rate_c", "discriminator_rate", "gamma", "kl", "guidance")
 
 

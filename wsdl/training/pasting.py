@@ -22,12 +22,10 @@ from wsdl.detectors.base import Batch, Detector
 from wsdl.training.examples import Examples, draw_batch
 from wsdl.training.pieces import cut_piece, match_border
 
-MOST_PIECES = 3  # in one pasted image; with one, most of its patches are real, and it teaches less
 UNKNOWN = 2  # in a mask of `Batch`: a pixel without a target
 LEARNED = 0.35  # validation loss of image labels, half of that at chance level (ln 2)
 TEACHER_FAKES = 2_000  # fakes whose regions are in memory at a time
 DEEPEST = 1 / 2  # fraction of the depth of a region by which it is narrowed at most: small regions keep their middle
-DECIDED_FROM = 1 / 2  # of all training images: from there on, a region is where the probability is above one half
 PSEUDO_FROM = 2 / 3  # of all training images: from there on, some of the images are fakes with pseudo-masks
 _SURE = 0.25, 0.75  # a pseudo-mask is real below, fake above, and unknown between these probabilities
 
@@ -71,7 +69,7 @@ class BatchSource:
     3. Cut and paste. In setup B (self-training) the pieces are regions that the detector itself is confident of,
        found anew at every checkpoint. It begins at the first checkpoint after `label_images` images by which the
        detector tells real images from fakes (validation loss below LEARNED). Its maps are low at first, and a region
-       is what exceeds the patches of real images; from DECIDED_FROM on it is where the probability is above one half,
+       is what exceeds the patches of real images; from `decided_from` on it is where the probability is above one half,
        which is closer to the true region. In the last third of the training, a fraction `pseudo_labels` of the images
        are fakes as they are, with the sure decisions of the detector as targets: a border that was inpainted looks
        different from one that was pasted. In setup A a full fake is fake everywhere, and all images are pasted from
@@ -91,27 +89,25 @@ class BatchSource:
             )
 
     def batch(self, step: int) -> Batch:
-        where, decoys = (self.training, self.size, self.seed, step), getattr(self.settings, "decoys", 0.0)
+        where, settings = (self.training, self.size, self.seed, step), self.settings
         if self.regions is not None:
-            return pasted_batch(*where, self.regions, decoys, pseudo=self._pseudo_labels(step))
+            pseudo = self._pseudo_labels(step)
+            return pasted_batch(*where, self.regions, settings.pieces, settings.decoys, pseudo=pseudo)
         if step * self.size < self.warm_up_images:
-            return pasted_batch(*where, Regions(self.training.real), decoys, corrupt=True)
-        return draw_batch(self.training, self.size, self.seed, step, self.settings.augment)
+            everywhere = Regions(self.training.real)
+            return pasted_batch(*where, everywhere, settings.pieces, settings.decoys, corrupt=True)
+        return draw_batch(*where, settings.augment)
 
     def observe(self, detector: Detector, seen: int) -> None:
         """Setup B: find regions with `detector` after `seen` training images (the `observe` of `fit`)."""
         if not self.may_paste or self.training.full_fakes or not self._has_learned():
             return
-        grown = seen / self.run.config["images"] / DECIDED_FROM
-        found = confident_regions(
-            detector,
-            self.training,
-            self.validation,
-            seed_for(self.seed, seen),
-            self.settings.quantile,
-            self.settings.margin * min(1, grown),
-        )
-        self.regions = found if grown < 1 else replace(found, threshold=0.5)
+        done, settings = seen / self.run.config["images"], self.settings
+        is_decided = done >= settings.decided_from
+        margin = settings.margin * (1 if is_decided else done / settings.decided_from)
+        where = self.training, self.validation, seed_for(self.seed, seen)
+        found = confident_regions(detector, *where, settings.quantile, margin)
+        self.regions = replace(found, threshold=0.5) if is_decided else found
 
     def _pseudo_labels(self, step: int) -> float:
         """The fraction of fakes with pseudo-masks in batch number `step`."""
@@ -147,7 +143,8 @@ def pasted_batch(
     seed: int,
     step: int,
     regions: Regions,
-    decoys: float,  # fraction of the pasted images whose piece is real
+    pieces: int,  # most pieces in a pasted image
+    decoys: float = 0.0,  # fraction of the pieces that are real
     corrupt: bool = False,  # see `paste_pieces`
     pseudo: float = 0.0,  # fraction of the batch that are fakes as they are, with their pseudo-masks
 ) -> Batch:
@@ -156,7 +153,7 @@ def pasted_batch(
     The first of a batch are pasted, in the fraction 1 - pseudo.
     """
     rng = np.random.default_rng(seed_for(seed, "paste", step))
-    pairs = [paste_pieces(data, regions, decoys, rng, corrupt) for _ in range(size - round(pseudo * size))]
+    pairs = [paste_pieces(data, regions, pieces, decoys, rng, corrupt) for _ in range(size - round(pseudo * size))]
     for i in rng.integers(len(regions.images), size=size - len(pairs)):
         image = np.array(data.images[regions.images[i]])
         pairs.append((image, regions.pseudo_mask(i, len(image))))
@@ -170,11 +167,11 @@ def pasted_batch(
 
 
 def paste_pieces(
-    data: Examples, regions: Regions, decoys: float, rng: np.random.Generator, corrupt: bool = False
+    data: Examples, regions: Regions, pieces: int, decoys: float, rng: np.random.Generator, corrupt: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """One pasted image, uint8 [H, W, 3], and its mask, uint8 [H, W], 1 = fake.
 
-    One to MOST_PIECES pieces of different images go into one real image of the other half of the faces
+    One to `pieces` pieces of different images go into one real image of the other half of the faces
     (`Examples.half`), so a fake never into its own source image; a later piece may cover an earlier one. corrupt: the
     images of `regions` are real, and pieces that are no decoys are corrupted (JPEG, resize, blur, noise).
     """
@@ -182,7 +179,7 @@ def paste_pieces(
     pasted = np.array(data.images[rng.choice(data.real_of_half[1 - half])])
     mask = np.zeros(pasted.shape[:2], np.uint8)
     donors = np.flatnonzero(data.half[regions.images] == half)
-    for i in rng.choice(donors, rng.integers(1, MOST_PIECES + 1)):
+    for i in rng.choice(donors, rng.integers(1, pieces + 1)):
         piece = cut_piece(regions.region(i, len(pasted)), rng)
         is_decoy = rng.random() < decoys
         content = data.images[rng.choice(data.real) if is_decoy else regions.images[i]]
