@@ -188,7 +188,7 @@ class PatchesMilTraining(Training):
     warm_up_images: int = 1_000  # setups a and b: images with corrupted pieces of real images, at the beginning
     cut_and_paste: bool = True  # setups a and b
     label_images: int = 2_000  # setup b: images before cut and paste, warm-up included; more until labels are learned
-    pieces: int = 3  # most pieces in a pasted image; with one, most of its patches are real, and it teaches less
+    pieces: int = 5  # most pieces in a pasted image; with one, most of its patches are real, and it teaches less
     decoys: float = 0.0  # fraction of the pieces that are real
     quantile: float = 0.998  # setup b: of the patches of real validation images; regions of fakes above it are pasted
     # Setup b: the fraction of the training after which a region is where the probability is above 0.5 instead. A short

@@ -16,7 +16,7 @@ class Variant:
 LOSS_VARIANTS = {
     name: Variant(f"label loss {name} alone", {"label_loss": name, "cut_and_paste": False}) for name in LABEL_LOSSES
 }
-# What comes before cut and paste, how far a patch sees, how often regions are found anew. The numbers of images are
+# What comes before cut and paste, how far a patch sees, what is pasted, which regions are found and how often. The numbers of images are
 # meant for 24,000 training images, as in profile `evening`.
 ABLATIONS = {
     "block2": Variant("receptive field 43 px instead of 19", {"last_block": "block2"}),
@@ -27,7 +27,9 @@ ABLATIONS = {
     "labels-2000": Variant("cut and paste from 2,000 images on", {"label_images": 2_000}),
     "labels-6000": Variant("cut and paste from 6,000 images on", {"label_images": 6_000}),
     "labels-12000": Variant("cut and paste from 12,000 images on", {"label_images": 12_000}),
+    "one-piece": Variant("one piece in a pasted image", {"pieces": 1}),
     "decoys": Variant("a third of the pieces are real", {"decoys": 1 / 3}),
+    "undecided": Variant("regions above the quantile of real patches to the end", {"decided_from": 1.0}),
     "every-500": Variant("regions found anew every 500 images", {"check_every": 500}),
     "every-3000": Variant("regions found anew every 3,000 images", {"check_every": 3_000}),
     "every-7000": Variant("regions found anew every 7,000 images", {"check_every": 7_000}),
