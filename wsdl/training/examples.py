@@ -57,9 +57,9 @@ class Examples:
 def setup_examples(dataset: Dataset, setup: str, split: str) -> Examples:
     """The examples of `setup` in `split`. `masks is None` in setups A and B is enforced, not a convention.
 
-    Of full fakes by both samplers of P2 only those by DDPM are used: it adds noise as RePaint does. Of a Dolos download
-    setup B uses as many fakes as there are real images, 9,000 in the paper. WsdlError for an unknown setup, or where
-    the dataset has no images of a kind that the setup needs.
+    Of full fakes by both samplers of P2 only those by DDPM are used: it adds noise, as RePaint does in its jumps back.
+    Of a Dolos download setup B uses as many fakes as there are real images, 9,000 in the paper. WsdlError for an
+    unknown setup, or where the dataset has no images of a kind that the setup needs.
     """
     rules = find_setup(setup)
     fakes = dataset.select(kind=rules.fakes)

@@ -1,5 +1,7 @@
 """Pieces of images: which part of a region is cut, and how it is fitted into another image."""
 
+from functools import partial
+
 import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter
 
@@ -56,11 +58,19 @@ def match_border(content: np.ndarray, target: np.ndarray, piece: np.ndarray) -> 
     colour, slowly from pixel to pixel; the fine texture, by which fakes are recognised, stays. Poisson image editing
     (Perez et al., 2003) does the same exactly; this is its fast approximation by a normalised Gaussian filter.
     """
-    around = binary_dilation(piece, iterations=2) & ~piece
+    rows, columns = (
+        (slice(max(0, k.min() - 2), k.max() + 3) for k in np.nonzero(piece)) if piece.any() else (slice(0),) * 2
+    )
+    inside = piece[rows, columns]  # the filters need no more of the image: around the piece are at most two pixels
+    around = binary_dilation(inside, iterations=2) & ~inside
     if not around.any():
         return content
+    blur = partial(gaussian_filter, mode="constant")  # outside are zeros, which have no weight
     sigma = _BLUR * len(piece)
-    weight = np.maximum(gaussian_filter(around.astype(np.float32), sigma), 1e-6)[..., None]
-    difference = (target.astype(np.float32) - content) * around[..., None]
-    offset = gaussian_filter(difference, (sigma, sigma, 0)) / weight
-    return np.clip(np.rint(content + offset), 0, 255).astype(np.uint8)
+    weight = np.maximum(blur(around.astype(np.float32), sigma), 1e-6)[..., None]
+    difference = (target[rows, columns].astype(np.float32) - content[rows, columns]) * around[..., None]
+    fitted = np.array(content)
+    fitted[rows, columns] = np.clip(
+        np.rint(content[rows, columns] + blur(difference, (sigma, sigma, 0)) / weight), 0, 255
+    )
+    return fitted
