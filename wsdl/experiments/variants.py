@@ -16,8 +16,8 @@ class Variant:
 LOSS_VARIANTS = {
     name: Variant(f"label loss {name} alone", {"label_loss": name, "cut_and_paste": False}) for name in LABEL_LOSSES
 }
-# What comes before cut and paste, how far a patch sees, what is pasted, which regions are found and how often. The numbers of images are
-# meant for 24,000 training images, as in profile `evening`.
+# What comes before cut and paste, how far a patch sees, what is pasted, which regions are found and how often. The
+# numbers of images are meant for 24,000 training images, as in profile `evening`.
 ABLATIONS = {
     "block2": Variant("receptive field 43 px instead of 19", {"last_block": "block2"}),
     "no-warm-up": Variant("no corrupted pieces at the beginning", {"warm_up_images": 0}),

@@ -58,9 +58,9 @@ def match_border(content: np.ndarray, target: np.ndarray, piece: np.ndarray) -> 
     colour, slowly from pixel to pixel; the fine texture, by which fakes are recognised, stays. Poisson image editing
     (Perez et al., 2003) does the same exactly; this is its fast approximation by a normalised Gaussian filter.
     """
-    rows, columns = (
-        (slice(max(0, k.min() - 2), k.max() + 3) for k in np.nonzero(piece)) if piece.any() else (slice(0),) * 2
-    )
+    if not piece.any():
+        return content
+    rows, columns = (slice(max(0, k.min() - 2), k.max() + 3) for k in np.nonzero(piece))
     inside = piece[rows, columns]  # the filters need no more of the image: around the piece are at most two pixels
     around = binary_dilation(inside, iterations=2) & ~inside
     if not around.any():
@@ -70,7 +70,6 @@ def match_border(content: np.ndarray, target: np.ndarray, piece: np.ndarray) -> 
     weight = np.maximum(blur(around.astype(np.float32), sigma), 1e-6)[..., None]
     difference = (target[rows, columns].astype(np.float32) - content[rows, columns]) * around[..., None]
     fitted = np.array(content)
-    fitted[rows, columns] = np.clip(
-        np.rint(content[rows, columns] + blur(difference, (sigma, sigma, 0)) / weight), 0, 255
-    )
+    offset = blur(difference, (sigma, sigma, 0)) / weight
+    fitted[rows, columns] = np.clip(np.rint(content[rows, columns] + offset), 0, 255)
     return fitted
