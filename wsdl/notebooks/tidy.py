@@ -50,13 +50,15 @@ def _tidy_output(output, count: int):
 
 
 def smaller_png(png: str) -> str:
-    """A PNG in base64, reduced to 256 colours where it is large: git keeps every version of every notebook."""
+    """A PNG in base64, compressed well and, if large, in 256 colours: git keeps every version of every notebook."""
     from PIL import Image
 
     from wsdl.plots.style import in_256_colours  # keeps the colours of maps
 
     image, smaller = Image.open(BytesIO(base64.b64decode(png))), BytesIO()
-    if len(png) <= LARGE or image.mode == "P":
+    if image.mode == "P":
         return png
-    in_256_colours(image.convert("RGB")).save(smaller, "PNG", optimize=True)
+    if len(png) > LARGE:
+        image = in_256_colours(image.convert("RGB"))
+    image.save(smaller, "PNG", optimize=True)
     return min(png, base64.b64encode(smaller.getvalue()).decode(), key=len)
