@@ -13,6 +13,7 @@ from wsdl.config import PatchesMilTraining
 from wsdl.core.io import WsdlError
 from wsdl.core.run import read_stats
 from wsdl.data.dataset import Dataset
+from wsdl.data.decoded import DecodedArray
 from wsdl.detectors.patches_mil import PatchesMil
 from wsdl.training import pasting
 from wsdl.training.detector import train_detector
@@ -261,8 +262,13 @@ def spoil(monkeypatch, leak: str) -> None:
             if leak in self.table:
                 self.table[leak] = shuffled(self.table[leak])
 
+    def nonsense(self) -> DecodedArray:
+        count, *row_shape, _ = self.images.shape
+        values = np.random.default_rng(0).integers(0, 2, (count, *row_shape), np.uint8)
+        return DecodedArray(np.zeros(count, int), tuple(row_shape), lambda _: values)
+
     if leak == "masks":
-        Spoiled.masks = property(lambda self: np.random.default_rng(0).integers(0, 2, self.images.shape[:3], np.uint8))
+        Spoiled.masks = property(nonsense)
     if leak == "labels":
         Spoiled.labels = lambda self, row: pytest.fail("read component masks")
     monkeypatch.setattr("wsdl.training.detector.Dataset", Spoiled)
