@@ -220,7 +220,7 @@ DOLOS = [
              downloaded(lambda p: fake(p, "masks").unlink())),
     BadInput("download-has-a-mask-too-many", CHECK, "mask without a partial fake",
              downloaded(lambda p: fake(p).unlink())),
-    BadInput("download-has-small-masks", TRAIN, r"\.png: is 8x8, but the images are 32x32",
+    BadInput("download-has-small-masks", TRAIN, r"\.png: is 8x8, but its image is 32x32",
              downloaded(lambda p: Image.new("RGB", (8, 8), "white").save(fake(p, "masks")))),
     BadInput("download-has-masks-of-another-kind", TRAIN, r"\.png: .*is not a mask",
              downloaded(lambda p: Image.linear_gradient("L").resize((32, 32)).save(fake(p, "masks")))),

@@ -224,7 +224,7 @@ CASES = [
     BadInput("prepare-all-damaged", f"{PREPARE} --skip-bad", "images: holds no usable image; all 24 were skipped",
              partial(spoil_all, cut)),
     BadInput("prepare-no-images", "data prepare --images {place}/none --out {out}", "none: no such folder"),
-    BadInput("prepare-images-is-a-file", "data prepare --images {images}/0003.png --out {out}", "no such folder"),
+    BadInput("prepare-images-is-a-file", "data prepare --images {images}/0003.png --out {out}", "is a file; unpack it"),
     BadInput("prepare-no-masks", "data prepare --images {images} --masks {place}/none --out {out}",
              "none: no such folder"),
     BadInput("parse-only-leftovers", "data parse --images {images} --out {out}", "holds no images", only_leftovers),
