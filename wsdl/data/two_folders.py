@@ -6,7 +6,6 @@ unless there is a mask, where. Such a dataset trains setups A (full fakes) and B
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,9 +102,7 @@ def prepare_two_folders(
     _warn_of_near_duplicates(out, rows, bool(group_by))
     write_manifest(out, pd.DataFrame(rows, columns=MANIFEST_COLUMNS), info)
     for kind in folders.keys() - {"real"}:
-        with suppress(WsdlError):  # of fewer than 5 fakes
-            if sentence := describe_audit(audit_dataset(out, kind=kind, seed=seed), kind):
-                print_stderr(f"WARNING: {sentence}")
+        _warn_of_audit(out, kind, seed)
 
 
 def _list_items(folders: dict[str, Path], masks: Path | None, group_by: str, seed: int) -> list[_Item]:
@@ -232,6 +229,16 @@ def _check_rows(out: Path, rows: list[dict]) -> None:
     if areas and np.mean(areas) > 0.5:
         raise WsdlError(f"--masks: mark {np.mean(areas):.0%} of an image as fake on average, so they are probably "
                         f"inverted; 255 must be real and 0 fake.")  # fmt: skip
+
+
+def _warn_of_audit(out: Path, kind: str, seed: int) -> None:
+    """Print what tells `kind` fakes from real images other than the forgery, or why that is not known."""
+    try:
+        sentence = describe_audit(audit_dataset(out, kind=kind, seed=seed), kind)
+    except WsdlError as error:  # too few fakes
+        return print_stderr(f"not audited: {error}")
+    if sentence:
+        print_stderr(f"WARNING: {sentence}")
 
 
 def _warn_of_near_duplicates(out: Path, rows: list[dict], grouped: bool) -> None:

@@ -135,7 +135,8 @@ def shuffled_batch(data: Examples, size: int, seed: int, step: int, flip: bool, 
     orders = {number: np.random.default_rng(seed_for(seed, "pass", int(number))).permutation(everything)
               for number in np.unique(passes)}  # fmt: skip
     chosen = np.array([orders[number][place] for number, place in zip(passes, places, strict=True)])
-    return _augmented(data.batch(chosen, rng.random(size) < 0.5 * flip), augment, rng)
+    mirror = rng.random(size) < 0.5 if flip else None
+    return _augmented(data.batch(chosen, mirror), augment, rng)
 
 
 def _augmented(batch: Batch, augment: float, rng: np.random.Generator) -> Batch:
