@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from wsdl import __version__
 from wsdl.core.io import WsdlError, sha256
@@ -19,7 +18,7 @@ from wsdl.core.progress import print_stderr
 from wsdl.core.ranges import check_ranges
 from wsdl.core.run import holds_images, write_or_check_config
 from wsdl.data.decode import decode
-from wsdl.data.images import existing_folder, list_image_files, resize_image, write_image
+from wsdl.data.images import existing_folder, list_image_files, resize_image, resize_labels, write_image
 from wsdl.data.manifest import MANIFEST_COLUMNS, finish_manifest, write_manifest
 from wsdl.data.masks import read_mask, write_mask
 
@@ -88,7 +87,7 @@ def _prepare_pair(real: Path, fake: Path, mask: Path, out: Path, number: str, si
         pixels = [np.asarray(resize_image(image, size)) for image in opened]
     except ValueError as error:
         raise WsdlError(f"{real}: {error}; choose a smaller --size.") from None
-    region = np.asarray(_square(Image.fromarray(region)).resize((size, size), Image.Resampling.NEAREST))
+    region = resize_labels(region, size)
     names = [f"real/test/{number}.png", *(f"fake/{GENERATOR}/{what}/test/{number}.png" for what in ("images", "masks"))]
     for name, values in zip(names, (*pixels, region), strict=True):
         (write_mask if values.ndim == 2 else write_image)(out / name, values)
@@ -99,10 +98,3 @@ def _prepare_pair(real: Path, fake: Path, mask: Path, out: Path, number: str, si
         shared | {"path": names[1], "mask": names[2], "kind": "partial", "generator": GENERATOR,
                   "area": float(region.mean()), "sha256": sha256(out / names[1])},
     ], float(contrast)  # fmt: skip
-
-
-def _square(mask: Image.Image) -> Image.Image:
-    """The central square, as `resize_image` crops images."""
-    side = min(mask.size)
-    left, top = ((length - side) // 2 for length in mask.size)
-    return mask.crop((left, top, left + side, top + side))

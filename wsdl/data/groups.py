@@ -61,7 +61,7 @@ def split_groups(real: Iterable[str], fake: Iterable[str], seed: int) -> dict[st
 
 
 def difference_hash(image: Image.Image) -> tuple[int, int]:
-    """128 bits of what an image looks like: is each of 8 x 8 grey cells brighter than its right, and its lower one?"""
+    """128 bits: of 9 x 9 grey pixels, is each of the first 8 x 8 brighter than its right, than its lower neighbour?"""
     grey = np.asarray(image.convert("L").resize((9, 9), Image.Resampling.BOX), np.int16)
     right, lower = grey[:-1, :-1] > grey[:-1, 1:], grey[:-1, :-1] > grey[1:, :-1]
     return tuple(int.from_bytes(np.packbits(bits).tobytes(), "big") for bits in (right, lower))

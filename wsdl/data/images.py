@@ -104,13 +104,23 @@ def resize_image(image: Image.Image, size: int) -> Image.Image:
     side = min(image.size)
     if side < size:
         raise ValueError(f"is {image.size[0]}x{image.size[1]}, smaller than the target of {size} px")
-    if image.size[0] != image.size[1]:
-        left, top = ((length - side) // 2 for length in image.size)
-        image = image.crop((left, top, left + side, top + side))
+    image = _central_square(image)
     while side >= 2 * size:
         side //= 2
         image = image.resize((side, side), Image.Resampling.BOX)
     return image if side == size else image.resize((size, size), Image.Resampling.BICUBIC)
+
+
+def resize_labels(labels: np.ndarray, size: int) -> np.ndarray:
+    """Labels uint8 [H, W], such as a mask, at [size, size] by nearest neighbour, cropped as `resize_image` crops."""
+    square = _central_square(Image.fromarray(labels))
+    return np.asarray(square.resize((size, size), Image.Resampling.NEAREST))
+
+
+def _central_square(image: Image.Image) -> Image.Image:
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    return image.crop((left, top, left + side, top + side))
 
 
 def write_image(path: Path, pixels: np.ndarray) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from wsdl import __version__
 from wsdl.core.io import WsdlError, is_written, sha256, write_json
@@ -19,7 +18,7 @@ from wsdl.core.run import holds_images, write_or_check_config
 from wsdl.data.celebahq import read_celebahq
 from wsdl.data.decode import Decoded, check_upright, decode, pixels_in_file
 from wsdl.data.ffhq import read_ffhq
-from wsdl.data.images import resize_image, write_image
+from wsdl.data.images import resize_image, resize_labels, write_image
 from wsdl.data.layout import Counts, Layout, choose_counts, read_pairs, split_at_random
 from wsdl.data.manifest import (
     MANIFEST_COLUMNS,
@@ -206,9 +205,7 @@ def _resize_label_map(layout: Layout, name: str, decoded: Decoded, size: int) ->
     is_turned = decoded.orientation >= 5 and width != height  # an unrotated mask would have another size
     if not is_turned and not _is_parsed(path.parent):
         check_upright(image_path, decoded.orientation)
-    top, left = (height - min(labels.shape)) // 2, (width - min(labels.shape)) // 2
-    square = labels[top : top + min(labels.shape), left : left + min(labels.shape)]
-    return np.asarray(Image.fromarray(square).resize((size, size), Image.Resampling.NEAREST))
+    return resize_labels(labels, size)
 
 
 def _is_parsed(masks: Path) -> bool:

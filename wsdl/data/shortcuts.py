@@ -1,6 +1,7 @@
 """Properties of files that tell real from fake although they are not the forgery, in two folders of images."""
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +71,7 @@ def convert_to_srgb(image: Image.Image) -> None:
 
 
 def _profile(data: bytes) -> ImageCms.ImageCmsProfile:
-    import io
-
-    return ImageCms.ImageCmsProfile(io.BytesIO(data))
+    return ImageCms.ImageCmsProfile(BytesIO(data))
 
 
 def describe_differences(real: list[FileProperties], fake: list[FileProperties], size: int) -> list[str]:

@@ -125,9 +125,9 @@ def _summary_rows(table: pd.DataFrame, pixels: PixelHistogram | None) -> list[di
     """The rows of `score_protocols` from the table of `score_images`."""
     partial = table[(table.kind == "partial") & table.iou.notna()]
     of_dolos = metrics_row([table])
-    counts = {"ap": of_dolos["n"]}
+    n_masks = of_dolos.get("n_masks", of_dolos["n"])
     rows = [_number("dolos", name, *(of_dolos[name + end] for end in ("", "_low", "_high")),
-                    counts.get(name, of_dolos.get("n_masks", of_dolos["n"])))
+                    of_dolos["n"] if name == "ap" else n_masks)
             for name in DOLOS_MEASURES]  # fmt: skip
     rows += _map_numbers(table) if "marked" in table else []
     if pixels and len(partial):
@@ -145,11 +145,11 @@ def _summary_rows(table: pd.DataFrame, pixels: PixelHistogram | None) -> list[di
 def _map_numbers(table: pd.DataFrame) -> list[dict]:
     """MAP_MEASURES: the mean fraction of pixels above 0.5 in real images and in fakes, and of images that have any."""
     rows = []
-    for what, of in (("marked", lambda marked: marked), ("any", lambda marked: (marked > 0).astype(float))):
-        for name, part in (("real", table[table.kind == "real"]), ("fake", table[table.kind != "real"])):
-            values = of(part.marked.to_numpy())
-            low, high = bootstrap(values, part.source_id.to_numpy())
-            rows.append(_number(MAPS, f"{what}_{name}", values.mean(), low, high, len(part)))
+    is_real = (table.kind == "real").to_numpy()
+    for what, values in (("marked", table.marked), ("any", (table.marked > 0).astype(float))):
+        for name, chosen in (("real", is_real), ("fake", ~is_real)):
+            low, high = bootstrap(values.to_numpy()[chosen], table.source_id.to_numpy()[chosen])
+            rows.append(_number(MAPS, f"{what}_{name}", values[chosen].mean(), low, high, int(chosen.sum())))
     return rows
 
 
