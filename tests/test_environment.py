@@ -19,7 +19,7 @@ DESIGN_COMMANDS = ["demo", "data prepare", "data check", "data audit", "generate
                    "generate lama", "generate pluralistic", "train-generator lama", "train-generator pluralistic",
                    "train-generator p2", "evaluate", "notebooks run", "notebooks refresh", "notebooks html",
                    "bench detectors", "bench patches", "bench grad-cam", "bench attention", "bench explorer",
-                   "faces render", "data bundle", "data unpack", "data halve", "data parse",
+                   "bench localize", "faces render", "data bundle", "data unpack", "data halve", "data parse",
                    "data parse-score", "train-parser", "report table", "report site", "localize"]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Masks and component label maps: reading, writing, and the choice of a region to inpaint.
 
 In memory a mask is H x W with **1 = fake**. On disk it follows the Dolos download: 255 = real, 0 = fake.
-Only `read_mask` and `write_mask` convert.
+Only `read_mask`, `read_white_mask` and `write_mask` convert.
 """
 
 from pathlib import Path
@@ -53,6 +53,20 @@ def read_mask(path: Path) -> np.ndarray:
     _report_inexact(path, "is not two-valued (compressed or resized?)" if real_value == 255 else
                     f"has {real_value} for real pixels, which should be 255")  # fmt: skip
     return (red < 128).astype(np.uint8)
+
+
+def read_white_mask(path: Path) -> np.ndarray:
+    """The mask file at `path`, in which 255 is fake and 0 real, as uint8 [H, W], 1 = fake. WsdlError for other values.
+
+    This is the convention of most benchmarks of inpainting, and not that of the Dolos download.
+    """
+    decoded = decode(path)
+    check_upright(path, decoded.orientation)
+    pixels = np.asarray(decoded.image)
+    values = np.unique(pixels)
+    if not np.isin(values, (0, 255)).all() or (pixels != pixels[..., :1]).any():
+        raise WsdlError(f"{path}: is not a mask of 0 and 255; its values go from {values[0]} to {values[-1]}.")
+    return (pixels[..., 0] == 255).astype(np.uint8)
 
 
 _reported: set[Path] = set()  # folders
