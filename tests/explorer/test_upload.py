@@ -1,18 +1,29 @@
 """wsdl.upload without a browser: files as messages, results or errors in the panel."""
 
 import io
+import json
 import shutil
 import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import wsdl
+from wsdl.__main__ import app
+from wsdl.bundle.unpack import unpack_dataset
 from wsdl.core.io import WsdlError, write_json
-from wsdl.explorer import upload
+from wsdl.data.dataset import Dataset
+from wsdl.detectors import load_detector
+from wsdl.detectors.pretrained import PRETRAINED_FOLDER
+from wsdl.explorer import encode, static_view, upload
+from wsdl.notebooks.pages import read_notebook
+from wsdl.notebooks.run import LESSONS_FOLDER
+from wsdl.parsing.models import BUNDLED_PARSER
 
 pytestmark = pytest.mark.usefixtures("no_parser")
 FACE = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
@@ -61,7 +72,7 @@ def test_an_image_sent_in_parts_gives_the_result_of_localize(up, run_folder, tmp
     path.write_bytes(encoded(Image.fromarray(FACE), "JPEG", quality=30))
     shown = send(up, path.read_bytes(), "me.jpg")
     wanted = wsdl.localize(path, run_folder)
-    assert shown["results"] == [{"name": run_folder.name, **upload._result_texts(wanted)}]
+    assert shown["results"][0]["lines"] + shown["warnings"] == wanted.lines()
     assert shown["warnings"] == wanted.warnings
     assert len(wanted.warnings) >= 2
     assert (shown["problem"], shown["name"], up.children) == ("", "me.jpg", (up.panel, up.explorer))
@@ -70,6 +81,49 @@ def test_an_image_sent_in_parts_gives_the_result_of_localize(up, run_folder, tmp
     assert np.array_equal(up.explorer.inputs.images[0], np.asarray(wanted.image))
     assert np.array_equal(up.explorer.current_map(), wanted.map)
     assert up.explorer.inputs.scores == {run_folder.name: [wanted.score]}
+
+
+def test_every_way_of_asking_gives_the_same_number(tmp_path):
+    """A face in a larger image: only a part of it is analysed, and upload shows another part, reduced."""
+    data = Dataset(unpack_dataset("studio"))
+    face = data.images[data.select(kind="partial", split="test").index[0]]
+    enlarged = np.asarray(Image.fromarray(face).resize((700, 700), Image.Resampling.BICUBIC))
+    path = tmp_path / "me.png"
+    Image.fromarray(np.pad(enlarged, ((90, 60), (200, 400), (0, 0)), mode="edge")).save(path)
+    run = PRETRAINED_FOLDER / "patches-mil-c-studio"
+    result = wsdl.localize(path, run, BUNDLED_PARSER)
+    assert 0 < result.marked < 1
+    assert result.analysed.mean() < 0.9
+    number = f"{100 * result.marked:.1f} %"
+    assert f"marked {number} " in str(result)
+
+    up = wsdl.upload(run, BUNDLED_PARSER)
+    up.localize(path)
+    assert f"marked {number} " in up.panel.shown["results"][0]["lines"][0]
+    assert up.explorer.data(encode.png)["areas"][run.name][0][100] == result.marked
+    assert f"{number} above 0.5" in static_view._numbers(up.explorer, up.explorer.current_map(), None)
+    words = ["localize", path, "--detector", run, "--parser", BUNDLED_PARSER, "--out", tmp_path]
+    line = json.loads(CliRunner().invoke(app, [*map(str, words)], catch_exceptions=False).stdout)
+    assert line["marked"] == round(result.marked, 6)
+    assert line["summary"] == result.lines()
+
+
+def test_lesson_00_prints_the_number_of_localize(capsys):
+    data = Dataset(unpack_dataset("studio"))
+    row = data.select(kind="partial", split="test").sort_values("path").iloc[0]
+    run = PRETRAINED_FOLDER / "patches-mil-c-studio"
+    fake, mask = data.images[row.name], data.masks[row.name]
+    known = {"np": np, "wsdl": wsdl, "plots": SimpleNamespace(map_overlay=lambda *_: None), "dataset": data, "row": row,
+             "fake": fake, "face": fake, "mask": mask, "runs": dict.fromkeys(["patches-mil, b", "patches-mil, c"], run),
+             "predictions": dict.fromkeys(["patches-mil, b", "patches-mil, c"], load_detector(run).predict(fake[None])),
+             }  # fmt: skip
+    cells = [cell.source for cell in read_notebook(LESSONS_FOLDER / "00_first_look.ipynb").cells]
+    for cell in [cell for cell in cells if "wsdl.localize(" in cell and "=" in cell]:
+        exec(cell, known)
+    marked = 100 * wsdl.localize(fake, run).marked
+    said = capsys.readouterr().out
+    assert said.count(f"marked {marked:.1f} % ") == 1
+    assert said.count(f"marked {marked:.1f}% of the fake") == 2
 
 
 UNUSUAL = {
@@ -140,8 +194,9 @@ def test_detectors_are_chosen_and_added(up, run_folder, tmp_path):
     first, last = run_folder.name, str(second)  # of two alike the second has its path
     assert shown["detectors"] == [{"name": first, "chosen": True}, {"name": last, "chosen": True}]
     assert [one["name"] for one in shown["results"]] == list(up.explorer.inputs.maps) == [first, last]
-    assert shown["results"][0]["about"].endswith("fakes by repaint-p2 · not evaluated")
-    assert shown["results"][1]["about"].endswith("· IoU 25.0 % (20.0 to 30.0) on its own test set")
+    first_lines, last_lines = (" ".join(one["lines"]) for one in shown["results"])
+    assert "fakes by repaint-p2; not evaluated" in first_lines
+    assert "; on the test split of made-up: IoU 25.0 % (20.0 to 30.0)" in last_lines
     assert (up.explorer.threshold, up.explorer.mode) == (0.3, "side")
     up.explorer.map = last
     assert [one["name"] for one in tell(up, "choose", first)["results"]] == [last]

@@ -13,8 +13,7 @@ SHOWN = {
 }  # fmt: skip
 FOUND = {
     **SHOWN, "turn": 2, "name": "me <b>.jpg", "warnings": ["It is a JPEG of quality 30 or so."],
-    "results": [{"name": "patches-c-studio", "score": "0.412", "fraction": "8.1%", 
-               "about": "setup c · trained on studio · IoU 77.0 %"}],
+    "results": [{"name": "patches-c-studio", "lines": ["marked 8.1 % of <i>", "score 0.412", "IoU 77.0 %"]}],
 }  # fmt: skip
 PAGE = """<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>panel</title>
 <style>{style}</style><body class="wsdl-page"><main></main><script type="module">
@@ -97,7 +96,8 @@ def test_results_from_python_are_shown_and_escaped(page):
     page.evaluate("found => answer(found)", FOUND)
     assert page.inner_text("[role=status]") == "Results for me <b>.jpg"
     assert page.locator(".wx-rows li").count() == 1
-    assert "score 0.412 · 8.1% inpainted" in page.inner_text(".wx-rows")
+    assert page.inner_text(".wx-rows b") == "marked 8.1 % of <i>"
+    assert page.locator(".wx-rows small").all_inner_texts() == ["score 0.412", "IoU 77.0 %"]
     assert page.inner_text(".wx-warnings") == FOUND["warnings"][0]
     page.evaluate(
         "found => answer({ ...found, results: [], warnings: [], problem: 'x.jpg: is damaged.', turn: 3 })", FOUND

@@ -61,7 +61,7 @@ def test_a_fake_region_is_localised_at_its_place(x, y, apart, tilt, dx, dy):
     assert iou(found, truth * result.analysed) > 0.8
     middle_found, middle_true = (np.argwhere(where).mean(axis=0) for where in (found, truth * result.analysed))
     np.testing.assert_allclose(middle_found, middle_true, atol=1.5)
-    assert result.fake_fraction == pytest.approx(found.sum() / result.analysed.sum())
+    assert result.marked == pytest.approx(found.sum() / result.analysed.sum())
     assert (result.map[~result.analysed] == 0).all()
 
 

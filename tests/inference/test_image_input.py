@@ -1,5 +1,6 @@
 """Opening any image as upright RGB, and the errors for files that cannot be opened."""
 
+import math
 import os
 import struct
 import zlib
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsdl.core.io import WsdlError
-from wsdl.inference.image_input import MAX_PIXELS, find_images, from_memory, jpeg_quality, open_image, read_stdin
+from wsdl.data.shortcuts import jpeg_quality
+from wsdl.inference.image_input import MAX_PIXELS, find_images, from_memory, open_image, read_stdin
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
 
@@ -107,12 +109,37 @@ def test_jpeg_quality_is_estimated_from_the_file(tmp_path_factory, quality, subs
     )
     with Image.open(path) as image:
         assert abs(jpeg_quality(image) - quality) <= (0 if quality >= 10 else 3)  # tables run into 255 below
-    assert bool(open_image(path).warnings) == (quality < 75)
+    opened = open_image(path)
+    assert bool(opened.warnings) == (quality < 75)
+    if quality >= 10:
+        assert opened.file == f"JPEG, quality about {quality}"
+
+
+def test_tables_of_other_encoders_have_the_nearest_quality():
+    tables = Image.new("RGB", (8, 8))
+    luminance = np.array([3, 2, 2, 3, 4, 6, 8, 10, 2, 2, 2, 3, 4, 9, 10, 9, 2, 2, 3, 4, 6, 9, 11, 9, 2, 3, 4, 5, 8, 14,
+                          13, 10, 3, 4, 6, 9, 11, 17, 16, 12, 4, 6, 9, 10, 13, 17, 18, 15, 8, 10, 12, 14, 16, 19, 19,
+                          16, 12, 15, 15, 16, 18, 16, 16, 16])  # fmt: skip
+    tables.quantization = {0: list(luminance)}
+    assert jpeg_quality(tables) == 92
+    tables.quantization = {0: [1] * 64}
+    assert jpeg_quality(tables) == 100
+
+
+def test_how_a_file_was_stored_is_said(tmp_path):
+    image = Image.fromarray(NOISE)
+    for name, words in (
+        ("a.png", "PNG, lossless"), ("a.bmp", "BMP, lossless"), ("a.gif", "GIF, at most 256 colours"),
+        ("a.webp", "WEBP, quality unknown"), ("a.tif", "TIFF, lossless"),
+    ):  # fmt: skip
+        assert open_image(saved(tmp_path, name, image)).file == words
+    assert open_image(saved(tmp_path, "b.tif", image, compression="jpeg")).file == "TIFF, quality unknown"
+    assert from_memory(NOISE).file == ""
 
 
 def test_only_jpegs_have_a_quality(tmp_path):
     with Image.open(saved(tmp_path, "a.png", Image.fromarray(NOISE))) as image:
-        assert jpeg_quality(image) is None
+        assert math.isnan(jpeg_quality(image))
 
 
 def test_files_that_cannot_be_opened_give_a_reason(tmp_path):

@@ -65,7 +65,9 @@ def test_every_image_gets_a_line_a_map_and_an_overlay(images, run_folder, tmp_pa
         exact = np.load(line["files"]["npy"])
         assert (grey.dtype, grey.shape, exact.dtype) == (np.uint16, (64, 64), np.float32)
         assert np.abs(grey / 65535 - exact).max() <= 0.5 / 65535 + 1e-7
-        assert line["painted"] == pytest.approx((exact > 0.5).mean(), abs=1e-6)
+        assert line["marked"] == pytest.approx((exact > 0.5).mean(), abs=1e-6)
+        assert line["summary"][0].startswith(f"marked {100 * (exact > 0.5).mean():.1f} % of the analysed pixels")
+        assert not any("painted" in key for key in line)
         assert Image.open(line["files"]["overlay"]).size > (500, 300)
     assert len({line["files"]["map"] for line in found}) == 4
     assert len(list(out.iterdir())) == 12
@@ -188,6 +190,7 @@ def test_detectors_are_found_by_name_and_listed(images, run_folder, tmp_path, mo
     assert line["detector"] == "patches-c-studio"
     assert line["trained_on"]["generator"] == "repaint-p2"
     assert (line["measured"]["iou"], line["measured"]["ap"]) == (0.25, 0.75)
+    assert "on the test split of made-up: IoU 25.0 % (20.0 to 30.0)" in " ".join(line["summary"])
     with pytest.raises(WsdlError, match="nobody: no such detector; pretrained are patches-c-studio"):
         wsdl.localize(images / "x.jpg", "nobody")
     with pytest.raises(WsdlError, match=r"`train`.*model\.safetensors"):

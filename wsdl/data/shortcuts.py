@@ -13,9 +13,11 @@ from wsdl.data.decode import opened
 _SHARE = 0.2  # of the images: a difference in format, profile or shape from which on a warning is printed
 _QUALITY, _SIDE = 5, 1.25  # differences of the medians: JPEG quality, and ratio of the shorter sides
 # Luminance table of the JPEG standard (annex K.1), for quality 50; Pillow lists tables row by row.
-_K1 = (16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29,
-       51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121,
-       120, 101, 72, 92, 95, 98, 112, 100, 103, 99)  # fmt: skip
+_K1 = np.array([
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29,
+    51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121,
+    120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+])  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,17 @@ def file_properties(path: Path) -> FileProperties | None:
 
 
 def jpeg_quality(image: Image.Image) -> float:
-    """The JPEG quality, 1 to 100, whose standard table is nearest to that of an opened image; NaN without a table."""
-    table = getattr(image, "quantization", {}).get(0)
-    if not table:
+    """The quality, 1 to 100 of libjpeg, whose standard table is nearest (least squares) to that of an opened image.
+
+    NaN for other formats than JPEG.
+    """
+    table = (getattr(image, "quantization", None) or {}).get(0)
+    if table is None or len(table) != 64:
         return float("nan")
-    scale = 100 * float(np.sum(table)) / sum(_K1)
-    return float(np.clip(round(5000 / scale if scale > 100 else (200 - scale) / 2), 1, 100))
+    quality = np.arange(1, 101)
+    scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
+    tables = np.clip((_K1 * scale[:, None] + 50) // 100, 1, 255)
+    return float(quality[np.square(tables - np.array(table)).sum(axis=1).argmin()])
 
 
 def profile_name(image: Image.Image) -> str:

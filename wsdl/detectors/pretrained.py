@@ -43,14 +43,16 @@ def training_summary(folder: Path) -> dict:
 
 
 def stored_metrics(folder: Path) -> dict | None:
-    """IoU, PBCA and AP with intervals, and n fakes, on the detector's own test set; None where it was not evaluated."""
+    """IoU, PBCA and AP with intervals, n fakes, and the dataset that these are of (`on`); None without metrics.json."""
     if not (folder / "metrics.json").is_file():
         return None
     path = folder / "metrics.json"
-    rows = read_object(path, {"rows": list}, needed=("rows",))["rows"] or [{}]
+    metrics = read_object(path, {"rows": list, "dataset": str}, needed=("rows",))
+    rows = metrics["rows"] or [{}]
     # The first row is the detector's own; baselines follow.
     row = check_object(rows[0], dict.fromkeys(_SCORES, float), (), f"{path}: row 0", finite=False)
-    return {name: row.get(name) for name in _SCORES}
+    on = metrics.get("dataset") or training_summary(folder)["source"]  # earlier versions did not store the dataset
+    return {name: row.get(name) for name in _SCORES} | {"on": on}
 
 
 def pretrained_table() -> list[dict]:
@@ -58,6 +60,6 @@ def pretrained_table() -> list[dict]:
     rows = []
     for name in pretrained_names():
         folder = PRETRAINED_FOLDER / name
-        scores = stored_metrics(folder) or dict.fromkeys(_SCORES)
+        scores = stored_metrics(folder) or dict.fromkeys((*_SCORES, "on"))
         rows.append({"detector": name, **training_summary(folder), **scores})
     return rows

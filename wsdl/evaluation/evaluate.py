@@ -57,7 +57,7 @@ def evaluate(
         if preset == "dolos":
             table, rows = _score_run(run, dataset)
             _write_per_image(into, table)
-        result = {**made_from, "rows": metrics_rows(rows, preset)}
+        result = {**made_from, "dataset": dataset.info.get("name"), "rows": metrics_rows(rows, preset)}
         write_json(into / _METRICS_FILE, result)
     return result
 
@@ -199,7 +199,7 @@ def _stored(folder: Path, name: str, made_from: dict) -> dict | None:
     if not (folder / name).exists() or not (folder / PER_IMAGE_FILE).exists():
         return None
     stored = read_object(folder / name)
-    same = {key: value for key, value in stored.items() if key != "rows"} == made_from
+    same = {key: value for key, value in stored.items() if key not in ("rows", "dataset")} == made_from
     return stored if same and has_all_rows(stored.get("rows", [])) else None
 
 

@@ -20,9 +20,12 @@ class ExplorerInputs:
     labels: list[str]  # n labels such as "real" or "partial fake", or empty
     components: list[str]  # n names of the inpainted component, or empty
     names: list[str]  # n names, or empty
+    areas: dict[str, list[list[float]]]  # as in `explore`
 
 
-def check_inputs(images, maps, masks=None, scores=None, labels=None, components=None, names=None) -> ExplorerInputs:
+def check_inputs(
+    images, maps, masks=None, scores=None, labels=None, components=None, names=None, areas=None
+) -> ExplorerInputs:
     """The arguments of `explore` in one form. Raises WsdlError where they do not fit."""
     images = _images(images)
     count, shape = len(images), images.shape[1:3]
@@ -35,6 +38,7 @@ def check_inputs(images, maps, masks=None, scores=None, labels=None, components=
         labels=_texts(labels, "labels", count),
         components=_texts(components, "components", count),
         names=_texts(names, "names", count),
+        areas={name: np.asarray(values, float).tolist() for name, values in (areas or {}).items()},
     )
 
 

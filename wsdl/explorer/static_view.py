@@ -4,6 +4,8 @@ import numpy as np
 from PIL import Image
 
 from wsdl.evaluation.metrics import binary, iou
+from wsdl.explorer.encode import STEPS
+from wsdl.inference.words import percent
 from wsdl.plots.heatmap import FAINT, SMALL_TEXT, blend, contour_lines, draw_lines, map_sheet
 
 SIDE = 448  # pixels, the longer side of a panel
@@ -34,7 +36,9 @@ def static_view(explorer) -> Image.Image:
 def _numbers(explorer, map_: np.ndarray, mask: np.ndarray | None) -> str:
     """Area above the threshold, IoU and score of the current image."""
     above = binary(map_, explorer.threshold)
-    parts = [f"{above.mean():.1%} above {explorer.threshold:g} (white line)"]
+    areas = explorer.inputs.areas.get(explorer.map)
+    area = areas[explorer.selected][round(explorer.threshold * STEPS)] if areas else above.mean()
+    parts = [f"{percent(area)} above {explorer.threshold:g} (white line)"]
     if mask is not None:
         parts.append(f"IoU {iou(above, mask):.3f} with the true mask" + (" (blue line)" if explorer.truth else ""))
     if explorer.map in explorer.inputs.scores:

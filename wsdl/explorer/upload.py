@@ -10,12 +10,13 @@ from PIL import Image
 
 from wsdl.core.io import WsdlError
 from wsdl.detectors.pretrained import describe_choices, pretrained_names
+from wsdl.explorer.encode import STEPS, map_levels
 from wsdl.explorer.static_files import bundle_script, bundle_style
 from wsdl.explorer.still import display_with_still, still_name
 from wsdl.explorer.widget import Explorer, explore
 from wsdl.inference.image_input import InputImage, from_memory, open_image
 from wsdl.inference.localize import Localization, load_localizer
-from wsdl.inference.render import describe_training, visible_box
+from wsdl.inference.render import visible_box
 
 SIDE = 512  # pixels, the longer side of the image in the explorer: about its size on screen
 MAX_BYTES = 100_000_000  # of a file
@@ -161,7 +162,7 @@ class Upload(ipywidgets.VBox):
             "none": none,
             "problem": self.problem,
             "name": self.name,
-            "results": [{"name": name, **_result_texts(result)} for name, result in self.results.items()],
+            "results": _result_texts(self.results),
             "warnings": list(dict.fromkeys(warnings)),
             "limit": MAX_BYTES,
             "turn": self.panel.shown.get("turn", 0) + 1,  # so that an equal answer is a change, too
@@ -191,22 +192,23 @@ def _explorer_arguments(results: dict[str, Localization], name: str) -> dict:
         part = Image.fromarray(result.map[top:bottom, left:right])
         maps[detector] = np.clip(part.resize(size, Image.Resampling.BILINEAR), 0, 1)[None]
     scores = {detector: [result.score] for detector, result in results.items()}
-    return {"images": [np.asarray(image)], "maps": maps, "scores": scores, "names": [name]}
+    areas = {detector: [_marked_fractions(result)] for detector, result in results.items()}
+    return {"images": [np.asarray(image)], "maps": maps, "scores": scores, "areas": areas, "names": [name]}
 
 
-def _result_texts(result: Localization) -> dict:
-    """The result of one detector as texts."""
-    return {
-        "score": f"{result.score:.3f}",
-        "fraction": f"{result.fake_fraction:.1%}",
-        "about": " · ".join([*describe_training(result.trained_on), _describe_metrics(result.measured)]),
-    }
+def _marked_fractions(result: Localization) -> np.ndarray:
+    """The fraction of the analysed pixels above each threshold of the slider: [STEPS + 1].
+
+    The explorer shows a part of the image, reduced, so counting the pixels shown would give another number.
+    """
+    levels = np.bincount(map_levels(result.map[result.analysed]), minlength=STEPS + 2)
+    above = levels[::-1].cumsum()[::-1][1:]
+    return above / max(1, result.analysed.sum())
 
 
-def _describe_metrics(scores: dict | None) -> str:
-    """The IoU of a detector on its own test set, with its interval."""
-    if not scores or scores.get("iou") is None:
-        return "not evaluated"
-    low, high = scores.get("iou_low"), scores.get("iou_high")
-    interval = "" if low is None or high is None else f" ({100 * low:.1f} to {100 * high:.1f})"
-    return f"IoU {100 * scores['iou']:.1f} %{interval} on its own test set"
+def _result_texts(results: dict[str, Localization]) -> list[dict]:
+    """The name of each detector and its result in words, without the warnings."""
+    return [
+        {"name": name, "lines": [line for line in result.lines() if line not in result.warnings]}
+        for name, result in results.items()
+    ]

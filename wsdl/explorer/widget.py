@@ -29,6 +29,7 @@ def explore(
     components=None,  # n names of the inpainted component
     names=None,  # n names of the images
     threshold: float = THRESHOLD,  # a pixel is fake where the map is strictly above; the paper's 0.5
+    areas=None,  # name of a map -> [n, 201], the fraction above 0, .005 ... 1; else that of the pixels shown
 ) -> "Explorer":
     """Explore images and their maps in a Jupyter widget that blends, outlines and measures in the browser.
 
@@ -38,7 +39,7 @@ def explore(
     """
     if not isinstance(threshold, Real):
         raise WsdlError(f"threshold is {threshold!r}, but must be a number between 0 and 1.")
-    return Explorer(check_inputs(images, maps, masks, scores, labels, components, names), threshold)
+    return Explorer(check_inputs(images, maps, masks, scores, labels, components, names, areas), threshold)
 
 
 class Explorer(anywidget.AnyWidget):
@@ -78,6 +79,7 @@ class Explorer(anywidget.AnyWidget):
             "maps": self._maps,
             "masks": [] if inputs.masks is None else [encode.pack_plane(mask) for mask in inputs.masks],
             "scores": inputs.scores,
+            "areas": inputs.areas,
             "labels": inputs.labels,
             "components": inputs.components,
             "names": inputs.names,

@@ -1,5 +1,6 @@
 """Read any image file as upright RGB, with a warning for each property that makes it unusual (see data/decode.py)."""
 
+import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ from PIL import Image, PngImagePlugin
 from wsdl.core.io import WsdlError, open_regular_file
 from wsdl.data.decode import check_size, one_sentence, opened, to_rgb
 from wsdl.data.images import IMAGE_SUFFIXES
+from wsdl.data.shortcuts import jpeg_quality
 
 EXTENSIONS = IMAGE_SUFFIXES | {".gif", ".avif", ".jfif"}
 MAX_PIXELS = 89_000_000  # about where Pillow warns; localize takes about 2 GB for an image of this size
@@ -19,21 +21,15 @@ MAX_BYTES = 500_000_000  # read from stdin
 LOW_QUALITY = 75  # JPEGs below it get a warning
 ORIGIN_KEY = "wsdl-localize"  # a text chunk in the PNGs that localize writes; such files are never taken as inputs
 
-# The luminance table of the JPEG standard (Annex K) at quality 50, rows of 8.
-LUMINANCE = np.array([
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
-    14, 17, 22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
-    49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
-])  # fmt: skip
-
 
 @dataclass(frozen=True)
 class InputImage:
-    """An upright RGB image with warnings about its file."""
+    """An upright RGB image, with warnings about its file and how that was stored."""
 
     image: Image.Image
     warnings: list[str] = field(default_factory=list)
     crops: dict = field(default_factory=dict, repr=False, compare=False)  # FaceCrops, shared by all detectors
+    file: str = ""  # as in describe_file
 
 
 def find_images(arguments: Iterable[str]) -> Iterator[str | WsdlError]:
@@ -98,7 +94,8 @@ def open_image(source: str | Path | bytes, name: str = "") -> InputImage:
 def _normalise(image: Image.Image) -> InputImage:
     """A loaded Pillow image of any mode as viewers show it: first frame, upright, 8 bits, RGB, on white."""
     decoded = to_rgb(image)
-    return InputImage(decoded.image, [*_frames_warning(image), *_quality_warning(image), *decoded.notes])
+    warnings = [*_frames_warning(image), *_quality_warning(image), *decoded.notes]
+    return InputImage(decoded.image, warnings, file=describe_file(image))
 
 
 def _frames_warning(image: Image.Image) -> list[str]:
@@ -109,20 +106,21 @@ def _frames_warning(image: Image.Image) -> list[str]:
 
 def _quality_warning(image: Image.Image) -> list[str]:
     quality = jpeg_quality(image)
-    if quality is None or quality >= LOW_QUALITY:
+    if math.isnan(quality) or quality >= LOW_QUALITY:
         return []
-    return [f"The image is a JPEG of quality {quality} or so: compression removes the traces that detectors look for."]
+    return [f"The image is a JPEG of quality {quality:.0f} or so: this removes the traces that detectors look for."]
 
 
-def jpeg_quality(image: Image.Image) -> int | None:
-    """The quality (1-100, libjpeg's scale) whose table is closest to that of a JPEG; None for other formats."""
-    table = (getattr(image, "quantization", None) or {}).get(0)
-    if table is None or len(table) != 64:
-        return None
-    quality = np.arange(1, 101)
-    scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
-    tables = np.clip((LUMINANCE * scale[:, None] + 50) // 100, 1, 255)
-    return int(quality[np.abs(tables - np.array(table)).sum(axis=1).argmin()])
+def describe_file(image: Image.Image) -> str:
+    """How a loaded Pillow image was stored, in a few words; "" where it comes from no file."""
+    if image.format in ("JPEG", "MPO"):
+        return f"{image.format}, quality about {jpeg_quality(image):.0f}"
+    if image.format == "GIF":
+        return "GIF, at most 256 colours"
+    compression = image.info.get("compression", "") if image.format == "TIFF" else ""
+    if image.format in ("PNG", "BMP", "PPM") or (image.format == "TIFF" and compression not in ("jpeg", "webp")):
+        return f"{image.format}, lossless"
+    return f"{image.format}, quality unknown" if image.format else ""
 
 
 def from_memory(image) -> InputImage:

@@ -33,11 +33,12 @@ class Localization:
     analysed: np.ndarray  # bool [H, W]: the pixels inside the square that the detector was given
     corners: np.ndarray  # [4, 2] (x, y): that square, in pixels of the image
     score: float  # higher = more fake
-    fake_fraction: float  # of the analysed pixels, those whose map is above the threshold
+    marked: float  # fraction of the analysed pixels whose map is above the threshold
     threshold: float
     detector: str
     trained_on: dict  # method, setup, source, generator, images, seed
-    measured: dict | None  # its IoU, PBCA and AP on its own test set
+    measured: dict | None  # IoU, PBCA and AP where it was evaluated, and `on`: which images these were
+    file: str  # how the image was stored, such as "JPEG, quality about 75"; "" for arrays
     warnings: list[str]  # reasons to trust this less, one sentence each
     image: Image.Image  # upright, RGB
 
@@ -45,7 +46,7 @@ class Localization:
         """Everything but the arrays, ready for JSON. The keys are those of the JSON lines of `localize`."""
         return {
             "score": round(self.score, 6),
-            "painted": round(self.fake_fraction, 6),
+            "marked": round(self.marked, 6),
             "judged": round(float(self.analysed.mean()), 6),
             "threshold": self.threshold,
             "detector": self.detector,
@@ -54,8 +55,19 @@ class Localization:
             "width": self.image.width,
             "height": self.image.height,
             "corners": self.corners.round(2).tolist(),
+            "file": self.file,
             "warnings": self.warnings,
+            "summary": self.lines(),
         }
+
+    def lines(self) -> list[str]:
+        """The result in words, the most important first. Overlay, JSON, `print` and `wsdl.upload` show these."""
+        from wsdl.inference.words import result_lines
+
+        return result_lines(self)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
 
     def overlay(self) -> Image.Image:
         """The image next to its map, with a colour bar."""
@@ -116,11 +128,12 @@ class Localizer:
             analysed=analysed,
             corners=crop.corners,
             score=float(prediction.scores[0]),
-            fake_fraction=float(binary(map_, THRESHOLD).sum() / max(1, analysed.sum())),
+            marked=float(binary(map_, THRESHOLD).sum() / max(1, analysed.sum())),
             threshold=THRESHOLD,
             detector=self.name,
             trained_on=self.trained_on,
             measured=self.measured,
+            file=given.file,
             warnings=[*given.warnings, *self.warnings, *warnings],
             image=given.image,
         )

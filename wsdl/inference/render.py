@@ -1,12 +1,11 @@
-"""The overlay of one localised image: the image, its map, the colour bar, the score and the warnings."""
-
-from pathlib import Path
+"""The overlay of one localised image: the image, its map, the colour bar, and the result in words, largest first."""
 
 import numpy as np
 from PIL import Image
 
 from wsdl.plots.heatmap import DARK, FAINT, OPACITY, SMALL_TEXT, TEXT, blend, contour_lines, draw_lines, map_sheet
 
+LARGE_TEXT = 22  # pixels
 PANEL = 560  # pixels, the longer side of a panel
 MIN_SIDE = 200  # pixels, the shorter side of a panel; a narrower image gets a pale background
 WARNING, BACKGROUND, FRAME = "#A34700", "#F0F0F0", "#FFD166"
@@ -30,21 +29,10 @@ def render_overlay(result) -> Image.Image:
         _draw_frame(left, result.corners, everything)
         _draw_frame(right, result.corners, box)
     title = "map" if box == everything else "map of the analysed region"
-    numbers = (
-        f"score {result.score:.2f}     {result.fake_fraction:.1%} of the analysed pixels above {result.threshold:g}"
-    )
-    detector = "  ·  ".join([Path(result.detector).name, *describe_training(result.trained_on)])
-    lines = [(numbers, TEXT, DARK), (detector, SMALL_TEXT, FAINT)]
-    lines += [(warning, SMALL_TEXT, WARNING) for warning in result.warnings]
+    first, second, *others = result.lines()
+    lines = [(first, LARGE_TEXT, DARK), (second, TEXT, DARK)]
+    lines += [(line, SMALL_TEXT, WARNING if line in result.warnings else FAINT) for line in others]
     return map_sheet([("image", left), (title, right)], lines, result.threshold)
-
-
-def describe_training(facts: dict) -> list[str]:
-    """The setup, source and generator that a detector was trained on, as short texts."""
-    parts = [f"setup {facts['setup']}"] if facts.get("setup") else []
-    parts += [f"trained on {facts['source']}"] if facts.get("source") else []
-    parts += [f"fakes by {facts['generator']}"] if facts.get("generator") else []
-    return parts
 
 
 def visible_box(result) -> Box:

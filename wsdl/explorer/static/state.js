@@ -122,7 +122,9 @@ export class State {
 
   metrics(name, i) {
     const counts = this.counts.get(`${name} ${i}`);
-    return counts ? metricsAt(counts, this.level()) : null;
+    if (!counts) return null;
+    const area = this.data.areas?.[name]?.[i][this.level()]; // where it is not that of the pixels shown
+    return { ...metricsAt(counts, this.level()), ...(area !== undefined && { area }) };
   }
 
   // The mean IoU over partial fakes only, as in the paper. A real image has no fake pixel, a full fake no real pixel.

@@ -138,15 +138,13 @@ class UploadPanel {
   }
 
   refreshResults({ results, warnings }) {
-    const numbers = ({ score, fraction }) =>
-      element("span", {}, element("b", {}, `score ${score}`), ` · ${fraction} inpainted (map above 0.5)`);
-    const rows = results.map((one) =>
+    const rows = results.map(({ name, lines: [first, ...others] }) =>
       element(
         "li",
         {},
-        element("span", { class: "wx-title" }, one.name),
-        numbers(one),
-        element("small", {}, one.about),
+        element("span", { class: "wx-title" }, name),
+        element("b", {}, first),
+        ...others.map((line) => element("small", {}, line)),
       ),
     );
     const caution = "A map is an estimate, valid only for images like those its detector was trained and tested on.";
