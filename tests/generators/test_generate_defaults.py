@@ -72,7 +72,7 @@ def test_each_bundled_generator_works_without_weights_and_faces(name, tmp_path):
 
 def test_the_registry_names_every_generator_and_what_it_restores():
     assert [name for name in GENERATORS if GENERATORS[name].clean] == [
-        "repaint-p2", "repaint-ldm-clean", "lama", "pluralistic", "sd-inpaint-clean"
+        "repaint-p2", "repaint-ldm-clean", "lama", "pluralistic", "reencode", "sd-inpaint-clean"
     ]  # fmt: skip
     assert GENERATORS["repaint-p2"].calls(T=250, jump_length=10, resamplings=10) == 2410
     assert GENERATORS["lama"].calls() == 1

@@ -139,6 +139,21 @@ for name in ("lama", "pluralistic"):
     generate.command(name, help=what)(generate_feed_forward)
 
 
+@generate.command("reencode", help=f"Partial fakes by {GENERATORS['reencode'].description}. {_SAME_REGIONS}")
+def generate_reencode(
+    autoencoder: Annotated[
+        Path, typer.Option(help="Folder with *encoder.safetensors and *decoder.safetensors of TAEF2 or a like network.")
+    ],
+    data: Data = None,
+    count: Count = 4,
+    out: PartialOut = None,
+    seed: Seed = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Images encoded together.")] = 4,
+    counts: SplitCounts = "",
+):
+    _generate_partial("reencode", data, out, str(autoencoder), count, seed, batch, counts)
+
+
 @generate.command(
     "sd-inpaint", help=f"Partial fakes by Stable Diffusion, optionally with a LoRA; needs a GPU. {_SAME_REGIONS}"
 )

@@ -59,15 +59,20 @@ def load_model(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
     return model
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file. WsdlError where it is missing, damaged, or holds NaN or infinite values."""
+def read_weights(path: Path, advice: str = "") -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file. WsdlError where it is missing, damaged, or holds NaN or infinite values.
+
+    advice: what to do then, for weights that wsdl did not train.
+    """
     try:
         weights = load_file(path)
     except _DAMAGED as error:
-        raise WsdlError(f"{path}: is no valid file of weights ({last_line(error)}); train it again.") from None
+        advice = advice or "train it again"
+        raise WsdlError(f"{path}: is no valid file of weights ({last_line(error)}); {advice}.") from None
     for name, value in weights.items():
         if value.is_floating_point() and not value.isfinite().all():
-            raise WsdlError(f"{path}: {name} holds NaN or infinite values; train it again with a lower learning rate.")
+            advice = advice or "train it again with a lower learning rate"
+            raise WsdlError(f"{path}: {name} holds NaN or infinite values; {advice}.")
     return weights
 
 

@@ -77,6 +77,11 @@ def _stable(name: str, description: str, clean: bool) -> Generator:
     return Generator(name, description, clean, load, lambda _: None, fingerprint, lambda steps, **_: steps)
 
 
+def _reencode(name: str, description: str) -> Generator:
+    load, fingerprint = (_lazy("reencode", function) for function in ("load_reencoder", "reencoder_fingerprint"))
+    return Generator(name, description, True, load, lambda _: None, fingerprint, lambda: 1)
+
+
 _REPAINT_VERSION = 2  # 1: jumps back as in diffusers, too noisy (see `wsdl.generators.diffusion.repaint`)
 _REPAINT_CALLS = _lazy("diffusion.repaint", "repaint_calls")
 _RESTORED = "with the original pixels restored outside the mask"
@@ -90,6 +95,7 @@ GENERATORS = {
         _ldm("repaint-ldm-clean", f"repaint-ldm {_RESTORED}", clean=True),
         _feed_forward("lama", "LaMa (fast Fourier convolutions), one result per mask"),
         _feed_forward("pluralistic", "Pluralistic (a conditional VAE), a different result for each seed"),
+        _reencode("reencode", f"a round trip through a tiny autoencoder, {_RESTORED}"),
         _stable("sd-inpaint", "Stable Diffusion inpainting with a text prompt", clean=False),
         _stable("sd-inpaint-clean", f"sd-inpaint {_RESTORED}", clean=True),
     )
