@@ -127,7 +127,7 @@ def test_a_batch_is_corrupted_only_on_request_and_reproducibly(dataset):
 def test_the_command_prints_the_table_and_draws_the_curves(runs, dataset):
     printed = run_command("evaluate", runs / "0", "--data", dataset, "--robustness")
     assert printed.startswith("treatment,level,unit,method")
-    assert printed.count("\nJPEG,") == 6
+    assert printed.count("\nJPEG,") == 7
     assert (runs / "0" / "robustness.png").exists()
     tables = {name: robustness(runs / name, dataset) for name in ("0", "0.5")}
     axes = plots.robustness_curves(tables).axes

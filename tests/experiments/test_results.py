@@ -1,5 +1,6 @@
 """Cross grids: their jobs, the fakes of each training and test, the table and the figure."""
 
+import io
 import shutil
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from wsdl.bundle import generator_archives, unpack
 from wsdl.bundle.pack import pack_style
 from wsdl.config import GRID_GENERATORS, Fakes, Profile
 from wsdl.core.io import WsdlError, read_json, write_json
+from wsdl.core.records import read_metrics
+from wsdl.data.corruptions import CORRUPTIONS
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.masks import read_mask
@@ -163,6 +166,22 @@ def test_fakes_of_others_change_no_number_of_the_own_test(grid, dataset, tmp_pat
     alone = evaluate(grid.run_folder(usual), dataset, into=tmp_path)
     assert "generators" not in alone
     assert alone["rows"][0] == here["rows"][0]
+
+
+def test_robustness_of_a_grid_is_scored_and_starts_with_its_own_numbers(grid, monkeypatch):
+    levels = {"JPEG": replace(CORRUPTIONS["JPEG"], levels=(90, 75))}
+    monkeypatch.setattr("wsdl.evaluation.robustness.CORRUPTIONS", levels)
+    words = "grid", "collect", "jobs", "--out", grid.out, "--robustness"
+    table = pd.read_csv(io.StringIO(run_command(*words)), keep_default_na=False)
+    done = grid.jobs[:2]
+    assert list(dict.fromkeys(table.run))[:-1] == sorted(grid.name(job) for job in done)
+    for job in done:
+        rows, own = table[table.run == grid.name(job)], read_metrics(grid.run_folder(job))["rows"][0]
+        assert list(rows.condition) == ["clean", "JPEG 90", "JPEG 75"]
+        assert rows.iou.astype(float).tolist()[0] == own["iou"]
+    assert run_command(*words, "--format", "md").startswith("| run | score | clean | JPEG 90 | JPEG 75 |")
+    with pytest.raises(WsdlError, match="--regions, --thresholds, --robustness: give one of them"):
+        run_command(*words, "--regions")
 
 
 def test_collect_has_one_row_per_training_and_test(grid):

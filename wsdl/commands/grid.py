@@ -86,6 +86,9 @@ def collect(
     thresholds: Annotated[
         bool, typer.Option("--thresholds", help="IoU at thresholds chosen from image labels instead.")
     ] = False,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="IoU and AP on clean and corrupted test images of the job's own data.")
+    ] = False,
 ):
     """One table of all runs, with intervals over faces and the range over seeds -> OUT/results.csv.
 
@@ -93,19 +96,23 @@ def collect(
     the CPU seconds of training. A damaged run is left out and named on stderr; the exit code is then 1.
     """
     from wsdl.core.progress import print_problem
+    from wsdl.evaluation.robustness_table import robustness_to_markdown
     from wsdl.experiments import variant_results as tables
     from wsdl.experiments.grid import default_grid_folder, load_grid
-    from wsdl.experiments.results import collect_results, usable_jobs
+    from wsdl.experiments.results import collect_results, grid_robustness, usable_jobs
 
     out = out or default_grid_folder(name)
     left_out = []
-    if regions or thresholds:
-        begun = load_grid(out)
-        make, describe = (
-            (tables.grid_thresholds, tables.thresholds_to_markdown)
-            if thresholds
-            else (tables.regions_table, tables.regions_to_markdown)
-        )
+    choices = {
+        "regions": (regions, tables.regions_table, tables.regions_to_markdown),
+        "thresholds": (thresholds, tables.grid_thresholds, tables.thresholds_to_markdown),
+        "robustness": (robustness, grid_robustness, robustness_to_markdown),
+    }
+    chosen = [(make, describe) for is_chosen, make, describe in choices.values() if is_chosen]
+    if len(chosen) > 1:
+        raise WsdlError(f"--{', --'.join(choices)}: give one of them.")
+    if chosen:
+        begun, (make, describe) = load_grid(out), chosen[0]
         table = make(begun, usable_jobs(begun, left_out.append))
         print(describe(table) if format == "md" else table.to_csv(index=False).strip())
     else:

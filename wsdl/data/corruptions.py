@@ -43,7 +43,7 @@ class Corruption:
 
 
 CORRUPTIONS = {
-    "JPEG": Corruption(compress_jpeg, (95, 90, 80, 70, 60, 50), "quality"),
+    "JPEG": Corruption(compress_jpeg, (95, 90, 80, 75, 70, 60, 50), "quality"),
     "resize": Corruption(rescale, (0.9, 0.75, 0.5, 0.35), "factor"),
     "blur": Corruption(gaussian_blur, (0.4, 0.7, 1, 1.5, 2), "sigma, pixels"),
     "noise": Corruption(gaussian_noise, (1, 2, 4, 8, 16), "sigma, grey levels"),

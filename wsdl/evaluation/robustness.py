@@ -15,7 +15,7 @@ from wsdl.evaluation.baselines import row_kind
 from wsdl.evaluation.evaluate import METRICS_COLUMNS, dolos_rows, evaluation_inputs
 from wsdl.evaluation.scoring import metrics_row, score_images
 
-_FILE = "robustness.json"  # in a run
+ROBUSTNESS_FILE = "robustness.json"  # in a run
 ROBUSTNESS_COLUMNS = ("treatment", "level", "unit", *METRICS_COLUMNS)  # the first as in files of all versions
 
 
@@ -33,13 +33,13 @@ def robustness(run: Path, data: Path, generators: tuple[str, ...] = ()) -> pd.Da
     if not rows:
         with hold_folder(run):  # another process may have written them meanwhile
             rows = _stored(run, made_from) or _score(run, dataset)
-            write_json(run / _FILE, made_from | {"rows": rows})
+            write_json(run / ROBUSTNESS_FILE, made_from | {"rows": rows})
     return pd.DataFrame(rows, columns=ROBUSTNESS_COLUMNS)
 
 
 def _stored(run: Path, made_from: dict) -> list[dict]:
     """The rows in RUN/robustness.json where they were made from the same model, data and levels, else none."""
-    stored = read_object(run / _FILE) if (run / _FILE).exists() else {}
+    stored = read_object(run / ROBUSTNESS_FILE) if (run / ROBUSTNESS_FILE).exists() else {}
     same = {key: value for key, value in stored.items() if key != "rows"} == made_from
     return stored.get("rows", []) if same else []
 

@@ -9,6 +9,8 @@ from wsdl.core.io import WsdlError, atomic
 from wsdl.core.progress import print_problem
 from wsdl.core.records import read_metrics
 from wsdl.evaluation.baselines import row_kind
+from wsdl.evaluation.robustness import robustness
+from wsdl.evaluation.robustness_table import robustness_table
 from wsdl.evaluation.tables import (
     RESULT_SCORES,
     SCORE_PARTS,
@@ -137,6 +139,18 @@ def cross_table(grid: Grid, finished: list[Job]) -> pd.DataFrame:
 
 def _trained_on(grid: Grid, job: Job) -> str:
     return f"{job.train_source}/{'+'.join(grid.study(job).trained_on(job.setup, job.own_generators))}"
+
+
+def grid_robustness(grid: Grid, finished: list[Job]) -> pd.DataFrame:
+    """IoU and AP of `finished` jobs on clean and corrupted test images of their own data: a `robustness_table`.
+
+    Predicts what is not stored. WsdlError where no job is finished.
+    """
+    for job in finished:
+        robustness(grid.run_folder(job), grid.study(job).data, job.own_generators)
+    if not finished:
+        raise WsdlError(f"{grid.out}: no run of this grid is done yet; see `python -m wsdl grid status`.")
+    return robustness_table({grid.name(job): grid.run_folder(job) for job in finished})
 
 
 def cross_matrix(table: pd.DataFrame, setup: str) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from wsdl.data.dataset import Dataset
 from wsdl.report import facts, figures
 from wsdl.report.collect import STATES, Lesson, RunRecord, find_datasets, find_lessons, find_runs, leave_out
 from wsdl.report.predictions import ShownPredictions, predict_shown
-from wsdl.report.results import compare_with_baselines, results_section
+from wsdl.report.results import compare_with_baselines, results_section, robustness_section
 
 
 def build_site(runs: Path, out: Path, data: list[Path] | None = None) -> Path:
@@ -38,6 +38,7 @@ def build_site(runs: Path, out: Path, data: list[Path] | None = None) -> Path:
     drawn = out / "figures"
     makers = {
         "Results": lambda: _results_section(rows, drawn, problems.add),
+        "Robustness": lambda: _robustness_section(folder, problems.add),
         "Images": lambda: _images_section(tested, shown, drawn, problems.add),
         "Explorer": lambda: _join(figures.explorer_section(each) for each in shown),
         "Training": lambda: figures.curves_section(records, drawn, problems.add),
@@ -114,6 +115,14 @@ def _results_section(rows: pd.DataFrame | None, drawn: Path, problem: Callable) 
     with leave_out(problem, "figure of the results"):
         figure = figures.intervals_figure(rows, drawn)
     return figure + results_section(rows)
+
+
+def _robustness_section(folder: Path, problem: Callable) -> Markup:
+    """The scores on corrupted images of the runs that have some."""
+    from wsdl.evaluation.robustness_table import find_robustness, robustness_table
+
+    runs = find_robustness(folder)
+    return robustness_section(robustness_table(runs, problem)) if runs else Markup()
 
 
 def _predictions(tested: list[RunRecord], datasets: dict[str, Dataset], problem: Callable) -> list[ShownPredictions]:
