@@ -50,13 +50,13 @@ def test_numbers_of_an_image_are_those_of_localize(result, triples, run_folder):
     assert row.iou == (found & mask).sum() / (found | mask).sum()
     assert row.pixel_ap == pytest.approx(average_precision_score(mask.ravel(), fake.map.ravel()))
     assert (row.score_real, row.score_fake) == (real.score, fake.score)
-    assert (row.marked_real, row.marked_fake) == (real.fake_fraction, fake.fake_fraction)
+    assert (row.marked_real, row.marked_fake) == (real.marked, fake.marked)
 
 
 def test_the_detectors_own_threshold_counts(triples, monkeypatch):
     def localizer(given):
         map_ = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (64, 1))
-        return SimpleNamespace(map=map_, score=0.5, fake_fraction=0.2, analysed=map_ >= 0, threshold=0.8)
+        return SimpleNamespace(map=map_, score=0.5, marked=0.2, analysed=map_ >= 0, threshold=0.8)
 
     monkeypatch.setattr("wsdl.benchmarks.localize.load_localizer", lambda name: localizer)
     rows = bench_localize(triples, ("mine",))[1]
@@ -88,6 +88,17 @@ def test_means_intervals_and_order_of_the_table(result, run_folder):
     all_fake = table[(table.set == "two") & (table.method == "control: all-fake")].iloc[0]
     assert all_fake.iou == all_fake.pixel_ap
     assert (all_fake.image_ap, all_fake.marked_real) == (0.5, 1)
+
+
+def test_a_star_marks_what_is_above_chance(result, run_folder):
+    images = result[1][result[1].method == str(run_folder)]
+    area = np.linspace(0.1, 0.5, 5)
+    images = images.assign(pixel_ap=area + 0.02, over_chance=0.02)  # area varies more than the gain
+    row = summarize(images).iloc[-1]
+    assert (row.over_chance_low, row.over_chance_high) == (0.02, 0.02)
+    assert row.pixel_ap_low < 0.3 < row.pixel_ap_high
+    assert "32.0 (20-44)*" in format_table(summarize(images)).splitlines()[-3]
+    assert "*" not in format_table(summarize(images.assign(over_chance=-0.02))).rpartition("* above")[0]
 
 
 def test_images_of_one_name_in_two_sets_are_resampled_apart(result):

@@ -23,7 +23,9 @@ from wsdl.inference.localize import load_localizer
 
 MEASURES = {"pixel_ap": "pixel AP", "iou": "IoU", "image_ap": "image AP", "marked_real": "marked, real",
             "marked_fake": "marked, fake"}  # fmt: skip
-COLUMNS = ("set", "n", "method", *(measure + end for measure in MEASURES for end in ("", "_low", "_high")))
+NUMBERS = (*MEASURES, "over_chance")
+COLUMNS = ("set", "n", "method", *(measure + end for measure in NUMBERS for end in ("", "_low", "_high")))
+CHANCE = "* above chance, the inpainted fraction of the pixels: by the interval of the difference, paired by image"
 ALL_SETS = "all sets"
 
 
@@ -44,6 +46,7 @@ def bench_localize(folder: Path, detectors: tuple[str, ...] = ()) -> tuple[pd.Da
     Returns two tables: one row per set and method, COLUMNS, of each number the mean over images with its 95 %
     bootstrap interval, the best pixel AP first, and at the end the rows of all sets together; and one row per triple
     and method. pixel_ap and iou are computed per fake, image_ap from the scores of the fakes and their real twins.
+    over_chance is pixel_ap minus that of a constant map, which is the area of the mask; its interval is a paired one.
     WsdlError for an unknown detector and for files that are no triples (see `wsdl.data.triples`).
     """
     methods = _methods(detectors or tuple(pretrained_names()))
@@ -70,7 +73,7 @@ def _detector(name: str) -> Callable[[InputImage, int], ImageResult]:
 
     def analyse(image: InputImage, number: int) -> ImageResult:
         found = localizer(image)
-        return ImageResult(found.map, found.score, found.fake_fraction, float(found.analysed.mean()), found.threshold)
+        return ImageResult(found.map, found.score, found.marked, float(found.analysed.mean()), found.threshold)
 
     return analyse
 
@@ -94,9 +97,11 @@ def _rows_of(triple: Triple, number: int, methods: dict[str, Callable]) -> list[
     rows = []
     for method, analyse in methods.items():
         before, after = analyse(real, 2 * number), analyse(fake, 2 * number + 1)
+        pixel_ap = free(after.map, mask)["pixel_ap"]
         rows.append({
             "set": triple.set, "name": triple.name, "method": method,
-            "pixel_ap": free(after.map, mask)["pixel_ap"], "iou": iou(binary(after.map, after.threshold), mask),
+            "pixel_ap": pixel_ap, "over_chance": pixel_ap - mask.mean(),
+            "iou": iou(binary(after.map, after.threshold), mask),
             "score_real": before.score, "score_fake": after.score,
             "marked_real": before.marked, "marked_fake": after.marked,
             "analysed_real": before.analysed, "analysed_fake": after.analysed, "threshold": after.threshold,
@@ -119,7 +124,7 @@ def summarize(images: pd.DataFrame) -> pd.DataFrame:
 def _summary_row(set_: str, method: str, images: pd.DataFrame) -> dict:
     """The numbers of one method on the triples of one set."""
     row, triples = {"set": set_, "n": len(images), "method": method}, (images.set + "/" + images.name).to_numpy()
-    for measure in MEASURES:
+    for measure in NUMBERS:
         if measure == "image_ap":
             real, fake = images.score_real.to_numpy(), images.score_fake.to_numpy()
             value = average_precision(np.repeat([0, 1], len(images)), np.concatenate([real, fake]))
@@ -133,7 +138,10 @@ def _summary_row(set_: str, method: str, images: pd.DataFrame) -> dict:
 
 
 def format_table(table: pd.DataFrame) -> str:
-    """The first table of `bench_localize` for reading, in percent: a block of at most 100 columns per set."""
+    """The first table of `bench_localize` for reading, in percent: a block of at most 100 columns per set.
+
+    A star follows a pixel AP that is above chance: the interval of over_chance is above 0.
+    """
     blocks = []
     for name, rows in table.groupby("set", sort=False):
         lines = [["", *MEASURES.values()]]
@@ -142,10 +150,11 @@ def format_table(table: pd.DataFrame) -> str:
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         padded = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
         blocks.append("\n".join([f"{name}, n = {rows.n.iloc[0]}", *padded]))
-    return "\n\n".join(blocks)
+    return "\n\n".join([*blocks, CHANCE])
 
 
 def _cell(row: dict, measure: str) -> str:
-    """ "52.4 (44-59)"."""
+    """ "52.4 (44-59)", for a pixel AP above chance "52.4 (44-59)*"."""
     value, low, high = (100 * row[measure + end] for end in ("", "_low", "_high"))
-    return f"{value:.1f}" if np.isnan(low) or low == high else f"{value:.1f} ({low:.0f}-{high:.0f})"
+    text = f"{value:.1f}" if np.isnan(low) or low == high else f"{value:.1f} ({low:.0f}-{high:.0f})"
+    return text + "*" * (measure == "pixel_ap" and row["over_chance_low"] > 0)
