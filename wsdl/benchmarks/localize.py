@@ -25,7 +25,7 @@ MEASURES = {"pixel_ap": "pixel AP", "iou": "IoU", "image_ap": "image AP", "marke
             "marked_fake": "marked, fake"}  # fmt: skip
 NUMBERS = (*MEASURES, "over_chance")
 COLUMNS = ("set", "n", "method", *(measure + end for measure in NUMBERS for end in ("", "_low", "_high")))
-CHANCE = "* above chance, the inpainted fraction of the pixels: by the interval of the difference, paired by image"
+CHANCE = "* above chance (the inpainted fraction) by the interval of the difference, paired by image"
 ALL_SETS = "all sets"
 
 
