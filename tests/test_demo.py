@@ -140,6 +140,8 @@ def test_the_long_lessons_run_with_every_generator(study):
     assert len(found["matrix"]) == 4 * 4 + 4  # every pair, and the best baseline of each test
     raw, clean = read_json(out / "lessons" / "08_background.json")["altered"].values()
     assert raw > clean == 0
+    rows = read_json(out / "lessons" / "10_your_own_folders.json")["iou"]
+    assert len(rows) == 7  # three detectors, four baselines
     assert others == {path: path.stat().st_mtime for path in others}  # not run again
     assert len(others) >= 18
 

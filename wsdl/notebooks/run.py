@@ -18,7 +18,7 @@ from wsdl.notebooks.pages import INJECTED, check_home, notebook_question, notebo
 from wsdl.notebooks.tidy import tidy_notebook
 
 LESSONS_FOLDER = Path(__file__).parent.parent.parent / "notebooks"  # the committed lessons, in a checkout
-LONG = ("07_generalisation", "08_background")  # not run by the demo, which would take more than twice as long
+LONG = ("07_generalisation", "08_background", "10_your_own_folders")  # train detectors of their own; not in the demo
 REPORT = "90_report"  # not a lesson: a report of any runs
 
 
