@@ -86,5 +86,16 @@ for setup in a b c; do # with one thread: OMP_NUM_THREADS=1
     wsdl evaluate "$work/patches-mil-$setup" --data "$work/studio-test"
     ship "$work/patches-mil-$setup" "detectors/patches-mil-$setup-studio"
 done
+
+# How each detector judges unaltered portraits of the validation split: reference.json, read by localize.
+for style in studio snapshot; do
+    wsdl data unpack "$style" --out "$work/$style/reference"
+    data=$work/$style/reference
+    for run in wsdl/assets/detectors/*-"$style"; do
+        wsdl detectors calibrate "$run" --domain "rendered portraits" --images "$data/real/valid" --limit 70 \
+            --fakes "$data/fake/repaint-p2/images/valid" --fakes "$data/fake/p2/valid"
+    done
+done
+
 cd wsdl/assets
 find . -type f ! -name SHA256SUMS ! -name README.md -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS

@@ -15,7 +15,7 @@ from wsdl.detectors.prediction import Prediction
 from wsdl.evaluation.metrics import iou, upsample
 from wsdl.inference.face_crop import FaceCrop, crop_face, crop_whole, map_to_image, resize_to_square, square_windows
 from wsdl.inference.image_input import InputImage
-from wsdl.inference.localize import Localizer
+from wsdl.inference.localize import Localizer, crop_image
 from wsdl.parsing.align import EYE_POSITIONS, NoFaceError, Similarity
 
 SIZE = 128
@@ -170,6 +170,6 @@ def test_what_a_detector_says_of_its_maps_is_a_warning():
 
 def test_small_faces_get_a_warning():
     pixels = scene(200, 200, np.array([100.0, 90.0]), 20, 0)
-    _, notes = Localizer("green", GreenIsFake(), Finder(), SIZE).crop(Image.fromarray(pixels))
+    _, notes = crop_image(Image.fromarray(pixels), Finder(), SIZE)
     assert len(notes) == 1
     assert notes[0].startswith("The face is 8")

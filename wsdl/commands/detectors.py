@@ -1,4 +1,4 @@
-"""`python -m wsdl detectors`: detectors that were trained elsewhere."""
+"""`python -m wsdl detectors`: calibrate detectors, and import those that were trained elsewhere."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,12 +7,7 @@ import typer
 
 from wsdl.commands.options import Out
 
-detectors = typer.Typer(no_args_is_help=True, help="Detectors that were trained elsewhere.")
-
-
-@detectors.callback()
-def _group() -> None:
-    """Keep the name of the only subcommand."""
+detectors = typer.Typer(no_args_is_help=True, help="Calibrate detectors; import those trained elsewhere.")
 
 
 @detectors.command("import-dolos")
@@ -27,3 +22,36 @@ def import_dolos(
 
     run_import(file, out, setup)
     print_stderr(f"{out}: Patches, setup {setup}; score it with `python -m wsdl evaluate {out} --data DIR`.")
+
+
+@detectors.command()
+def calibrate(
+    run: Annotated[str, typer.Argument(help="A run folder of train, or a pretrained detector.")],
+    images: Annotated[Path, typer.Option(help="Folder of unaltered images that were not trained on.")],
+    domain: Annotated[str, typer.Option(help='What they are, in the plural, such as "rendered portraits".')],
+    fakes: Annotated[
+        list[Path] | None, typer.Option(help="Folder of fakes of that kind, not trained on; may be repeated.")
+    ] = None,
+    jpeg: Annotated[list[int] | None, typer.Option(help="JPEG quality to test, may be repeated; default 75.")] = None,
+    resize: Annotated[
+        list[float] | None, typer.Option(help="Factor of the sides to test, may be repeated; default 0.75.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many images of each folder; 0: all.")] = 0,
+    parser: Annotated[str, typer.Option(help="Face parser, as of localize.")] = "",
+):
+    """Measure a detector on unaltered images: RUN/reference.json, from which `localize` takes alarms and verdicts."""
+    import json
+
+    from wsdl.detectors.pretrained import find_detector
+    from wsdl.inference.calibrate import calibrate as run_calibration
+    from wsdl.inference.localize import load_localizer
+
+    found = run_calibration(
+        load_localizer(run, parser), find_detector(run), images, domain, fakes or [], jpeg or [75], resize or [0.75],
+        limit,
+    )  # fmt: skip
+    conditions = {
+        name: {key: value for key, value in one.items() if not isinstance(value, list)}
+        for name, one in found["conditions"].items()
+    }
+    print(json.dumps({"n": found["n"], "n_fakes": found["n_fakes"], "alarm": found["alarm"], "conditions": conditions}))

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from wsdl.config import DEFAULT_DETECTOR
 from wsdl.core.io import WsdlError, atomic
 
 
@@ -19,7 +18,9 @@ def localize(
         list[str] | None, typer.Argument(metavar="IMAGE...", help="Files, folders, or - for one image on stdin.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for NAME-map.png and NAME-overlay.png.")] = None,
-    detector: Annotated[str, typer.Option(help="A pretrained detector, or a run folder of train.")] = DEFAULT_DETECTOR,
+    detector: Annotated[
+        str, typer.Option(help="A pretrained detector, or a run folder of train; default: one for images of the kind.")
+    ] = "",
     parser: Annotated[str, typer.Option(help="Face parser: a run folder of train-parser, or a SegFormer.")] = "",
     npy: Annotated[bool, typer.Option("--npy", help="Also write NAME-map.npy: float32 [H, W], 1 = fake.")] = False,
     show: Annotated[bool, typer.Option("--list", help="Print the pretrained detectors and their scores.")] = False,
@@ -33,16 +34,17 @@ def localize(
         return _print_detectors()
     if not images or not out:
         raise typer.BadParameter("give IMAGE... and --out DIR, or --list.")
+    from wsdl.config import DEFAULT_DETECTOR
     from wsdl.core.progress import print_stderr, progress_bar
     from wsdl.inference.image_input import find_images
     from wsdl.inference.localize import load_localizer
 
     _make_folder(out)
-    localizer = load_localizer(detector, parser)
+    load_localizer(detector or DEFAULT_DETECTOR, parser)  # an error about it comes before all images
     total, failed = sum(1 for _ in find_images(images)), 0
     with progress_bar(total, "localizing") as progress:
         for image in find_images(images):
-            line = _localize_one(image, localizer, out, npy)
+            line = _localize_one(image, detector, parser, out, npy)
             print(json.dumps(line), flush=True)
             failed += "error" in line
             progress.update()
@@ -70,14 +72,16 @@ def _make_folder(out: Path) -> None:
         raise WsdlError(f"{out}: cannot be made ({error.strerror}); choose another --out.") from None
 
 
-def _localize_one(image: str | WsdlError, localizer, out: Path, npy: bool) -> dict:
+def _localize_one(image: str | WsdlError, detector: str, parser: str, out: Path, npy: bool) -> dict:
     """Localise one image and write its files; returns its JSON line."""
     from wsdl.inference.image_input import open_image, read_stdin
+    from wsdl.inference.localize import choose_detector, load_localizer
 
     if isinstance(image, WsdlError):
         return {"picture": str(image).split(": ")[0], "error": str(image)}
     try:
-        result = localizer(open_image(read_stdin(sys.stdin.buffer) if image == "-" else image, image))
+        given = open_image(read_stdin(sys.stdin.buffer) if image == "-" else image, image)
+        result = load_localizer(detector or choose_detector(given, parser), parser)(given)
         return {"picture": image, **result.to_dict(), "files": _write_files(result, image, out, npy)}
     except WsdlError as error:
         return {"picture": image, "error": str(error)}

@@ -49,3 +49,15 @@ def fit_text(text: str, width: int, size: int = _FONT_SIZE) -> str:
     while text and font.getlength(text + "...") > width:
         text = text[:-1]
     return text.rstrip() + "..."
+
+
+def wrap_text(text: str, width: int, size: int = _FONT_SIZE) -> list[str]:
+    """`text` in a font of `size` pixels, broken at spaces into lines of at most `width` pixels where words are so."""
+    lines, font = [""], label_font(size)
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines

@@ -49,4 +49,9 @@ class Patches(Detector):
     def predict_batch(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Patch probabilities [n, h, w] and their means [n]."""
         maps = self.logits(x).float().softmax(dim=1)[:, 1]
-        return maps, maps.mean(dim=(1, 2))
+        return maps, self.pool(maps)
+
+    @staticmethod
+    def pool(maps: torch.Tensor) -> torch.Tensor:
+        """The image scores [n] of maps [n, h, w] of any size."""
+        return maps.mean(dim=(1, 2))

@@ -70,4 +70,9 @@ class PatchesMil(Detector):
     def predict_batch(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Patch probabilities [n, h, w], and the mean of the highest 5 % of them [n]."""
         maps = self.logits(x).float().sigmoid()
-        return maps, top_mean(maps, TOP)
+        return maps, self.pool(maps)
+
+    @staticmethod
+    def pool(maps: torch.Tensor) -> torch.Tensor:
+        """The image scores [n] of maps [n, h, w] of any size."""
+        return top_mean(maps, TOP)

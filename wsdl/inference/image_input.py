@@ -18,6 +18,7 @@ from wsdl.data.shortcuts import jpeg_quality
 EXTENSIONS = IMAGE_SUFFIXES | {".gif", ".avif", ".jfif"}
 MAX_PIXELS = 89_000_000  # about where Pillow warns; localize takes about 2 GB for an image of this size
 MAX_BYTES = 500_000_000  # read from stdin
+LOSSLESS = "lossless"
 LOW_QUALITY = 75  # JPEGs below it get a warning
 ORIGIN_KEY = "wsdl-localize"  # a text chunk in the PNGs that localize writes; such files are never taken as inputs
 
@@ -30,6 +31,7 @@ class InputImage:
     warnings: list[str] = field(default_factory=list)
     crops: dict = field(default_factory=dict, repr=False, compare=False)  # FaceCrops, shared by all detectors
     file: str = ""  # as in describe_file
+    quality: float = math.nan  # JPEG quality, 100 where the file is lossless; NaN where it is not known
 
 
 def find_images(arguments: Iterable[str]) -> Iterator[str | WsdlError]:
@@ -95,7 +97,9 @@ def _normalise(image: Image.Image) -> InputImage:
     """A loaded Pillow image of any mode as viewers show it: first frame, upright, 8 bits, RGB, on white."""
     decoded = to_rgb(image)
     warnings = [*_frames_warning(image), *_quality_warning(image), *decoded.notes]
-    return InputImage(decoded.image, warnings, file=describe_file(image))
+    file = describe_file(image)
+    quality = 100.0 if file.endswith(LOSSLESS) else jpeg_quality(image)
+    return InputImage(decoded.image, warnings, file=file, quality=quality)
 
 
 def _frames_warning(image: Image.Image) -> list[str]:
@@ -119,7 +123,7 @@ def describe_file(image: Image.Image) -> str:
         return "GIF, at most 256 colours"
     compression = image.info.get("compression", "") if image.format == "TIFF" else ""
     if image.format in ("PNG", "BMP", "PPM") or (image.format == "TIFF" and compression not in ("jpeg", "webp")):
-        return f"{image.format}, lossless"
+        return f"{image.format}, {LOSSLESS}"
     return f"{image.format}, quality unknown" if image.format else ""
 
 

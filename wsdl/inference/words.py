@@ -5,10 +5,17 @@ from pathlib import Path
 
 def result_lines(result) -> list[str]:
     """A Localization as lines of text, the most important first; warnings last."""
+    verdict = result.verdict
     detector = " · ".join([Path(result.detector).name, *describe_training(result.trained_on)])
+    marked = f"marked {percent(result.marked)} of the analysed pixels (map above {result.threshold:g})"
+    score = f"score {result.score:.3g} (higher = more fake)"
+    if verdict.images:
+        marked += f": of {verdict.images}, {verdict.marked_more:.0%} are marked more"
+        score += f": of these, {verdict.score_higher:.0%} have a higher score"
     return [
-        f"marked {percent(result.marked)} of the analysed pixels (map above {result.threshold:g})",
-        f"score {result.score:.3f} (higher = more fake)",
+        verdict.text,
+        marked,
+        score,
         f"detector {detector}; {describe_metrics(result.measured)}",
         *([f"file: {result.file}"] if result.file else []),
         *result.warnings,

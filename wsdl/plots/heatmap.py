@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from PIL import Image, ImageDraw
 
-from wsdl.data.contact_sheet import fit_text, label_font
+from wsdl.data.contact_sheet import fit_text, label_font, wrap_text
 from wsdl.evaluation.metrics import THRESHOLD, upsample
 from wsdl.plots.style import FAKE, MAP_COLOURS, hide_axes, new_figure, styled
 
@@ -127,8 +127,10 @@ def map_sheet(
     """Panels side by side under their titles, the colour bar of maps to their right, lines of text below."""
     height = max(panel.height for _, panel in panels)
     bar = GAP + sum(panel.width + GAP // 2 for _, panel in panels) + 4
+    width = bar + BAR_WIDTH + LABEL_WIDTH + GAP
+    lines = [(part, size, ink) for text, size, ink in lines for part in wrap_text(text, width - 2 * GAP, size)]
     foot = sum(size + 8 for _, size, _ in lines)
-    sheet = Image.new("RGB", (bar + BAR_WIDTH + LABEL_WIDTH + GAP, HEAD + height + foot + GAP), "white")
+    sheet = Image.new("RGB", (width, HEAD + height + foot + GAP), "white")
     pen = ImageDraw.Draw(sheet)
     x = GAP
     for title, panel in panels:
