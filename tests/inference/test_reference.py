@@ -142,6 +142,14 @@ def test_an_image_without_a_face_is_unlike_faces(found, home, localizer):
     assert replace(domain, has_faces=True).unlike(about).startswith("no face was found, and the drawn clouds")
 
 
+def test_a_detector_that_finds_few_fakes_gives_no_verdict(found, home, localizer, tmp_path):
+    run = Path(shutil.copytree(home / "run", tmp_path / "run"))
+    calibrate(localizer, run, home / "real", "drawn clouds", fakes=[home / "more"], limit=40)
+    about = localizer(open_image(home / "real/000.png")).properties
+    text = read_reference(run).judge(0.9, 0.5, about).text
+    assert re.fullmatch(r"no verdict: the detector raises an alarm on only \d+% of 40 fakes of its kind", text)
+
+
 def test_the_statistics_of_any_image_are_finite():
     for shape in ((1, 1), (1, 9), (3, 700), (9, 9), (1500, 1100)):
         for value in (0, 255):

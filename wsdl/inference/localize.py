@@ -111,7 +111,7 @@ def choose_detector(given: InputImage, parser: str | Path = "") -> str:
     for name in sorted(pretrained_names(), key=key):
         folder = find_detector(name)
         reference = read_reference(folder)
-        if reference and not reference.domain.unlike(find_crop(given, faces, *input_of(folder)).properties):
+        if reference and not reference.no_verdict(find_crop(given, faces, *input_of(folder)).properties):
             return name
     return DEFAULT_DETECTOR
 

@@ -16,6 +16,7 @@ from wsdl.inference.statistics import NAMES, ImageProperties
 
 REFERENCE_FILE = "reference.json"
 AS_IS = "as is"
+MIN_FOUND = 0.5  # of the fakes of the calibration; a detector that finds less gives no verdict
 SMALLER = 1.25  # a region so many times smaller than all of the reference is unlike them
 _KINDS = {"model": str, "n": int, "n_fakes": int, "alarm": float, "domain": dict, "conditions": dict}
 _DOMAIN = {"name": str, "quality": float, "side": float, "faces": int, "groups": list}
@@ -102,7 +103,7 @@ class Reference:
 
     def judge(self, score: float, marked: float, properties: ImageProperties) -> Verdict:
         """The verdict on an image of this score and marked fraction."""
-        if why := self.domain.unlike(properties):
+        if why := self.no_verdict(properties):
             return Verdict(None, f"no verdict: {why}")
         condition = self.domain.nearest(properties).condition
         unaltered, alarm = self.conditions[condition], score > self.alarm
@@ -118,6 +119,13 @@ class Reference:
             marked_more=float(np.mean(unaltered["marked"] > marked)),
             score_higher=float(np.mean(unaltered["score"] > score)),
         )
+
+    def no_verdict(self, properties: ImageProperties) -> str:
+        """Why no verdict on an image is given, in a sentence; "" where one is."""
+        found = self.conditions[AS_IS]["fake_alarms"]
+        if self.n_fakes and found < MIN_FOUND:
+            return f"the detector raises an alarm on only {found:.0%} of {self.n_fakes} fakes of its kind"
+        return self.domain.unlike(properties)
 
 
 def read_reference(folder: Path) -> Reference | None:
