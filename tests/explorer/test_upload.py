@@ -99,7 +99,7 @@ def test_every_way_of_asking_gives_the_same_number(tmp_path):
 
     up = wsdl.upload(run, BUNDLED_PARSER)
     up.localize(path)
-    assert f"marked {number} " in up.panel.shown["results"][0]["lines"][0]
+    assert f"marked {number} " in up.panel.shown["results"][0]["lines"][1]
     assert up.explorer.data(encode.png)["areas"][run.name][0][100] == result.marked
     assert f"{number} above 0.5" in static_view._numbers(up.explorer, up.explorer.current_map(), None)
     words = ["localize", path, "--detector", run, "--parser", BUNDLED_PARSER, "--out", tmp_path]

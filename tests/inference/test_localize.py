@@ -66,7 +66,7 @@ def test_every_image_gets_a_line_a_map_and_an_overlay(images, run_folder, tmp_pa
         assert (grey.dtype, grey.shape, exact.dtype) == (np.uint16, (64, 64), np.float32)
         assert np.abs(grey / 65535 - exact).max() <= 0.5 / 65535 + 1e-7
         assert line["marked"] == pytest.approx((exact > 0.5).mean(), abs=1e-6)
-        assert line["summary"][0].startswith(f"marked {100 * (exact > 0.5).mean():.1f} % of the analysed pixels")
+        assert line["summary"][1].startswith(f"marked {100 * (exact > 0.5).mean():.1f} % of the analysed pixels")
         assert not any("painted" in key for key in line)
         assert Image.open(line["files"]["overlay"]).size > (500, 300)
     assert len({line["files"]["map"] for line in found}) == 4
