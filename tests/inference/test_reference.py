@@ -252,6 +252,7 @@ def test_unseen_renders_get_a_verdict_and_others_none(name):
         other = (
             compress_jpeg(data.images[i], 90, None),
             face.resize((90, 90), Image.Resampling.BICUBIC),
+            face.resize((115, 115), Image.Resampling.BICUBIC),
             np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8),
         )
         for image in other:

@@ -17,7 +17,7 @@ from wsdl.inference.statistics import NAMES, ImageProperties
 REFERENCE_FILE = "reference.json"
 AS_IS = "as is"
 MIN_FOUND = 0.5  # of the fakes of the calibration; a detector that finds less gives no verdict
-SMALLER = 1.25  # a region so many times smaller than all of the reference is unlike them
+SMALLER = 1.02  # a region so many times smaller than all of the reference was resized in another way
 _KINDS = {"model": str, "n": int, "n_fakes": int, "alarm": float, "domain": dict, "conditions": dict}
 _DOMAIN = {"name": str, "quality": float, "side": float, "faces": int, "groups": list}
 _CONDITION = {"alarms": float, "fake_alarms": float, "score": list, "marked": list}
