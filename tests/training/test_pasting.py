@@ -226,13 +226,25 @@ def test_at_most_so_many_maps_are_in_memory(examples, monkeypatch):
     assert drawn[0].tolist() != drawn[1].tolist()
 
 
-def test_self_training_waits_until_labels_are_learned(dataset, tmp_path, monkeypatch):
+def test_a_failure_is_told_once_from_labels_alone():
+    log = [{"images": 4, "validation": 0.7}, {"images": 8, "validation": 0.69}, {"images": 12, "validation": 0.69}]
+    told = [pasting.describe_failure(log[: n + 1], images=16) for n in range(3)]
+    assert told[0] == told[2] == ""
+    assert "not learned after 8 of 16 images (validation loss 0.69" in told[1]
+    losses = [{"images": n, "label_validation": loss} for n, loss in ((12, 0.3), (16, 0.9), (20, 1.5))]
+    told = [pasting.describe_failure([*log[:1], *losses[: n + 1]], images=40) for n in range(3)]
+    assert told[0] == told[2] == ""
+    assert "unlearned the image labels (validation loss 0.90" in told[1]
+
+
+def test_self_training_waits_until_labels_are_learned(dataset, tmp_path, monkeypatch, capsys):
     for name, learned in (("never", 0.0), ("at once", 9.0)):
         monkeypatch.setattr(pasting, "LEARNED", learned)
         train_detector("patches-mil", "b", dataset, tmp_path / name, 0, SETTINGS)
     keys = {name: [sorted(line) for line in read_stats(tmp_path / name)] for name in ("never", "at once")}
     assert keys["never"] == [["images", "loss", "validation"]] * 3
     assert keys["at once"] == [["images", "loss", "validation"], *[["images", "label_validation", "loss"]] * 2]
+    assert capsys.readouterr().err.count("never: image labels are not learned after 64 of 96 images") == 1
 
 
 def shuffled(column: pd.Series) -> pd.Series:

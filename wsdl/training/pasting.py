@@ -15,6 +15,7 @@ from scipy.ndimage import distance_transform_edt
 
 from wsdl.config import Training
 from wsdl.core.io import WsdlError, seed_for
+from wsdl.core.progress import print_stderr
 from wsdl.core.run import Run
 from wsdl.data.corruptions import corrupt_fraction
 from wsdl.data.dataset import release_memory
@@ -23,7 +24,8 @@ from wsdl.training.examples import Examples, draw_batch
 from wsdl.training.pieces import cut_piece, match_border
 
 UNKNOWN = 2  # in a mask of `Batch`: a pixel without a target
-LEARNED = 0.35  # validation loss of image labels, half of that at chance level (ln 2)
+CHANCE = float(np.log(2))  # the loss of image labels of a constant probability of one half
+LEARNED = 0.35  # validation loss of image labels, half of that at chance level
 TEACHER_FAKES = 2_000  # fakes whose regions are in memory at a time
 DEEPEST = 1 / 2  # fraction of the depth of a region by which it is narrowed at most: small regions keep their middle
 PSEUDO_FROM = 2 / 3  # of all training images: from there on, some of the images are fakes with pseudo-masks
@@ -100,7 +102,11 @@ class BatchSource:
 
     def observe(self, detector: Detector, seen: int) -> None:
         """Setup B: find regions with `detector` after `seen` training images (the `observe` of `fit`)."""
-        if not self.may_paste or self.training.full_fakes or not self._has_learned():
+        if not self.may_paste or self.training.full_fakes:
+            return
+        if problem := describe_failure(self.run.stats(), self.run.config["images"]):
+            print_stderr(f"{self.run.folder}: {problem}")
+        if not self._has_learned():
             return
         done, settings = seen / self.run.config["images"], self.settings
         is_decided = done >= settings.decided_from
@@ -118,6 +124,29 @@ class BatchSource:
         """Whether a logged validation loss, which is one of image labels, allows to begin."""
         begun = [line for line in self.run.stats() if line["images"] >= self.settings.label_images]
         return any(line.get("validation", LEARNED) < LEARNED for line in begun)
+
+
+def describe_failure(stats: list[dict], images: int) -> str:
+    """Why the last of the log lines `stats` shows that a training of `images` images in setup B has failed.
+
+    Judged by image labels alone. "" where it shows nothing of the kind, or an earlier line showed it already.
+    """
+    *earlier, last = stats
+    if "label_validation" in last:
+        before = [line["label_validation"] for line in earlier if "label_validation" in line]
+        if last["label_validation"] <= CHANCE or max(before, default=0) > CHANCE:
+            return ""
+        return (
+            f"self-training has unlearned the image labels (validation loss {last['label_validation']:.2f}, at chance "
+            f"level {CHANCE:.2f}): maps may be empty, so do not use this detector; train on more images."
+        )
+    if last["images"] < images / 2 or any(line["images"] >= images / 2 for line in earlier):
+        return ""
+    return (
+        f"image labels are not learned after {last['images']:,} of {images:,} images (validation loss "
+        f"{last['validation']:.2f}, at chance level {CHANCE:.2f}), so cut and paste has not begun; train on more "
+        f"images, or start from a detector of setup b (`train --start`)."
+    )
 
 
 @torch.no_grad()
