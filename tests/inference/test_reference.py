@@ -123,6 +123,7 @@ def test_the_place_among_unaltered_images_is_their_share(found, home, localizer)
     [
         ({"quality": 75.0}, "the image is a JPEG of quality 75, and the reference images are lossless"),
         ({"side": 30.0}, "the face or image is 30 px wide, the smallest reference image 48 px"),
+        ({"side": 70.0}, "the face or image is 70 px wide, the largest reference image 64 px"),
         ({"statistics": [0, 0, 3, 0, 0]}, r"unlike the drawn clouds .*limit [0-9.]+\), most of all in its sharpness"),
     ],
 )

@@ -58,6 +58,7 @@ def calibrate(
         groups=[fit_group(condition, part[condition].statistics) for part in (real, *fake) for condition in covered],
         quality=min((one for part in parts for one in part.qualities if not math.isnan(one)), default=100.0),
         side=min(side for part in parts for side in part.sides),
+        largest=max(side for part in parts for side in part.sides),
         has_faces=bool(np.mean([one.has_face for part in parts for one in part.properties]) >= FACES),
     )
     alarm = choose_alarm(real, fake, about)
@@ -66,7 +67,8 @@ def calibrate(
         "n": len(real[AS_IS].scores),
         "n_fakes": sum(len(part[AS_IS].scores) for part in fake),
         "alarm": alarm,
-        "domain": {"name": domain, "quality": about.quality, "side": about.side, "faces": int(about.has_faces),
+        "domain": {"name": domain, "quality": about.quality, "side": about.side, "largest": about.largest,
+                   "faces": int(about.has_faces),
                    "groups": [{"condition": one.condition, "mean": one.mean.tolist(),
                                "covariance": one.covariance.tolist(), "limit": one.limit} for one in about.groups]},
         "conditions": {

@@ -17,9 +17,9 @@ from wsdl.inference.statistics import NAMES, ImageProperties
 REFERENCE_FILE = "reference.json"
 AS_IS = "as is"
 MIN_FOUND = 0.5  # of the fakes of the calibration; a detector that finds less gives no verdict
-SMALLER = 1.02  # a region so many times smaller than all of the reference was resized in another way
+RESIZED = 1.02  # a region so many times smaller or larger than all of the reference was resized in another way
 _KINDS = {"model": str, "n": int, "n_fakes": int, "alarm": float, "domain": dict, "conditions": dict}
-_DOMAIN = {"name": str, "quality": float, "side": float, "faces": int, "groups": list}
+_DOMAIN = {"name": str, "quality": float, "side": float, "largest": float, "faces": int, "groups": list}
 _CONDITION = {"alarms": float, "fake_alarms": float, "score": list, "marked": list}
 
 
@@ -46,6 +46,7 @@ class Domain:
     groups: list[Group]
     quality: float  # the lowest JPEG quality among them; 100: all are lossless
     side: float  # the smallest analysed region among them, in pixels
+    largest: float  # and the largest
     has_faces: bool  # a face was found in almost all of them
 
     def unlike(self, properties: ImageProperties) -> str:
@@ -55,10 +56,11 @@ class Domain:
         if properties.quality < self.quality:  # false where it is not known
             least = "lossless" if self.quality == 100 else f"of quality {self.quality:.0f} or better"
             return f"the image is a JPEG of quality {properties.quality:.0f}, and the reference images are {least}"
-        if properties.side < self.side / SMALLER:
-            return (
-                f"the face or image is {properties.side:.0f} px wide, the smallest reference image {self.side:.0f} px"
-            )
+        what = f"the face or image is {properties.side:.0f} px wide"
+        if properties.side < self.side / RESIZED:
+            return f"{what}, the smallest reference image {self.side:.0f} px"
+        if properties.side > self.largest * RESIZED:
+            return f"{what}, the largest reference image {self.largest:.0f} px"
         group = self.nearest(properties)
         distance = group.distances(properties.statistics[None])[0]
         if distance <= group.limit:
@@ -156,7 +158,7 @@ def read_reference(folder: Path) -> Reference | None:
         raise WsdlError(f"{path}: is no result of `detectors calibrate`; run it again.") from None
     if content["model"] != sha256(folder / MODEL_FILE):
         return None
-    domain = Domain(domain["name"], groups, domain["quality"], domain["side"], bool(domain["faces"]))
+    domain = Domain(domain["name"], groups, domain["quality"], domain["side"], domain["largest"], bool(domain["faces"]))
     return Reference(content["n"], content["n_fakes"], content["alarm"], domain, conditions)
 
 
