@@ -60,7 +60,7 @@ def test_it_finds_metrics_that_differ_from_the_weights(damaged):
 
 
 def test_it_finds_an_image_missing_from_the_manifest(damaged):
-    assert re.search(r"1 faults .*stranger\.png: is not in the manifest", damaged[0])
+    assert re.search(r"faults: 1 .*stranger\.png: is not in the manifest", damaged[0])
 
 
 def test_it_writes_the_same_page_as_the_command(damaged, reported):
