@@ -69,5 +69,5 @@ def test_a_native_detector_gets_images_as_they_are(run_folder, tmp_path, no_pars
     assert native.warnings == []  # nothing was resized
     assert any("distorted" in warning for warning in resized.warnings)
     assert not np.allclose(native.map, resized.map, atol=0.01)
-    small = wsdl.localize(image[:40, :40], run)  # too small: enlarged, with a warning
+    small = wsdl.localize(image[:20, :20], run)  # too small: enlarged, with a warning
     assert any("enlarged" in warning for warning in small.warnings)
