@@ -51,7 +51,7 @@ def test_one_tile_is_in_memory_at_a_time(network, monkeypatch):
 
 
 def test_methods_that_need_a_square_are_refused():
-    with pytest.raises(WsdlError, match="cannot judge at native resolution; use patches or patches-mil"):
+    with pytest.raises(WsdlError, match="cannot predict at native resolution; use patches or patches-mil"):
         predict_tiles(torch.nn.Identity(), np.zeros((64, 64, 3), np.uint8))
 
 

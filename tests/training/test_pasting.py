@@ -231,6 +231,7 @@ def test_a_failure_is_told_once_from_labels_alone():
     told = [pasting.describe_failure(log[: n + 1], images=16) for n in range(3)]
     assert told[0] == told[2] == ""
     assert "not learned after 8 of 16 images (validation loss 0.69" in told[1]
+    assert pasting.describe_failure([log[0], {"images": 8, "validation": 0.2}], images=16) == ""
     losses = [{"images": n, "label_validation": loss} for n, loss in ((12, 0.3), (16, 0.9), (20, 1.5))]
     told = [pasting.describe_failure([*log[:1], *losses[: n + 1]], images=40) for n in range(3)]
     assert told[0] == told[2] == ""

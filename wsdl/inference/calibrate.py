@@ -1,4 +1,4 @@
-"""`detectors calibrate`: measure how a detector judges unaltered images, and write reference.json of its run.
+"""`detectors calibrate`: measure the results of a detector on unaltered images, and write reference.json of its run.
 
 The alarm is a threshold of the score, not of the marked fraction: the score separates fakes from unaltered images as
 well or better, and the marked fraction is 0 for most unaltered images, so that it has no quantiles to choose from.

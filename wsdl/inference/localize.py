@@ -98,7 +98,7 @@ def localize(
 
 
 def choose_detector(given: InputImage, parser: str | Path = "") -> str:
-    """The name of the pretrained detector that can judge an image: one that was calibrated with images like it.
+    """The name of the pretrained detector for an image: one that was calibrated with images like it.
 
     Of several DEFAULT_DETECTOR, else that with the highest IoU. Where there is none, DEFAULT_DETECTOR, which then gives
     no verdict.
@@ -143,7 +143,7 @@ _load_parser = lru_cache(maxsize=2)(load_parser)
 
 
 def input_of(folder: Path) -> tuple[int, bool]:
-    """The side of the squares that a detector was trained on, in pixels, and whether it judges at native resolution.
+    """The side of the squares that a detector was trained on, in pixels, and whether it predicts at native resolution.
 
     Such a detector has the setting `"resolution": "native"`: it is given images as they are instead of a face.
     """

@@ -1,4 +1,4 @@
-"""reference.json of a detector: how it judges unaltered images, and which images it can judge.
+"""reference.json of a detector: its results on unaltered images, and for which images it gives a verdict.
 
 `python -m wsdl detectors calibrate` measures it (wsdl.inference.calibrate). `localize` compares each image with it: an
 alarm, no alarm, or no verdict, because the image is unlike all on which the detector was calibrated.
@@ -40,7 +40,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Domain:
-    """The images that a detector can judge."""
+    """The images for which a detector gives a verdict."""
 
     name: str  # what they are, in the plural: "rendered portraits"
     groups: list[Group]

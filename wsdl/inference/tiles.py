@@ -22,7 +22,7 @@ def predict_tiles(network, pixels: np.ndarray, tile: int = TILE) -> Prediction:
     Each side must be at least MIN_NATIVE. WsdlError where the method is not fully convolutional.
     """
     if not hasattr(network, "pool"):
-        raise WsdlError(f"{type(network).__name__}: cannot judge at native resolution; use patches or patches-mil.")
+        raise WsdlError(f"{type(network).__name__}: cannot predict at native resolution; use patches or patches-mil.")
     network.eval()
     step = _pixels_per_patch(network)
     rows = []

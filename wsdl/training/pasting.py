@@ -129,7 +129,7 @@ class BatchSource:
 def describe_failure(stats: list[dict], images: int) -> str:
     """Why the last of the log lines `stats` shows that a training of `images` images in setup B has failed.
 
-    Judged by image labels alone. "" where it shows nothing of the kind, or an earlier line showed it already.
+    Uses losses of image labels only. "" where it shows nothing of the kind, or an earlier line showed it already.
     """
     *earlier, last = stats
     if "label_validation" in last:
@@ -143,10 +143,12 @@ def describe_failure(stats: list[dict], images: int) -> str:
         )
     if last["images"] < images / 2 or any(line["images"] >= images / 2 for line in earlier):
         return ""
+    if last["validation"] < LEARNED:  # cut and paste waits for `label_images` images
+        return ""
     return (
         f"image labels are not learned after {last['images']:,} of {images:,} images (validation loss "
-        f"{last['validation']:.2f}, at chance level {CHANCE:.2f}), so cut and paste has not begun; train on more "
-        f"images, or start from a detector of setup b (`train --start`)."
+        f"{last['validation']:.2f}, at chance level {CHANCE:.2f}), so cut and paste, which begins below {LEARNED}, has "
+        f"not begun; train on more images, or start from a detector of setup b (`train --start`)."
     )
 
 
