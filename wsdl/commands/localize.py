@@ -19,8 +19,10 @@ def localize(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for NAME-map.png and NAME-overlay.png.")] = None,
     detector: Annotated[
-        str, typer.Option(help="A pretrained detector, or a run folder of train; default: one for images of the kind.")
+        str,
+        typer.Option(help="A pretrained detector, a run folder of train, or noiseprint; default: one for such images."),
     ] = "",
+    weights: Annotated[str, typer.Option(help="Folder of the published weights, for noiseprint.")] = "",
     parser: Annotated[str, typer.Option(help="Face parser: a run folder of train-parser, or a SegFormer.")] = "",
     npy: Annotated[bool, typer.Option("--npy", help="Also write NAME-map.npy: float32 [H, W], 1 = fake.")] = False,
     show: Annotated[bool, typer.Option("--list", help="Print the pretrained detectors and their scores.")] = False,
@@ -40,11 +42,12 @@ def localize(
     from wsdl.inference.localize import load_localizer
 
     _make_folder(out)
-    load_localizer(detector or DEFAULT_DETECTOR, parser)  # an error about it comes before all images
+    first = detector or ("" if weights else DEFAULT_DETECTOR)
+    load_localizer(first, parser, weights)  # an error about it comes before all images
     total, failed = sum(1 for _ in find_images(images)), 0
     with progress_bar(total, "localizing") as progress:
         for image in find_images(images):
-            line = _localize_one(image, detector, parser, out, npy)
+            line = _localize_one(image, (detector, parser, weights), out, npy)
             print(json.dumps(line), flush=True)
             failed += "error" in line
             progress.update()
@@ -72,8 +75,8 @@ def _make_folder(out: Path) -> None:
         raise WsdlError(f"{out}: cannot be made ({error.strerror}); choose another --out.") from None
 
 
-def _localize_one(image: str | WsdlError, detector: str, parser: str, out: Path, npy: bool) -> dict:
-    """Localise one image and write its files; returns its JSON line."""
+def _localize_one(image: str | WsdlError, how: tuple[str, str, str], out: Path, npy: bool) -> dict:
+    """Localise one image by `how` = (detector, parser, weights) and write its files; returns its JSON line."""
     from wsdl.inference.image_input import open_image, read_stdin
     from wsdl.inference.localize import choose_detector, load_localizer
 
@@ -81,7 +84,8 @@ def _localize_one(image: str | WsdlError, detector: str, parser: str, out: Path,
         return {"picture": str(image).split(": ")[0], "error": str(image)}
     try:
         given = open_image(read_stdin(sys.stdin.buffer) if image == "-" else image, image)
-        result = load_localizer(detector or choose_detector(given, parser), parser)(given)
+        detector, parser, weights = how
+        result = load_localizer(detector or choose_detector(given, parser), parser, weights)(given)
         return {"picture": image, **result.to_dict(), "files": _write_files(result, image, out, npy)}
     except WsdlError as error:
         return {"picture": image, "error": str(error)}

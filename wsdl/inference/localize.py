@@ -13,10 +13,13 @@ from wsdl.core.records import read_config
 from wsdl.core.run import MODEL_FILE
 from wsdl.detectors import load_detector
 from wsdl.detectors.pretrained import find_detector, pretrained_names, stored_metrics, training_summary
+from wsdl.detectors.published import PUBLISHED, load_published
 from wsdl.evaluation.metrics import THRESHOLD, binary
 from wsdl.inference.face_crop import FaceCrop, crop_face, crop_whole, map_to_image
 from wsdl.inference.image_input import InputImage, from_memory, open_image
-from wsdl.inference.reference import NO_REFERENCE, REFERENCE_FILE, Verdict, read_reference
+from wsdl.inference.localization import Localization
+from wsdl.inference.published import PublishedLocalizer
+from wsdl.inference.reference import NO_REFERENCE, REFERENCE_FILE, read_reference
 from wsdl.inference.statistics import ImageProperties, image_statistics
 from wsdl.inference.tiles import MIN_NATIVE, predict_tiles
 from wsdl.parsing.align import NoFaceError
@@ -28,64 +31,11 @@ RENDERS_WARNING = (
 )
 
 
-@dataclass(frozen=True)
-class Localization:
-    """The result of one detector for one image."""
-
-    map: np.ndarray  # float32 [H, W] in [0, 1], 1 = fake, aligned with the upright image; 0 where not analysed
-    analysed: np.ndarray  # bool [H, W]: the pixels inside the square that the detector was given
-    corners: np.ndarray  # [4, 2] (x, y): that square, in pixels of the image
-    score: float  # higher = more fake
-    marked: float  # fraction of the analysed pixels whose map is above the threshold
-    threshold: float
-    detector: str
-    trained_on: dict  # method, setup, source, generator, images, seed
-    measured: dict | None  # IoU, PBCA and AP where it was evaluated, and `on`: which images these were
-    verdict: Verdict  # an alarm or none, beside unaltered images of the same kind; or none, and why
-    file: str  # how the image was stored, such as "JPEG, quality about 75"; "" for arrays
-    properties: ImageProperties  # that the verdict depends on
-    warnings: list[str]  # reasons to trust this less, one sentence each
-    image: Image.Image  # upright, RGB
-
-    def to_dict(self) -> dict:
-        """Everything but the arrays, ready for JSON. The keys are those of the JSON lines of `localize`."""
-        return {
-            "score": round(self.score, 6),
-            "marked": round(self.marked, 6),
-            "verdict": self.verdict.to_dict(),
-            "judged": round(float(self.analysed.mean()), 6),
-            "threshold": self.threshold,
-            "detector": self.detector,
-            "trained_on": self.trained_on,
-            "measured": self.measured,
-            "width": self.image.width,
-            "height": self.image.height,
-            "corners": self.corners.round(2).tolist(),
-            "file": self.file,
-            "warnings": self.warnings,
-            "summary": self.lines(),
-        }
-
-    def lines(self) -> list[str]:
-        """The result in words, the most important first. Overlay, JSON, `print` and `wsdl.upload` show these."""
-        from wsdl.inference.words import result_lines
-
-        return result_lines(self)
-
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
-
-    def overlay(self) -> Image.Image:
-        """The image next to its map, with a colour bar."""
-        from wsdl.inference.render import render_overlay
-
-        return render_overlay(self)
-
-
 def localize(
     image,  # a path, a PIL image, or uint8 [H, W, 3]
     detector: str | Path = "",  # a pretrained detector by name, or a run of `train` by path; "" as in choose_detector
     parser: str | Path = "",  # finds the face: as in load_parser; "" is the pretrained one, where there is one
+    weights: str | Path = "",  # of a published method, such as detector="noiseprint": the folder of its weights
 ) -> Localization:
     """The map, the score and the warnings for one image of any size.
 
@@ -94,7 +44,8 @@ def localize(
     Raises WsdlError where the image cannot be opened or the detector does not exist.
     """
     given = open_image(image) if isinstance(image, str | Path) else from_memory(image)
-    return load_localizer(detector or choose_detector(given, parser), parser)(given)
+    detector = detector or (choose_detector(given, parser) if not str(weights) else "")
+    return load_localizer(detector, parser, weights)(given)
 
 
 def choose_detector(given: InputImage, parser: str | Path = "") -> str:
@@ -116,8 +67,13 @@ def choose_detector(given: InputImage, parser: str | Path = "") -> str:
     return DEFAULT_DETECTOR
 
 
-def load_localizer(detector: str | Path, parser: str | Path = "") -> "Localizer":
-    """A Localizer, cached as long as its weights stay the same."""
+def load_localizer(detector: str | Path, parser: str | Path = "", weights: str | Path = ""):
+    """A Localizer, cached as long as its weights stay the same; a PublishedLocalizer where `detector` names a method.
+
+    weights: the folder of the weights of a published method.
+    """
+    if str(weights) or str(detector) in PUBLISHED:
+        return PublishedLocalizer(load_published(str(detector), weights))
     folder, faces = find_detector(detector), find_parser(parser)
     files = [folder / name for name in (MODEL_FILE, REFERENCE_FILE)]
     changed = tuple(path.stat().st_mtime_ns for path in files if path.is_file())
