@@ -70,7 +70,7 @@ def test_mirrored_and_negative_noise_have_the_same_features():
         changed = window_features(other, GREY > 0)[0]
         changed = changed if other[0, 0] == -noise[0, 0] else changed[::-1, ::-1]
         # Not equal: a value at the border of two levels, or a string at that of two cells, belongs to either.
-        assert changed[8:24, 8:24] == pytest.approx(features, abs=0.05)
+        assert np.abs(changed[8:24, 8:24] - features).mean() < 0.01
 
 
 def test_sides_that_are_no_multiple_of_the_cells():
