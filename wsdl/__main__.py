@@ -3,6 +3,7 @@
 Exit code 0: done. 1: failed, with one sentence. 2: wrong usage.
 """
 
+import signal
 import sys
 
 try:
@@ -27,6 +28,7 @@ from wsdl.commands.notebooks import notebooks
 from wsdl.commands.report import report
 from wsdl.commands.train import train, train_generator, train_parser
 from wsdl.core.io import WsdlError
+from wsdl.core.ranks import process_count, reports_error
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,16 +67,20 @@ def _options(
 
 
 def main() -> None:
+    if process_count() > 1:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # of torchrun, where another process has ended
     try:
         app()
     except WsdlError as error:
-        print(f"wsdl: {error}", file=sys.stderr)
+        if reports_error():
+            print(f"wsdl: {error}", file=sys.stderr)
         sys.exit(1)
     except UnicodeEncodeError as error:
         print(f"wsdl: {error.object!r} cannot be encoded as {error.encoding}; set PYTHONUTF8=1.", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("wsdl: interrupted; rerun the same command to resume.", file=sys.stderr)
+        if reports_error():
+            print("wsdl: interrupted; rerun the same command to resume.", file=sys.stderr)
         sys.exit(130)
 
 

@@ -14,6 +14,7 @@ from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.manifest import PENDING_MANIFEST, update_manifest, write_manifest
 from wsdl.data.masks import component_mask, read_mask, visible_components
+from wsdl.generators import fake_files
 from wsdl.generators import write_fakes as module
 from wsdl.generators.diffusion import p2
 from wsdl.generators.write_fakes import generate_full, generate_partial
@@ -201,7 +202,7 @@ def test_a_kill_while_the_manifest_is_written_is_mended(made, weights, tmp_path,
     """The kill comes between the two files that belong together: manifest.csv and dataset.json."""
     again, whole = (shutil.copytree(made, tmp_path / name) for name in ("again", "whole"))
     generate_full(whole, weights, 16, 0, **FULL)
-    monkeypatch.setattr(module, "update_manifest", write_half)
+    monkeypatch.setattr(fake_files, "update_manifest", write_half)
     with pytest.raises(KeyboardInterrupt):
         generate_full(again, weights, 16, 0, **FULL)
     monkeypatch.undo()

@@ -34,7 +34,7 @@ from wsdl.core.run import holds_images, write_or_check_config
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image, write_image
 from wsdl.data.manifest import check_splits, hash_faces, read_manifest
-from wsdl.generators.write_fakes import fake_exists, list_fakes
+from wsdl.generators.fake_files import fake_exists, list_fakes
 
 GENERATOR_ARCHIVES = Path(__file__).parent.parent / "assets" / "generators"
 RUN_MEMBERS = "run/"  # prefix of the members of the generator's run

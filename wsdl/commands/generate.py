@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from wsdl.commands.options import Seed
+from wsdl.commands.options import Seed, ShardOption, SplitCounts
 from wsdl.config import BUNDLED_SOURCES, Fakes
 from wsdl.core.io import WsdlError
 from wsdl.core.ranges import check_ranges
 from wsdl.generators.registry import GENERATORS
+from wsdl.generators.shards import parse_shard
 
 generate = typer.Typer(no_args_is_help=True, help="Write fakes by a generator.")
 
@@ -22,9 +23,6 @@ _PAPER_SCHEDULE = {"T": 250, "jump_length": 10, "resamplings": 10}
 
 _BUNDLED_WEIGHTS = f"default: the bundled weights, trained on the {_STYLE} faces"
 Count = Annotated[int, typer.Option(min=1, help="Number of fakes in total; existing ones count.")]
-SplitCounts = Annotated[
-    str, typer.Option(help="TRAIN/VALID/TEST fakes instead of --count, or paper: 30000/3000/8500, as of repaint-p2.")
-]
 Weights = Annotated[
     str, typer.Option(help=f"A run of train-generator, a diffusers folder, or a hub id; {_BUNDLED_WEIGHTS}.")
 ]
@@ -67,15 +65,16 @@ def generate_p2(
     steps: Annotated[int, typer.Option(min=1, help="Network calls per image.")] = _BUNDLED.ddim_steps,
     sampler: Annotated[str, typer.Option(help="ddim (deterministic) or ddpm (adds noise, as RePaint does).")] = "ddim",
     batch: Batch = None,
+    shard: ShardOption = "",
 ):
     """Full fakes by P2 diffusion. With the bundled weights, --out also gets their faces if it is no dataset yet."""
     from wsdl.generators.write_fakes import generate_full
 
-    batch = _batch(batch, weights)
+    batch, part = _batch(batch, weights), parse_shard(shard)
     check_ranges(count=count, seed=seed, steps=steps, batch=batch, sampler=sampler)  # before faces are copied
     if not weights:
         _faces(None, out)
-    generate_full(out, _weights("p2", weights), count, seed, steps=steps, batch=batch, sampler=sampler)
+    generate_full(out, _weights("p2", weights), count, seed, steps=steps, batch=batch, sampler=sampler, shard=part)
 
 
 @generate.command("repaint-p2")
@@ -90,10 +89,11 @@ def generate_repaint_p2(
     resamplings: Resamplings = None,
     batch: Batch = None,
     counts: SplitCounts = "",
+    shard: ShardOption = "",
 ):
     """Partial fakes: one component of a real face inpainted by RePaint with P2 diffusion."""
     schedule = _schedule(weights, t, jump_length, resamplings)
-    _generate_partial("repaint-p2", data, out, weights, count, seed, batch, counts, **schedule)
+    _generate_partial("repaint-p2", data, out, weights, count, seed, batch, counts, shard, **schedule)
 
 
 @generate.command(
@@ -111,9 +111,10 @@ def generate_repaint_ldm(
     resamplings: Resamplings = None,
     batch: Batch = None,
     counts: SplitCounts = "",
+    shard: ShardOption = "",
 ):
     name, schedule = "repaint-ldm-clean" if clean else "repaint-ldm", _schedule(weights, t, jump_length, resamplings)
-    _generate_partial(name, data, out, weights, count, seed, batch, counts, **schedule)
+    _generate_partial(name, data, out, weights, count, seed, batch, counts, shard, **schedule)
 
 
 def generate_feed_forward(
@@ -130,8 +131,9 @@ def generate_feed_forward(
     seed: Seed = 0,
     batch: Batch = None,
     counts: SplitCounts = "",
+    shard: ShardOption = "",
 ):
-    _generate_partial(context.info_name, data, out, weights, count, seed, batch, counts)
+    _generate_partial(context.info_name, data, out, weights, count, seed, batch, counts, shard)
 
 
 for name in ("lama", "pluralistic"):
@@ -150,8 +152,9 @@ def generate_reencode(
     seed: Seed = 0,
     batch: Annotated[int, typer.Option(min=1, help="Images encoded together.")] = 4,
     counts: SplitCounts = "",
+    shard: ShardOption = "",
 ):
-    _generate_partial("reencode", data, out, str(autoencoder), count, seed, batch, counts)
+    _generate_partial("reencode", data, out, str(autoencoder), count, seed, batch, counts, shard)
 
 
 @generate.command(
@@ -172,10 +175,11 @@ def generate_sd_inpaint(
     guidance: Annotated[float, typer.Option(help="Scale of classifier-free guidance; 1: none.")] = 7.5,
     batch: Annotated[int, typer.Option(min=1, help="Images made together.")] = 4,
     counts: SplitCounts = "",
+    shard: ShardOption = "",
 ):
     name = "sd-inpaint-clean" if clean else "sd-inpaint"
     sampling = {"prompt": prompt, "steps": steps, "guidance": guidance}
-    _generate_partial(name, data, out, weights, count, seed, batch, counts, lora=lora, **sampling)
+    _generate_partial(name, data, out, weights, count, seed, batch, counts, shard, lora=lora, **sampling)
 
 
 def _generate_partial(
@@ -187,6 +191,7 @@ def _generate_partial(
     seed: int,
     batch: int | None,
     counts: str,
+    shard: str,
     **more,
 ) -> None:
     """`generate_partial`, with bundled faces and weights where none are given."""
@@ -195,13 +200,13 @@ def _generate_partial(
 
     if not (data or out):
         raise typer.BadParameter("give a folder to write to, or --data.", param_hint="--out")
-    batch, of_splits = _batch(batch, weights), parse_counts(counts, PAPER_FAKES)
+    batch, of_splits, part = _batch(batch, weights), parse_counts(counts, PAPER_FAKES), parse_shard(shard)
     count = sum(of_splits) if of_splits else count
     check_ranges(count=count, seed=seed, batch=batch, **more)  # before faces are copied
     more |= {"counts": of_splits} if of_splits else {}
     used = _weights(generator, weights)
     data = _faces(data, out)
-    generate_partial(generator, data, out or data, used, count, seed, batch=batch, **more)
+    generate_partial(generator, data, out or data, used, count, seed, batch=batch, shard=part, **more)
 
 
 def _weights(generator: str, weights: str) -> str | Path:

@@ -60,21 +60,40 @@ def run(
     generators: Generators = "",
     out: Out = None,
     slots: Slots = 0,
-    only: Annotated[str, typer.Option(help="Numbers of the jobs to run, as in plan: 0,4 (for a job array).")] = "",
+    only: Annotated[str, typer.Option(help="Numbers of the jobs to run, as in plan: 0,4.")] = "",
+    slurm: Annotated[bool, typer.Option("--slurm", help="Submit them to Slurm instead, and return at once.")] = False,
+    partition: Annotated[str, typer.Option(help="--slurm: the partition (default: that of the cluster).")] = "",
+    gpus: Annotated[int, typer.Option(min=0, max=1, help="--slurm: GPUs of a job; 0: it runs on the CPU.")] = 1,
+    time: Annotated[int, typer.Option(min=1, help="--slurm: minutes until a job is queued again, to continue.")] = 1440,
+    width: Annotated[int, typer.Option(min=1, help="--slurm: jobs of the array that run at a time.")] = 8,
+    sbatch: Annotated[
+        str, typer.Option(help="--slurm: further options of sbatch, such as account=faces,cpus-per-task=8.")
+    ] = "",
 ):
     """Run the jobs that are not done, each in a process of its own. Rerun the same command to resume."""
+    asked = _asked_grid(name, profile, source, images, masks, seeds, generators, out, data)
+    numbers = _parse_numbers("--only", only)
+    if slurm:
+        from wsdl.experiments.slurm import SlurmOptions, submit_grid
+
+        further = dict(part.partition("=")[::2] for part in split_names(sbatch))
+        submit_grid(asked, SlurmOptions(partition, gpus, time, width, further), numbers)
+        return
     from wsdl.experiments.scheduler import run_grid
 
-    asked = _asked_grid(name, profile, source, images, masks, seeds, generators, out, data)
-    run_grid(asked, slots, _parse_numbers("--only", only))
+    run_grid(asked, slots, numbers)
 
 
 @grid.command("status")
 def status(name: Name, out: Out = None):
-    """Show the state of each job: waiting, running, stopped, failed (last line of the log), done (seconds)."""
-    from wsdl.experiments.grid import default_grid_folder, grid_status
+    """Show the state of each job: waiting, running, stopped, failed (last line of the log), done (seconds).
 
-    print(grid_status(out or default_grid_folder(name)).to_string(index=False))
+    Of a grid on Slurm also those that are queued (why) or starting.
+    """
+    from wsdl.experiments.grid import default_grid_folder
+    from wsdl.experiments.slurm import status_with_queue
+
+    print(status_with_queue(out or default_grid_folder(name)).to_string(index=False))
 
 
 @grid.command("collect")

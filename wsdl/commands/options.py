@@ -8,6 +8,12 @@ import typer
 Out = Annotated[Path, typer.Option(help="Output folder.")]
 Source = Annotated[str, typer.Option(help="studio or snapshot (bundled faces), photos, or made-up (drawings).")]
 Seed = Annotated[int, typer.Option(help="Random seed: the same seed gives the same result.")]
+ShardOption = Annotated[
+    str, typer.Option("--shard", help="Make a part of the fakes: 1/8 to 8/8 for eight workers; the last one lists all.")
+]
+SplitCounts = Annotated[
+    str, typer.Option(help="TRAIN/VALID/TEST fakes instead of --count, or paper: 30000/3000/8500, as of repaint-p2.")
+]
 Profile = Annotated[str, typer.Option(help="quick, evening, full, or a JSON file with what differs from quick.")]
 Images = Annotated[Path, typer.Option(help="Folder of face images.")]
 Photos = Annotated[str, typer.Option(help="Folder of photographs, for --source photos.")]

@@ -17,11 +17,19 @@ _DEVICES = "cpu", "cuda", "mps"
 def pick_device() -> torch.device:
     """The first GPU if there is one, else the CPU. The environment variable `WSDL_DEVICE` overrides it.
 
-    WsdlError where it names a device that this machine does not have.
+    Each of several processes of one training (torchrun) has a GPU of its own. WsdlError where `WSDL_DEVICE` names a
+    device that this machine does not have, or torchrun started more processes than there are GPUs.
     """
     if name := os.environ.get("WSDL_DEVICE"):
         return _find_device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    local, cards = os.environ.get("LOCAL_RANK"), torch.cuda.device_count()
+    if local is None:
+        return torch.device("cuda")
+    if int(local) >= cards:
+        raise WsdlError(f"--nproc-per-node: is more than the {cards} GPUs of this machine; give at most {cards}.")
+    return torch.device("cuda", int(local))
 
 
 @cache

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
 
+from wsdl.core.ranks import is_first
+
 
 class _Bar(tqdm):
     def refresh(self, *arguments, **options):
@@ -14,7 +16,10 @@ class _Bar(tqdm):
 
 
 def progress_bar(total: int, what: str, unit: str = "image", initial: int = 0) -> tqdm:
-    """A plain-text progress bar with rate and time left; it appears after 2 s, so short work prints nothing."""
+    """A plain-text progress bar with rate and time left; it appears after 2 s, so short work prints nothing.
+
+    Of several processes of one training the first prints.
+    """
     return _Bar(
         total=total,
         desc=what,
@@ -24,6 +29,7 @@ def progress_bar(total: int, what: str, unit: str = "image", initial: int = 0) -
         delay=2,
         mininterval=1 if sys.stderr.isatty() else 15,
         dynamic_ncols=sys.stderr.isatty(),
+        disable=not is_first(),
     )
 
 
@@ -39,7 +45,8 @@ def in_batches(items: Sequence, size: int, what: str) -> Iterator[Sequence]:
 
 def print_stderr(message: str) -> None:
     """Print one line to stderr without breaking a progress bar. Names that are no UTF-8 appear with escapes."""
-    tqdm.write(message.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+    if is_first():
+        tqdm.write(message.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
 
 
 def print_problem(message: str) -> None:

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from wsdl.core.io import WsdlError, read_json, write_json, write_text
+from wsdl.core.ranks import first_goes_first, is_first, process_count
 from wsdl.core.records import read_about, read_object, read_stats
 
 MODEL_FILE = "model.safetensors"
@@ -82,13 +83,18 @@ def _flatten(config: dict, before: str = "") -> dict:
 class Run:
     """The folder of one training: `Run(folder, config)` begins or resumes it.
 
-    `growing` names the settings that a later call may raise (how many images to train on).
+    `growing` names the settings that a later call may raise (how many images to train on). Of several processes
+    (torchrun) the first begins it and writes all files.
     """
 
     def __init__(self, folder: Path, config: dict, growing: tuple[str, ...] = ("images",)):
         self.folder = Path(folder)
         self.config = config
-        begun = self.path(MODEL_FILE).exists()
+        with first_goes_first():
+            self._begin(growing)
+
+    def _begin(self, growing: tuple[str, ...]) -> None:
+        config, begun = self.config, self.path(MODEL_FILE).exists()
         if not begun and self._was_begun_with_other(config, growing):
             self.path(TRAINER_FILE).unlink(missing_ok=True)
         write_or_check_config(self.path("config.json"), config, growing, begun=begun)
@@ -106,13 +112,18 @@ class Run:
 
     def report(self, status: str, **more) -> None:
         """Write run.json. `status` is running, done, failed or stopped; only "done" means that the run is complete."""
-        write_json(self.path("run.json"), {"status": status, **self.cost(), **run_environment(), **more})
+        if is_first():
+            write_json(self.path("run.json"), {"status": status, **self.cost(), **run_environment(), **more})
 
     def cost(self) -> dict:
-        """Wall-clock and CPU seconds so far, summed over all calls that worked on this run."""
+        """Wall-clock and CPU seconds so far, summed over all calls that worked on this run.
+
+        Of several processes the CPU seconds of the first count for each of them: all do the same work.
+        """
+        cpu = process_count() * (time.process_time() - self._start[1])
         return {
             "seconds": round(self._before["seconds"] + time.monotonic() - self._start[0], 1),
-            "cpu_seconds": round(self._before["cpu_seconds"] + time.process_time() - self._start[1], 1),
+            "cpu_seconds": round(self._before["cpu_seconds"] + cpu, 1),
         }
 
     def log(self, **numbers) -> None:
@@ -127,6 +138,8 @@ class Run:
 
     def forget_after(self, images: int) -> None:
         """Drop the log lines after the checkpoint at `images`; training will write them again."""
+        if not is_first():
+            return
         kept = [json.dumps(line) for line in self.stats() if line["images"] <= images]
         write_text(self.path("stats.jsonl"), "".join(line + "\n" for line in kept))
 
@@ -165,6 +178,7 @@ def run_environment() -> dict:
         "hardware": _hardware(device),
         "precision": pick_precision(),
         "git": _git_commit(),
+        **({"processes": process_count()} if process_count() > 1 else {}),
     }
 
 

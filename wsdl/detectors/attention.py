@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from timm.models.xception import SeparableConv2d
 
+from wsdl.core.ranks import whole_batch
 from wsdl.detectors.base import Batch, Detector
 from wsdl.detectors.resize import bilinear_fractions, inpainted_fractions
 from wsdl.detectors.xception import stretch, xception
@@ -39,12 +40,13 @@ class Attention(Detector):
         return self.after(features * map_logits.sigmoid())
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        x = self.prepare(batch.images)
+        x, size = self.prepare(batch.images), len(batch.labels)
         features, map_logits = self.attend(x)
+        maps = whole_batch(map_logits.float(), size)
         if self.has_masks:
-            return self.loss_masks(map_logits.float(), batch.masks.to(x.device))
-        logits = self.classify(features, map_logits).float()
-        return self.loss_labels(logits, map_logits.float(), batch.labels.to(x.device))
+            return self.loss_masks(maps, batch.masks.to(x.device))
+        logits = whole_batch(self.classify(features, map_logits).float(), size)
+        return self.loss_labels(logits, maps, batch.labels.to(x.device))
 
     @staticmethod
     def loss_labels(logits, map_logits, labels: torch.Tensor, weight: float = 1.0) -> torch.Tensor:

@@ -8,6 +8,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from wsdl.core.device import autocast, pick_device, to_unit
+from wsdl.core.ranks import whole_batch
 from wsdl.detectors.prediction import Prediction
 from wsdl.detectors.resize import resize_lanczos
 
@@ -54,8 +55,11 @@ class Detector(nn.Module):
         return self.loss(batch)
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Scalar training loss: from masks where the batch has any (setup C, pasted images), else from labels."""
-        logits = self.logits(self.prepare(batch.images)).float()
+        """Scalar training loss: from masks where the batch has any (setup C, pasted images), else from labels.
+
+        In one of several processes the batch has the labels and masks of all images, but the images of its own share.
+        """
+        logits = whole_batch(self.logits(self.prepare(batch.images)).float(), len(batch.labels))
         if batch.masks is not None:
             return self.loss_masks(logits, batch.masks.to(logits.device))
         return self.loss_labels(logits, batch.labels.to(logits.device))

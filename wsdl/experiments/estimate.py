@@ -18,6 +18,7 @@ from wsdl.core.records import read_object
 from wsdl.core.run import is_done, read_stats
 from wsdl.detectors import build_detector, network_options
 from wsdl.detectors.base import Batch
+from wsdl.experiments.costs import describe_costs, timed_generator
 from wsdl.experiments.given_study import GivenStudy
 from wsdl.experiments.grid import Grid, is_finished, job_state
 from wsdl.experiments.jobs import Job
@@ -95,7 +96,7 @@ def _generator_stages(study: Study) -> list[Stage]:
     if not study.trains_p2:
         return [
             Stage("generator", f"load {study.profile.p2_weights or 'the one of the bundle'}", 0),
-            Stage("fakes", work, left * _call_seconds(study.generator(), fakes.batch, size) if left else 0),
+            Stage("fakes", work, left * _call_seconds(timed_generator(study), fakes.batch, size) if left else 0),
         ]
     model = SmallUNet(size, settings.channels, settings.patch).to(pick_device(), memory_format=torch.channels_last)
     images_left = 0 if is_done(study.out / "p2") else settings.images
@@ -109,7 +110,8 @@ def _generator_stages(study: Study) -> list[Stage]:
 
 
 def _call_seconds(p2: P2, batch: int, size: int) -> float:
-    """Seconds of one network call per image, in a batch."""
+    """Seconds of one network call per image, in a batch; of large images on a CPU in a batch of one."""
+    batch = batch if size <= 128 or pick_device().type != "cpu" else 1
     x = torch.zeros(batch, 3, size, size, device=pick_device())
     return _seconds_of(lambda: p2.noise(x, 0)) / batch
 
@@ -161,6 +163,8 @@ def describe_grid(grid: Grid, slots: int = 0) -> str:
 
     environments = slot_environments(slots)
     devices = len({variables.get("CUDA_VISIBLE_DEVICES") for variables in environments})  # slots of one device share it
+    fakes = {source: stage.seconds for source, stage in data if stage.name == "fakes" and stage.seconds}
+    costs = describe_costs(grid, fakes, {job: stage.seconds for job, stage in stages.items()})
     before, training = sum(stage.seconds for _, stage in data), sum(stage.seconds for stage in stages.values())
     hours = (before + training / devices) / 3600
     return "\n".join(
@@ -170,6 +174,7 @@ def describe_grid(grid: Grid, slots: int = 0) -> str:
             ),
             "",
             *(f"{source}: {stage.name}: {stage.work}: {_time_left(stage)}" for source, stage in data),
+            *([f"Left, with hours of one {_device_word()}:", costs] if costs else []),
             f"{len(grid.jobs)} runs, {len(grid.jobs) - len(todo)} done; {_describe_slots(environments, devices)}.",
             f"About {hours:.2f} hours left: {before / 3600:.2f} for data, the rest for training, from two timed steps "
             f"of each network. Start-up and evaluation add about half a minute per run of the profile quick.",
@@ -210,6 +215,10 @@ def _training_stage(grid: Grid, job: Job, step: Callable) -> Stage:
     )  # other sources and seeds take as long
     seconds = left and left / batch * step(same)
     return Stage(grid.name(job), f"train on {images:,} images", seconds)
+
+
+def _device_word() -> str:
+    return "GPU" if pick_device().type == "cuda" else "CPU"
 
 
 def _time_left(stage: Stage | None) -> str:

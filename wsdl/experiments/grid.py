@@ -165,8 +165,7 @@ def load_grid(out: Path) -> Grid:
 def run_job(grid: Grid, job: Job) -> dict:
     """Train and score one job in this process, from its last checkpoint; return its row of metrics.json.
 
-    Makes the data first if missing. WsdlError where another process runs it. In a Slurm array, with numbers of `plan`:
-    sbatch --array=0-8 --gres=gpu:1 --wrap 'python -m wsdl grid run table2 --out DIR --only $SLURM_ARRAY_TASK_ID'
+    Makes the data first if missing. WsdlError where another process runs it.
     """
     with hold_lock(grid.lock(job)):
         prepare_data(grid, [job])

@@ -75,17 +75,24 @@ def select_jobs(grid: Grid, only: tuple[int, ...]) -> list[Job]:
 
 
 def _start_job(grid: Grid, job: Job, environment: dict[str, str]) -> _Child:
-    """Start a child process that runs `job`; its output is appended to the log of the job."""
+    where = ", ".join(f"{name} {value}" for name, value in environment.items())
+    print_stderr(f"{grid.name(job)}: started{', ' if where else ''}{where}; log {grid.log(job)}")
+    return _Child(job, start_job(grid, job, environment, where), environment, time.monotonic())
+
+
+def start_job(grid: Grid, job: Job, environment: dict[str, str], where: str) -> subprocess.Popen:
+    """Start a child process that runs `job`; its output is appended to the log of the job, after a line with `where`.
+
+    environment: variables in addition to those of this process.
+    """
     log = grid.log(job)
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "wsdl", "grid", "job", grid.name(job), "--out", str(grid.out),
                "--parent", str(os.getpid())]  # fmt: skip
-    where = ", ".join(f"{name} {value}" for name, value in environment.items())
-    print_stderr(f"{grid.name(job)}: started{', ' if where else ''}{where}; log {log}")
     with open(log, "a", encoding="utf-8") as file:
         file.write(f"{LOG_MARK} {time.strftime('%Y-%m-%d %H:%M:%S')} {where}\n")
         file.flush()
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=file,
@@ -93,7 +100,6 @@ def _start_job(grid: Grid, job: Job, environment: dict[str, str]) -> _Child:
             env=os.environ | environment,
             start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the children
         )
-    return _Child(job, process, environment, time.monotonic())
 
 
 def _describe_result(grid: Grid, child: _Child) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from wsdl.core.io import WsdlError
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
+from wsdl.core.ranks import first_goes_first
 from wsdl.core.run import Run
 from wsdl.data.contact_sheet import contact_sheet
 from wsdl.data.dataset import Dataset
@@ -32,7 +33,8 @@ def read_faces(dataset: Dataset, split: str, most: int | None = None) -> np.ndar
     rows = dataset.select(kind="real", split=split)
     if rows.empty:
         raise WsdlError(f"{dataset.folder}: has no real face in {split}; prepare it with more images.")
-    return dataset.images[rows.index[:most]]
+    with first_goes_first():  # it decodes the images
+        return dataset.images[rows.index[:most]]
 
 
 def read_labelled_faces(dataset: Dataset, split: str) -> LabelledFaces:

@@ -1,35 +1,37 @@
 """Write fakes into a dataset folder: planned from the seed, made in fixed batches, resumable at any moment.
 
 Fake number i depends on the seed alone, so a larger count adds to what exists. Batches are never cut short, so an
-image is the same to the last bit whatever the count. The manifest is written once, at the end: until then the
-dataset opens as it was before.
+image is the same to the last bit whatever the count, and whoever makes it. The manifest is written once, at the end:
+until then the dataset opens as it was before.
 """
 
 import time
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from wsdl import __version__
 from wsdl.config import FULL_GENERATORS
 from wsdl.core.device import pick_device, retain_freed_memory
-from wsdl.core.io import WsdlError, is_written, seed_for, sha256
+from wsdl.core.io import WsdlError, seed_for
 from wsdl.core.locks import hold_folder
 from wsdl.core.progress import print_stderr, progress_bar
 from wsdl.core.ranges import check_ranges
 from wsdl.core.records import read_object
 from wsdl.core.run import holds_images, write_or_check_config
 from wsdl.data.dataset import Dataset
-from wsdl.data.images import read_image, write_image
+from wsdl.data.images import read_image
 from wsdl.data.layout import Counts
-from wsdl.data.manifest import MANIFEST_COLUMNS, check_splits, hash_faces, update_manifest, write_manifest
-from wsdl.data.masks import random_region, read_mask, write_mask
+from wsdl.data.manifest import check_splits, hash_faces
+from wsdl.data.masks import random_region
+from wsdl.generators.fake_files import begin_dataset, fake_exists, fake_row, list_fakes, write_fake
 from wsdl.generators.fake_plan import Fake, full_plan, partial_plan, with_counts
 from wsdl.generators.registry import GENERATORS, find_generator
+from wsdl.generators.shards import ALL, Shard, delete_shard_locks, hold_shard, wait_for_shards
 
 # In the seed of the inpainted regions, for every generator: all of them inpaint the same masks.
 _REGION_WORD = "repaint-p2"
@@ -45,6 +47,7 @@ def generate_full(
     steps: int = 50,  # network calls per image
     batch: int = 32,  # images sampled together
     sampler: str = "ddim",  # or "ddpm", which adds noise at every step
+    shard: Shard = ALL,  # part of the batches to make
 ) -> None:
     """Write full fakes by P2 to OUT/fake/p2/SPLIT/ID.png; `out` becomes a dataset if it is none (paper, section 3).
 
@@ -55,14 +58,14 @@ def generate_full(
     name = FULL_GENERATORS[sampler]
     out, p2 = Path(out), GENERATORS[name]
     recipe = {"generator": name, "weights": p2.fingerprint(weights), "seed": seed, "steps": steps, "batch": batch}
-    _begin_dataset(out, {"name": "p2", "size": p2.image_size(weights), "licence": "unknown", "made_by": []})
+    begin_dataset(out, {"name": "p2", "size": p2.image_size(weights), "licence": "unknown", "made_by": []})
     check_image_size(Dataset(out), name, weights)
 
     def make(network, chunk: int, fakes: list[Fake], on_step: Callable):
         made = network.sample(batch, seed, steps, first=chunk * batch, on_step=on_step, sampler=sampler)
         return made, [None] * batch
 
-    write_fakes(out, recipe, count, full_plan(name), make, lambda: p2.load(weights), p2.calls(steps=steps))
+    write_fakes(out, recipe, count, full_plan(name), make, lambda: p2.load(weights), p2.calls(steps=steps), shard)
 
 
 def generate_partial(
@@ -76,6 +79,7 @@ def generate_partial(
     batch: int = 32,  # images inpainted together
     lora: str | Path = "",  # sd-inpaint only
     counts: Counts | None = None,  # fakes of train, valid and test; `count` is their sum
+    shard: Shard = ALL,  # part of the batches to make
     **sampling,  # further arguments of its `inpaint`, such as RePaint's T, jump_length and resamplings
 ) -> None:
     """Write partial fakes to OUT/fake/GENERATOR/{images,masks}/SPLIT/SOURCE-COMPONENT.png.
@@ -88,7 +92,7 @@ def generate_partial(
     fingerprint = entry.fingerprint(weights, **options)
     dataset = Dataset(data)
     check_image_size(dataset, generator, weights)
-    _begin_dataset(out, {**dataset.info, "made_by": []})
+    begin_dataset(out, {**dataset.info, "made_by": []})
     check_image_size(Dataset(out), generator, weights)
     faces = dataset.select(kind="real")
     check_splits(pd.concat([Dataset(out).table, faces]), out)
@@ -110,7 +114,8 @@ def generate_partial(
         return network.inpaint(images, masks, seeds, on_step=on_step, **sampling), masks
 
     plan = with_counts(partial_plan(faces, labels, seed, generator), counts, len(faces), data)
-    write_fakes(out, recipe, count, plan, make, lambda: entry.load(weights, **options), entry.calls(**sampling))
+    load = partial(entry.load, weights, **options)
+    write_fakes(out, recipe, count, plan, make, load, entry.calls(**sampling), shard)
 
 
 def write_fakes(
@@ -121,42 +126,85 @@ def write_fakes(
     make: Callable,  # make(network, chunk, fakes, on_step) -> images and masks (or Nones) of one batch
     load: Callable,  # load() -> the network; called only if a fake is missing
     calls: int,  # network calls per image
+    shard: Shard = ALL,
 ) -> None:
     """Make those of the first `count` fakes of `plan` that are missing, then list all of them in the manifest.
 
-    Several generators may write into one dataset at once; of one generator a second call waits for the first.
+    Several generators may write into one dataset at once; of one generator a second call waits for the first. A call
+    with a `shard` makes its batches alone, and lists all fakes if none is missing then.
     """
-    with hold_folder(out / "fake" / recipe["generator"]):
-        _write_missing(out, recipe, count, plan, make, load, calls)
+    folder = out / "fake" / recipe["generator"]
+    with hold_folder(folder):
+        if _is_complete(out, recipe, count):
+            return
+    batch = recipe["batch"]
+    work = _Work(out, recipe, count, list(islice(plan, -(-count // batch) * batch)), make, load, calls)  # full batches
+    if shard == ALL:
+        with hold_folder(folder):
+            wait_for_shards(folder)
+            work.make_missing(ALL)
+            return work.list_all()
+    with hold_shard(folder, shard):
+        work.make_missing(shard)
+    with hold_folder(folder):
+        work.list_all()
 
 
-def _write_missing(
-    out: Path, recipe: dict, count: int, plan: Iterator[Fake], make: Callable, load: Callable, calls: int
-) -> None:
-    """`write_fakes`, while no other process writes fakes of this generator."""
-    generator, batch = recipe["generator"], recipe["batch"]
-    dataset = Dataset(out)
-    folder = out / "fake" / generator
-    listed = dataset.select(generator=generator)
+def _is_complete(out: Path, recipe: dict, count: int) -> bool:
+    """Whether all fakes are made and listed. WsdlError where they were begun with another recipe."""
+    listed = Dataset(out).select(generator=recipe["generator"])
     complete = len(listed) >= count and all(fake_exists(out, fake) for fake in listed.itertuples())
-    _write_or_check_recipe(folder, recipe, complete)
+    _write_or_check_recipe(out / "fake" / recipe["generator"], recipe, complete)
     if complete:
-        return print_stderr(f"{out}: has {len(listed)} fakes by {generator} already.")
+        print_stderr(f"{out}: has {len(listed)} fakes by {recipe['generator']} already.")
+    return complete
 
-    fakes = list(islice(plan, -(-count // batch) * batch))  # full batches
-    missing = [i for i in range(count) if not fake_exists(out, fakes[i])]
-    chunks = sorted({i // batch for i in missing})
-    if missing:
+
+@dataclass
+class _Work:
+    """The fakes that one call of `write_fakes` is about."""
+
+    out: Path
+    recipe: dict
+    count: int
+    fakes: list[Fake]  # of full batches
+    make: Callable
+    load: Callable
+    calls: int
+
+    def missing(self, chunk: int) -> list[int]:
+        """The numbers of the fakes of batch `chunk` that are not made."""
+        batch = self.recipe["batch"]
+        numbers = range(chunk * batch, min((chunk + 1) * batch, self.count))
+        return [i for i in numbers if not fake_exists(self.out, self.fakes[i])]
+
+    def make_missing(self, shard: Shard) -> None:
+        """Make the batches of `shard` that lack a fake."""
+        generator, batch = self.recipe["generator"], self.recipe["batch"]
+        chunks = [k for k in range(len(self.fakes) // batch) if shard.has(k) and self.missing(k)]
+        if not chunks:
+            return
         retain_freed_memory()
-        network = load()
-        _print_cost(network, generator, len(missing), len(chunks), batch, dataset.size, calls)
-        progress = progress_bar(len(chunks) * calls, generator, unit="call")
+        network, images = self.load(), sum(len(self.missing(k)) for k in chunks)
+        _print_cost(network, generator, images, len(chunks), batch, Dataset(self.out).size, self.calls)
+        progress = progress_bar(len(chunks) * self.calls, generator, unit="call")
         for k in chunks:
-            made = make(network, k, fakes[k * batch : (k + 1) * batch], lambda t, x: progress.update())
-            for i, image, mask in zip(range(k * batch, count), *made, strict=False):
-                _write_fake(out, fakes[i], image, mask)
+            if not self.missing(k):  # another worker made it meanwhile
+                continue
+            fakes = self.fakes[k * batch : (k + 1) * batch]
+            made = self.make(network, k, fakes, lambda t, x: progress.update())
+            for i, image, mask in zip(range(k * batch, self.count), *made, strict=False):
+                write_fake(self.out, self.fakes[i], image, mask)
         progress.close()
-    list_fakes(out, generator, recipe["seed"], [_fake_row(out, generator, fake) for fake in fakes[:count]])
+
+    def list_all(self) -> None:
+        """List all fakes in the manifest, unless some are missing: then another worker will."""
+        generator, fakes = self.recipe["generator"], self.fakes[: self.count]
+        if missing := sum(not fake_exists(self.out, fake) for fake in fakes):
+            done = self.count - missing
+            return print_stderr(f"{self.out}: has {done} of {self.count} fakes by {generator}; other shards make more.")
+        list_fakes(self.out, generator, self.recipe["seed"], [fake_row(self.out, generator, fake) for fake in fakes])
+        delete_shard_locks(self.out / "fake" / generator)
 
 
 def _write_or_check_recipe(folder: Path, recipe: dict, complete: bool) -> None:
@@ -167,28 +215,6 @@ def _write_or_check_recipe(folder: Path, recipe: dict, complete: bool) -> None:
         recipe = {key: value for key, value in recipe.items() if key != _VERSION}
     first = dict.fromkeys(recipe.keys() & {_VERSION}, 1)  # a recipe without the key is of version 1
     write_or_check_config(path, recipe, understood=lambda old: first | old, begun=begun)
-
-
-def fake_exists(out: Path, fake) -> bool:
-    """Whether the files of `fake`, a `Fake` or a row of the manifest, are in `out`."""
-    return all(is_written(out / name) for name in (fake.path, fake.mask) if name)  # a full fake has no mask
-
-
-def _write_fake(out: Path, fake: Fake, image: np.ndarray, mask: np.ndarray | None) -> None:
-    if fake_exists(out, fake):
-        return
-    if mask is not None:
-        write_mask(out / fake.mask, mask)
-    write_image(out / fake.path, image)
-
-
-def _fake_row(out: Path, generator: str, fake: Fake) -> dict:
-    """The manifest row of a fake that was written."""
-    area = float(read_mask(out / fake.mask).mean()) if fake.mask else 1.0
-    values = {"path": fake.path, "mask": fake.mask, "kind": "partial" if fake.mask else "full",
-              "generator": generator, "component": fake.component, "area": area, "source_id": fake.source_id,
-              "split": fake.split, "sha256": sha256(out / fake.path)}  # fmt: skip
-    return {column: values[column] for column in MANIFEST_COLUMNS}
 
 
 def _print_cost(network, generator: str, images: int, chunks: int, batch: int, size: int, calls: int) -> None:
@@ -220,31 +246,3 @@ def check_image_size(dataset: Dataset, generator: str, weights: str | Path) -> N
             f"{dataset.folder}: has images of {dataset.size} px, but {weights} generates {size} px; "
             f"prepare the data with --size {size}, or train a generator on these faces."
         )
-
-
-def _begin_dataset(out: Path, info: dict) -> None:
-    """Make `out` a dataset without images if it is not one yet."""
-    if not any((out / name).exists() for name in ("manifest.csv", "real", "fake")):
-        write_manifest(out, pd.DataFrame(columns=MANIFEST_COLUMNS), info)
-
-
-def list_fakes(out: Path, generator: str, seed: int, rows: list[dict]) -> None:
-    """Add `rows` to the manifest; they replace rows of the same images and of images that no longer exist.
-
-    Rows that other processes added meanwhile are kept.
-    """
-    made = pd.DataFrame(rows)
-
-    def add_rows(old: pd.DataFrame, info: dict) -> tuple[pd.DataFrame, dict]:
-        gone = [row.generator == generator and not fake_exists(out, row) for row in old.itertuples()]
-        table = pd.concat([old[~old.path.isin(made.path) & ~np.array(gone, bool)], made])
-        total = int((table.generator == generator).sum())
-        words = "p2 --sampler ddpm" if generator == FULL_GENERATORS["ddpm"] else generator
-        entry = {"command": f"python -m wsdl generate {words} --count {total} --seed {seed}",
-                 "generator": generator, "seed": seed, "version": __version__}  # fmt: skip
-        made_by = info.get("made_by", [])
-        entries = {e.get("generator", "real"): e for e in (made_by if isinstance(made_by, list) else [made_by])}
-        print_stderr(f"{out}: has {total} fakes by {generator}.")
-        return table, {**info, "made_by": list({**entries, generator: entry}.values())}
-
-    update_manifest(out, add_rows)

@@ -14,6 +14,7 @@ from wsdl.core.locks import one_writer
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
 from wsdl.core.ranges import CheckedSettings
+from wsdl.core.ranks import first_goes_first, whole_batch
 from wsdl.core.run import Run
 from wsdl.data.contact_sheet import contact_sheet
 from wsdl.data.dataset import Dataset
@@ -83,12 +84,13 @@ def train_parser(
     if size % model.step:  # raised before the run folder is written
         raise WsdlError(f"size: is {size} px, but the parser needs a multiple of {model.step}.")
     run = Run(out, config)
-    training, validation = (read_parser_faces(datasets, split) for split in ("train", "valid"))
+    with first_goes_first():  # it decodes the images
+        training, validation = (read_parser_faces(datasets, split) for split in ("train", "valid"))
     weights = class_weights(training.labels).to(pick_device())
 
     def loss(net, step: int, share: slice):
         images, labels = training_batch(training, settings.batch, seed, step, donors)
-        return parsing_loss(net(to_unit(images[share])), labels[share], weights)
+        return parsing_loss(whole_batch(net(to_unit(images[share])), settings.batch), labels, weights)
 
     def check(net, seen: int) -> dict:
         shown = validation.batch(np.arange(min(_SHOWN, len(validation.images))))

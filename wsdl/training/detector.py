@@ -1,6 +1,6 @@
 """Training of a detector: labels or masks, and in setups A and B optionally pasted images."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from wsdl.config import Training
 from wsdl.core.device import autocast, seed_torch
 from wsdl.core.locks import one_writer
+from wsdl.core.ranks import first_goes_first
 from wsdl.core.run import Run
 from wsdl.data.dataset import Dataset
 from wsdl.data.paper_sets import choose_generators
@@ -38,7 +39,8 @@ def train_detector(
     start: where its weights start from, as for `find_initial_weights`; "": `settings.start`.
     """
     dataset = Dataset(data, choose_generators(data, generators, setup))
-    training, validation = (setup_examples(dataset, setup, split) for split in ("train", "valid"))
+    with first_goes_first():  # it decodes the images
+        training, validation = (setup_examples(dataset, setup, split) for split in ("train", "valid"))
     images, batch, rate = settings.amounts(setup)
     seed_torch(seed)
     model = build_detector(method, setup, **network_options(asdict(settings)))
@@ -72,7 +74,7 @@ def train_detector(
 
     def loss(network, step: int, share: slice) -> torch.Tensor:
         drawn = draw(step)
-        return network(Batch(*(None if field is None else field[share] for field in vars(drawn).values())))
+        return network(replace(drawn, images=drawn.images[share]))
 
     def check(network, _: int) -> dict[str, float]:
         measured = validation_loss(network, validation, batch)

@@ -10,11 +10,12 @@ from contextlib import contextmanager
 import torch
 from accelerate import Accelerator
 
-from wsdl.core.device import pick_device, pick_precision, retain_freed_memory
+from wsdl.core.device import retain_freed_memory
 from wsdl.core.io import WsdlError
 from wsdl.core.progress import progress_bar
 from wsdl.core.run import MODEL_FILE, TRAINER_FILE, Run, record_outcome
 from wsdl.core.weights import load_model, restore_state, save_model, save_state
+from wsdl.training.together import end_together, make_accelerator, share_batch_statistics
 
 
 class Adversary:
@@ -64,6 +65,7 @@ class Adversary:
 
 
 @record_outcome
+@end_together
 def fit(
     run: Run,
     model: torch.nn.Module,
@@ -87,11 +89,9 @@ def fit(
     Returns the model of model.safetensors: the checkpoint of the lowest "validation", or the last checkpoint where
     check() returns none. WsdlError where "validation" was never finite.
     """
-    accelerator = Accelerator(
-        cpu=pick_device().type == "cpu", mixed_precision="bf16" if pick_precision() == "bf16" else "no"
-    )
+    accelerator = make_accelerator(batch)
     retain_freed_memory()
-    model = model.to(accelerator.device, memory_format=torch.channels_last)
+    model = share_batch_statistics(model).to(accelerator.device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     ema = _make_ema(model, ema_decay) if ema_decay else None
     if adversary:
@@ -126,9 +126,12 @@ def fit(
         progress.update(batch)
 
         due = step * batch // check_every > (step - 1) * batch // check_every
-        if (due or step * batch >= images) and accelerator.is_main_process:
-            numbers = {"images": step * batch, "loss": round(float(total) / steps, 6)}
-            total, steps = 0.0, 0
+        if not (due or step * batch >= images):
+            continue
+        mean_loss = float(accelerator.reduce(total, "mean")) / steps  # over the shares of all processes
+        total, steps = 0.0, 0
+        if accelerator.is_main_process:
+            numbers = {"images": step * batch, "loss": round(mean_loss, 6)}
             if adversary:
                 numbers["rival"] = adversary.mean_loss()  # the name in files of all versions
             with _ema_weights(model, ema):

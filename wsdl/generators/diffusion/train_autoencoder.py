@@ -10,6 +10,7 @@ from wsdl.core.device import seed_torch, to_unit
 from wsdl.core.io import WsdlError, seed_for, write_json
 from wsdl.core.locks import one_writer
 from wsdl.core.ranges import CheckedSettings
+from wsdl.core.ranks import is_first
 from wsdl.core.run import Run
 from wsdl.data.dataset import Dataset
 from wsdl.generators.diffusion.autoencoder import LATENT_STATISTICS_FILE, Autoencoder, Codec, downscale_factor, psnr
@@ -77,7 +78,8 @@ def train_autoencoder(
 
     fit_generator(run, model, loss, check, settings)
     mean, scale = latent_statistics(model, faces)
-    write_json(run.path(LATENT_STATISTICS_FILE), {"mean": mean, "scale": scale})
+    if is_first():
+        write_json(run.path(LATENT_STATISTICS_FILE), {"mean": mean, "scale": scale})
     finish_run(run)
     return Codec(model.vae, factor, mean, scale)
 

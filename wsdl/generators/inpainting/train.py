@@ -10,6 +10,7 @@ from wsdl.core.device import seed_torch, to_unit
 from wsdl.core.io import WsdlError, seed_for
 from wsdl.core.locks import one_writer
 from wsdl.core.ranges import CheckedSettings
+from wsdl.core.ranks import process_count, whole_batch
 from wsdl.core.run import Run
 from wsdl.data.dataset import Dataset
 from wsdl.generators.inpainting.discriminator import (
@@ -81,6 +82,11 @@ def train_inpainter(
     training, validation = (read_labelled_faces(dataset, split) for split in ("train", "valid"))
     if dataset.size % STEP:
         raise WsdlError(f"size: is {dataset.size} px, but {name} needs a multiple of {STEP}.")
+    if name == "pluralistic" and settings.batch % (2 * process_count()) and process_count() > 1:
+        raise WsdlError(
+            f"batch: is {settings.batch}, but {process_count()} processes of pluralistic need a multiple of "
+            f"{2 * process_count()}; start torchrun with a smaller --nproc-per-node."
+        )
     seed_torch(seed)
     blocks = {"blocks": settings.blocks} if settings.blocks else {}
     network, discriminator = NETWORKS[name](settings.width, **blocks), Discriminator()
@@ -110,7 +116,10 @@ def _inpainter_config(name: str, dataset: Dataset, settings: InpainterTraining, 
 
 
 class AdversarialLosses:
-    """The losses of the inpainting network and of the discriminator, which takes its turn on the same batch."""
+    """The losses of the inpainting network and of the discriminator, which takes its turn on the same batch.
+
+    Of several processes each inpaints its share of the batch; the losses are of the whole batch in all of them.
+    """
 
     def __init__(self, name: str, faces: LabelledFaces, discriminator: Discriminator, batch: int, seed: int):
         self.name, self.faces, self.discriminator, self.batch, self.seed = name, faces, discriminator, batch, seed
@@ -119,18 +128,19 @@ class AdversarialLosses:
     def inpainter_loss(self, network, step: int, share: slice) -> torch.Tensor:
         """Mean error in the masks + weighted adversarial loss, for Pluralistic + weighted KL and colour error."""
         images, masks = inpainting_batch(self.faces, self.batch, self.seed, step)
-        truth = to_unit(images[share])
-        holes = torch.from_numpy(masks[share]).to(truth.device)[:, None].float()
+        truth = to_unit(images)
+        holes = torch.from_numpy(masks).to(truth.device)[:, None].float()
         known = truth * (1 - holes)
         if self.name == "pluralistic":
             source = torch.Generator().manual_seed(seed_for(self.seed, "code", step))
-            noise = torch.randn(self.batch, CODE_SIZE, generator=source)[share].to(truth.device)
-            output, posterior, prior = network(known, holes, noise, truth)
+            noise = torch.randn(self.batch, CODE_SIZE, generator=source).to(truth.device)
+            output, *codes = network(known[share], holes[share], noise[share], truth[share])
+            posterior, prior = ([whole_batch(part, self.batch) for part in normal] for normal in codes)
             half = posterior_count(len(truth))  # only these can be expected to match the original
             extra = KL_WEIGHT * kl_loss(posterior, prior)
         else:
-            output, half, extra = network(known, holes), len(truth), 0.0
-        inpainted = known + output.float() * holes
+            output, half, extra = network(known[share], holes[share]), len(truth), 0.0
+        inpainted = known + whole_batch(output.float(), self.batch) * holes
         self.last_batch = truth, inpainted.detach(), hole_patches(holes)
         difference = inpainted - truth
         error = masked_mean(difference[:half].abs(), holes[:half])
