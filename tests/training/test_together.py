@@ -20,6 +20,9 @@ from wsdl.core.io import read_json, write_json
 from wsdl.core.run import MODEL_FILE, read_stats
 from wsdl.detectors import build_detector
 from wsdl.detectors.base import Batch
+from wsdl.generators.diffusion.train_autoencoder import AutoencoderTraining, train_autoencoder
+from wsdl.generators.inpainting.train import InpainterTraining, train_inpainter
+from wsdl.parsing.train import ParserTraining, train_parser
 from wsdl.training.together import make_accelerator, share_batch_statistics
 
 MIL = {"input_size": 48, "images": 48, "batch": 4, "check_every": 8, "warm_up_images": 4, "label_images": 8,
@@ -27,7 +30,6 @@ MIL = {"input_size": 48, "images": 48, "batch": 4, "check_every": 8, "warm_up_im
 PROFILE = TINY_PROFILE | {
     "generator": {"images": 64, "channels": [16, 32], "batch": 8, "check_every": 16},
     "patches": {"input_size": 48, "images": 64, "batch": 8, "check_every": 32},
-    "attention": {"input_size": 64, "images": 8, "batch": 4, "check_every": 8},
     "patches_mil": MIL,
 }
 COMMANDS = {
@@ -35,13 +37,23 @@ COMMANDS = {
     "self-training": "train --method patches-mil --setup b --data {data} --profile {profile}",
     "p2": "train-generator p2 --data {data} --profile {profile}",
 }
-SLOW_COMMANDS = {
-    "attention": "train --method attention --setup b --data {data} --profile {profile} --start scratch",
-    "parser": "train-parser --data {data} --images 32",
-    "autoencoder": "train-generator autoencoder --data {data} --images 16",
-    "lama": "train-generator lama --data {data} --images 32",
-    "pluralistic": "train-generator pluralistic --data {data} --images 32",
+COMMON = {"images": 16, "batch": 4, "check_every": 8}
+TRAINERS = {
+    "autoencoder": lambda data, out: train_autoencoder(
+        data, out, AutoencoderTraining(**COMMON, widths=(8, 8, 8), ema_decay=0.9)
+    ),
+    "parser": lambda data, out: train_parser([data], out, ParserTraining(**COMMON, widths=(8, 16, 24, 32))),
+    "lama": lambda data, out: train_inpainter("lama", data, out, INPAINTER),
+    "pluralistic": lambda data, out: train_inpainter("pluralistic", data, out, INPAINTER),
 }
+INPAINTER = InpainterTraining(**COMMON, width=64, blocks=1)
+
+
+def train_small(words: str, log: Path) -> None:
+    """`words`: a name in TRAINERS, the dataset, and where to write the run."""
+    name, data, out = words.split()
+    TRAINERS[name](Path(data), Path(out))
+    log.touch()
 
 
 def write_gradients(method: str, log: Path) -> None:
@@ -58,8 +70,8 @@ def write_gradients(method: str, log: Path) -> None:
     share = slice(accelerator.process_index, None, accelerator.num_processes)
     wrapped = accelerator.prepare(model)
     accelerator.backward(wrapped(Batch(images[share], torch.ones(8, dtype=torch.long), masks)))
-    found = {name: parameter.grad for name, parameter in model.named_parameters()} | dict(model.named_buffers())
-    torch.save(found, log.with_suffix(".pt"))
+    gradient = {name: parameter.grad for name, parameter in model.named_parameters()}
+    torch.save({"gradient": gradient, "batch statistics": dict(model.named_buffers())}, log.with_suffix(".pt"))
     log.touch()
 
 
@@ -68,9 +80,11 @@ def test_two_processes_have_the_gradient_of_one(method, tmp_path):
     write_gradients(method, tmp_path / "one.log")
     assert run_together(tmp_path, write_gradients, method) == ([0, 0], ["", ""])
     one, first, second = (torch.load(tmp_path / f"{name}.pt") for name in ("one", "rank-0", "rank-1"))
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    one, both = (torch.cat([value.double().ravel() for value in found.values()]) for found in (one, first))
-    assert (one - both).norm() < 1e-5 * one.norm()  # float32 has 6e-8; sums over 10,000 values
+    assert all(torch.equal(first[kind][name], second[kind][name]) for kind in first for name in first[kind])
+    for kind in ("gradient", "batch statistics"):
+        ours, theirs = (torch.cat([v.double().ravel() for v in found[kind].values()]) for found in (one, first))
+        # Rounding turns the sign of an activation near 0 now and then, so gradients differ by up to 3e-3.
+        assert (ours - theirs).norm() < (1e-2 if kind == "gradient" else 1e-5) * ours.norm()
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +106,26 @@ def difference(one: Path, two: Path) -> float:
     return float(np.linalg.norm(first - second) / np.linalg.norm(first))
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_COMMANDS)])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_two_processes_train_as_one(name, fill, tmp_path):
-    command = fill((COMMANDS | SLOW_COMMANDS)[name])
+    command = fill(COMMANDS[name])
     run_command(*f"{command} --out {tmp_path}/one".split())
     assert run_together(tmp_path / "logs", run_main, f"{command} --out {tmp_path}/two")[0] == [0, 0]
-    print(name, losses(tmp_path / "one") - losses(tmp_path / "two"), difference(tmp_path / "one", tmp_path / "two"))
+    # Adam makes a full step where a gradient is all rounding. In self-training such a step moves a region by a pixel.
+    exact = name == "p2"
+    assert difference(tmp_path / "one", tmp_path / "two") < (1e-5 if exact else 3e-3)
+    assert np.abs(losses(tmp_path / "one") - losses(tmp_path / "two")).max() < (1e-5 if exact else 0.03)
     assert read_json(tmp_path / "two" / "run.json")["processes"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAINERS)
+def test_two_processes_train_every_network_as_one(name, faces, tmp_path):
+    train_small(f"{name} {faces} {tmp_path}/one", tmp_path / "log")
+    assert run_together(tmp_path / "logs", train_small, f"{name} {faces} {tmp_path}/two")[0] == [0, 0]
+    assert difference(tmp_path / "one", tmp_path / "two") < 1e-3
+    ours, theirs = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert np.abs(ours - theirs).max() < 1e-2 * np.abs(ours).max()
 
 
 @pytest.mark.parametrize("first", [1, 2])
@@ -113,7 +140,8 @@ def test_a_checkpoint_of_one_resumes_in_two_and_back(first, fill, tmp_path):
     train(first, 16, "run")
     train(3 - first, 32, "run")
     train(1, 32, "whole")
-    print(losses(tmp_path / "run") - losses(tmp_path / "whole"), difference(tmp_path / "run", tmp_path / "whole"))
+    assert difference(tmp_path / "run", tmp_path / "whole") < 1e-5
+    assert np.abs(losses(tmp_path / "run") - losses(tmp_path / "whole")).max() < 1e-5
 
 
 @pytest.mark.parametrize("killed", [0, 1])
@@ -126,8 +154,9 @@ def test_a_killed_process_ends_the_other(killed, fill, tmp_path):
         codes, logs = wait_for_end(tmp_path, processes)
     assert codes[killed] == -9
     assert codes[1 - killed] == 1
-    assert logs[1 - killed] == (
-        f"wsdl: {tmp_path}/run: one of its 2 processes has ended; run the same command again to resume from the last "
+    _, _, said = logs[1 - killed].partition("wsdl: ")  # a progress bar may stand before it
+    assert said == (
+        f"{tmp_path}/run: one of its 2 processes has ended; run the same command again to resume from the last "
         f"checkpoint.\n"
     )
 
