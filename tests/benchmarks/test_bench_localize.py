@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from factories_published import write_noiseprint_weights
 from helpers import run_command
 from PIL import Image
 from sklearn.metrics import average_precision_score
@@ -120,6 +121,14 @@ def test_the_command_writes_both_tables(triples, run_folder, tmp_path):
     printed = run_command("bench", "localize", "--triples", triples, "--detector", run_folder, "--out", out)
     assert printed.rstrip() == format_table(pd.read_csv(out / "results.csv"))
     assert len(pd.read_csv(out / "images.csv")) == 5 * (1 + len(BASELINES))
+
+
+def test_weights_add_the_published_methods(triples, run_folder, tmp_path):
+    weights = write_noiseprint_weights(tmp_path, (101,))
+    rows = bench_localize(triples, (str(run_folder),), weights)[1]
+    assert set(rows.method) == {str(run_folder), "noiseprint", *BASELINES}
+    row = rows[(rows.method == "noiseprint") & (rows.name == "4")].iloc[0]
+    assert row.score_fake == wsdl.localize(triples / "two/fake/4.png", "noiseprint", weights=weights).score
 
 
 def test_the_default_is_every_pretrained_detector(triples, run_folder, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ import pandas as pd
 from wsdl.core.progress import progress_bar
 from wsdl.data.triples import Triple, check_triples, find_triples
 from wsdl.detectors.pretrained import pretrained_names
+from wsdl.detectors.published import PUBLISHED
 from wsdl.evaluation.baselines import BASELINES, TRIVIAL_BASELINES, row_kind, row_label
 from wsdl.evaluation.forensics import FORENSIC_BASELINES
 from wsdl.evaluation.metrics import THRESHOLD, average_precision, binary, bootstrap, bootstrap_ap, iou
@@ -40,8 +41,12 @@ class ImageResult:
     threshold: float
 
 
-def bench_localize(folder: Path, detectors: tuple[str, ...] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
+def bench_localize(
+    folder: Path, detectors: tuple[str, ...] = (), weights: str | Path = ""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Score `detectors` (default: the pretrained ones) and all baselines on the triples in `folder`.
+
+    weights: a folder of published weights; the published methods are then scored too.
 
     Returns two tables: one row per set and method, COLUMNS, of each number the mean over images with its 95 %
     bootstrap interval, the best pixel AP first, and at the end the rows of all sets together; and one row per triple
@@ -49,7 +54,7 @@ def bench_localize(folder: Path, detectors: tuple[str, ...] = ()) -> tuple[pd.Da
     over_chance is pixel_ap minus that of a constant map, which is the area of the mask; its interval is a paired one.
     WsdlError for an unknown detector and for files that are no triples (see `wsdl.data.triples`).
     """
-    methods = _methods(detectors or tuple(pretrained_names()))
+    methods = _methods(detectors or tuple(pretrained_names()), weights)
     triples = find_triples(folder)
     with progress_bar(len(triples), "checking masks", "triple") as progress:
         check_triples(triples, progress.update)
@@ -62,14 +67,15 @@ def bench_localize(folder: Path, detectors: tuple[str, ...] = ()) -> tuple[pd.Da
     return summarize(images), images
 
 
-def _methods(detectors: tuple[str, ...]) -> dict[str, Callable[[InputImage, int], ImageResult]]:
+def _methods(detectors: tuple[str, ...], weights: str | Path) -> dict[str, Callable[[InputImage, int], ImageResult]]:
     """analyse(image, number of the image) of each detector and each baseline, by the name of its rows."""
-    methods = {name: _detector(name) for name in dict.fromkeys(map(str, detectors))}
+    names = dict.fromkeys([*map(str, detectors), *(PUBLISHED if str(weights) else ())])
+    methods = {name: _detector(name, weights) for name in names}
     return methods | {method: _baseline(method) for method in BASELINES}
 
 
-def _detector(name: str) -> Callable[[InputImage, int], ImageResult]:
-    localizer = load_localizer(name)
+def _detector(name: str, weights: str | Path) -> Callable[[InputImage, int], ImageResult]:
+    localizer = load_localizer(name, weights=weights) if name in PUBLISHED else load_localizer(name)
 
     def analyse(image: InputImage, number: int) -> ImageResult:
         found = localizer(image)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from wsdl.commands.options import Generators, split_names
 from wsdl.config import METHODS
 from wsdl.core.io import atomic
 
@@ -58,6 +59,7 @@ def bench_localize(
         typer.Option(help="A pretrained detector, or a run folder of train (default: all pretrained)."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for results.csv and images.csv.")] = None,
+    weights: Annotated[str, typer.Option(help="Folder of published weights: adds noiseprint to the detectors.")] = "",
 ):
     """Detectors and baselines on real images, partial fakes and masks, each image analysed as by `localize`.
 
@@ -68,11 +70,28 @@ def bench_localize(
     from wsdl.core.locks import hold_folder
 
     with hold_folder(out) if out else nullcontext():  # says now, not at the end, where it cannot be written
-        table, images = localize.bench_localize(triples, tuple(detector or ()))
+        table, images = localize.bench_localize(triples, tuple(detector or ()), weights)
         for name, rows in (("results.csv", table), ("images.csv", images)) if out else ():
             with atomic(out / name) as temporary:
                 rows.to_csv(temporary, index=False, lineterminator="\n")
     print(localize.format_table(table))
+
+
+@bench.command("published")
+def bench_published(
+    weights: Annotated[Path, typer.Option(help="Folder of published weights, or one with a folder per method.")],
+    data: Annotated[Path | None, typer.Option(help="A dataset folder; its test split is scored.")] = None,
+    generators: Generators = "",
+):
+    """Seconds and memory of each published method at 256 px; with --data its numbers on a dataset, as CSV.
+
+    With --data, rows are measured or quoted: what the paper states for its own data is no measurement of this machine.
+    """
+    from wsdl.benchmarks import published
+
+    if data is None:
+        return print(published.bench_cost(weights).round(3).to_string(index=False))
+    print(published.bench_published(data, weights, split_names(generators)).to_csv(index=False), end="")
 
 
 for method in METHODS:

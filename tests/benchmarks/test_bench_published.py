@@ -1,0 +1,87 @@
+"""`bench published`: measured, quoted and missing rows are told apart; the numbers are those of the metrics."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from factories_published import write_noiseprint_weights
+from helpers import run_command
+
+from wsdl.benchmarks.published import MEASURED, METHODS, NOT_GIVEN, QUOTED, bench_cost, bench_published
+from wsdl.core.io import WsdlError
+from wsdl.data.dataset import Dataset
+from wsdl.detectors.prediction import Prediction
+from wsdl.detectors.published import load_published
+from wsdl.evaluation.baselines import BASELINES
+from wsdl.evaluation.metrics import iou
+
+
+class Half:
+    """Marks the upper half of every image."""
+
+    licence = "none"
+
+    def predict(self, images):
+        maps = np.zeros((len(images), 8, 8), np.float32)
+        maps[:, :4] = 1
+        return Prediction(maps, np.arange(len(images), dtype=np.float32))
+
+
+@pytest.fixture
+def half(monkeypatch):
+    monkeypatch.setattr("wsdl.benchmarks.published.load_published", lambda name, folder: Half())
+
+
+@pytest.mark.usefixtures("half")
+def test_rows_are_measured_quoted_or_without_weights(dataset, tmp_path):
+    table = bench_published(dataset, tmp_path)
+    assert list(table.method[: len(METHODS)]) == list(METHODS)
+    by_kind = table.groupby("numbers").method.apply(list)
+    assert by_kind[MEASURED][0] == "noiseprint"
+    assert len(by_kind[MEASURED]) == 1 + len(BASELINES)
+    assert by_kind[NOT_GIVEN] == ["mantranet", "psccnet", "trufor", "hifi-net"]
+    assert set(table.on[table.numbers == MEASURED]) == {Dataset(dataset).info["name"]}
+    assert set(table.on[table.numbers == QUOTED]) == {"repaint-p2, celebahq", "coco-glide"}
+    assert table[table.numbers == QUOTED].ap.isna().all()
+    assert table[table.numbers == NOT_GIVEN].iou.isna().all()
+
+
+@pytest.mark.usefixtures("half")
+def test_a_measured_row_has_the_iou_of_its_maps(dataset, tmp_path):
+    data = Dataset(dataset)
+    fakes = data.select(kind="partial", split="test").index
+    half = np.zeros((data.size, data.size), np.uint8)
+    half[: data.size // 2] = 1
+    expected = np.mean([iou(half, np.asarray(data.masks[i], np.uint8)) for i in fakes])
+    table = bench_published(dataset, tmp_path)
+    row = table[table.numbers == MEASURED].set_index("method").loc["noiseprint"]
+    assert row.iou == pytest.approx(100 * expected, abs=3)  # BICUBIC moves the border of the marked half
+    assert row.iou_low <= row.iou <= row.iou_high
+    assert row.n == len(fakes)
+
+
+def test_the_cost_of_a_method_whose_weights_are_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("wsdl.benchmarks.published.SIZE", 64)
+    table = bench_cost(write_noiseprint_weights(tmp_path / "noiseprint", (101,)).parent, images=1).set_index("method")
+    assert table.seconds["noiseprint"] > 0
+    assert table.images_per_second["noiseprint"] == pytest.approx(1 / table.seconds["noiseprint"])
+    assert (table.weights.drop("noiseprint") == "not given").all()
+    assert table.seconds.drop("noiseprint").isna().all()
+    assert "research and other use without profit" in capsys.readouterr().err
+
+
+def test_the_command_prints_either_table(dataset, tmp_path, half):
+    printed = run_command("bench", "published", "--weights", tmp_path, "--data", dataset)
+    assert set(pd.read_csv(io.StringIO(printed)).numbers) == {MEASURED, QUOTED, NOT_GIVEN}
+    assert "images_per_second" in run_command("bench", "published", "--weights", tmp_path)
+
+
+def test_a_missing_folder_is_one_sentence(dataset):
+    with pytest.raises(WsdlError, match="nowhere: no such folder; give that of the published weights by --weights"):
+        bench_published(dataset, "nowhere")
+
+
+def test_methods_are_loaded_once(tmp_path):
+    folder = write_noiseprint_weights(tmp_path, (101,))
+    assert load_published("noiseprint", folder) is load_published("noiseprint", str(folder))

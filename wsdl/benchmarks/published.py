@@ -1,0 +1,130 @@
+"""`bench published`: the methods of others on a dataset, as in the last table of the paper, and what they cost."""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from wsdl.core.io import WsdlError
+from wsdl.core.progress import print_stderr
+from wsdl.data.dataset import Dataset
+from wsdl.data.paper_sets import choose_generators
+from wsdl.detectors.published import PUBLISHED, load_published
+from wsdl.evaluation.baselines import baseline_rows, row_label
+from wsdl.evaluation.evaluate import metrics_rows
+from wsdl.evaluation.scoring import score_protocols
+
+METHODS = ("mantranet", *PUBLISHED, "psccnet", "trufor", "hifi-net")  # in the order of the paper's table
+MEASURED, QUOTED, NOT_GIVEN = "measured", "quoted", "weights not given"
+SIZE = 256  # pixels, of the images that `bench_cost` times
+# IoU and PBCA in percent, from the paper (Tantaru et al. 2024): on Repaint-P2/CelebA-HQ, and on COCO Glide.
+_QUOTED = {
+    "mantranet": ((4.8, 81.9), (25.1, 79.8)),
+    "noiseprint": ((18.2, 23.8), (23.9, 29.0)),
+    "psccnet": ((14.3, 66.5), (33.3, 80.6)),
+    "trufor": ((23.1, 81.3), (29.2, 81.4)),
+    "hifi-net": ((0.0, 81.0), (2.6, 3.2)),
+    "psccnet, trained in c": ((89.0, 98.8), (13.3, 18.4)),
+    "patches, trained in c": ((84.5, 98.7), (30.8, 64.8)),
+}
+_QUOTED_ON = "repaint-p2, celebahq", "coco-glide"
+COLUMNS = ("method", "numbers", "on", *(name + end for name in ("iou", "pbca", "ap") for end in ("", "_low", "_high")),
+           "n")  # fmt: skip
+
+
+def bench_published(data: Path, weights: Path, generators: tuple[str, ...] = ()) -> pd.DataFrame:
+    """The published methods and all baselines on the test split of `data`; then what the paper states, as such.
+
+    Columns are COLUMNS, numbers in percent under preset dolos with 95 % intervals over source faces; `numbers` is
+    MEASURED, QUOTED, or NOT_GIVEN where the weights of a method are not in `weights`. WsdlError as `evaluate`.
+    """
+    dataset = Dataset(data, choose_generators(data, generators))
+    on = dataset.info.get("name") or Path(data).name
+    rows = []
+    for name, method in find_methods(weights).items():
+        if method is None:
+            rows.append({"method": name, "numbers": NOT_GIVEN, "on": on})
+            continue
+
+        def predict(index, method=method):
+            return method.predict(dataset.images[index])
+
+        scored = score_protocols(dataset, predict)[1]
+        rows.append({"numbers": MEASURED, "on": on, **_row(name, scored)})
+    scored = baseline_rows(dataset, seed=0)
+    for name in dict.fromkeys(row["method"] for row in scored):
+        of = [row for row in scored if row["method"] == name]
+        rows.append({"numbers": MEASURED, "on": on, **_row(row_label(name), of)})
+    return pd.DataFrame([*rows, *_quoted_rows()], columns=COLUMNS)
+
+
+def find_methods(weights: Path) -> dict:
+    """Each of METHODS, loaded from WEIGHTS/METHOD or WEIGHTS itself; None where its weights are not there."""
+    if not Path(weights).is_dir():
+        raise WsdlError(f"{weights}: no such folder; give that of the published weights by --weights.")
+    found = {}
+    for name in METHODS:
+        folder = Path(weights) / name
+        try:
+            found[name] = load_published(name, folder if folder.is_dir() else weights) if name in PUBLISHED else None
+        except WsdlError as error:
+            print_stderr(f"wsdl: {error}")
+            found[name] = None
+        if found[name]:
+            print_stderr(f"wsdl: {name}: licence of its weights: {found[name].licence}")
+    return found
+
+
+def bench_cost(weights: Path, images: int = 3) -> pd.DataFrame:
+    """Seconds and memory of each method for an image of SIZE px, in batches of one; NaN where weights are not given.
+
+    peak_mb: how much the peak memory of the process grew while the method was loaded and ran, where the system says.
+    """
+    rows = []
+    pixels = np.random.default_rng(0).integers(0, 256, (images + 1, SIZE, SIZE, 3), np.uint8)
+    before = _peak_mb()
+    for name, method in find_methods(weights).items():
+        row = {
+            "method": name,
+            "seconds": np.nan,
+            "images_per_second": np.nan,
+            "peak_mb": np.nan,
+            "weights": "not given",
+        }
+        if method:
+            method.predict(pixels[:1])  # the first pass allocates
+            start = time.perf_counter()
+            for image in pixels[1:]:
+                method.predict(image[None])
+            seconds = (time.perf_counter() - start) / images
+            row |= {"seconds": seconds, "images_per_second": 1 / seconds, "peak_mb": _peak_mb() - before, "weights": ""}
+            before = _peak_mb()
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _peak_mb() -> float:
+    """Peak memory of this process in MB; NaN on Windows, which has no such number in the standard library."""
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def _row(name: str, scored: list[dict]) -> dict:
+    """One method's numbers in percent."""
+    (row,) = metrics_rows([{"method": name, "setup": "", "seed": 0, **each} for each in scored], "dolos")
+    percent = {key: 100 * row[key] if row[key] is not None else np.nan for key in COLUMNS[3:-1]}
+    return {"method": name, "n": row["n"], **{key: round(value, 1) for key, value in percent.items()}}
+
+
+def _quoted_rows() -> list[dict]:
+    return [
+        {"method": name, "numbers": QUOTED, "on": on, "iou": iou, "pbca": pbca}
+        for column, on in enumerate(_QUOTED_ON)
+        for name, (iou, pbca) in ((name, of[column]) for name, of in _QUOTED.items())
+    ]
