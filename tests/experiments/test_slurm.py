@@ -67,7 +67,7 @@ def test_a_grid_on_slurm_has_the_numbers_of_local_slots(grid, tmp_path, capsys):
             submit_grid(grid, replace(OPTIONS, partition="none"))
 
         # A drained node, and a controller that ends and starts again: the jobs stay in the queue.
-        run("scontrol", "update", f"nodename={server.host}", "state=drain", "reason=test")
+        server.drain()
         submit_grid(grid, OPTIONS)
         assert status_with_queue(grid.out).state.tolist() == ["queued", "queued"]
         server.stop_controller()
@@ -75,7 +75,7 @@ def test_a_grid_on_slurm_has_the_numbers_of_local_slots(grid, tmp_path, capsys):
         capsys.readouterr()
         submit_grid(grid, OPTIONS)
         assert "2 runs, 0 to submit; the others are done or in the queue." in capsys.readouterr().err
-        run("scontrol", "update", f"nodename={server.host}", "state=resume")
+        server.resume()
 
         # One job is cancelled, the other gets the signal of a time limit: it is queued again by itself.
         ids = slurm._read_ids(grid.out)
@@ -84,6 +84,9 @@ def test_a_grid_on_slurm_has_the_numbers_of_local_slots(grid, tmp_path, capsys):
         wait_until(lambda: lock_holder(grid.lock(second)), SOON)
         run("scancel", "--signal=USR2", ids[grid.name(second)])
         wait_until(lambda: grid.name(first) not in read_queue(grid.out), SOON)
+        wait_until(lambda: read_queue(grid.out).get(grid.name(second)) == ("PENDING", "BeginTime"), SOON)
+        assert status_with_queue(grid.out).set_index("setup").loc["c", "state"] == "queued"
+        run("scontrol", "update", f"jobid={ids[grid.name(second)]}", "starttime=now")  # instead of two minutes later
         assert not is_finished(grid, first)
         submit_grid(grid, OPTIONS)
         after = slurm._read_ids(grid.out)

@@ -79,6 +79,19 @@ class SlurmServer:
         found = subprocess.run(["scontrol", "ping"], capture_output=True, text=True, check=False)
         return "is UP" in found.stdout
 
+    def drain(self) -> None:
+        run("scontrol", "update", f"nodename={self.host}", "state=drain", "reason=test")
+
+    def resume(self) -> None:
+        """End the drain, as soon as a controller that has just started knows of it."""
+        wait_until(self._is_resumed, 60)
+
+    def _is_resumed(self) -> bool:
+        if "drain" in run("sinfo", "--noheader", "--format=%T"):
+            update = ["scontrol", "update", f"nodename={self.host}", "state=resume"]
+            return not subprocess.run(update, capture_output=True, check=False).returncode
+        return "unk" not in run("sinfo", "--noheader", "--format=%T")
+
     def stop_controller(self) -> None:
         self._end("slurmctld")
 
