@@ -195,7 +195,7 @@ class PatchesMilTraining(Training):
     # training (1.0: never) has maps too low for it.
     decided_from: float = 1.0
     margin: float = 1 / 32  # setup b: by which regions are narrowed then, as a fraction of the side; less before
-    pseudo_labels: float = 0.0  # setup b: fraction of fakes with pseudo-masks in the batches of the last third
+    pseudo_labels: float = 0.0  # setup b: fraction of whole images, fakes with pseudo-masks and real ones, in batches
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 A piece of a fake, cut where a detector is confident, replaces the same pixels of a real image: the mask is the piece.
 The colour of a piece is matched at its border, so that the border is not visible at a glance. Some of the pieces can be
-decoys: they come from another real image and their mask is empty, so that a border is no evidence. Where colours are
-matched, decoys cost more than they help, and the profiles use none.
+decoys: they come from another real image and their mask is empty, so that a border is no evidence. In photographs they
+are needed: a piece differs from its new surroundings in sharpness and noise, and without decoys the detector learns
+that difference instead of the trace of the generator, and marks nothing in a fake as it is.
 """
 
 from dataclasses import dataclass, replace
@@ -28,8 +29,7 @@ CHANCE = float(np.log(2))  # the loss of image labels of a constant probability 
 LEARNED = 0.35  # validation loss of image labels, half of that at chance level
 TEACHER_FAKES = 2_000  # fakes whose regions are in memory at a time
 DEEPEST = 1 / 2  # fraction of the depth of a region by which it is narrowed at most: small regions keep their middle
-PSEUDO_FROM = 2 / 3  # of all training images: from there on, some of the images are fakes with pseudo-masks
-_SURE = 0.25, 0.75  # a pseudo-mask is real below, fake above, and unknown between these probabilities
+SURELY_REAL = 0.9  # a patch of a fake counts as real while it is below this quantile of the patches of real images
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Regions:
     maps: np.ndarray | None = None  # float16 [n, h, w], probabilities of a detector; None: anywhere
     threshold: float = 0.5  # the region is where the map is above it, without a margin
     margin: float = 0.0  # of it, as a fraction of the side of the image
+    sure: tuple[float, float] = (0.25, 0.75)  # a pseudo-mask is real below, fake above, and unknown between
 
     def region(self, i: int, side: int) -> np.ndarray:
         """bool [side, side]: the region of image number i."""
@@ -53,7 +54,7 @@ class Regions:
 
     def pseudo_mask(self, i: int, side: int) -> np.ndarray:
         """uint8 [side, side]: what the detector decides on image number i where it is sure, elsewhere UNKNOWN."""
-        map_, (low, high) = self._map(i, side), _SURE
+        map_, (low, high) = self._map(i, side), self.sure
         return np.where(map_ > high, 1, np.where(map_ < low, 0, UNKNOWN)).astype(np.uint8)
 
     def _map(self, i: int, side: int) -> np.ndarray:
@@ -72,10 +73,9 @@ class BatchSource:
        found anew at every checkpoint. It begins at the first checkpoint after `label_images` images by which the
        detector tells real images from fakes (validation loss below LEARNED). Its maps are low at first, and a region
        is what exceeds the patches of real images; from `decided_from` on it is where the probability is above one half,
-       which is closer to the true region. In the last third of the training, a fraction `pseudo_labels` of the images
-       are fakes as they are, with the sure decisions of the detector as targets: a border that was inpainted looks
-       different from one that was pasted. In setup A a full fake is fake everywhere, and all images are pasted from
-       the first one on.
+       which is closer to the true region. A fraction `pseudo_labels` of the images are as they are: real ones, and
+       fakes with the sure decisions of the detector as targets. A border that was inpainted looks different from one
+       that was pasted. In setup A a full fake is fake everywhere, and all images are pasted from the first one on.
     """
 
     def __init__(self, run: Run, training: Examples, validation: Examples, settings: Training):
@@ -93,7 +93,7 @@ class BatchSource:
     def batch(self, step: int) -> Batch:
         where, settings = (self.training, self.size, self.seed, step), self.settings
         if self.regions is not None:
-            pseudo = self._pseudo_labels(step)
+            pseudo = settings.pseudo_labels if self.regions.maps is not None else 0.0
             return pasted_batch(*where, self.regions, settings.pieces, settings.decoys, pseudo=pseudo)
         if step * self.size < self.warm_up_images:
             everywhere = Regions(self.training.real)
@@ -113,12 +113,7 @@ class BatchSource:
         margin = settings.margin * (1 if is_decided else done / settings.decided_from)
         where = self.training, self.validation, seed_for(self.seed, seen)
         found = confident_regions(detector, *where, settings.quantile, margin)
-        self.regions = replace(found, threshold=0.5) if is_decided else found
-
-    def _pseudo_labels(self, step: int) -> float:
-        """The fraction of fakes with pseudo-masks in batch number `step`."""
-        is_late = step * self.size >= PSEUDO_FROM * self.run.config["images"]
-        return self.settings.pseudo_labels if is_late and self.regions.maps is not None else 0.0
+        self.regions = replace(found, threshold=0.5, sure=Regions.sure) if is_decided else found
 
     def _has_learned(self) -> bool:
         """Whether a logged validation loss, which is one of image labels, allows to begin."""
@@ -158,15 +153,18 @@ def confident_regions(
 ) -> Regions:
     """The regions of at most TEACHER_FAKES training fakes that `detector` is confident of, narrowed by `margin`.
 
-    Confident means above the `quantile` of the patches of real validation images. A patch at the border of a region
-    sees both of its sides and is confident, too: without a margin, real pixels count as fake. But a detector that has
-    only begun to learn is confident of small regions, which a wide margin would empty: so the margin grows.
+    Confident means above the `quantile` of the patches of real validation images, or above one half. A patch at the
+    border of a region sees both of its sides and is confident, too: without a margin, real pixels count as fake. But a
+    detector that has only begun to learn is confident of small regions, which a wide margin would empty: so the margin
+    grows.
     """
     fakes = training.fake
     if len(fakes) > TEACHER_FAKES:
         fakes = np.sort(np.random.default_rng(seed).choice(fakes, TEACHER_FAKES, replace=False))
-    threshold = float(np.quantile(detector.predict(validation.images[validation.real]).maps, quantile))
-    return Regions(fakes, detector.predict(training.images[fakes]).maps.astype(np.float16), threshold, margin)
+    real = detector.predict(validation.images[validation.real]).maps
+    low, high = (min(float(np.quantile(real, one)), 0.5) for one in (SURELY_REAL, quantile))
+    maps = detector.predict(training.images[fakes]).maps.astype(np.float16)
+    return Regions(fakes, maps, high, margin, (low, high))
 
 
 def pasted_batch(
@@ -178,17 +176,23 @@ def pasted_batch(
     pieces: int,  # most pieces in a pasted image
     decoys: float = 0.0,  # fraction of the pieces that are real
     corrupt: bool = False,  # see `paste_pieces`
-    pseudo: float = 0.0,  # fraction of the batch that are fakes as they are, with their pseudo-masks
+    pseudo: float = 0.0,  # fraction of the batch that are images as they are: fakes with pseudo-masks, and real ones
 ) -> Batch:
     """Training batch number `step`: `size` images with their masks, most of them pasted; half of them are flipped.
 
-    The first of a batch are pasted, in the fraction 1 - pseudo.
+    The first of a batch are pasted, in the fraction 1 - pseudo; then fakes and real images alternate.
     """
     rng = np.random.default_rng(seed_for(seed, "paste", step))
-    pairs = [paste_pieces(data, regions, pieces, decoys, rng, corrupt) for _ in range(size - round(pseudo * size))]
-    for i in rng.integers(len(regions.images), size=size - len(pairs)):
-        image = np.array(data.images[regions.images[i]])
-        pairs.append((image, regions.pseudo_mask(i, len(image))))
+    whole = round(pseudo * size)
+    pairs = [paste_pieces(data, regions, pieces, decoys, rng, corrupt) for _ in range(size - whole)]
+    for n in range(whole):
+        if n % 2:
+            image = np.array(data.images[rng.choice(data.real)])
+            pairs.append((image, np.zeros(image.shape[:2], np.uint8)))
+        else:
+            i = rng.integers(len(regions.images))
+            image = np.array(data.images[regions.images[i]])
+            pairs.append((image, regions.pseudo_mask(i, len(image))))
     release_memory(data.images)
     images, masks = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
     mirror = rng.random(size) < 0.5
