@@ -141,12 +141,22 @@ def test_batches_depend_on_seed_and_step_alone(examples, regions):
 
 
 class Confident:
-    """A detector whose maps are 0.4 in a corner of fakes, and noise below 0.2 elsewhere."""
+    """A detector whose maps are 0.4 in a corner of fakes, and noise below `noise` elsewhere."""
+
+    def __init__(self, noise: float = 0.2):
+        self.noise = noise
 
     def predict(self, images: np.ndarray):
-        maps = np.random.default_rng(0).uniform(0, 0.2, (len(images), 10, 10)).astype(np.float32)
+        maps = np.random.default_rng(0).uniform(0, self.noise, (len(images), 10, 10)).astype(np.float32)
         maps[images[:, 0, 0, 0] >= 20, :5, :5] = 0.4
         return type("Prediction", (), {"maps": maps})
+
+
+def test_a_threshold_of_regions_is_at_most_one_half(examples):
+    for noise, low, high in ((0.2, 0.18, 0.2), (0.9, 0.5, 0.5)):
+        found = pasting.confident_regions(Confident(noise), examples, examples, 0, 0.998, 0.0)
+        assert found.sure == pytest.approx((low, high), abs=0.01)
+        assert found.threshold == found.sure[1]
 
 
 def test_regions_are_what_exceeds_real_images(examples):
@@ -183,8 +193,8 @@ def test_regions_are_decided_from_half_of_the_training_on(dataset, tmp_path, mon
     early, late = ([regions for regions in used[start : start + 4] if regions.maps is not None] for start in (4, 8))
     assert {regions.margin for regions in early} == {SETTINGS.margin * 2 / 3}
     assert {regions.margin for regions in late} == {SETTINGS.margin}
-    assert all(regions.threshold != 0.5 for regions in early)
-    assert {regions.threshold for regions in late} == {0.5}
+    assert all(regions.sure[0] <= regions.sure[1] == regions.threshold for regions in early)
+    assert {(regions.threshold, regions.sure) for regions in late} == {(0.5, (0.25, 0.75))}
 
 
 def test_sure_decisions_become_pseudo_masks(examples):
@@ -196,18 +206,19 @@ def test_sure_decisions_become_pseudo_masks(examples):
     assert (mask[-4:] == 0).all()
     assert (mask[22:27] == UNKNOWN).all()
     batch = pasted_batch(examples, 8, 0, 0, regions, 3, pseudo=0.5)
-    whole_fakes = [image for image in batch.images if image.unique().numel() == 1 and image[0, 0, 0] >= 20]
-    assert len(whole_fakes) == 4
-    assert [bool((mask == UNKNOWN).any()) for mask in batch.masks] == [False] * 4 + [True] * 4
+    assert all(image.unique().numel() == 1 for image in batch.images[4:])
+    assert [int(image[0, 0, 0]) >= 20 for image in batch.images[4:]] == [True, False] * 2
+    assert [bool((mask == UNKNOWN).any()) for mask in batch.masks] == [False] * 4 + [True, False] * 2
+    assert not batch.masks[5::2].any()
 
 
-def test_pseudo_masks_come_in_the_last_third(dataset, tmp_path, monkeypatch):
+def test_self_training_shows_whole_images_from_its_beginning(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(pasting, "LEARNED", 9.0)
     fractions, draw = [], pasting.pasted_batch
     monkeypatch.setattr(pasting, "pasted_batch", lambda *args, **more: fractions.append(more) or draw(*args, **more))
     train_detector("patches-mil", "b", dataset, tmp_path / "run", 0, SETTINGS)
     pseudo = [more["pseudo"] for more in fractions if "pseudo" in more]
-    assert pseudo == [0.0] * 4 + [SETTINGS.pseudo_labels] * 4
+    assert pseudo == [SETTINGS.pseudo_labels] * 8
 
 
 def test_unknown_pixels_have_no_gradient():
