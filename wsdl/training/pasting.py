@@ -29,7 +29,8 @@ CHANCE = float(np.log(2))  # the loss of image labels of a constant probability 
 LEARNED = 0.35  # validation loss of image labels, half of that at chance level
 TEACHER_FAKES = 2_000  # fakes whose regions are in memory at a time
 DEEPEST = 1 / 2  # fraction of the depth of a region by which it is narrowed at most: small regions keep their middle
-SURELY_REAL = 0.9  # a patch of a fake counts as real while it is below this quantile of the patches of real images
+SURELY_REAL = 0.9  # a patch of a fake counts as real below this quantile of the patches of real images: a fixed
+# probability would let a detector whose maps become lower confirm itself until they are empty
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Regions:
     maps: np.ndarray | None = None  # float16 [n, h, w], probabilities of a detector; None: anywhere
     threshold: float = 0.5  # the region is where the map is above it, without a margin
     margin: float = 0.0  # of it, as a fraction of the side of the image
-    sure: tuple[float, float] = (0.25, 0.75)  # a pseudo-mask is real below, fake above, and unknown between
+    surely_real: float = 0.0  # a pseudo-mask is real below this probability, and unknown from there to the threshold
 
     def region(self, i: int, side: int) -> np.ndarray:
         """bool [side, side]: the region of image number i."""
@@ -54,8 +55,9 @@ class Regions:
 
     def pseudo_mask(self, i: int, side: int) -> np.ndarray:
         """uint8 [side, side]: what the detector decides on image number i where it is sure, elsewhere UNKNOWN."""
-        map_, (low, high) = self._map(i, side), self.sure
-        return np.where(map_ > high, 1, np.where(map_ < low, 0, UNKNOWN)).astype(np.uint8)
+        map_ = self._map(i, side)
+        is_real = map_ < min(self.surely_real, self.threshold)
+        return np.where(map_ > self.threshold, 1, np.where(is_real, 0, UNKNOWN)).astype(np.uint8)
 
     def _map(self, i: int, side: int) -> np.ndarray:
         """float32 [side, side]: the map of image number i."""
@@ -113,7 +115,7 @@ class BatchSource:
         margin = settings.margin * (1 if is_decided else done / settings.decided_from)
         where = self.training, self.validation, seed_for(self.seed, seen)
         found = confident_regions(detector, *where, settings.quantile, margin)
-        self.regions = replace(found, threshold=0.5, sure=Regions.sure) if is_decided else found
+        self.regions = replace(found, threshold=0.5) if is_decided else found
 
     def _has_learned(self) -> bool:
         """Whether a logged validation loss, which is one of image labels, allows to begin."""
@@ -162,9 +164,9 @@ def confident_regions(
     if len(fakes) > TEACHER_FAKES:
         fakes = np.sort(np.random.default_rng(seed).choice(fakes, TEACHER_FAKES, replace=False))
     real = detector.predict(validation.images[validation.real]).maps
-    low, high = (min(float(np.quantile(real, one)), 0.5) for one in (SURELY_REAL, quantile))
+    surely_real, threshold = (float(np.quantile(real, one)) for one in (SURELY_REAL, quantile))
     maps = detector.predict(training.images[fakes]).maps.astype(np.float16)
-    return Regions(fakes, maps, high, margin, (low, high))
+    return Regions(fakes, maps, min(threshold, 0.5), margin, surely_real)
 
 
 def pasted_batch(
