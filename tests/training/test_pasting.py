@@ -153,10 +153,18 @@ class Confident:
 
 
 def test_a_threshold_of_regions_is_at_most_one_half(examples):
-    for noise, low, high in ((0.2, 0.18, 0.2), (0.9, 0.5, 0.5)):
+    for noise, threshold in ((0.2, 0.2), (0.9, 0.5)):
         found = pasting.confident_regions(Confident(noise), examples, examples, 0, 0.998, 0.0)
-        assert found.sure == pytest.approx((low, high), abs=0.01)
-        assert found.threshold == found.sure[1]
+        assert found.threshold == pytest.approx(threshold, abs=0.01)
+
+
+def test_what_is_surely_real_falls_with_the_maps_of_real_images(examples):
+    for noise in (0.2, 0.002):
+        found = pasting.confident_regions(Confident(noise), examples, examples, 0, 0.998, 0.0)
+        mask = found.pseudo_mask(0, SIDE)
+        assert found.surely_real == pytest.approx(0.9 * noise, rel=0.05)
+        assert (mask[:16, :16] == 1).all()
+        assert 0.02 < (mask[24:, 24:] == UNKNOWN).mean() < 0.2
 
 
 def test_regions_are_what_exceeds_real_images(examples):
@@ -193,18 +201,18 @@ def test_regions_are_decided_from_half_of_the_training_on(dataset, tmp_path, mon
     early, late = ([regions for regions in used[start : start + 4] if regions.maps is not None] for start in (4, 8))
     assert {regions.margin for regions in early} == {SETTINGS.margin * 2 / 3}
     assert {regions.margin for regions in late} == {SETTINGS.margin}
-    assert all(regions.sure[0] <= regions.sure[1] == regions.threshold for regions in early)
-    assert {(regions.threshold, regions.sure) for regions in late} == {(0.5, (0.25, 0.75))}
+    assert all(regions.threshold <= 0.5 for regions in early)
+    assert {regions.threshold for regions in late} == {0.5}
 
 
 def test_sure_decisions_become_pseudo_masks(examples):
     maps = np.zeros((12, 4, 4), np.float16)
-    maps[:, :2], maps[:, 2] = 0.9, 0.5
-    regions = Regions(examples.fake, maps)
+    maps[:, :2], maps[:, 2] = 0.9, 0.4
+    regions = Regions(examples.fake, maps, surely_real=0.1)
     mask = regions.pseudo_mask(0, SIDE)
     assert (mask[:10] == 1).all()
     assert (mask[-4:] == 0).all()
-    assert (mask[22:27] == UNKNOWN).all()
+    assert (mask[25:28] == UNKNOWN).all()
     batch = pasted_batch(examples, 8, 0, 0, regions, 3, pseudo=0.5)
     assert all(image.unique().numel() == 1 for image in batch.images[4:])
     assert [int(image[0, 0, 0]) >= 20 for image in batch.images[4:]] == [True, False] * 2
