@@ -29,7 +29,7 @@ _WHOLE = {
     "pieces": (1, 100),
     "seed": SEEDS,
 }
-_FRACTIONS = ("augment", "rate_decay", "decoys", "quantile", "margin", "pseudo_labels", "decided_from")
+_FRACTIONS = ("augment", "rate_decay", "decoys", "quantile", "margin", "pseudo_labels", "pseudo_from", "decided_from")
 _AT_LEAST_0 = ("rate", "rate_c", "discriminator_rate", "gamma", "kl", "guidance")
 
 

@@ -75,8 +75,8 @@ class BatchSource:
        found anew at every checkpoint. It begins at the first checkpoint after `label_images` images by which the
        detector tells real images from fakes (validation loss below LEARNED). Its maps are low at first, and a region
        is what exceeds the patches of real images; from `decided_from` on it is where the probability is above one half,
-       which is closer to the true region. A fraction `pseudo_labels` of the images are as they are: real ones, and
-       fakes with the sure decisions of the detector as targets. A border that was inpainted looks different from one
+       which is closer to the true region. From `pseudo_from` on, a fraction `pseudo_labels` of the images are as they
+       are: real ones, and fakes with the sure decisions of the detector as targets. A border that was inpainted looks different from one
        that was pasted. In setup A a full fake is fake everywhere, and all images are pasted from the first one on.
     """
 
@@ -95,7 +95,7 @@ class BatchSource:
     def batch(self, step: int) -> Batch:
         where, settings = (self.training, self.size, self.seed, step), self.settings
         if self.regions is not None:
-            pseudo = settings.pseudo_labels if self.regions.maps is not None else 0.0
+            pseudo = self._pseudo_labels(step)
             return pasted_batch(*where, self.regions, settings.pieces, settings.decoys, pseudo=pseudo)
         if step * self.size < self.warm_up_images:
             everywhere = Regions(self.training.real)
@@ -116,6 +116,11 @@ class BatchSource:
         where = self.training, self.validation, seed_for(self.seed, seen)
         found = confident_regions(detector, *where, settings.quantile, margin)
         self.regions = replace(found, threshold=0.5) if is_decided else found
+
+    def _pseudo_labels(self, step: int) -> float:
+        """The fraction of whole images in batch number `step`."""
+        is_late = step * self.size >= self.settings.pseudo_from * self.run.config["images"]
+        return self.settings.pseudo_labels if is_late and self.regions.maps is not None else 0.0
 
     def _has_learned(self) -> bool:
         """Whether a logged validation loss, which is one of image labels, allows to begin."""
