@@ -191,7 +191,9 @@ class PatchesMilTraining(Training):
     pieces: int = 5  # most pieces in a pasted image; with one, most of its patches are real, and it teaches less
     decoys: float = 0.0  # fraction of the pieces that are real
     quantile: float = 0.998  # setup b: of the patches of real validation images; regions of fakes above it are pasted
-    decided_from: float = 1.0  # setup b: the fraction of the training after which a region is above 0.5; 1: never
+    # Setup b: the fraction of the training after which a region is where the probability is above 0.5 instead. A short
+    # training (1.0: never) has maps too low for it.
+    decided_from: float = 1.0
     margin: float = 1 / 32  # setup b: by which regions are narrowed then, as a fraction of the side; less before
     pseudo_labels: float = 0.0  # setup b: fraction of whole images, fakes with pseudo-masks and real ones, in batches
     pseudo_from: float = 2 / 3  # setup b: the fraction of the training after which there are any

@@ -220,13 +220,14 @@ def test_sure_decisions_become_pseudo_masks(examples):
     assert not batch.masks[5::2].any()
 
 
-def test_self_training_shows_whole_images_from_its_beginning(dataset, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("begin", "batches"), [(0.0, 8), (2 / 3, 4)])
+def test_whole_images_come_from_pseudo_from_on(dataset, tmp_path, monkeypatch, begin, batches):
     monkeypatch.setattr(pasting, "LEARNED", 9.0)
     fractions, draw = [], pasting.pasted_batch
     monkeypatch.setattr(pasting, "pasted_batch", lambda *args, **more: fractions.append(more) or draw(*args, **more))
-    train_detector("patches-mil", "b", dataset, tmp_path / "run", 0, SETTINGS)
+    train_detector("patches-mil", "b", dataset, tmp_path / "run", 0, replace(SETTINGS, pseudo_from=begin))
     pseudo = [more["pseudo"] for more in fractions if "pseudo" in more]
-    assert pseudo == [SETTINGS.pseudo_labels] * 8
+    assert pseudo == [0.0] * (8 - batches) + [SETTINGS.pseudo_labels] * batches
 
 
 def test_unknown_pixels_have_no_gradient():

@@ -76,8 +76,9 @@ class BatchSource:
        detector tells real images from fakes (validation loss below LEARNED). Its maps are low at first, and a region
        is what exceeds the patches of real images; from `decided_from` on it is where the probability is above one half,
        which is closer to the true region. From `pseudo_from` on, a fraction `pseudo_labels` of the images are as they
-       are: real ones, and fakes with the sure decisions of the detector as targets. A border that was inpainted looks different from one
-       that was pasted. In setup A a full fake is fake everywhere, and all images are pasted from the first one on.
+       are: real ones, and fakes with the sure decisions of the detector as targets. A border that was inpainted looks
+       different from one that was pasted. In setup A a full fake is fake everywhere, and all images are pasted from the
+       first one on.
     """
 
     def __init__(self, run: Run, training: Examples, validation: Examples, settings: Training):
