@@ -6,7 +6,7 @@ import pytest
 
 from wsdl.config import METHODS, Profile
 from wsdl.core.io import WsdlError
-from wsdl.profiles import _FULL, load_profile, profile_to_dict
+from wsdl.profiles import _FULL, PRESETS, load_profile, profile_to_dict
 
 
 def write(folder, changes: dict) -> str:
@@ -22,7 +22,7 @@ def test_a_file_states_only_what_differs(tmp_path):
 
 
 def test_a_profile_survives_its_own_json(tmp_path):
-    for name in ("quick", "evening", "full"):
+    for name in PRESETS:
         profile = load_profile(name)
         assert load_profile(write(tmp_path, profile_to_dict(profile))) == profile
 
@@ -86,5 +86,5 @@ def test_wrong_settings_are_refused(tmp_path, changes, words):
 
 
 def test_an_unknown_profile_is_named():
-    with pytest.raises(WsdlError, match=r"huge: .*quick, evening, full"):
+    with pytest.raises(WsdlError, match=r"huge: .*quick, evening, photographs, full"):
         load_profile("huge")

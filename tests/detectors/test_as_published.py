@@ -17,7 +17,7 @@ from wsdl.detectors import build_detector
 from wsdl.detectors.base import Batch
 from wsdl.detectors.initialization import init_xavier
 from wsdl.detectors.xception import stretch
-from wsdl.profiles import load_profile
+from wsdl.profiles import PRESETS, load_profile
 from wsdl.training.detector import train_detector
 from wsdl.training.examples import setup_examples, shuffled_batch
 
@@ -38,7 +38,7 @@ def resized(image: np.ndarray, side: int, how) -> np.ndarray:
 
 
 def test_only_full_is_as_published():
-    for name in ("quick", "evening", "full"):
+    for name in PRESETS:
         profile = load_profile(name)
         assert {profile.training(method).as_published for method in PAPERS} == {name == "full"}
         assert not hasattr(profile.training(OURS), "as_published")

@@ -14,7 +14,9 @@ ShardOption = Annotated[
 SplitCounts = Annotated[
     str, typer.Option(help="TRAIN/VALID/TEST fakes instead of --count, or paper: 30000/3000/8500, as of repaint-p2.")
 ]
-Profile = Annotated[str, typer.Option(help="quick, evening, full, or a JSON file with what differs from quick.")]
+Profile = Annotated[
+    str, typer.Option(help="quick, evening, photographs, full, or a JSON file (differences from quick).")
+]
 Images = Annotated[Path, typer.Option(help="Folder of face images.")]
 Photos = Annotated[str, typer.Option(help="Folder of photographs, for --source photos.")]
 PhotoMasks = Annotated[str, typer.Option(help="Folder of their component masks.")]

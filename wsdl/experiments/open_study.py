@@ -15,7 +15,7 @@ def default_study_folder() -> Path:
 
 def load_study(
     out: str = "",  # empty: the folder of the demo
-    profile: str = "",  # quick, evening, full or a JSON file; empty: that of the study, quick for a new one
+    profile: str = "",  # a preset or a JSON file; empty: that of the study, quick for a new one
     source: str = "",  # studio, snapshot, photos or made-up; empty: that of the study, studio for a new one
     images: str = "",  # photos: folder of images
     masks: str = "",  # photos: folder of their component masks
