@@ -24,8 +24,8 @@ _EVENING = {
     "patches_mil": {"images": 24_000, "images_c": 24_000, "check_every": 1_000, "label_images": 3_000, "margin": 1 / 64,
                     "decided_from": 0.5, "pseudo_labels": 0.5},
 }  # fmt: skip
-# Patches-MIL on photographs. It starts from the bundled detector of setup B, which never saw a mask: from random weights
-# image labels of 600 photographs are not learned. Pasted pieces need decoys there (wsdl.training.pasting).
+# Patches-MIL on photographs. It starts from the bundled detector of setup B, which never saw a mask: from random
+# weights image labels of 600 photographs are not learned. Pasted pieces need decoys there (wsdl.training.pasting).
 _PHOTOGRAPHS = {
     "name": "photographs",
     "purpose": "Patches-MIL on photographs: two CPU cores, half an hour",
@@ -64,7 +64,7 @@ PRESETS = {
 
 
 def load_profile(name: str) -> Profile:
-    """The profile `quick`, `evening`, `photographs` or `full`, or a JSON file with what differs from `quick` (lists stand for tuples).
+    """One of PRESETS, or a JSON file with what differs from `quick` (lists stand for tuples).
 
     A file that states no name is named by its stem.
     """
