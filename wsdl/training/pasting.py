@@ -142,7 +142,7 @@ def describe_failure(stats: list[dict], images: int) -> str:
         return (
             f"self-training has unlearned the image labels (validation loss {last['label_validation']:.2f}, at chance "
             f"level {CHANCE:.2f}): maps may be empty, so do not use this detector; train with "
-            f"cut_and_paste = false (in a profile)."
+            f"`--profile photographs`, or with cut_and_paste = false (in a profile)."
         )
     if last["images"] < images / 2 or any(line["images"] >= images / 2 for line in earlier):
         return ""
