@@ -259,3 +259,10 @@ def test_unseen_renders_get_a_verdict_and_others_none(name):
         )
         for image in other:
             assert wsdl.localize(image, name).verdict.alarm is None
+
+
+def test_a_compressed_render_raises_no_alarm_by_itself():
+    data = Dataset(unpack_dataset("studio"))
+    for i in data.select(kind="real", split="test").index[:8]:
+        found = wsdl.localize(compress_jpeg(data.images[i], 90, None))
+        assert (found.detector, found.verdict.alarm) == (DEFAULT_DETECTOR, None)
