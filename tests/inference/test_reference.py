@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import wsdl
 from wsdl.__main__ import app
 from wsdl.bundle.unpack import unpack_dataset
+from wsdl.config import DEFAULT_DETECTOR
 from wsdl.core.io import WsdlError, read_json, write_json
 from wsdl.core.run import MODEL_FILE
 from wsdl.data.corruptions import compress_jpeg
