@@ -8,7 +8,7 @@ import pytest
 from factories_published import write_noiseprint_weights
 from helpers import run_command
 
-from wsdl.benchmarks.published import MEASURED, METHODS, NOT_GIVEN, QUOTED, bench_cost, bench_published
+from wsdl.benchmarks.published import MEASURED, METHODS, NOT_GIVEN, NOT_HERE, QUOTED, bench_cost, bench_published
 from wsdl.core.io import WsdlError
 from wsdl.data.dataset import Dataset
 from wsdl.detectors.prediction import Prediction
@@ -40,11 +40,11 @@ def test_rows_are_measured_quoted_or_without_weights(dataset, tmp_path):
     by_kind = table.groupby("numbers").method.apply(list)
     assert by_kind[MEASURED][0] == "noiseprint"
     assert len(by_kind[MEASURED]) == 1 + len(BASELINES)
-    assert by_kind[NOT_GIVEN] == ["mantranet", "psccnet", "trufor", "hifi-net"]
+    assert by_kind[NOT_HERE] == ["mantranet", "psccnet", "trufor", "hifi-net"]
     assert set(table.on[table.numbers == MEASURED]) == {Dataset(dataset).info["name"]}
     assert set(table.on[table.numbers == QUOTED]) == {"repaint-p2, celebahq", "coco-glide"}
     assert table[table.numbers == QUOTED].ap.isna().all()
-    assert table[table.numbers == NOT_GIVEN].iou.isna().all()
+    assert table[table.numbers == NOT_HERE].iou.isna().all()
 
 
 @pytest.mark.usefixtures("half")
@@ -66,14 +66,19 @@ def test_the_cost_of_a_method_whose_weights_are_there(tmp_path, monkeypatch, cap
     table = bench_cost(write_noiseprint_weights(tmp_path / "noiseprint", (101,)).parent, images=1).set_index("method")
     assert table.seconds["noiseprint"] > 0
     assert table.images_per_second["noiseprint"] == pytest.approx(1 / table.seconds["noiseprint"])
-    assert (table.weights.drop("noiseprint") == "not given").all()
+    assert (table.numbers.drop("noiseprint") == NOT_HERE).all()
     assert table.seconds.drop("noiseprint").isna().all()
     assert "research and other use without profit" in capsys.readouterr().err
 
 
+def test_missing_weights_are_told_from_missing_methods(tmp_path):
+    table = bench_cost(tmp_path, images=1).set_index("method")
+    assert table.numbers.to_dict() == dict.fromkeys(METHODS, NOT_HERE) | {"noiseprint": NOT_GIVEN}
+
+
 def test_the_command_prints_either_table(dataset, tmp_path, half):
     printed = run_command("bench", "published", "--weights", tmp_path, "--data", dataset)
-    assert set(pd.read_csv(io.StringIO(printed)).numbers) == {MEASURED, QUOTED, NOT_GIVEN}
+    assert set(pd.read_csv(io.StringIO(printed)).numbers) == {MEASURED, QUOTED, NOT_HERE}
     assert "images_per_second" in run_command("bench", "published", "--weights", tmp_path)
 
 

@@ -17,7 +17,7 @@ from wsdl.evaluation.evaluate import metrics_rows
 from wsdl.evaluation.scoring import score_protocols
 
 METHODS = ("mantranet", *PUBLISHED, "psccnet", "trufor", "hifi-net")  # in the order of the paper's table
-MEASURED, QUOTED, NOT_GIVEN = "measured", "quoted", "weights not given"
+MEASURED, QUOTED, NOT_GIVEN, NOT_HERE = "measured", "quoted", "weights not given", "not part of wsdl"
 SIZE = 256  # pixels, of the images that `bench_cost` times
 # IoU and PBCA in percent, from the paper (Tantaru et al. 2024): on Repaint-P2/CelebA-HQ, and on COCO Glide.
 _QUOTED = {
@@ -38,14 +38,15 @@ def bench_published(data: Path, weights: Path, generators: tuple[str, ...] = ())
     """The published methods and all baselines on the test split of `data`; then what the paper states, as such.
 
     Columns are COLUMNS, numbers in percent under preset dolos with 95 % intervals over source faces; `numbers` is
-    MEASURED, QUOTED, or NOT_GIVEN where the weights of a method are not in `weights`. WsdlError as `evaluate`.
+    MEASURED, QUOTED, NOT_GIVEN where the weights of a method are not in `weights`, or NOT_HERE where wsdl cannot run
+    it. WsdlError as `evaluate`.
     """
     dataset = Dataset(data, choose_generators(data, generators))
     on = dataset.info.get("name") or Path(data).name
     rows = []
     for name, method in find_methods(weights).items():
         if method is None:
-            rows.append({"method": name, "numbers": NOT_GIVEN, "on": on})
+            rows.append({"method": name, "numbers": _why_not(name), "on": on})
             continue
 
         def predict(index, method=method):
@@ -77,8 +78,13 @@ def find_methods(weights: Path) -> dict:
     return found
 
 
+def _why_not(name: str) -> str:
+    """Why the method `name` of METHODS was not run."""
+    return NOT_GIVEN if name in PUBLISHED else NOT_HERE
+
+
 def bench_cost(weights: Path, images: int = 3) -> pd.DataFrame:
-    """Seconds and memory of each method for an image of SIZE px, in batches of one; NaN where weights are not given.
+    """Seconds and memory of each method for an image of SIZE px, in batches of one; NaN where it was not run.
 
     peak_mb: how much the peak memory of the process grew while the method was loaded and ran, where the system says.
     """
@@ -91,7 +97,7 @@ def bench_cost(weights: Path, images: int = 3) -> pd.DataFrame:
             "seconds": np.nan,
             "images_per_second": np.nan,
             "peak_mb": np.nan,
-            "weights": "not given",
+            "numbers": _why_not(name),
         }
         if method:
             method.predict(pixels[:1])  # the first pass allocates
@@ -99,7 +105,8 @@ def bench_cost(weights: Path, images: int = 3) -> pd.DataFrame:
             for image in pixels[1:]:
                 method.predict(image[None])
             seconds = (time.perf_counter() - start) / images
-            row |= {"seconds": seconds, "images_per_second": 1 / seconds, "peak_mb": _peak_mb() - before, "weights": ""}
+            grown = _peak_mb() - before
+            row |= {"seconds": seconds, "images_per_second": 1 / seconds, "peak_mb": grown, "numbers": MEASURED}
             before = _peak_mb()
         rows.append(row)
     return pd.DataFrame(rows)
