@@ -9,6 +9,7 @@ from wsdl.config import DEFAULT_GENERATORS, EXTRA_GENERATORS, GRID_GENERATORS, F
 from wsdl.core.io import read_json
 from wsdl.data.dataset import Dataset
 from wsdl.generators.registry import GENERATORS
+from wsdl.generators.shards import ALL
 
 
 def generate(*words, code: int = 0) -> str:
@@ -50,7 +51,7 @@ def test_other_weights_take_the_schedule_of_the_paper(bundled, p2, faces, tmp_pa
     asked = {}
     monkeypatch.setattr("wsdl.generators.write_fakes.generate_partial", lambda *words, **more: asked.update(more))
     generate("repaint-p2", "--data", faces, "--weights", p2)
-    assert asked == {"T": 250, "jump_length": 10, "resamplings": 10, "batch": 32}
+    assert asked == {"T": 250, "jump_length": 10, "resamplings": 10, "batch": 32, "shard": ALL}
 
 
 def test_missing_weights_and_folders_are_named(bundled, tmp_path):
