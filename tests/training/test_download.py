@@ -1,6 +1,7 @@
 """A miniature of the Dolos download: opened, checked, trained on in each setup and tested on, as the README says."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def run(*words):
 def test_a_download_with_every_oddity_opens(download, printed):
     assert "file names do not tell the source faces; those guessed from them contradict the splits" in printed
     assert "images are in several splits" in printed
-    assert "lama/masks/val/00000.png: has 254 for real pixels" in printed
+    found = re.findall(r"lama/masks/val/\d{5}\.png: has 254 for real pixels", printed)
+    assert len(found) == 1  # of a folder that several threads read, the mask that was read first
     counts = Dataset(download).select("partial").groupby(["generator", "split"]).size()
     assert counts["repaint-p2"].to_dict() == {"train": 15, "valid": 4, "test": 5}
     assert counts["repaint-p2-9k"].to_dict() == {"train": 8, "valid": 4, "test": 4}
