@@ -24,8 +24,8 @@ _EVENING = {
     "patches_mil": {"images": 24_000, "images_c": 24_000, "check_every": 1_000, "label_images": 3_000, "margin": 1 / 64,
                     "decided_from": 0.5, "pseudo_labels": 0.5},
 }  # fmt: skip
-# Patches-MIL on photographs. It starts from the bundled detector of setup B, which never saw a mask: from random
-# weights image labels of 600 photographs are not learned. Pasted pieces need decoys there (wsdl.training.pasting).
+# Patches-MIL on photographs. It starts from the bundled detector of setup B, which was trained without masks: from
+# random weights the image labels of 600 photographs are not learned. Decoys: see wsdl.training.pasting.
 _PHOTOGRAPHS = {
     "name": "photographs",
     "purpose": "Patches-MIL on photographs: two CPU cores, an hour",
@@ -56,12 +56,8 @@ _FULL = {
                     "check_every": 32_000, "label_images": 640_000, "last_block": "block2", "margin": 1 / 64,
                     "decided_from": 0.5, "pseudo_labels": 0.5},
 }  # fmt: skip
-PRESETS = {
-    "quick": {},
-    "evening": _EVENING,
-    "photographs": _PHOTOGRAPHS,
-    "full": _FULL,
-}  # quick: the defaults of wsdl.config
+# quick: the defaults of wsdl.config
+PRESETS = {"quick": {}, "evening": _EVENING, "photographs": _PHOTOGRAPHS, "full": _FULL}
 
 
 def load_profile(name: str) -> Profile:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from children import CONTEXT, compared, run_main
-from factories import p2_run
 
 from wsdl.core.io import WsdlError, seed_for
 from wsdl.data.dataset import Dataset
@@ -19,11 +18,6 @@ from wsdl.generators.write_fakes import generate_full, generate_partial
 
 FULL = {"steps": 2, "batch": 4}
 PARTIAL = {"T": 4, "jump_length": 2, "resamplings": 2, "batch": 4}
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
-    return p2_run(tmp_path_factory.mktemp("weights") / "p2", size=32)
 
 
 @pytest.fixture(scope="module")

@@ -24,11 +24,6 @@ PARTIAL = {"T": 4, "jump_length": 2, "resamplings": 2, "batch": 8}
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
-    return p2_run(tmp_path_factory.mktemp("weights") / "p2", size=32)
-
-
-@pytest.fixture(scope="module")
 def few(faces, tmp_path_factory) -> Path:
     """`faces` with 6 of its faces: the fewer faces, the sooner a component is inpainted a second time."""
     out = shutil.copytree(faces, tmp_path_factory.mktemp("few") / "data")

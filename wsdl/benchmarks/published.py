@@ -1,12 +1,12 @@
 """`bench published`: the methods of others on a dataset, as in the last table of the paper, and what they cost."""
 
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from wsdl.core.device import peak_megabytes
 from wsdl.core.io import WsdlError
 from wsdl.core.progress import print_stderr
 from wsdl.data.dataset import Dataset
@@ -90,7 +90,7 @@ def bench_cost(weights: Path, images: int = 3) -> pd.DataFrame:
     """
     rows = []
     pixels = np.random.default_rng(0).integers(0, 256, (images + 1, SIZE, SIZE, 3), np.uint8)
-    before = _peak_mb()
+    before = peak_megabytes()
     for name, method in find_methods(weights).items():
         row = {
             "method": name,
@@ -105,21 +105,12 @@ def bench_cost(weights: Path, images: int = 3) -> pd.DataFrame:
             for image in pixels[1:]:
                 method.predict(image[None])
             seconds = (time.perf_counter() - start) / images
-            grown = _peak_mb() - before
+            peak = peak_megabytes()
+            grown = np.nan if peak is None else peak - before
             row |= {"seconds": seconds, "images_per_second": 1 / seconds, "peak_mb": grown, "numbers": MEASURED}
-            before = _peak_mb()
+            before = peak
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _peak_mb() -> float:
-    """Peak memory of this process in MB; NaN on Windows, which has no such number in the standard library."""
-    try:
-        import resource
-    except ImportError:
-        return float("nan")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def _row(name: str, scored: list[dict]) -> dict:

@@ -14,6 +14,7 @@ from wsdl.core.io import WsdlError, atomic
 from wsdl.data.decode import decode
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+LUMA = 0.299, 0.587, 0.114  # weights of red, green and blue in the brightness of JPEG
 
 
 def is_image_file(path: Path) -> bool:

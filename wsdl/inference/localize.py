@@ -52,9 +52,8 @@ def choose_detector(given: InputImage, parser: str | Path = "") -> str:
     """The name of the pretrained detector for an image: one that was calibrated with images like it.
 
     Of several DEFAULT_DETECTOR, else that with the highest IoU. Where there is none, DEFAULT_DETECTOR, which then gives
-    no verdict.
-    PHOTOGRAPHS_DETECTOR is never chosen: to its statistics a compressed render is a portrait like its own, and of 20
-    unaltered renders it raises an alarm on 8 after JPEG 90.
+    no verdict. PHOTOGRAPHS_DETECTOR is never chosen: compressed renders are within the domain of its calibration, and
+    it raises false alarms on them (8 of 20 after JPEG 90).
     """
     faces = find_parser(parser)
 

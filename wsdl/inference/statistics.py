@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from wsdl.data.images import LUMA
+
 NAMES = ("noise", "colour noise", "sharpness", "agreement of colours in fine detail", "borders of 8-pixel blocks")
 MAX_SIDE = 1024  # pixels: of larger images the central part is measured
 
@@ -31,7 +33,7 @@ def image_statistics(pixels: np.ndarray) -> np.ndarray:
     between channels, which JPEG raises. Borders: differences at the borders of JPEG blocks relative to others.
     """
     x = _central(pixels).astype(np.float32)
-    grey = x @ np.array([0.299, 0.587, 0.114], np.float32)
+    grey = x @ np.array(LUMA, np.float32)
     blue, red = x[..., 2] - grey, x[..., 0] - grey
     fine = [channel - gaussian_filter(channel, 1) for channel in (*np.moveaxis(x, 2, 0), grey)]
     coarse = gaussian_filter(grey, 1) - gaussian_filter(grey, 2)

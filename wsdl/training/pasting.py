@@ -3,8 +3,8 @@
 A piece of a fake, cut where a detector is confident, replaces the same pixels of a real image: the mask is the piece.
 The colour of a piece is matched at its border, so that the border is not visible at a glance. Some of the pieces can be
 decoys: they come from another real image and their mask is empty, so that a border is no evidence. In photographs they
-are needed: a piece differs from its new surroundings in sharpness and noise, and without decoys the detector learns
-that difference instead of the trace of the generator, and marks nothing in a fake as it is.
+are needed: a piece differs from its new surroundings in sharpness and noise. Without decoys the detector learns that
+difference instead of the trace of the generator, and its maps of fakes are empty.
 """
 
 from dataclasses import dataclass, replace
@@ -29,8 +29,9 @@ CHANCE = float(np.log(2))  # the loss of image labels of a constant probability 
 LEARNED = 0.35  # validation loss of image labels, half of that at chance level
 TEACHER_FAKES = 2_000  # fakes whose regions are in memory at a time
 DEEPEST = 1 / 2  # fraction of the depth of a region by which it is narrowed at most: small regions keep their middle
-SURELY_REAL = 0.9  # a patch of a fake counts as real below this quantile of the patches of real images: a fixed
-# probability would let a detector whose maps become lower confirm itself until they are empty
+# In a pseudo-mask a patch is real below this quantile of the patches of real images. With a fixed probability, maps
+# that become lower during self-training give emptier pseudo-masks, which lower the maps further until they are empty.
+SURELY_REAL = 0.9
 
 
 @dataclass(frozen=True)
@@ -193,14 +194,7 @@ def pasted_batch(
     rng = np.random.default_rng(seed_for(seed, "paste", step))
     whole = round(pseudo * size)
     pairs = [paste_pieces(data, regions, pieces, decoys, rng, corrupt) for _ in range(size - whole)]
-    for n in range(whole):
-        if n % 2:
-            image = np.array(data.images[rng.choice(data.real)])
-            pairs.append((image, np.zeros(image.shape[:2], np.uint8)))
-        else:
-            i = rng.integers(len(regions.images))
-            image = np.array(data.images[regions.images[i]])
-            pairs.append((image, regions.pseudo_mask(i, len(image))))
+    pairs += [_whole_image(data, regions, rng, is_real=n % 2 == 1) for n in range(whole)]
     release_memory(data.images)
     images, masks = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
     mirror = rng.random(size) < 0.5
@@ -208,6 +202,18 @@ def pasted_batch(
         array[mirror] = array[mirror, :, ::-1]
     labels = (masks == 1).any(axis=(1, 2)).astype(np.int64)
     return Batch(torch.from_numpy(images), torch.from_numpy(labels), torch.from_numpy(masks))
+
+
+def _whole_image(
+    data: Examples, regions: Regions, rng: np.random.Generator, is_real: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """A random real image with an empty mask, or a random fake with its pseudo-mask."""
+    if is_real:
+        image = np.array(data.images[rng.choice(data.real)])
+        return image, np.zeros(image.shape[:2], np.uint8)
+    i = rng.integers(len(regions.images))
+    image = np.array(data.images[regions.images[i]])
+    return image, regions.pseudo_mask(i, len(image))
 
 
 def paste_pieces(

@@ -70,7 +70,7 @@ def test_mirrored_and_negative_strings_are_one_class():
     assert set(class_of.ravel()) == set(range(CLASSES))
 
 
-def test_sides_that_are_no_multiple_of_the_cells():
+def test_sides_that_are_no_multiple_of_the_stride():
     map_, _ = outlying_map(noise_of_two_kinds()[:251, :190], GREY[:251, :190])
     assert map_.shape == (31, 23)
 

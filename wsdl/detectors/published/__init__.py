@@ -24,11 +24,11 @@ def load_published(name: str, weights: str | Path):
     folder = Path(weights)
     if not folder.is_dir():
         raise WsdlError(f"{folder}: no such folder; give that of the published weights by --weights.")
-    return _load(name, str(folder))
+    return _load_noiseprint(str(folder))
 
 
 @lru_cache(maxsize=2)
-def _load(name: str, folder: str):
+def _load_noiseprint(folder: str):
     from wsdl.detectors.published.noiseprint import Noiseprint
 
-    return {"noiseprint": Noiseprint}[name](Path(folder))
+    return Noiseprint(Path(folder))

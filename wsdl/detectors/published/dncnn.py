@@ -10,13 +10,13 @@ import torch.nn as nn
 from wsdl.core.device import pick_device
 from wsdl.core.io import WsdlError
 from wsdl.core.weights import read_state
+from wsdl.data.images import LUMA
 
 QUALITIES = 60, 75, 80, 85, 90, 95, 101  # JPEG qualities of the published networks; 101: not compressed
 LAYERS, WIDTH = 17, 64
 RADIUS = LAYERS  # pixels to each side that an output depends on: one per layer
 TILE = 512  # pixels, without the overlap
 _EPSILON = 1e-5  # of the batch normalisation
-_GREY = 0.299, 0.587, 0.114
 _WANTED = "the published weights of Noiseprint"
 
 
@@ -102,7 +102,7 @@ def nearest_quality(quality: float) -> int:
 
 def to_grey(image: np.ndarray) -> np.ndarray:
     """uint8 [H, W, 3] -> float32 [H, W] in [0, 1], with the luma weights of JPEG."""
-    return (image @ np.array(_GREY, np.float32) / 255).astype(np.float32)
+    return (image @ np.array(LUMA, np.float32) / 255).astype(np.float32)
 
 
 @torch.no_grad()

@@ -28,7 +28,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-CELL = 8  # pixels: the distance of two windows
+STRIDE = 8  # pixels between two windows
 WINDOW = 3 / 16  # the side of a window, as a fraction of the shorter side of the image
 MIN_WINDOW, MAX_WINDOW = 32, 128  # pixels
 COMPONENTS = 5
@@ -69,22 +69,22 @@ def outlying_map(noiseprint: np.ndarray, grey: np.ndarray) -> tuple[np.ndarray, 
 def window_features(noiseprint: np.ndarray, usable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Square roots of the frequencies of strings, [h, w, 50], and which windows are mostly usable, bool [h, w]."""
     height, width = noiseprint.shape
-    h, w = max(1, height // CELL), max(1, width // CELL)
-    cells = (np.arange(height) * h // height)[:, None] * w + np.arange(width) * w // width
+    h, w = max(1, height // STRIDE), max(1, width // STRIDE)
+    blocks = (np.arange(height) * h // height)[:, None] * w + np.arange(width) * w // width
     levels = np.digitize(noiseprint, np.quantile(noiseprint, [1 / 3, 2 / 3]))
-    windows = round(np.clip(WINDOW * min(height, width), MIN_WINDOW, MAX_WINDOW) / CELL)
+    windows = round(np.clip(WINDOW * min(height, width), MIN_WINDOW, MAX_WINDOW) / STRIDE)
     parts = []
     for axis in (0, 1):
-        counts = _count_strings(levels, cells, usable, axis, h * w).reshape(h, w, CLASSES)
+        counts = _count_strings(levels, blocks, usable, axis, h * w).reshape(h, w, CLASSES)
         summed = np.maximum(uniform_filter(counts, (windows, windows, 1), mode="reflect"), 0)  # rounding
         parts.append(np.sqrt(summed / np.maximum(summed.sum(axis=2, keepdims=True), 1e-9)))
-    shares = np.bincount(cells.ravel(), usable.ravel(), h * w) / np.bincount(cells.ravel(), minlength=h * w)
+    shares = np.bincount(blocks.ravel(), usable.ravel(), h * w) / np.bincount(blocks.ravel(), minlength=h * w)
     shares = uniform_filter(shares.reshape(h, w), windows, mode="reflect")
     return np.concatenate(parts, axis=2), shares > 0.5
 
 
-def _count_strings(levels: np.ndarray, cells: np.ndarray, usable: np.ndarray, axis: int, n: int) -> np.ndarray:
-    """How often each class of strings along `axis` begins in each of `n` cells: float [n, CLASSES]."""
+def _count_strings(levels: np.ndarray, blocks: np.ndarray, usable: np.ndarray, axis: int, n: int) -> np.ndarray:
+    """How often each class of strings along `axis` begins in each of `n` blocks: float [n, CLASSES]."""
     length = levels.shape[axis] - 3
 
     def shifted(array: np.ndarray, by: int) -> np.ndarray:
@@ -94,7 +94,7 @@ def _count_strings(levels: np.ndarray, cells: np.ndarray, usable: np.ndarray, ax
     for by in range(4):
         strings = 3 * strings + shifted(levels, by)
         whole &= shifted(usable, by)
-    index = shifted(cells, 0) * CLASSES + _CLASS_OF[strings]
+    index = shifted(blocks, 0) * CLASSES + _CLASS_OF[strings]
     return np.bincount(index[whole], minlength=n * CLASSES).astype(np.float64).reshape(n, CLASSES)
 
 
@@ -103,7 +103,7 @@ def split_in_two(features: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, f
     x = features[valid]
     x = PCA(min(COMPONENTS, x.shape[1]), random_state=0).fit_transform(x)
     x = x / max(1e-9, x[:, 0].std())
-    one = _mixture(1).fit(x)
+    one = _fit(x, 1)
     best = max((_fit_from(x, inside[valid]) for inside in squares(valid.shape)), key=lambda model: model.lower_bound_)
     rarer = int(np.argmin(best.weights_))
     logs = np.log(np.maximum(best.predict_proba(x), 1e-300))
@@ -125,12 +125,13 @@ def squares(shape: tuple[int, int]) -> list[np.ndarray]:
 def _fit_from(x: np.ndarray, inside: np.ndarray) -> GaussianMixture:
     """The mixture that EM reaches from the means of the windows inside a square and of the others."""
     if not 0 < inside.sum() < len(inside):
-        return _mixture(2).fit(x)
-    model = _mixture(2, means_init=np.stack([x[~inside].mean(axis=0), x[inside].mean(axis=0)]))
-    return model.fit(x)
+        return _fit(x, 2)
+    return _fit(x, 2, means_init=np.stack([x[~inside].mean(axis=0), x[inside].mean(axis=0)]))
 
 
-def _mixture(n: int, **options) -> GaussianMixture:
-    """An untrained mixture of `n` Gaussians. It may stop before EM has converged, as the best of several is taken."""
-    warnings.simplefilter("ignore", ConvergenceWarning)
-    return GaussianMixture(n, covariance_type="tied", reg_covar=1e-3, max_iter=100, random_state=0, **options)
+def _fit(x: np.ndarray, n: int, **options) -> GaussianMixture:
+    """A mixture of `n` Gaussians fitted to `x` by EM, which may stop early: the best of several fits is taken."""
+    model = GaussianMixture(n, covariance_type="tied", reg_covar=1e-3, max_iter=100, random_state=0, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(x)
