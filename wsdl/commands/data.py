@@ -169,6 +169,17 @@ def match(folder: Folder, out: Out, seed: Seed = 0):
     match_sharpness_dataset(folder, out, seed)
 
 
+@data.command()
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Two or more dataset folders of one image size.")],
+    out: Out,
+):
+    """Copy several dataset folders into one, to train on all of them; splits stay as they are."""
+    from wsdl.data.merge import merge_datasets
+
+    merge_datasets(folders, out)
+
+
 # --- making the bundle --------------------------------------------------------------------------------------------
 
 

@@ -68,12 +68,12 @@ def read_info(folder: Path) -> dict:
 
 def is_download(info: dict) -> bool:
     """Whether a dataset with this dataset.json is an official Dolos download."""
-    return any(entry.get("command") == DOWNLOAD for entry in _entries(info))
+    return any(entry.get("command") == DOWNLOAD for entry in made_by_entries(info))
 
 
 def has_unknown_sources(info: dict) -> bool:
     """Whether the file names of a download do not tell the source faces: then each image is its own in the manifest."""
-    return any(entry.get("source_faces") == "unknown" for entry in _entries(info))
+    return any(entry.get("source_faces") == "unknown" for entry in made_by_entries(info))
 
 
 def has_unknown_mask(table: pd.DataFrame) -> pd.Series:
@@ -81,7 +81,7 @@ def has_unknown_mask(table: pd.DataFrame) -> pd.Series:
     return (table.kind == "partial") & (table["mask"] == "")
 
 
-def _entries(info: dict) -> list[dict]:
+def made_by_entries(info: dict) -> list[dict]:
     """The entries of made_by."""
     entries = info.get("made_by", [])
     return entries if isinstance(entries, list) else [entries]
@@ -89,7 +89,7 @@ def _entries(info: dict) -> list[dict]:
 
 def _check_info(info: dict, path: Path) -> dict:
     """`info`, the content of dataset.json. WsdlError where an entry that others rely on is missing or another type."""
-    entries, size = _entries(info), info.get("size")
+    entries, size = made_by_entries(info), info.get("size")
     right = {
         "name": ("text", isinstance(info.get("name"), str)),
         "size": (f"a whole number from 1 to {MAX_SIZE:,}", type(size) is int and 1 <= size <= MAX_SIZE),
