@@ -182,7 +182,7 @@ def test_a_reference_of_other_weights_is_none(found, home, tmp_path):
 
 def test_too_few_images_are_refused(home, localizer, tmp_path):
     draw(tmp_path / "few", 0, 6)
-    with pytest.raises(WsdlError, match="few: has 5 images, but a reference needs 10"):
+    with pytest.raises(WsdlError, match="few: has 5 images, but a measurement needs 10"):
         calibrate(localizer, home / "run", tmp_path / "few", "drawn clouds", limit=5)
 
 

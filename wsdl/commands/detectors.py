@@ -55,3 +55,21 @@ def calibrate(
         for name, one in found["conditions"].items()
     }
     print(json.dumps({"n": found["n"], "n_fakes": found["n_fakes"], "alarm": found["alarm"], "conditions": conditions}))
+
+
+@detectors.command()
+def alarms(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of images, each of one kind: unaltered, or fakes.")],
+    detector: Annotated[str, typer.Option(help="A run of train, or a pretrained detector; default: as localize.")] = "",
+    jpeg: Annotated[list[int] | None, typer.Option(help="JPEG quality to test, may be repeated; default 75.")] = None,
+    resize: Annotated[
+        list[float] | None, typer.Option(help="Factor of the sides to test, may be repeated; default 0.75.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many images of each folder; 0: all.")] = 0,
+    parser: Annotated[str, typer.Option(help="Face parser, as of localize.")] = "",
+):
+    """Count how many images of each folder raise an alarm in `localize`; prints a table (CSV)."""
+    from wsdl.inference.alarm_rates import alarm_rates
+
+    table = alarm_rates(folders, detector, parser, jpeg or [75], resize or [0.75], limit)
+    print(table.to_csv(index=False, float_format="%.4g"), end="")

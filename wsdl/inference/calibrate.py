@@ -4,29 +4,23 @@ The alarm is a threshold of the score, not of the marked fraction: the score sep
 well or better, and the marked fraction is 0 for most unaltered images, so that it has no quantiles to choose from.
 """
 
-import io
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from wsdl.core.io import WsdlError, sha256, write_json
-from wsdl.core.progress import progress_bar
+from wsdl.core.io import sha256, write_json
 from wsdl.core.run import MODEL_FILE
-from wsdl.data.images import list_images
-from wsdl.inference.image_input import InputImage, open_image
+from wsdl.inference.conditions import AS_IS, evenly_spaced, list_conditions
+from wsdl.inference.image_input import open_image
 from wsdl.inference.localize import Localizer
-from wsdl.inference.reference import AS_IS, REFERENCE_FILE, Domain, Group
+from wsdl.inference.reference import REFERENCE_FILE, Domain, Group
 from wsdl.inference.statistics import ImageProperties
 
 FALSE_ALARMS = 0.05  # at most this fraction of unaltered images raises an alarm, in each condition
 KEPT = 0.9  # a condition is covered where the alarm keeps this fraction of the fakes that it finds without
-MIN_IMAGES = 10
 FOLDS = 5  # of the cross-validation of distances
 FACES = 0.95  # a face is expected in every image where it was found in this fraction of the reference
 IN_DOMAIN = 0.99  # of the images of a group are within its limit
@@ -48,8 +42,7 @@ def calibrate(
     images need there, the alarm finds at least KEPT of the fakes that it finds otherwise. Images like those of covered
     conditions get a verdict. Without fakes every condition is covered.
     """
-    conditions = {AS_IS: _as_is} | {f"JPEG {quality}": partial(_compressed, quality=quality) for quality in jpeg}
-    conditions |= {f"resized to {factor:.0%}": partial(_resized, factor=factor) for factor in resize}
+    conditions = list_conditions(jpeg, resize)
     real, *fake = (_measure(localizer, one, conditions, limit) for one in (images, *fakes))
     covered = choose_covered(real, fake)
     parts = [part[condition] for part in (real, *fake) for condition in covered]
@@ -78,21 +71,6 @@ def calibrate(
     }  # fmt: skip
     write_json(folder / REFERENCE_FILE, reference)
     return reference
-
-
-def _as_is(given: InputImage) -> InputImage:
-    return given
-
-
-def _compressed(given: InputImage, quality: int) -> InputImage:
-    buffer = io.BytesIO()
-    given.image.save(buffer, "JPEG", quality=quality)
-    return open_image(buffer.getvalue(), "a compressed copy")
-
-
-def _resized(given: InputImage, factor: float) -> InputImage:
-    size = [max(1, round(factor * side)) for side in given.image.size]
-    return InputImage(given.image.resize(size, Image.Resampling.BICUBIC), quality=given.quality)
 
 
 @dataclass
@@ -128,26 +106,13 @@ class Measured:
 def _measure(localizer: Localizer, folder: Path, conditions: dict, limit: int) -> dict[str, Measured]:
     """Condition -> what the detector says of the images in a folder."""
     rows = {name: [] for name in conditions}
-    for path in _chosen(folder, limit):
+    for path in evenly_spaced(folder, limit):
         given = open_image(path)
         for name, change in conditions.items():
             result = localizer(change(given))
             rows[name].append((result.score, result.marked, result.properties))
     columns = {name: list(zip(*found, strict=True)) for name, found in rows.items()}
     return {name: Measured(np.array(one[0]), np.array(one[1]), list(one[2])) for name, one in columns.items()}
-
-
-def _chosen(folder: Path, limit: int) -> Iterator[Path]:
-    """The images in a folder, with a progress bar."""
-    paths = list(list_images(folder).values())
-    if limit:
-        paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, limit).round().astype(int))]
-    if len(paths) < MIN_IMAGES:
-        raise WsdlError(f"{folder}: has {len(paths)} images, but a reference needs {MIN_IMAGES}; give more.")
-    with progress_bar(len(paths), f"measuring {folder.name}") as progress:
-        for path in paths:
-            yield path
-            progress.update()
 
 
 def choose_covered(real: dict[str, Measured], fake: list[dict[str, Measured]]) -> list[str]:

@@ -12,10 +12,10 @@ import numpy as np
 from wsdl.core.io import WsdlError, sha256
 from wsdl.core.records import check_object, read_object
 from wsdl.core.run import MODEL_FILE
+from wsdl.inference.conditions import AS_IS
 from wsdl.inference.statistics import NAMES, ImageProperties
 
 REFERENCE_FILE = "reference.json"
-AS_IS = "as is"
 MIN_FOUND = 0.5  # of the fakes of the calibration; a detector that finds less gives no verdict
 RESIZED = 1.02  # a region so many times smaller or larger than all of the reference was resized in another way
 _KINDS = {"model": str, "n": int, "n_fakes": int, "alarm": float, "domain": dict, "conditions": dict}
