@@ -133,3 +133,9 @@ def test_methods_are_in_their_own_order_not_alphabetical(tmp_path):
         "control: all-fake",
         "forensic: ela",
     ]
+
+
+def test_the_interval_of_ap_contains_the_lowest_ap():
+    table = image_scores(0).drop_duplicates(["kind", "source_id"])
+    row = metrics_row([table.assign(score=-(table.kind == "partial") - table.score / 100)])  # all fakes below the reals
+    assert 0 < row["ap_low"] <= row["ap"] <= row["ap_high"] < 0.5

@@ -110,7 +110,9 @@ def metrics_row(runs: list[pd.DataFrame]) -> dict:
     scores = np.array([run.score for run in runs])
     real, fake = scores[:, ~is_fake], scores[:, is_fake]
     numbers = {"n": int(is_fake.sum()), "ap": np.mean([balanced_ap(*pair) for pair in zip(real, fake, strict=True)])}
-    numbers["ap_low"], numbers["ap_high"] = bootstrap_ap(real, faces[~is_fake], fake, faces[is_fake])
+    low, high = bootstrap_ap(real, faces[~is_fake], fake, faces[is_fake])
+    # The lowest possible AP, of fakes that all score below the real images, is below that of every resample.
+    numbers |= {"ap_low": np.minimum(low, numbers["ap"]), "ap_high": np.maximum(high, numbers["ap"])}
     for name in ("iou", "pbca"):
         column, low, high = np.mean([run[name][has_mask] for run in runs], axis=0), np.nan, np.nan
         if has_mask.any():
