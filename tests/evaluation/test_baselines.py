@@ -9,7 +9,7 @@ import pytest
 from wsdl.data.dataset import Dataset
 from wsdl.detectors.prediction import scored_by_mean
 from wsdl.evaluation import baselines as module
-from wsdl.evaluation.baselines import BASELINES, baseline_rows, predict_baseline, row_kind, row_label
+from wsdl.evaluation.baselines import BASELINES, baseline_rows, predict_baseline, row_kind, row_label, run_label
 from wsdl.evaluation.evaluate import metrics_rows
 from wsdl.evaluation.forensics import FORENSIC_BASELINES
 from wsdl.evaluation.scoring import metrics_row, score_images
@@ -98,6 +98,19 @@ def test_trivial_baselines_ignore_the_image(data):
     data.images = np.zeros_like(data.images)
     for method, prediction in zip(BASELINES, before, strict=False):
         assert np.array_equal(predict_baseline(method, data, index).maps, prediction.maps)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("patches, a, seed 0", "Patches, setup A, seed 0"), ("patches-mil, b", "Patches-MIL, setup B"),
+     ("grad-cam c", "Grad-CAM, setup C"), ("setup b, seed 1", "Setup B, seed 1"), ("attention", "Attention"),
+     ("patches, b (lama)", "Patches, setup B (lama)"), ("patches, all", "Patches, all"),
+     ("runs/patches-a", "runs/patches-a"),
+     ("patches of hair", "patches of hair"), ("setup-b", "setup-b"), ("mine", "mine"), ("", "")],
+)  # fmt: skip
+def test_a_run_has_one_name_in_figures_and_tables(name, label):
+    assert run_label(name) == label
+    assert run_label(label) == label
 
 
 def test_rows_have_a_kind_and_a_label():

@@ -120,7 +120,7 @@ def test_map_grid_has_faces_by_detectors_and_one_colour_bar():
     chart = plots.map_grid(FAKES, MASKS, {"patches": MAPS, "grad-cam": MAPS}, rows=["hair", "skin", "nose"])
     assert len(chart.axes) == 3 * 4 + 1
     assert len(bars(chart)) == 1
-    assert {"patches", "grad-cam", "hair", "skin", "nose"} <= set(texts(chart))
+    assert {"Patches", "Grad-CAM", "hair", "skin", "nose"} <= set(texts(chart))
     with pytest.raises(ValueError, match="shorter"):
         plots.map_grid(FAKES, MASKS, {"patches": MAPS}, rows=["hair"])
 

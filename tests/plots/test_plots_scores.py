@@ -14,7 +14,7 @@ from wsdl.evaluation.breakdown import by_area, by_component, compare_runs, parti
 from wsdl.evaluation.calibration import iou_curve, reliability_sums, reliability_table, threshold_table
 
 RNG = np.random.default_rng(0)
-CELLS = {"setup b": partial_fakes([scored_images(0)]), "setup c": partial_fakes([scored_images(1)])}
+CELLS = {"Setup B": partial_fakes([scored_images(0)]), "Setup C": partial_fakes([scored_images(1)])}
 TABLE = compare_runs({name: [fakes] for name, fakes in CELLS.items()})
 MASKS = np.zeros((5, 32, 32), np.uint8)
 MASKS[:, 8:20, 10:25] = 1
@@ -48,15 +48,15 @@ STANDING = pd.DataFrame(
 def cases(n: int = 3) -> list[dict]:
     return [
         {"images": PICTURES[:n], "masks": MASKS[:n], "maps": MAPS[:n], "notes": plots.case_notes(rows)}
-        for rows in worst_and_best(CELLS["setup b"], n)
+        for rows in worst_and_best(CELLS["Setup B"], n)
     ]
 
 
 FIGURES = {
     "components": lambda: plots.component_scores(TABLE),
-    "components of one": lambda: plots.component_scores(TABLE[TABLE.who == "setup b"]),
+    "components of one": lambda: plots.component_scores(TABLE[TABLE.who == "Setup B"]),
     "areas": lambda: plots.area_scores(CELLS),
-    "areas of one": lambda: plots.area_scores({"setup b": CELLS["setup b"]}),
+    "areas of one": lambda: plots.area_scores({"Setup B": CELLS["Setup B"]}),
     "thresholds": lambda: plots.threshold_curves({"setup b": CURVE, "setup c": CURVE}, baseline=0.19),
     "reliability": lambda: plots.reliability_diagram({"setup b": RELIABLE, "setup c": RELIABLE}),
     "reliability of one": lambda: plots.reliability_diagram({"setup b": RELIABLE}),
@@ -81,7 +81,7 @@ def test_component_scores_shows_values_intervals_and_baseline():
         part = by_component(CELLS[name])
         assert line.get_ydata() == pytest.approx(part.value.to_numpy())
     intervals = np.array([segment[:, 1] for segment in ax.collections[0].get_segments()])
-    assert intervals == pytest.approx(by_component(CELLS["setup b"])[["low", "high"]].to_numpy())
+    assert intervals == pytest.approx(by_component(CELLS["Setup B"])[["low", "high"]].to_numpy())
     assert {text.get_text() for text in ax.get_legend().texts} == {*CELLS, "all-fake"}
     assert ax.get_xticklabels()[0].get_text() == "skin\n14"
     assert {text.get_text() for text in plots.component_scores(TABLE, "PBCA").axes[0].get_legend().texts} == set(CELLS)
@@ -120,7 +120,7 @@ def test_case_gallery_shows_both_sides_on_one_scale_with_iou():
     assert len(maps) == 6
     assert {image.get_clim() for image in maps} == {(0, 1)}
     said = [text.get_text() for text in chart.findobj(Text)]
-    worst, easiest = worst_and_best(CELLS["setup b"], 3)
+    worst, easiest = worst_and_best(CELLS["Setup B"], 3)
     assert {"worst", "best", "image", "inpainted", "map"} <= set(said)
     assert set(plots.case_notes(worst)) | set(plots.case_notes(easiest)) <= set(said)
     assert plots.case_notes(worst)[0] == f"{worst.component.iloc[0]}\nIoU {worst.iou.iloc[0]:.2f}"
@@ -128,7 +128,7 @@ def test_case_gallery_shows_both_sides_on_one_scale_with_iou():
 
 def test_score_intervals_shows_means_intervals_seeds_and_baselines():
     studio, snapshot = plots.score_intervals(STANDING, "ap").axes
-    assert [label.get_text() for label in studio.get_yticklabels()] == ["patches a", "patches c (lama)"]
+    assert [label.get_text() for label in studio.get_yticklabels()] == ["Patches, setup A", "Patches, setup C (lama)"]
     assert [line.get_xdata()[0] for line in studio.lines] == pytest.approx([30, 80])
     first, ticks, second = (np.array(lines.get_segments())[:, :, 0] for lines in studio.collections)
     assert (first.ravel(), second.ravel()) == (pytest.approx([25, 35]), pytest.approx([75, 85]))

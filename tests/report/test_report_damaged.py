@@ -78,9 +78,9 @@ def test_every_damaged_thing_is_named_in_page_and_on_stderr(mixed):
 def test_the_good_runs_are_in_every_section(mixed, reported):
     study, out, _ = mixed
     text = (out / "index.html").read_text(encoding="utf-8")
-    rows = [row[:2] for row in PageReader(text).rows if row[:1] == ["patches"]]
-    assert ["patches", "a"] in rows
-    assert ["patches", "c"] in rows
+    rows = [row[:2] for row in PageReader(text).rows if row[:1] == ["Patches"]]
+    assert ["Patches", "A"] in rows
+    assert ["Patches", "C"] in rows
     here, before = results_by_job(study, lambda problem: None), results_by_job(reported.folder)
     assert here[here.setup == "a"].iou.tolist() == before[before.setup == "a"].iou.tolist()
     names = {path.name for path in (out / "figures").iterdir()}

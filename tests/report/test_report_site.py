@@ -13,7 +13,7 @@ from wsdl.__main__ import app
 from wsdl.core.io import WsdlError, read_json, write_json, write_text
 from wsdl.core.run import PER_IMAGE_FILE, Run, record_outcome
 from wsdl.data.dataset import Dataset
-from wsdl.evaluation.baselines import BASELINES, row_label
+from wsdl.evaluation.baselines import BASELINES, row_label, run_label
 from wsdl.evaluation.tables import RESULT_SCORES, format_score, results_by_job
 from wsdl.experiments.grid import make_grid, write_grid
 from wsdl.report.site import build_site
@@ -31,7 +31,7 @@ def test_the_numbers_are_those_of_the_table(reported, page):
     start = next(i for i, row in enumerate(page.rows) if row[:2] == ["method", "setup"])
     shown = [row for row in page.rows[start + 1 :] if row][: len(rows)]
     for row, cells in zip(rows, shown, strict=True):
-        assert cells[:2] == [row_label(row["method"]), row["setup"] or DASH]
+        assert cells[:2] == [run_label(row_label(row["method"])), row["setup"].upper() or DASH]
         assert cells[2:5] == [format_score(row, score) for score in RESULT_SCORES]
         assert cells[5:] == [row["seeds"] or DASH, str(row["n"])]
     assert [cells[5] for cells in shown][:2] == ["0", "0 1"]
@@ -93,7 +93,7 @@ def test_cases_are_drawn_per_job_and_runs_without_hits_are_named(reported, tmp_p
         path = study / "runs" / f"patches-{setup}-s0" / PER_IMAGE_FILE
         pd.read_csv(path).assign(iou=iou).to_csv(path, index=False)
     text = build_site(study, study).read_text(encoding="utf-8")
-    assert "No cases of patches, a, seed 0: IoU is below 0.005 on every test fake." in text
+    assert "No cases of Patches, setup A, seed 0: IoU is below 0.005 on every test fake." in text
     names = {path.name for path in (study / "figures").iterdir()}
     assert {name for name in names if name.startswith("cases")} == {
         "cases-patches-c-seed-0-made-up.png"  # seed 1 is the same cell
@@ -103,7 +103,11 @@ def test_cases_are_drawn_per_job_and_runs_without_hits_are_named(reported, tmp_p
 def test_the_explorer_contains_the_map_of_every_run(reported):
     text = reported.text.split('<script type="application/json">')[1].split("</script>")[0]
     data = json.loads(text)["_data"]
-    assert [name for name, _ in data["maps"]] == ["patches, a, seed 0", "patches, c, seed 0", "patches, c, seed 1"]
+    assert [name for name, _ in data["maps"]] == [
+        "Patches, setup A, seed 0",
+        "Patches, setup C, seed 0",
+        "Patches, setup C, seed 1",
+    ]
     assert set(data["labels"]) == {"partial fake", "real"}
     assert len(data["images"]) == len(data["masks"]) > 3
 
@@ -129,7 +133,7 @@ def test_a_run_without_weights_is_in_the_table_but_has_no_maps(reported, tmp_pat
     (tmp_path / "study" / "runs" / "patches-a-s0" / "model.safetensors").unlink()
     text = build_site(tmp_path / "study", tmp_path / "study").read_text(encoding="utf-8")
     assert "runs/patches-a-s0: its maps cannot be shown" in text
-    assert "patches\N{NO-BREAK SPACE}a\N{NO-BREAK SPACE}" in text  # in the summary
+    assert "Patches,\N{NO-BREAK SPACE}setup\N{NO-BREAK SPACE}A:\N{NO-BREAK SPACE}" in text  # in the summary
     assert "cases-patches-a" not in {path.name[:15] for path in (tmp_path / "study" / "figures").iterdir()}
 
 

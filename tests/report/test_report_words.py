@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from wsdl.core.io import write_json
-from wsdl.report.collect import RunRecord, find_runs
+from wsdl.notebooks import lesson_notebooks, notebook_title
+from wsdl.report.collect import Lesson, RunRecord, find_runs, missing_lessons
 from wsdl.report.facts import compare_settings, flatten_settings, group_settings, parameter_tables
 from wsdl.report.figures import grad_cam_note, shorten_labels, split_runs
 from wsdl.report.predictions import EXPLORER_IMAGES, MAX_MAP_PIXELS, label_runs, select_for_explorer
@@ -31,18 +32,19 @@ def said_of(*rows: dict) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("iou", "said"), [((0.3, 0.4, 0.5), "Above"), ((0.2, 0.4, 0.5), "Not shown to differ"),
-                      ((0.0, 0.05, 0.1), "Below")]
+    ("iou", "said"), [((0.3, 0.4, 0.5), "Better"), ((0.2, 0.4, 0.5), "Not shown to differ"),
+                      ((0.0, 0.05, 0.1), "Worse")]
 )  # fmt: skip
-def test_above_and_below_need_disjoint_intervals(iou, said):
+def test_better_and_worse_need_disjoint_intervals(iou, said):
     baselines = [row("control: random", "", (0.1, 0.15, 0.2), (0.4, 0.5, 0.6)),
                 row("control: centre-prior", "", (0.15, 0.2, 0.25), (0.1, 0.1, 0.1))]  # fmt: skip
     forensic = row("forensic: ela", "", (0.8, 0.9, 1), (0.8, 0.9, 1))  # neither a detector nor a trivial baseline
     lines = said_of(row("patches", "b", iou, (0.7, 0.8, 0.9)), *baselines, forensic)
-    best = "in percent against the best baseline"
+    best = "in percent): the best baseline, a map made without looking at the image"
     assert lines == [
-        f"IoU {best} (centre prior, 20.0). {said}: patches b {100 * iou[1]:.1f}.",
-        f"PBCA {best} (random, 50.0). Above: patches b 80.0.",
+        "IoU (overlap of the marked with the inpainted region, "
+        f"{best} (centre prior), reaches 20.0. {said}: Patches, setup B: {100 * iou[1]:.1f}.",
+        f"PBCA (pixels rightly called real or fake, {best} (random), reaches 50.0. Better: Patches, setup B: 80.0.",
     ]
 
 
@@ -52,15 +54,16 @@ def test_a_detector_is_compared_with_baselines_of_its_source():
     rows += [row("control: all-fake", "", high, high, "snapshot")]
     rows += [row("patches", "c", low, low, "studio (lama)")]  # trained on other fakes of the same faces
     (said, _) = said_of(*rows)
-    assert said.startswith("IoU on studio in percent against the best baseline (all-fake, 20.0). Above: patches a 50.0")
-    assert said.endswith("Not shown to differ: patches c (lama) 20.0.")
+    assert said.startswith("IoU on studio (overlap ")
+    assert "(all-fake), reaches 20.0. Better: Patches, setup A: 50.0. " in said
+    assert said.endswith("Not shown to differ: Patches, setup C (lama): 20.0.")
 
 
 def test_runs_have_the_shortest_unique_labels():
     runs = [found("runs/one", "a", 0), found("runs/two", "c", 0)]
-    assert list(label_runs(runs)) == ["patches, a", "patches, c"]
+    assert list(label_runs(runs)) == ["Patches, setup A", "Patches, setup C"]
     runs.append(found("runs/three", "a", 1))
-    assert list(shorten_labels(label_runs(runs))) == ["setup a, seed 0", "setup c, seed 0", "setup a, seed 1"]
+    assert list(shorten_labels(label_runs(runs))) == ["Setup A, seed 0", "Setup C, seed 0", "Setup A, seed 1"]
     runs.append(found("runs/longer", "a", 1))
     assert list(shorten_labels(label_runs(runs))) == [run.name for run in runs]
 
@@ -88,6 +91,12 @@ def test_an_explorer_of_many_or_large_maps_has_fewer_images(runs, size):
     rows = select_for_explorer(SimpleNamespace(size=size, select=lambda kind, split: fakes), runs)
     assert 6 <= len(rows) <= EXPLORER_IMAGES
     assert len(rows) == 6 or len(rows) * runs * size**2 <= MAX_MAP_PIXELS
+
+
+def test_lessons_that_were_not_run_are_named():
+    first, *others = lesson_notebooks(long=True)
+    assert missing_lessons([Lesson({"notebook": first.name}, None)]) == [notebook_title(path) for path in others]
+    assert missing_lessons([Lesson({"notebook": "99_mine.ipynb"}, None)]) == missing_lessons([]) == []
 
 
 @pytest.mark.parametrize(("method", "setup", "said"), [("grad-cam", "a", True), ("grad-cam", "c", False)])

@@ -102,7 +102,7 @@ def open_packable(data: Path) -> Dataset:
             f"prepare the faces with --licence {LICENCE} if that is true."
         )
     if problems := check_dataset(data):
-        raise WsdlError(f"{data}: `data check` finds {len(problems)} faults, of which the first is: {problems[0]}")
+        raise WsdlError(f"{data}: `data check` finds faults ({len(problems)}), of which the first is: {problems[0]}")
     return dataset
 
 

@@ -1,11 +1,13 @@
 """Baselines: maps without learning, scored by the same code as a detector, once per dataset.
 
-A method that is not better than these has not been shown to learn anything. The trivial ones ignore the image: each is
-a function (number of the image, (H, W)) -> float32 [H, W] in [0, 1]. The others are classical forensic methods.
+A method that is not above these is not shown to be better than a map without learning. The trivial ones ignore the
+image: each is a function (number of the image, (H, W)) -> float32 [H, W] in [0, 1]. The others are classical forensic
+methods.
 """
 
 import hashlib
 import json
+import re
 from contextlib import suppress
 
 import numpy as np
@@ -17,6 +19,11 @@ from wsdl.evaluation.forensics import FORENSIC_BASELINES
 from wsdl.evaluation.scoring import score_protocols
 
 PRIOR_AREA = 0.19  # of the centre prior above 0.5: the mean mask area of the paper's test set
+METHOD_TITLES = {"patches-mil": "Patches-MIL", "patches": "Patches", "grad-cam": "Grad-CAM", "attention": "Attention"}
+_RUN = re.compile(
+    rf"({'|'.join(METHOD_TITLES)})(?:,? (?:setup )?([abc])(?![\w-])|(?=$|,|:))"
+)  # "patches, a", "patches a"
+_SETUP = re.compile(r"setup ([abc])(?![\w-])")
 _VERSION = 1  # of all numbers of baselines; a higher one makes every cache obsolete
 
 
@@ -61,6 +68,19 @@ def row_label(method: str) -> str:
     name = method.partition(": ")[2]
     shown = {"centre-prior": "centre prior", "ela": "ELA"}
     return f"baseline: {shown.get(name, name)}"
+
+
+def run_label(name: str) -> str:
+    """The text shown for a run: "patches, a, seed 0" -> "Patches, setup A, seed 0"; "setup b" -> "Setup B".
+
+    Only the beginning of `name` changes; a name that begins otherwise is shown as it is.
+    """
+    if match := _RUN.match(name):
+        setup = f", setup {match[2].upper()}" if match[2] else ""
+        return METHOD_TITLES[match[1]] + setup + name[match.end() :]
+    if match := _SETUP.match(name):
+        return f"Setup {match[1].upper()}{name[match.end() :]}"
+    return name
 
 
 def predict_baseline(method: str, dataset: Dataset, index: np.ndarray) -> Prediction:

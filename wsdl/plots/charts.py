@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from wsdl.evaluation.baselines import TRIVIAL_BASELINES, row_kind, row_label
+from wsdl.evaluation.baselines import TRIVIAL_BASELINES, row_kind, row_label, run_label
 from wsdl.plots.style import FAKE, PALETTE, REAL, SCORE_LABELS, new_figure, styled
 
 LABEL_HEIGHT = 0.085  # as a fraction of the height of the axes
@@ -28,6 +28,7 @@ def training_curves(
         chart, ax = new_figure(size=(8, 4))
         _lines(ax, {key: (stats, key) for key in keys})
         return chart
+    stats = {run_label(name): rows for name, rows in stats.items()}
     short = max(map(len, stats)) <= SHORT_NAME
     chart, axes = new_figure(1, len(keys), (5.5 * len(keys), 4 if short else 4 + 0.25 * len(stats)))
     for ax, key in zip(np.ravel(axes), keys, strict=True):
@@ -114,7 +115,7 @@ def _score_text(row: dict, name: str) -> str:
         return f"{100 * value:.1f}{between}"
     if isinstance(value, float):
         return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
-    return row_label(str(value))
+    return str(value).upper() if name == "setup" else run_label(row_label(str(value)))
 
 
 def _is_baseline(text: str) -> bool:

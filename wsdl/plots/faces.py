@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from wsdl.data.masks import CLASSES, COMPONENTS
+from wsdl.evaluation.baselines import run_label
 from wsdl.plots.heatmap import map_bar, outline, show_map, tint_mask
 from wsdl.plots.style import DIFFERENCE_COLOURS, FAKE, hide_axes, new_figure, styled
 
@@ -86,7 +87,7 @@ def map_grid(
 
     The white outline is the mask. All maps share the scale from 0 to 1, so that columns can be compared.
     """
-    chart, axes = _panels(len(images), ["image", "inpainted", *detectors], rows)
+    chart, axes = _panels(len(images), ["image", "inpainted", *map(run_label, detectors)], rows)
     for i, row in enumerate(axes):
         row[0].imshow(images[i])
         row[1].imshow(tint_mask(images[i], masks[i]))

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from wsdl.evaluation.baselines import row_kind
+from wsdl.evaluation.baselines import row_kind, run_label
 from wsdl.plots.scores import BASELINE_COLOUR
 from wsdl.plots.style import PALETTE, SCORE_LABELS, new_figure, styled
 
@@ -31,7 +31,7 @@ def score_intervals(rows: pd.DataFrame, score: str = "iou") -> Figure:
             ax.set_title(home, loc="left", fontweight="bold")
     axes[-1, 0].set_xlabel(f"{SCORE_LABELS[score]}, %")
     shown = [setup for setup in COLOURS if setup in set(rows.setup)]
-    guides = [Line2D([], [], marker="o", color=COLOURS[setup], label=f"setup {setup}") for setup in shown]
+    guides = [Line2D([], [], marker="o", color=COLOURS[setup], label=f"Setup {setup.upper()}") for setup in shown]
     if (rows[f"{score}_least"] < rows[f"{score}_most"]).any():
         guides.append(
             Line2D([], [], marker="|", linestyle="", markersize=11, color="#333333", label="lowest and highest seed")
@@ -42,7 +42,9 @@ def score_intervals(rows: pd.DataFrame, score: str = "iou") -> Figure:
 
 
 def _panel(ax, rows: pd.DataFrame, baselines: pd.DataFrame, score: str) -> None:
-    names = [" ".join(filter(None, (row.method, row.setup, row.source.partition(" ")[2]))) for row in rows.itertuples()]
+    names = [
+        run_label(f"{row.method}, {row.setup} {row.source.partition(' ')[2]}").strip() for row in rows.itertuples()
+    ]
     for y, row in enumerate(rows.to_dict("records")):
         if pd.isna(row[score]):  # no mask is known
             continue

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FuncFormatter, PercentFormatter
 
+from wsdl.evaluation.baselines import run_label
 from wsdl.evaluation.breakdown import by_area
 from wsdl.evaluation.calibration import calibration_error
 from wsdl.plots.heatmap import map_bar, show_map, tint_mask
@@ -33,7 +34,7 @@ def component_scores(table: pd.DataFrame, label: str = "IoU") -> Figure:
         part = table[table.who == one].set_index("component").reindex(names)
         x = np.arange(len(names)) + (k - (len(who) - 1) / 2) * step
         ax.vlines(x, part.low, part.high, color=PALETTE[k % len(PALETTE)], linewidth=2.4, alpha=0.55)
-        ax.plot(x, part.value, "o", color=PALETTE[k % len(PALETTE)], markersize=8, label=one)
+        ax.plot(x, part.value, "o", color=PALETTE[k % len(PALETTE)], markersize=8, label=run_label(one))
     first = table.drop_duplicates("component").set_index("component").reindex(names)
     for x, area in enumerate(first.area if label == "IoU" else []):
         ax.hlines(area, x - 0.42, x + 0.42, color=BASELINE_COLOUR, linewidth=2, zorder=1)
@@ -67,7 +68,7 @@ def area_scores(fakes: dict[str, pd.DataFrame], bins: int = 6, score: str = "iou
         ax.xaxis.set_major_formatter(FuncFormatter(lambda area, _: f"{100 * area:g} %"))
         ax.minorticks_off()
         ax.set(xlim=(grid[0], 1), ylim=(0, 1.03))
-        ax.set_title(name, loc="left", color=colour)
+        ax.set_title(run_label(name), loc="left", color=colour)
     chart.supxlabel("area of the mask, fraction of the image", fontsize=13)
     np.ravel(axes)[0].set_ylabel(label)
     if score == "iou":
@@ -87,7 +88,7 @@ def threshold_curves(tables: dict[str, pd.DataFrame], baseline: float | None = N
     for k, (name, table) in enumerate(tables.items()):
         colour = PALETTE[k % len(PALETTE)]
         ax.fill_between(table.threshold, table.low, table.high, color=colour, alpha=0.15, linewidth=0)
-        ax.plot(table.threshold, table.iou, color=colour, label=name)
+        ax.plot(table.threshold, table.iou, color=colour, label=run_label(name))
         ax.plot([0.5], np.interp([0.5], table.threshold, table.iou), "o", color=colour, markersize=8)
     if baseline is not None:
         ax.axhline(baseline, color=BASELINE_COLOUR, linewidth=1.6, label="all-fake", zorder=1)
@@ -112,7 +113,7 @@ def reliability_diagram(tables: dict[str, pd.DataFrame]) -> Figure:
         above.vlines(full.probability, full.probability, full.inpainted, color=colour, linewidth=2, alpha=0.35)
         above.plot(full.probability, full.inpainted, "o-", color=colour, markersize=7, markeredgecolor="white")
         above.set(xlim=(0, 1), ylim=(-0.02, 1.02))
-        above.set_title(name, loc="left", color=colour)
+        above.set_title(run_label(name), loc="left", color=colour)
         above.text(0.04, 0.95, f"calibration\nerror {calibration_error(table):.2f}", va="top", color=GUIDE)
         below.bar(table.least, table.n, width=table.most - table.least, align="edge", color=colour, alpha=0.5,
                   edgecolor="white")  # fmt: skip

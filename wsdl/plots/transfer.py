@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from wsdl.evaluation.baselines import run_label
 from wsdl.plots.heatmap import outline
 from wsdl.plots.style import DIFFERENCE_COLOURS, PALETTE, SCORE_LABELS, hide_axes, new_figure, styled
 
@@ -18,7 +19,7 @@ def transfer_matrix(panels: dict[str, pd.DataFrame], score: str = "iou") -> Figu
     """Score in percent by training data (rows) and test data (columns), one heat map per panel.
 
     panels: title -> rows of `experiments.results.cross_matrix`. Each entry is the mean with its 95 % interval over
-    source faces. Framed: trained and tested on the same data (setup a: on faces of the same source). The last row is
+    source faces. Framed: trained and tested on the same data (setup A: on faces of the same source). The last row is
     the best baseline of each test set.
     """
     lines = {title: list(dict.fromkeys(rows.trained_on)) for title, rows in panels.items()}
@@ -27,7 +28,7 @@ def transfer_matrix(panels: dict[str, pd.DataFrame], score: str = "iou") -> Figu
     chart, axes = new_figure(1, len(panels), ((1.35 * wide + 1.9) * len(panels) + 0.6, 0.75 * high + 1.5), sharey=False)
     for ax, (title, rows) in zip(np.ravel(axes), panels.items(), strict=True):
         shown = _heat(ax, rows, lines[title], heads[title], score)
-        ax.set_title(title, loc="left")
+        ax.set_title(run_label(title), loc="left")
     bar = chart.colorbar(shown, ax=axes, label=f"{SCORE_LABELS[score]}, %", ticks=[0, 25, 50, 75, 100], fraction=0.04)
     bar.outline.set_visible(False)
     return chart
@@ -81,7 +82,7 @@ def robustness_curves(tables: dict[str, pd.DataFrame], score: str = "iou") -> Fi
             rows = table[table.treatment.isin(["none", kind])]
             x, colour = np.arange(len(rows)), PALETTE[k % len(PALETTE)]
             ax.fill_between(x, rows[f"{score}_low"], rows[f"{score}_high"], color=colour, alpha=0.15, linewidth=0)
-            ax.plot(x, rows[score], "o-", color=colour, label=name)
+            ax.plot(x, rows[score], "o-", color=colour, label=run_label(name))
         baseline = first.loc[first.treatment == "control", score].max()
         ax.axhline(baseline, color="#777777", linewidth=1.6, label="best baseline", zorder=1)
         ax.set_xticks(x, ["none", *(f"{level:g}" for level in rows.level[1:])])

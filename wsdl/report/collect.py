@@ -13,7 +13,7 @@ from wsdl.core.run import PER_IMAGE_FILE
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.tables import read_evaluated
 from wsdl.experiments.grid import job_state, load_grid
-from wsdl.notebooks import read_notebook
+from wsdl.notebooks import lesson_notebooks, notebook_title, read_notebook
 
 STATES = ("done", "failed", "stopped", "running", "waiting", "damaged")
 NO_RECORD = "no record"  # the status of a notebook that was not executed by the runner
@@ -134,6 +134,18 @@ def find_lessons(folder: Path, problem: Callable[[str], object] = print_problem)
             if path not in recorded and _is_executed(path):
                 lessons.append(Lesson({"notebook": path.name, "title": path.stem, "status": NO_RECORD}, path))
     return lessons
+
+
+def missing_lessons(lessons: list[Lesson]) -> list[str]:
+    """Titles of the lessons of the series that were not run, where some were; [] outside a checkout."""
+    run = {lesson.report.get("notebook") for lesson in lessons}
+    try:
+        series = lesson_notebooks(long=True)
+    except WsdlError:  # an installed package has no lessons
+        return []
+    return (
+        [notebook_title(path) for path in series if path.name not in run] if any(p.name in run for p in series) else []
+    )
 
 
 def _read_record(path: Path) -> dict:

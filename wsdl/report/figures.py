@@ -15,6 +15,7 @@ from wsdl.core.progress import print_problem
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.data.manifest import has_unknown_mask
+from wsdl.evaluation.baselines import run_label
 from wsdl.report.collect import RunRecord, leave_out
 from wsdl.report.predictions import (
     ShownPredictions,
@@ -37,15 +38,15 @@ MAPS = (
     "and the map of each run. The outline is the true mask; all maps share one scale."
 )
 CURVES = (
-    "Loss on training and validation images against the number of images processed. Setups a and b are trained on "
-    "labels, setup c on masks, so compare curves of one setup only."
+    "Loss on training and validation images against the number of images processed. Setups A and B are trained on "
+    "labels, setup C on masks, so compare curves of one setup only."
 )
 CASES = (
     "Test fakes with the lowest and the highest IoU, each of another face; among equals the larger mask first. These "
     "are selected by result."
 )
 GRAD_CAM = (
-    "In setups a and b, a map of Grad-CAM is scaled to its own minimum and maximum, as in the paper, here and in the "
+    "In setups A and B, a map of Grad-CAM is scaled to its own minimum and maximum, as in the paper, here and in the "
     "tables: unless it is empty, some patch is 1, also in a real image. Only the image score says whether an image "
     "looks fake."
 )
@@ -72,7 +73,7 @@ def curves_section(runs: list[RunRecord], folder: Path, problem: Callable) -> Ma
     for name, (lines, figure) in curve_figures(runs, problem).items():
         with leave_out(problem, f"training curves of {name}"):
             path = plots.save_figure(figure, folder / f"training-{_slug(name)}.png")
-            shown.append(html_figure(path, f"{name}: loss of {', '.join(lines)}."))
+            shown.append(html_figure(path, f"{run_label(name)}: loss of {'; '.join(lines)}."))
     return _section("", CURVES, shown)
 
 
@@ -105,7 +106,7 @@ def maps_section(shown: ShownPredictions, folder: Path, problem: Callable) -> Ma
     for name, (labels, figure) in map_figures(shown).items():
         with leave_out(problem, f"maps of {name}"):
             path = plots.save_figure(figure, folder / f"maps-{_slug(name)}-{_slug(shown.name)}.png")
-            parts.append(html_figure(path, f"{name} on {shown.name}: maps of {', '.join(labels)}."))
+            parts.append(html_figure(path, f"{run_label(name)} on {shown.name}: maps of {'; '.join(labels)}."))
     return _section(f"One fake of each component, {shown.name}", MAPS, parts)
 
 
@@ -138,7 +139,7 @@ def cases_section(shown: ShownPredictions, folder: Path, problem: Callable) -> M
             if not figure:
                 missed.append(label)
                 continue
-            path = plots.save_figure(figure, folder / f"cases-{_slug(label)}-{_slug(shown.name)}.png")
+            path = plots.save_figure(figure, folder / f"cases-{_slug(label.lower())}-{_slug(shown.name)}.png")
             parts.append(html_figure(path, f"{label}: worst and best cases on {shown.name}."))
     if missed:
         sentence = f"No cases of {'; '.join(missed)}: IoU is below {NO_HIT} on every test fake."
@@ -203,11 +204,11 @@ def _section(title: str, text: str, parts: list[Markup]) -> Markup:
 
 
 def shorten_labels(labelled: dict) -> dict:
-    """Labels without the method if all share it: "patches, a, seed 0" becomes "setup a, seed 0"."""
+    """Labels without the method if all share it: "Patches, setup A, seed 0" becomes "Setup A, seed 0"."""
     methods = {label.split(", ")[0] for label in labelled}
-    if len(methods) > 1 or not all(", " in label for label in labelled):
+    if len(methods) > 1 or not all(", setup " in label for label in labelled):
         return labelled
-    return {f"setup {label.split(', ', 1)[1]}": value for label, value in labelled.items()}
+    return {f"S{label.split(', s', 1)[1]}": value for label, value in labelled.items()}
 
 
 def split_runs(items: list, most: int, setup: Callable) -> list[list]:
@@ -223,4 +224,4 @@ def _numbered(name: str, part: int) -> str:
 
 
 def _slug(name: str) -> str:
-    return "-".join(name.translate(str.maketrans("/,()", "    ")).split())
+    return "-".join(name.replace(", setup ", " ").translate(str.maketrans("/,()", "    ")).split())

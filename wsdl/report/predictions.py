@@ -11,6 +11,7 @@ from wsdl.core.progress import progress_bar
 from wsdl.core.run import PER_IMAGE_FILE
 from wsdl.data.dataset import Dataset
 from wsdl.data.manifest import has_unknown_mask
+from wsdl.evaluation.baselines import run_label
 from wsdl.evaluation.breakdown import partial_fakes, worst_and_best
 from wsdl.evaluation.metrics import upsample
 from wsdl.report.collect import RunRecord, leave_out
@@ -25,7 +26,7 @@ class ShownPredictions:
     """Runs tested on one dataset, and their predictions for the images that the report shows."""
 
     dataset: Dataset
-    runs: dict[str, RunRecord]  # by label, such as "patches, a, seed 0"
+    runs: dict[str, RunRecord]  # by label, such as "Patches, setup A, seed 0"
     maps: dict[str, dict[int, np.ndarray]]  # label -> index of an image -> map [h, w]
     scores: dict[str, dict[int, float]]
 
@@ -66,8 +67,8 @@ def predict_shown(dataset: Dataset, runs: list[RunRecord], problem: Callable) ->
 def label_runs(runs: list[RunRecord]) -> dict[str, RunRecord]:
     """Runs by the shortest unique label: method and setup, with the seed if needed, or the name of the run."""
     formats = (
-        lambda run: f"{run.config['method']}, {run.config['setup']}",
-        lambda run: f"{run.config['method']}, {run.config['setup']}, seed {run.config.get('seed')}",
+        lambda run: run_label(f"{run.config['method']}, {run.config['setup']}"),
+        lambda run: run_label(f"{run.config['method']}, {run.config['setup']}, seed {run.config.get('seed')}"),
         lambda run: run.name,
     )
     for label in formats:

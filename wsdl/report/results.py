@@ -6,7 +6,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from wsdl.core.html import html_table
-from wsdl.evaluation.baselines import row_kind, row_label
+from wsdl.evaluation.baselines import row_kind, row_label, run_label
 from wsdl.evaluation.robustness_table import CONDITIONS, robustness_lines
 from wsdl.evaluation.tables import RESULT_SCORES, SCORE_TITLES, count_images, format_score
 
@@ -15,8 +15,8 @@ NOTE = Markup('<p class="small">{}</p>').format(
     "brackets) and, for several seeds, the lowest and highest result of one seed [in square brackets]. IoU and PBCA "
     "score the map at threshold 0.5, pixel by pixel; AP scores the image score. Shaded rows are baselines without "
     "training: constant, random and centre-prior maps, and forensic methods (ELA, noise residual). A detector whose "
-    "interval does not exceed that of the best baseline is not shown to beat it. Setup a: labels of real images and "
-    "full fakes; b: labels of real images and partial fakes; c: masks of partial fakes, no real images."
+    "interval does not exceed that of the best baseline is not shown to be better. Setup A: labels of real images and "
+    "full fakes; B: labels of real images and partial fakes; C: masks of partial fakes, no real images."
 )
 ROBUSTNESS_NOTE = Markup('<p class="small">{}</p>').format(
     "In percent, with 95 % bootstrap intervals over source faces. Test images, real and fake, were analysed as they "
@@ -24,7 +24,10 @@ ROBUSTNESS_NOTE = Markup('<p class="small">{}</p>').format(
     "noise of 4 grey levels. Baselines ignore the image. RUN/robustness.json has further levels, and blur."
 )
 NO_BREAK = str.maketrans(" -", "\N{NO-BREAK SPACE}\N{NON-BREAKING HYPHEN}")  # keeps "grad-cam c 36.1" on one line
-COMPARED = ("iou", "pbca")  # scores that constant maps can reach
+COMPARED = {  # scores that constant maps can reach, and what they say
+    "iou": "overlap of the marked with the inpainted region",
+    "pbca": "pixels rightly called real or fake",
+}
 
 
 def results_section(rows: pd.DataFrame) -> Markup:
@@ -32,7 +35,7 @@ def results_section(rows: pd.DataFrame) -> Markup:
     keys = ["method", "setup", *(["source"] if rows.source.nunique() > 1 else [])]
     cells, shaded = [], []
     for i, row in enumerate(rows.to_dict("records")):
-        names = [row_label(row["method"]), *(row[key] for key in keys[1:])]
+        names = [run_label(row_label(row["method"])), row["setup"].upper(), *(row[key] for key in keys[2:])]
         cells.append([*names, *(_score_cell(row, score) for score in RESULT_SCORES), row["seeds"], count_images(row)])
         if row_kind(row["method"]) != "detector":
             shaded.append(i)
@@ -74,15 +77,17 @@ def compare_with_baselines(rows: pd.DataFrame) -> list[str]:
 
 
 def _compare(detectors: pd.DataFrame, baselines: pd.DataFrame, score: str, where: str) -> str:
-    """ "IoU in percent against the best baseline (random, 17.6). Above: patches c 77.7.": by disjoint intervals."""
+    """ "IoU (...): the best baseline reaches 17.6. Better: Patches, setup C: 77.7.": by disjoint intervals."""
     best = baselines.loc[baselines[score].idxmax()]
-    groups = {"Above": [], "Not shown to differ": [], "Below": []}
+    groups = {"Better": [], "Not shown to differ": [], "Worse": []}
     for row in detectors.to_dict("records"):
         above, below = row[f"{score}_low"] > best[f"{score}_high"], row[f"{score}_high"] < best[f"{score}_low"]
-        generator = row["source"].partition(" ")[2]
-        name = " ".join(filter(None, (row["method"], row["setup"], generator)))
-        group = "Above" if above else "Below" if below else "Not shown to differ"
-        groups[group].append(f"{name} {100 * row[score]:.1f}".translate(NO_BREAK))
-    parts = [f"{group}: {', '.join(names)}." for group, names in groups.items() if names]
-    baseline = f"{row_label(best.method).removeprefix('baseline: ')}, {100 * best[score]:.1f}"
-    return f"{SCORE_TITLES[score]}{where} in percent against the best baseline ({baseline}). {' '.join(parts)}"
+        name = run_label(f"{row['method']}, {row['setup']} {row['source'].partition(' ')[2]}").strip()
+        group = "Better" if above else "Worse" if below else "Not shown to differ"
+        groups[group].append(f"{name}: {100 * row[score]:.1f}".translate(NO_BREAK))
+    parts = [f"{group}: {'; '.join(names)}." for group, names in groups.items() if names]
+    baseline = row_label(best.method).removeprefix("baseline: ")
+    return (
+        f"{SCORE_TITLES[score]}{where} ({COMPARED[score]}, in percent): the best baseline, a map made without looking "
+        f"at the image ({baseline}), reaches {100 * best[score]:.1f}. {' '.join(parts)}"
+    )

@@ -12,7 +12,16 @@ from wsdl.core.io import WsdlError, atomic
 from wsdl.core.progress import format_duration, print_problem, progress_bar
 from wsdl.data.dataset import Dataset
 from wsdl.report import facts, figures
-from wsdl.report.collect import STATES, Lesson, RunRecord, find_datasets, find_lessons, find_runs, leave_out
+from wsdl.report.collect import (
+    STATES,
+    Lesson,
+    RunRecord,
+    find_datasets,
+    find_lessons,
+    find_runs,
+    leave_out,
+    missing_lessons,
+)
 from wsdl.report.predictions import ShownPredictions, predict_shown
 from wsdl.report.results import compare_with_baselines, results_section, robustness_section
 
@@ -208,7 +217,8 @@ def _lessons_section(folder: Path, out: Path, lessons: list[Lesson], problem: Ca
                 row["link"] = _page_of(folder, out, lesson.page)
         progress.update()
     progress.close()
-    return render_template("report/templates/lessons.html.j2", lessons=rows)
+    missing = missing_lessons(lessons)
+    return render_template("report/templates/lessons.html.j2", lessons=rows, missing=missing)
 
 
 def _page_of(folder: Path, out: Path, given: Path) -> str:
