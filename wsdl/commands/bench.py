@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from wsdl.commands.options import Generators, split_names
+from wsdl.commands.options import Generators, Seed, split_names
 from wsdl.config import METHODS
 from wsdl.core.io import atomic
 
@@ -92,6 +92,29 @@ def bench_published(
     if data is None:
         return print(published.bench_cost(weights).round(3).to_string(index=False))
     print(published.bench_published(data, weights, split_names(generators)).to_csv(index=False), end="")
+
+
+@bench.command("repaint")
+def bench_repaint(
+    out: Annotated[Path, typer.Option(help="Folder for the fakes of each schedule, repaint.csv and repaint.png.")],
+    data: Annotated[Path | None, typer.Option(help="Dataset whose faces are inpainted; default: studio.")] = None,
+    weights: Annotated[str, typer.Option(help="A P2 model, as of generate; default: that of studio.")] = "",
+    schedules: Annotated[str, typer.Option(help="T/jump_length/resamplings of each, separated by commas.")] = "",
+    count: Annotated[int, typer.Option(min=4, help="Fakes of each schedule.")] = 64,
+    seed: Seed = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Images made together.")] = 8,
+):
+    """Quality of inpainted regions against the network calls of RePaint; prints a table (CSV), draws a figure."""
+    from wsdl.benchmarks import repaint
+    from wsdl.bundle.unpack import unpack_dataset, unpack_p2
+    from wsdl.config import BUNDLED_SOURCES
+
+    style = BUNDLED_SOURCES[0]
+    table = repaint.bench_repaint(
+        data or unpack_dataset(style), Path(weights) if weights else unpack_p2(style), out,
+        split_names(schedules) or repaint.SCHEDULES, count, seed, batch,
+    )  # fmt: skip
+    print(table.to_csv(index=False, float_format="%.4g"), end="")
 
 
 for method in METHODS:

@@ -5,6 +5,7 @@ detector may learn instead of forgery. Distance: Fréchet distance between featu
 a small network with random weights.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -39,39 +40,56 @@ def fake_quality(data: Path) -> pd.DataFrame:
     fakes = dataset.select(kind="partial")
     if fakes.empty:
         raise WsdlError(f"{data}: has no partial fakes; make some with `python -m wsdl generate`.")
-    groups = fakes.groupby("generator", sort=True)
-    return pd.DataFrame([_quality_row(name, dataset, rows) for name, rows in groups], columns=QUALITY_COLUMNS)
+    table = []
+    for name, rows in fakes.groupby("generator", sort=True):
+        measured = measure_regions(dataset, rows, dataset, f"comparing {name}")
+        table.append({"generator": name, **summarize_regions(measured, rows.source_id)})
+    return pd.DataFrame(table, columns=QUALITY_COLUMNS)
 
 
-def _quality_row(generator: str, dataset: Dataset, fakes: pd.DataFrame) -> dict:
-    ratios, features = _measure(dataset, fakes, f"comparing {generator}")
-    logs = np.log(ratios)
-    low, high = bootstrap(logs, fakes.source_id.to_numpy())
-    half = fakes.source_id.isin(sorted(set(fakes.source_id))[::2]).to_numpy()
+@dataclass(frozen=True)
+class MeasuredRegions:
+    """What is measured of the inpainted regions of some fakes."""
+
+    sharpness: np.ndarray  # [n], inpainted over real
+    features: dict[str, np.ndarray]  # float64 [n, d] of each region: "fake", "real", and "flat": real but blurred
+
+
+def measure_regions(dataset: Dataset, fakes: pd.DataFrame, faces: Dataset, what: str) -> MeasuredRegions:
+    """Compare each of `fakes`, rows of `dataset`, with its real face in `faces`, which may be the same dataset.
+
+    what: label of the progress bar. WsdlError where a real face is missing.
+    """
+    network, ratios, features = RandomFeatures().to(pick_device()), [], {"fake": [], "real": [], "flat": []}
+    places = list(zip(fakes.index, faces.source_index(fakes), strict=True))
+    for some in in_batches(places, _BATCH, what):
+        fake_index, real_index = map(list, zip(*some, strict=True))
+        images = {"fake": dataset.images[fake_index], "real": faces.images[real_index]}
+        images["flat"] = np.stack([gaussian_blur(image, 3, None) for image in images["real"]])
+        masks = np.stack([erode_mask(mask) for mask in dataset.masks[fake_index]])
+        ratios += [relative_sharpness(*pair) for pair in zip(images["fake"], images["real"], masks, strict=True)]
+        for kind, batch in images.items():
+            features[kind].append(network.inside(batch, masks))
+    return MeasuredRegions(np.array(ratios), {kind: np.concatenate(parts) for kind, parts in features.items()})
+
+
+def summarize_regions(measured: MeasuredRegions, source_ids: pd.Series) -> dict:
+    """The columns of `fake_quality` from "n" on. source_ids: the source face of each fake."""
+    features, half = measured.features, source_ids.isin(sorted(set(source_ids))[::2]).to_numpy()
     others = features["real"][~half]
     return {
-        "generator": generator,
-        "n": len(fakes),
-        **dict(zip(QUALITY_COLUMNS[2:5], np.exp([logs.mean(), low, high]), strict=True)),
+        "n": len(source_ids),
+        **dict(zip(QUALITY_COLUMNS[2:5], geometric_mean(measured.sharpness, source_ids), strict=True)),
         "distance": frechet_distance(features["fake"][half], others),
         "floor": frechet_distance(features["real"][half], others),
         "flat": frechet_distance(features["flat"][half], others),
     }
 
 
-def _measure(dataset: Dataset, fakes: pd.DataFrame, what: str) -> tuple[list[float], dict[str, np.ndarray]]:
-    """Relative sharpness of each fake [n], and features [n, d] of its region: fake, real, and real but blurred flat."""
-    network, ratios, features = RandomFeatures().to(pick_device()), [], {"fake": [], "real": [], "flat": []}
-    places = list(zip(fakes.index, dataset.source_index(fakes), strict=True))
-    for some in in_batches(places, _BATCH, what):
-        fake_index, real_index = map(list, zip(*some, strict=True))
-        images = {"fake": dataset.images[fake_index], "real": dataset.images[real_index]}
-        images["flat"] = np.stack([gaussian_blur(image, 3, None) for image in images["real"]])
-        masks = np.stack([erode_mask(mask) for mask in dataset.masks[fake_index]])
-        ratios += [relative_sharpness(*pair) for pair in zip(images["fake"], images["real"], masks, strict=True)]
-        for kind, batch in images.items():
-            features[kind].append(network.inside(batch, masks))
-    return ratios, {kind: np.concatenate(parts) for kind, parts in features.items()}
+def geometric_mean(ratios: np.ndarray, source_ids: pd.Series) -> np.ndarray:
+    """The geometric mean of ratios [n] and its 95 % interval over source faces: [3]."""
+    logs = np.log(ratios)
+    return np.exp([logs.mean(), *bootstrap(logs, source_ids.to_numpy())])
 
 
 def erode_mask(mask: np.ndarray) -> np.ndarray:
