@@ -1,6 +1,7 @@
 """`bench published`: measured, quoted and missing rows are told apart; the numbers are those of the metrics."""
 
 import io
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -8,11 +9,22 @@ import pytest
 from factories_published import write_noiseprint_weights
 from helpers import run_command
 
-from wsdl.benchmarks.published import MEASURED, METHODS, NOT_GIVEN, NOT_HERE, QUOTED, bench_cost, bench_published
+from wsdl.benchmarks.published import (
+    MEASURED,
+    METHODS,
+    NOT_GIVEN,
+    NOT_HERE,
+    NOT_INSTALLED,
+    QUOTED,
+    RANDOM,
+    bench_cost,
+    bench_published,
+    measure_cost,
+)
 from wsdl.core.io import WsdlError
 from wsdl.data.dataset import Dataset
 from wsdl.detectors.prediction import Prediction
-from wsdl.detectors.published import load_published
+from wsdl.detectors.published import PUBLISHED, load_published
 from wsdl.evaluation.baselines import BASELINES
 from wsdl.evaluation.metrics import iou
 
@@ -30,7 +42,8 @@ class Half:
 
 @pytest.fixture
 def half(monkeypatch):
-    monkeypatch.setattr("wsdl.benchmarks.published.load_published", lambda name, folder: Half())
+    only = dict.fromkeys(PUBLISHED) | {"noiseprint": Half()}
+    monkeypatch.setattr("wsdl.benchmarks.published.find_published", lambda folder: only)
 
 
 @pytest.mark.usefixtures("half")
@@ -40,7 +53,8 @@ def test_rows_are_measured_quoted_or_without_weights(dataset, tmp_path):
     by_kind = table.groupby("numbers").method.apply(list)
     assert by_kind[MEASURED][0] == "noiseprint"
     assert len(by_kind[MEASURED]) == 1 + len(BASELINES)
-    assert by_kind[NOT_HERE] == ["mantranet", "psccnet", "trufor", "hifi-net"]
+    assert by_kind[NOT_GIVEN] == ["mantranet", "psccnet", "trufor"]
+    assert by_kind[NOT_HERE] == ["hifi-net"]
     assert set(table.on[table.numbers == MEASURED]) == {Dataset(dataset).info["name"]}
     assert set(table.on[table.numbers == QUOTED]) == {"repaint-p2, celebahq", "coco-glide"}
     assert table[table.numbers == QUOTED].ap.isna().all()
@@ -61,25 +75,29 @@ def test_a_measured_row_has_the_iou_of_its_maps(dataset, tmp_path):
     assert row.n == len(fakes)
 
 
-def test_the_cost_of_a_method_whose_weights_are_there(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("wsdl.benchmarks.published.SIZE", 64)
-    table = bench_cost(write_noiseprint_weights(tmp_path / "noiseprint", (101,)).parent, images=1).set_index("method")
-    assert table.seconds["noiseprint"] > 0
+def test_the_cost_of_each_method_and_of_which_weights(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("wsdl.benchmarks.published.METHODS", ("noiseprint", "trufor", "hifi-net"))  # a process each
+    weights = write_noiseprint_weights(tmp_path / "noiseprint", (101,)).parent
+    table = bench_cost(weights, images=1, size=64).set_index("method")
+    assert table.numbers["noiseprint"] == MEASURED
     assert table.images_per_second["noiseprint"] == pytest.approx(1 / table.seconds["noiseprint"])
-    assert (table.numbers.drop("noiseprint") == NOT_HERE).all()
-    assert table.seconds.drop("noiseprint").isna().all()
+    assert 100 < table.peak_mb["noiseprint"] < 10_000
+    assert table.numbers["hifi-net"] == NOT_HERE
+    expected = RANDOM if find_spec("IMDLBenCo") else NOT_INSTALLED
+    assert table.numbers["trufor"] == expected
+    assert table.seconds[table.numbers.isin([NOT_HERE, NOT_INSTALLED])].isna().all()
     assert "research and other use without profit" in capsys.readouterr().err
 
 
-def test_missing_weights_are_told_from_missing_methods(tmp_path):
-    table = bench_cost(tmp_path, images=1).set_index("method")
-    assert table.numbers.to_dict() == dict.fromkeys(METHODS, NOT_HERE) | {"noiseprint": NOT_GIVEN}
+def test_the_cost_without_weights_is_that_of_random_ones():
+    assert measure_cost("noiseprint", None, 1, 64)["numbers"] == RANDOM
 
 
-def test_the_command_prints_either_table(dataset, tmp_path, half):
+def test_the_command_prints_either_table(dataset, tmp_path, half, monkeypatch):
     printed = run_command("bench", "published", "--weights", tmp_path, "--data", dataset)
-    assert set(pd.read_csv(io.StringIO(printed)).numbers) == {MEASURED, QUOTED, NOT_HERE}
-    assert "images_per_second" in run_command("bench", "published", "--weights", tmp_path)
+    assert set(pd.read_csv(io.StringIO(printed)).numbers) == {MEASURED, QUOTED, NOT_GIVEN, NOT_HERE}
+    monkeypatch.setattr("wsdl.benchmarks.published.PUBLISHED", ())
+    assert "images_per_second" in run_command("bench", "published")
 
 
 def test_a_missing_folder_is_one_sentence(dataset):

@@ -62,9 +62,9 @@ def test_the_quality_of_a_jpeg_chooses_the_network(spliced, weights, tmp_path):
         (
             "patches-c-studio",
             "{empty}",
-            r"--weights: is for published methods \(noiseprint.*\); --detector is 'p",
+            r"--weights: is for published methods \(mantranet, noiseprint.*\); --detector is 'p",
         ),
-        ("", "{empty}", r"--weights: is for published methods \(noiseprint.*\); give one by --detector"),
+        ("", "{empty}", r"--weights: is for published methods \(mantranet, noiseprint.*\); give one by --detector"),
     ],
 )
 def test_refusals_are_one_sentence(spliced, tmp_path, detector, given, words):

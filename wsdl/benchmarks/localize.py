@@ -14,7 +14,7 @@ import pandas as pd
 from wsdl.core.progress import progress_bar
 from wsdl.data.triples import Triple, check_triples, find_triples
 from wsdl.detectors.pretrained import pretrained_names
-from wsdl.detectors.published import PUBLISHED
+from wsdl.detectors.published import PUBLISHED, find_published
 from wsdl.evaluation.baselines import BASELINES, TRIVIAL_BASELINES, row_kind, row_label
 from wsdl.evaluation.forensics import FORENSIC_BASELINES
 from wsdl.evaluation.metrics import THRESHOLD, average_precision, binary, bootstrap, bootstrap_ap, iou
@@ -46,7 +46,7 @@ def bench_localize(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Score `detectors` (default: the pretrained ones) and all baselines on the triples in `folder`.
 
-    weights: a folder of published weights; the published methods are then scored too.
+    weights: a folder of published weights; those published methods are then scored too.
 
     Returns two tables: one row per set and method, COLUMNS, of each number the mean over images with its 95 %
     bootstrap interval, the best pixel AP first, and at the end the rows of all sets together; and one row per triple
@@ -69,9 +69,14 @@ def bench_localize(
 
 def _methods(detectors: tuple[str, ...], weights: str | Path) -> dict[str, Callable[[InputImage, int], ImageResult]]:
     """analyse(image, number of the image) of each detector and each baseline, by the name of its rows."""
-    names = dict.fromkeys([*map(str, detectors), *(PUBLISHED if str(weights) else ())])
+    names = dict.fromkeys([*map(str, detectors), *(_usable(weights) if str(weights) else ())])
     methods = {name: _detector(name, weights) for name in names}
     return methods | {method: _baseline(method) for method in BASELINES}
+
+
+def _usable(weights: str | Path) -> list[str]:
+    """The published methods whose weights are in a folder."""
+    return [name for name, method in find_published(weights).items() if method]
 
 
 def _detector(name: str, weights: str | Path) -> Callable[[InputImage, int], ImageResult]:

@@ -1,6 +1,8 @@
 """`bench published`: the methods of others on a dataset, as in the last table of the paper, and what they cost."""
 
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,14 @@ from wsdl.core.io import WsdlError
 from wsdl.core.progress import print_stderr
 from wsdl.data.dataset import Dataset
 from wsdl.data.paper_sets import choose_generators
-from wsdl.detectors.published import PUBLISHED, load_published
+from wsdl.detectors.published import PUBLISHED, find_published, load_published, random_method
 from wsdl.evaluation.baselines import baseline_rows, row_label
 from wsdl.evaluation.evaluate import metrics_rows
 from wsdl.evaluation.scoring import score_protocols
 
-METHODS = ("mantranet", *PUBLISHED, "psccnet", "trufor", "hifi-net")  # in the order of the paper's table
+METHODS = (*PUBLISHED, "hifi-net")  # in the order of the paper's table
 MEASURED, QUOTED, NOT_GIVEN, NOT_HERE = "measured", "quoted", "weights not given", "not part of wsdl"
+RANDOM, NOT_INSTALLED = "measured, random weights", "not installed"
 SIZE = 256  # pixels, of the images that `bench_cost` times
 # IoU and PBCA in percent, from the paper (Tantaru et al. 2024): on Repaint-P2/CelebA-HQ, and on COCO Glide.
 _QUOTED = {
@@ -32,9 +35,10 @@ _QUOTED = {
 _QUOTED_ON = "repaint-p2, celebahq", "coco-glide"
 COLUMNS = ("method", "numbers", "on", *(name + end for name in ("iou", "pbca", "ap") for end in ("", "_low", "_high")),
            "n")  # fmt: skip
+COST_COLUMNS = "method", "seconds", "images_per_second", "peak_mb", "numbers"
 
 
-def bench_published(data: Path, weights: Path, generators: tuple[str, ...] = ()) -> pd.DataFrame:
+def bench_published(data: Path, weights: Path | None, generators: tuple[str, ...] = ()) -> pd.DataFrame:
     """The published methods and all baselines on the test split of `data`; then what the paper states, as such.
 
     Columns are COLUMNS, numbers in percent under preset dolos with 95 % intervals over source faces; `numbers` is
@@ -44,7 +48,9 @@ def bench_published(data: Path, weights: Path, generators: tuple[str, ...] = ())
     dataset = Dataset(data, choose_generators(data, generators))
     on = dataset.info.get("name") or Path(data).name
     rows = []
-    for name, method in find_methods(weights).items():
+    found = find_published(weights) if weights else {}
+    for name in METHODS:
+        method = found.get(name)
         if method is None:
             rows.append({"method": name, "numbers": _why_not(name), "on": on})
             continue
@@ -61,56 +67,44 @@ def bench_published(data: Path, weights: Path, generators: tuple[str, ...] = ())
     return pd.DataFrame([*rows, *_quoted_rows()], columns=COLUMNS)
 
 
-def find_methods(weights: Path) -> dict:
-    """Each of METHODS, loaded from WEIGHTS/METHOD or WEIGHTS itself; None where its weights are not there."""
-    if not Path(weights).is_dir():
-        raise WsdlError(f"{weights}: no such folder; give that of the published weights by --weights.")
-    found = {}
-    for name in METHODS:
-        folder = Path(weights) / name
-        try:
-            found[name] = load_published(name, folder if folder.is_dir() else weights) if name in PUBLISHED else None
-        except WsdlError as error:
-            print_stderr(f"wsdl: {error}")
-            found[name] = None
-        if found[name]:
-            print_stderr(f"wsdl: {name}: licence of its weights: {found[name].licence}")
-    return found
-
-
 def _why_not(name: str) -> str:
     """Why the method `name` of METHODS was not run."""
     return NOT_GIVEN if name in PUBLISHED else NOT_HERE
 
 
-def bench_cost(weights: Path, images: int = 3) -> pd.DataFrame:
-    """Seconds and memory of each method for an image of SIZE px, in batches of one; NaN where it was not run.
+def bench_cost(weights: Path | None = None, images: int = 2, size: int = SIZE) -> pd.DataFrame:
+    """Seconds and memory of each method for an image of `size` px, one image at a time; NaN where it was not run.
 
-    peak_mb: how much the peak memory of the process grew while the method was loaded and ran, where the system says.
+    `numbers` is MEASURED, RANDOM where the weights are not in `weights` (they do not change the cost), NOT_INSTALLED
+    where the packages of the extra `peers` are missing, or NOT_HERE. peak_mb is the peak memory of a process that only
+    loads and runs this method, NaN where the system does not report it. WsdlError where `weights` is no folder.
     """
+    names = find_published(weights) if weights else {}
     rows = []
-    pixels = np.random.default_rng(0).integers(0, 256, (images + 1, SIZE, SIZE, 3), np.uint8)
-    before = peak_megabytes()
-    for name, method in find_methods(weights).items():
-        row = {
-            "method": name,
-            "seconds": np.nan,
-            "images_per_second": np.nan,
-            "peak_mb": np.nan,
-            "numbers": _why_not(name),
-        }
-        if method:
-            method.predict(pixels[:1])  # the first pass allocates
-            start = time.perf_counter()
-            for image in pixels[1:]:
-                method.predict(image[None])
-            seconds = (time.perf_counter() - start) / images
-            peak = peak_megabytes()
-            grown = np.nan if peak is None else peak - before
-            row |= {"seconds": seconds, "images_per_second": 1 / seconds, "peak_mb": grown, "numbers": MEASURED}
-            before = peak
-        rows.append(row)
-    return pd.DataFrame(rows)
+    for name in METHODS:
+        row = {"numbers": NOT_HERE}
+        if name in PUBLISHED:
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                row = pool.submit(measure_cost, name, weights if names.get(name) else None, images, size).result()
+        rows.append({"method": name, **row})
+    return pd.DataFrame(rows, columns=COST_COLUMNS)
+
+
+def measure_cost(name: str, weights: Path | None, images: int, size: int) -> dict:
+    """A row of `bench_cost`, measured in this process."""
+    try:
+        method = load_published(name, weights) if weights else random_method(name)
+    except WsdlError as error:
+        print_stderr(f"wsdl: {error}")
+        return {"numbers": NOT_INSTALLED}
+    pixels = np.random.default_rng(0).integers(0, 256, (images + 1, size, size, 3), np.uint8)
+    method.predict(pixels[:1])  # the first pass allocates
+    start = time.perf_counter()
+    for image in pixels[1:]:
+        method.predict(image[None])
+    seconds = (time.perf_counter() - start) / images
+    row = {"numbers": MEASURED if weights else RANDOM, "seconds": seconds, "images_per_second": 1 / seconds}
+    return row | {"peak_mb": np.nan if (peak := peak_megabytes()) is None else round(peak)}
 
 
 def _row(name: str, scored: list[dict]) -> dict:

@@ -59,7 +59,9 @@ def bench_localize(
         typer.Option(help="A pretrained detector, or a run folder of train (default: all pretrained)."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for results.csv and images.csv.")] = None,
-    weights: Annotated[str, typer.Option(help="Folder of published weights: adds noiseprint to the detectors.")] = "",
+    weights: Annotated[
+        str, typer.Option(help="Folder of published weights: adds these methods to the detectors.")
+    ] = "",
 ):
     """Detectors and baselines on real images, partial fakes and masks, each image analysed as by `localize`.
 
@@ -79,11 +81,15 @@ def bench_localize(
 
 @bench.command("published")
 def bench_published(
-    weights: Annotated[Path, typer.Option(help="Folder of published weights, or one with a folder per method.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder of published weights, or one with a folder per method.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="A dataset folder; its test split is scored.")] = None,
     generators: Generators = "",
 ):
     """Seconds and memory of each published method at 256 px; with --data its numbers on a dataset, as CSV.
+
+    Without weights, the cost is that of random ones, and the row says so.
 
     With --data, rows are measured or quoted: what the paper states for its own data is no measurement of this machine.
     """

@@ -20,9 +20,13 @@ def localize(
     out: Annotated[Path | None, typer.Option(help="Folder for NAME-map.png and NAME-overlay.png.")] = None,
     detector: Annotated[
         str,
-        typer.Option(help="A pretrained detector, a run folder of train, or noiseprint; default: one for such images."),
+        typer.Option(
+            help="A pretrained detector, a run of train, or a published method; default: one for such images."
+        ),
     ] = "",
-    weights: Annotated[str, typer.Option(help="Folder of the published weights, for noiseprint.")] = "",
+    weights: Annotated[
+        str, typer.Option(help="Folder of the weights of a published method: mantranet, noiseprint, psccnet, trufor.")
+    ] = "",
     parser: Annotated[str, typer.Option(help="Face parser: a run folder of train-parser, or a SegFormer.")] = "",
     npy: Annotated[bool, typer.Option("--npy", help="Also write NAME-map.npy: float32 [H, W], 1 = fake.")] = False,
     show: Annotated[bool, typer.Option("--list", help="Print the pretrained detectors and their scores.")] = False,

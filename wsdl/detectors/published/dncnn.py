@@ -9,8 +9,8 @@ import torch.nn as nn
 
 from wsdl.core.device import pick_device
 from wsdl.core.io import WsdlError
-from wsdl.core.weights import read_state
 from wsdl.data.images import LUMA
+from wsdl.detectors.published.files import check_tensors, read_tensors
 
 QUALITIES = 60, 75, 80, 85, 90, 95, 101  # JPEG qualities of the published networks; 101: not compressed
 LAYERS, WIDTH = 17, 64
@@ -50,32 +50,11 @@ def load_dncnn(folder: Path, quality: int) -> nn.Sequential:
     path = Path(folder) / f"model_qf{quality}.pth"
     if not path.is_file():
         raise WsdlError(f"{path}: no such file; give the folder of {_WANTED} by --weights.")
-    try:
-        given = read_state(path)
-    except WsdlError as error:
-        raise WsdlError(f"{str(error).rstrip('.')}; give {_WANTED}.") from None
-    if problem := _first_problem(given):
-        raise WsdlError(f"{path}: {problem}; give {_WANTED}.")
+    given = read_tensors(path, _WANTED)
+    check_tensors(given, published_shapes(), path, _WANTED)
     network = build_dncnn()
     network.load_state_dict(_without_normalisation(given))
     return network.to(pick_device()).eval()
-
-
-def _first_problem(given) -> str:
-    """Why these are not the published tensors, in a few words; "" where they are."""
-    if not isinstance(given, dict) or not all(isinstance(value, torch.Tensor) for value in given.values()):
-        return "holds no tensors by name"
-    shapes = published_shapes()
-    for name in [*shapes, *given]:
-        if name not in given:
-            return f"{name} is missing"
-        if name not in shapes:
-            return f"{name} is unknown"
-        if tuple(given[name].shape) != shapes[name]:
-            return f"{name} has the shape {tuple(given[name].shape)}, not {shapes[name]}"
-        if not given[name].isfinite().all():
-            return f"{name} holds NaN or infinite values"
-    return ""
 
 
 def _without_normalisation(given: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

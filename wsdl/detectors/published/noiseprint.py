@@ -5,16 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
+from wsdl.core.device import pick_device
 from wsdl.core.io import WsdlError
 from wsdl.detectors.prediction import Prediction
-from wsdl.detectors.published.dncnn import QUALITIES, extract, load_dncnn, nearest_quality, to_grey
+from wsdl.detectors.published.dncnn import QUALITIES, build_dncnn, extract, load_dncnn, nearest_quality, to_grey
 from wsdl.detectors.published.splicebuster import outlying_map
 
 MIN_SIDE = 64  # pixels; smaller images have too few windows
 
 
 class Noiseprint:
-    """The published networks in a folder, one per JPEG quality, each read when first needed.
+    """The published networks in a folder, one per JPEG quality, each read when first needed; None: random weights.
 
     Nothing is learned from fakes: a map marks the rarer of two kinds of traces in its own image, whatever made them.
     """
@@ -26,8 +27,11 @@ class Noiseprint:
     )
     licence = "GRIP-UNINA: research and other use without profit"
 
-    def __init__(self, folder: Path):
-        self.network = lru_cache(maxsize=len(QUALITIES))(lambda quality: load_dncnn(folder, quality))
+    def __init__(self, folder: Path | None):
+        def find(quality: int):
+            return load_dncnn(folder, quality) if folder else build_dncnn().to(pick_device()).eval()
+
+        self.network = lru_cache(maxsize=len(QUALITIES))(find)
         self.network(QUALITIES[-1])  # an error about the folder comes before all images
 
     def predict(self, images: np.ndarray, qualities: list[float] | None = None) -> Prediction:
