@@ -123,5 +123,19 @@ def bench_repaint(
     print(table.to_csv(index=False, float_format="%.4g"), end="")
 
 
+@bench.command("scale")
+def bench_scale(
+    out: Annotated[Path, typer.Option(help="A new folder for images, runs and scale.csv; 1 GB for 100,000 images.")],
+    images: Annotated[str, typer.Option(help="Numbers of images, separated by commas.")] = "2000,20000,100000",
+):
+    """Seconds and memory of prepare, check, train, evaluate and report on growing datasets; prints a table (CSV)."""
+    from wsdl.benchmarks import scale
+
+    numbers = split_names(images)
+    if not numbers or not all(number.isdecimal() for number in numbers):
+        raise typer.BadParameter("must be whole numbers, separated by commas.", param_hint="--images")
+    print(scale.bench_scale(out, tuple(map(int, numbers))).to_csv(index=False, float_format="%.4g"), end="")
+
+
 for method in METHODS:
     bench.command(method)(bench_detector)
