@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+from factories_report import PageReader
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -14,6 +15,7 @@ from wsdl import plots
 from wsdl.data.masks import CLASSES
 from wsdl.evaluation.metrics import upsample
 from wsdl.generators.diffusion.schedule import alphas_bar, p2_weight, plain_weight
+from wsdl.plots.style import figure_to_image
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
@@ -69,8 +71,8 @@ def test_figures_are_legible_and_displayed_once(name):
     before = plt.get_fignums()
     chart = FIGURES[name]()
     assert isinstance(chart, Figure)
-    shown = Image.open(io.BytesIO(chart._repr_png_()))
-    assert shown.format == "PNG"
+    shown = figure_to_image(chart)
+    assert bool(chart._repr_html_()) or Image.open(io.BytesIO(chart._repr_png_())).format == "PNG"
     assert 250 < shown.width <= 1200
     small = [(t.get_text(), t.get_fontsize()) for t in chart.findobj(Text) if t.get_text() and t.get_fontsize() < 11]
     assert small == []
@@ -205,6 +207,18 @@ def test_results_table_shows_percent_and_shades_baselines():
     assert not any("iou_low" in text for text in shown)
     shaded = [patch.get_y() for patch in chart.findobj(lambda artist: artist.get_gid() == "shaded")]
     assert shaded == [2, 3, 4]
+
+
+def test_a_notebook_shows_a_results_table_as_text():
+    chart = plots.results_table(TABLE)
+    assert chart._repr_png_() is None
+    shown = PageReader(chart._repr_html_()).rows
+    assert "37.7 (35.0 to 40.2)" in [cell for row in shown for cell in row]
+    assert len([row for row in shown if row]) == 1 + len(TABLE)
+    assert chart._repr_html_().count('<tr class="shaded">') == 3
+    curves = plots.training_curves([{"images": 1, "loss": 1.0, "validation": 1.0}])
+    assert curves._repr_html_() is None
+    assert curves._repr_png_()
 
 
 def test_noise_schedule_draws_signal_noise_and_weights():

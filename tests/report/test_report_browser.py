@@ -65,6 +65,29 @@ def test_only_tables_and_figures_scroll_sideways(opened, width):
     assert page.evaluate("[...document.querySelectorAll('p, h1, h2, li, nav')].every(e => e.scrollWidth <= innerWidth)")
 
 
+def test_a_phone_shows_whole_figures_and_all_scores(opened):
+    page = opened(viewport={"width": 390, "height": 800})
+    edges = "[...document.querySelectorAll('figure img')].map(e => e.getBoundingClientRect().right)"
+    assert len(page.evaluate(edges)) > 3
+    assert max(page.evaluate(edges)) <= 390
+    heads = page.evaluate(
+        "[...document.querySelectorAll('#results th')].filter(e => e.checkVisibility())"
+        ".map(e => [e.textContent, e.getBoundingClientRect().right])"
+    )
+    assert [name for name, _ in heads] == ["method", "setup", "IoU %", "PBCA %", "AP %"]
+    assert max(right for _, right in heads) <= 390
+
+
+def test_a_tap_enlarges_a_figure_and_another_fits_it(opened):
+    page = opened(viewport={"width": 390, "height": 800})
+    width = "document.querySelector('.zoom img').getBoundingClientRect().width"
+    fitted = page.evaluate(width)
+    page.locator(".zoom img").first.click()
+    assert page.evaluate(width) >= 600
+    page.keyboard.press("Space")  # the tap has focused it
+    assert page.evaluate(width) == fitted
+
+
 def test_colours_follow_the_system_theme(opened):
     assert colour(opened(color_scheme="light"), "body", "backgroundColor") == WHITE
     assert colour(opened(color_scheme="dark"), "body", "backgroundColor") == "rgb(21, 23, 26)"

@@ -17,7 +17,7 @@ from PIL import Image
 from wsdl.core.io import write_text
 
 PACKAGE = Path(__file__).parent.parent
-MAX_WIDTH = 600  # pixels; on a narrow screen a wider figure is shown at least this wide and scrolls sideways
+ENLARGED = 600  # pixels, at least; on a narrow screen a tap shows a figure that is wider in this width
 
 
 @cache
@@ -81,9 +81,11 @@ def html_table(
     number: tuple[int, ...] = (),  # columns of numbers
     wide: tuple[int, ...] = (),  # columns of long texts
     shaded: Collection[int] = (),  # rows with a grey background
+    roomy: tuple[int, ...] = (),  # columns that a narrow screen leaves out
 ) -> Markup:
-    """A table that scrolls sideways where it is too wide."""
-    classes = ["number" if i in number else "wide" if i in wide else "" for i in range(len(head))]
+    """A table that scrolls sideways where it is too wide; shadows at its edges show that it does."""
+    kinds = {"number": number, "wide": wide, "roomy": roomy}
+    classes = [" ".join(name for name, columns in kinds.items() if i in columns) for i in range(len(head))]
     return Markup(_macros().table(head, rows, classes, shaded))
 
 
@@ -101,8 +103,8 @@ def html_figure(path: Path, caption: str) -> Markup:
     with Image.open(path) as image:
         width, height = image.size
         data = base64.b64encode(_webp(image.convert("RGB"))).decode()
-    slide = max(MAX_WIDTH, int(0.6 * width)) if width > MAX_WIDTH else 0
-    return Markup(_macros().figure(data, width, height, slide, caption))
+    enlarged = max(ENLARGED, int(0.6 * width)) if width > ENLARGED else 0
+    return Markup(_macros().figure(data, width, height, enlarged, caption))
 
 
 def _webp(image: Image.Image) -> bytes:

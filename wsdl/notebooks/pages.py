@@ -62,7 +62,11 @@ def _first_cell(notebook: Path) -> str:
 TEMPLATE = """{% extends 'basic/index.html.j2' %}
 {% block input_group %}<details open class="code"><summary>code</summary>{{ super() }}</details>{% endblock %}
 {% block in_prompt %}{% endblock %}{% block empty_in_prompt %}{% endblock %}{% block output_area_prompt %}{% endblock %}
-{% block stream_stderr %}{% endblock %}"""
+{% block stream_stderr %}{% endblock %}
+{% block data_png %}<label class="zoom"><input type="checkbox" aria-label="Enlarge the figure">{{ super() }}</label>
+{%- endblock %}
+{% block data_jpg %}<label class="zoom"><input type="checkbox" aria-label="Enlarge the figure">{{ super() }}</label>
+{%- endblock %}"""
 
 
 def to_html(notebook: Path, html: Path, problem: str = "") -> None:

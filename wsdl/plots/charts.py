@@ -2,11 +2,13 @@
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from wsdl.core.html import html_table
 from wsdl.evaluation.baselines import TRIVIAL_BASELINES, row_kind, row_label, run_label
 from wsdl.plots.style import FAKE, PALETTE, REAL, SCORE_LABELS, new_figure, styled
 
@@ -75,13 +77,14 @@ def _label_ends(ax: Axes, ends: dict[str, tuple[float, str]]) -> None:
 def results_table(frame: pd.DataFrame, note: str = NOTE) -> Figure:
     """Results as a figure: columns of results.csv, with `iou`, `iou_low`, `iou_high` joined into "64.9 (61.0 to 68.3)".
 
-    Rows of baselines are shaded; a missing value is a dash.
+    Rows of baselines are shaded; a missing value is a dash. A notebook displays the table itself, as HTML.
     """
     hidden = {f"{name}_{end}" for name in SCORE_LABELS for end in ("low", "high")}
     columns = [name for name in frame.columns if name not in hidden]
     cells = [[f"{SCORE_LABELS[name]} %" if name in SCORE_LABELS else name for name in columns]]
     cells += [[_score_text(row, name) for name in columns] for row in frame.to_dict("records")]
     left = [name not in SCORE_LABELS and not pd.api.types.is_numeric_dtype(frame[name]) for name in columns]
+    baselines = [i for i, row in enumerate(frame.to_numpy()) if any(_is_baseline(str(text)) for text in row)]
     # An average character of 12 pt is about 0.105 inches wide.
     widths = np.array([max(len(line[j]) for line in cells) * 0.105 + 0.3 for j in range(len(columns))])
     starts, height = np.concatenate([[0], np.cumsum(widths)]), 0.36
@@ -92,7 +95,7 @@ def results_table(frame: pd.DataFrame, note: str = NOTE) -> Figure:
     ax.axis("off")
     ax.set(xlim=(0, starts[-1]), ylim=(lines, 0))
     for i, line in enumerate(cells):
-        if i and any(_is_baseline(text) for text in map(str, frame.iloc[i - 1])):
+        if i - 1 in baselines:
             ax.add_patch(Rectangle((0, i), starts[-1], 1, color="#ECECEC", linewidth=0, gid="shaded"))
         for j, text in enumerate(line):
             x = starts[j] + 0.12 if left[j] else starts[j + 1] - 0.12
@@ -102,6 +105,9 @@ def results_table(frame: pd.DataFrame, note: str = NOTE) -> Figure:
         ax.plot([0, starts[-1]], [y, y], color="#333333", linewidth=width)
     if note:
         ax.text(0.12, len(cells) + 0.55, note, va="center", fontsize=11, color="#555555")
+    numbers = tuple(j for j in range(len(columns)) if not left[j])
+    table = html_table(cells[0], cells[1:], number=numbers, shaded=baselines)
+    chart.html = table + Markup('<p class="small">{}</p>').format(note) if note else table
     return chart
 
 

@@ -94,7 +94,7 @@ def map_grid(
         outline(row[1], masks[i])
         for ax, maps in zip(row[2:], detectors.values(), strict=True):
             shown = show_map(ax, maps[i], masks[i])
-    map_bar(shown, axes, shrink=min(1, 2 / len(images)))
+    map_bar(shown, axes, location="bottom", shrink=0.5)  # below: beside them it would make every image smaller
     return chart
 
 

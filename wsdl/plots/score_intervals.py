@@ -23,7 +23,7 @@ def score_intervals(rows: pd.DataFrame, score: str = "iou") -> Figure:
     trained = rows.method.map(row_kind) == "detector"
     places = [home for home in dict.fromkeys(tested_on) if trained[tested_on == home].any()]
     counts = [int((trained & (tested_on == home)).sum()) for home in places]
-    size = (8.5, sum(0.36 * n for n in counts) + 0.9 * len(counts) + 0.6)
+    size = (6.2, sum(0.36 * n for n in counts) + 0.9 * len(counts) + 0.9)
     chart, axes = new_figure(len(places), 1, size, sharex=True, squeeze=False, height_ratios=[n + 0.6 for n in counts])
     for ax, home in zip(axes[:, 0], places, strict=True):
         _panel(ax, rows[trained & (tested_on == home)], rows[~trained & (tested_on == home)], score)
@@ -37,7 +37,7 @@ def score_intervals(rows: pd.DataFrame, score: str = "iou") -> Figure:
             Line2D([], [], marker="|", linestyle="", markersize=11, color="#333333", label="lowest and highest seed")
         )
     guides.append(Line2D([], [], color=BASELINE_COLOUR, linewidth=8, alpha=0.35, label="best baseline"))
-    chart.legend(handles=guides, loc="outside upper left", ncols=len(guides), handlelength=1.4, columnspacing=1.5)
+    chart.legend(handles=guides, loc="outside upper left", ncols=3, handlelength=1.4, columnspacing=1.5)
     return chart
 
 

@@ -42,10 +42,18 @@ styled = rc_context(STYLE)  # a decorator: the function draws in this style
 
 
 class Chart(Figure):
-    """A figure that a notebook displays once, whether or not pyplot was imported."""
+    """A figure that a notebook displays once, whether or not pyplot was imported.
 
-    def _repr_png_(self) -> bytes:
-        return _png(figure_to_image(self))
+    html: what a notebook displays instead, such as the table that the figure draws: text can be read on any screen.
+    """
+
+    html: str = ""
+
+    def _repr_html_(self) -> str | None:
+        return self.html or None
+
+    def _repr_png_(self) -> bytes | None:
+        return None if self.html else _png(figure_to_image(self))
 
 
 @styled

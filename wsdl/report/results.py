@@ -40,7 +40,8 @@ def results_section(rows: pd.DataFrame) -> Markup:
         if row_kind(row["method"]) != "detector":
             shaded.append(i)
     head = [*keys, *(f"{title} %" for title in SCORE_TITLES.values()), "seeds", "images"]
-    return html_table(head, cells, number=tuple(range(len(keys), len(head))), shaded=shaded) + NOTE
+    roomy = (len(head) - 2, len(head) - 1)  # seeds and images
+    return html_table(head, cells, number=tuple(range(len(keys), len(head))), shaded=shaded, roomy=roomy) + NOTE
 
 
 def robustness_section(rows: pd.DataFrame) -> Markup:
