@@ -29,6 +29,21 @@ def test_importing_wsdl_is_light():
     assert found.stdout.strip() == "[]"
 
 
+def test_it_imports_and_draws_without_opencv_and_libgl():
+    code = """if True:
+        import sys, numpy as np
+        sys.modules["cv2"] = None  # importing it is an error
+        import wsdl.inference.localize, wsdl.training.detector, wsdl.generators.registry
+        from wsdl import explore, plots
+        images, maps = np.zeros((2, 32, 32, 3), np.uint8), np.zeros((2, 4, 4), np.float32)
+        plots.map_grid(images, images[..., 0], {"mine": maps})._repr_png_()
+        explore(images, {"mine": maps}).view()
+        print([line.split()[-1] for line in open("/proc/self/maps") if "libGL" in line])
+    """
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
+
+
 def test_the_command_line_starts_without_torch():
     code = "import sys, wsdl.__main__; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

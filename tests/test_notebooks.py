@@ -242,6 +242,13 @@ def test_committed_lesson_is_tidy_and_was_run(lesson, tmp_path):
     assert f"{lesson.stem}: done" in json.dumps(outputs)
 
 
+@pytest.mark.parametrize("path", sorted(notebooks.LESSONS_FOLDER.rglob("*.ipynb")), ids=lambda path: path.stem)
+def test_no_committed_notebook_has_traces_of_papermill(path):
+    book = read_json(path)
+    assert set(book["metadata"]) == {"kernelspec", "language_info"}
+    assert not [cell for cell in book["cells"] if "papermill" in cell["metadata"]]
+
+
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 def test_committed_lesson_has_the_skeleton(lesson):
     cells = nbformat.read(lesson, 4).cells

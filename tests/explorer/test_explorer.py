@@ -11,7 +11,7 @@ from io import BytesIO
 import nbformat
 import numpy as np
 import pytest
-from factories_explorer import explorer_arrays, small_explorer
+from factories_explorer import GIVEN, explorer_arrays, small_explorer
 from matplotlib import colormaps
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
@@ -21,7 +21,7 @@ import wsdl
 from wsdl import notebooks
 from wsdl.core.io import WsdlError
 from wsdl.evaluation.metrics import binary, upsample
-from wsdl.explorer import encode, explore, static_files
+from wsdl.explorer import encode, explore, static_files, static_view
 
 
 def test_explore_is_loaded_on_first_use():
@@ -217,6 +217,25 @@ def test_view_shows_blend_and_outline():
     explorer.threshold = 0.2  # everything is above: the outline runs along the edge
     assert np.asarray(explorer.view())[31:479, 484:932].max() > 240
     assert np.asarray(still)[31:479, 484:932].max() < 120
+
+
+def test_view_shows_all_maps_side_by_side():
+    explorer = small_explorer(maps=dict.fromkeys("abcde", GIVEN["maps"]["10"]), scores=None)
+    one = explorer.view()
+    explorer.mode = "maps"
+    every = np.asarray(explorer.view())
+    assert every.shape[1] == one.width + 2 * (256 + 12) - 2 * (448 - 256)  # four panels of 256 px in a row
+    second = np.asarray(every)[31 : 31 + 256, 24 + 268 : 24 + 268 + 256]
+    third = np.asarray(every)[31 : 31 + 256, 24 + 2 * 268 : 24 + 2 * 268 + 256]
+    assert np.array_equal(second, third)
+    assert every.shape[0] > 2 * 256
+
+
+def test_a_real_image_has_false_alarms_and_no_iou():
+    for i, words in ((0, "IoU 0."), (2, "a real image: every marked pixel is a false alarm")):
+        explorer = small_explorer()
+        explorer.selected = i
+        assert words in static_view._numbers(explorer, "10")
 
 
 def test_view_follows_every_choice():

@@ -59,7 +59,10 @@ def test_a_drawn_widget_hides_its_own_still_image_only():
 
 def test_our_pages_and_tidied_notebooks_show_it_once(saved):
     notebooks.to_html(saved, saved.with_suffix(".html"))
-    assert saved.with_suffix(".html").read_text(encoding="utf-8").count("data:image/jpeg") == 1
+    text = saved.with_suffix(".html").read_text(encoding="utf-8")
+    assert text.count("data:image/jpeg") == 1
+    assert "Error displaying widget" not in text
+    assert notebooks.WIDGET not in text
     notebooks.tidy_notebook(saved)
     (explorer,) = [out for out in nbformat.read(saved, 4).cells[1].outputs if "image/jpeg" in out.data]
     assert notebooks.WIDGET not in explorer.data

@@ -8,10 +8,12 @@ learn the mask itself (FCN).
 
 from functools import partial
 
+import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from wsdl.core.io import WsdlError
 from wsdl.detectors.base import Detector
 from wsdl.detectors.patches import Patches
 from wsdl.detectors.resize import central_pixels
@@ -72,6 +74,35 @@ class GradCam(Detector):
             (gradient,) = torch.autograd.grad(logits[:, 1].sum(), features)
         weights = gradient.float().mean(dim=(2, 3), keepdim=True)  # [n, 728, 1, 1]
         return F.relu((weights * features.detach().float()).sum(dim=1)), logits.detach()
+
+
+def grad_cam_of(model: nn.Module, layer: nn.Module, x: torch.Tensor, target: int = 1) -> np.ndarray:
+    """Grad-CAM of any classifier: maps float32 [n, h, w] in [0, 1] for its output `target`, by `scale_to_unit`.
+
+    x: a batch as `model` takes it; it returns logits [n, classes], and `layer`, a part of it such as its last block,
+    returns features [n, channels, h, w]. The model is run in evaluation mode and left as it was, without hooks or
+    gradients. WsdlError where the layer is not used, or returns something else.
+    """
+    kept = []
+
+    def keep(module, inputs, features):
+        kept.append(features.detach().requires_grad_())  # layers before this one need no gradient
+        return kept[-1]
+
+    hook, was_training = layer.register_forward_hook(keep), model.training
+    try:
+        with torch.enable_grad():
+            logits = model.eval()(x)
+            if len(kept) != 1 or kept[0].ndim != 4 or logits.ndim != 2:
+                raise WsdlError(
+                    "grad_cam_of: layer must run once and return [n, channels, h, w], and model [n, classes]."
+                )
+            (gradient,) = torch.autograd.grad(logits[:, target].sum(), kept[0])
+    finally:
+        hook.remove()
+        model.train(was_training)
+    weights = gradient.mean(dim=(2, 3), keepdim=True)  # [n, channels, 1, 1]
+    return scale_to_unit(F.relu((weights * kept[0].detach()).sum(dim=1))).float().cpu().numpy()
 
 
 def scale_to_unit(cams: torch.Tensor) -> torch.Tensor:

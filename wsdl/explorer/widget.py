@@ -98,7 +98,10 @@ class Explorer(anywidget.AnyWidget):
         return write_page(self, Path(path), title)
 
     def view(self):
-        """The current view as a PIL image: the image, the map over it with its outline, the colour bar."""
+        """The current view as a PIL image: the image, the map over it with its outline, the colour bar.
+
+        With `mode = "maps"`: all maps side by side.
+        """
         from wsdl.explorer.static_view import static_view
 
         return static_view(self)
@@ -122,7 +125,11 @@ class Explorer(anywidget.AnyWidget):
 
     def current_map(self) -> np.ndarray:
         """The map shown, at the size of its image: float32 [H, W], as in the metrics."""
-        return upsample(self.inputs.maps[self.map][self.selected], self.inputs.images.shape[1:3])
+        return self.map_named(self.map)
+
+    def map_named(self, name: str) -> np.ndarray:
+        """The map `name` of the current image, at the size of the image: float32 [H, W]."""
+        return upsample(self.inputs.maps[name][self.selected], self.inputs.images.shape[1:3])
 
     @traitlets.validate("selected")
     def _check_selected(self, proposal):
