@@ -28,6 +28,7 @@ from wsdl.commands.notebooks import notebooks
 from wsdl.commands.report import report
 from wsdl.commands.train import train, train_generator, train_parser
 from wsdl.core.io import WsdlError
+from wsdl.core.progress import end_progress_bars
 from wsdl.core.ranks import process_count, reports_error
 
 app = typer.Typer(
@@ -72,6 +73,7 @@ def main() -> None:
     try:
         app()
     except WsdlError as error:
+        _prepare_end()
         if reports_error():
             print(f"wsdl: {error}", file=sys.stderr)
         sys.exit(1)
@@ -79,9 +81,17 @@ def main() -> None:
         print(f"wsdl: {error.object!r} cannot be encoded as {error.encoding}; set PYTHONUTF8=1.", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
+        _prepare_end()
         if reports_error():
             print("wsdl: interrupted; rerun the same command to resume.", file=sys.stderr)
         sys.exit(130)
+
+
+def _prepare_end() -> None:
+    """The message to come begins a line, and torchrun, which ends all processes after one, does not interrupt it."""
+    end_progress_bars()
+    if process_count() > 1:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

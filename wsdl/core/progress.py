@@ -14,6 +14,10 @@ class _Bar(tqdm):
         if self._time() >= self.start_t + self.delay:
             return super().refresh(*arguments, **options)
 
+    def display(self, *arguments, **options):
+        self.delay = 0  # `close` ends the line of a bar that was drawn, also by set_postfix, which tqdm does not count
+        return super().display(*arguments, **options)
+
 
 def progress_bar(total: int, what: str, unit: str = "image", initial: int = 0) -> tqdm:
     """A plain-text progress bar with rate and time left; it appears after 2 s, so short work prints nothing.
@@ -31,6 +35,12 @@ def progress_bar(total: int, what: str, unit: str = "image", initial: int = 0) -
         dynamic_ncols=sys.stderr.isatty(),
         disable=not is_first(),
     )
+
+
+def end_progress_bars() -> None:
+    """End the bars that are shown, so that what is printed next begins on a line of its own."""
+    for bar in list(getattr(_Bar, "_instances", ())):
+        bar.close()
 
 
 def in_batches(items: Sequence, size: int, what: str) -> Iterator[Sequence]:
