@@ -35,7 +35,7 @@ _QUOTED = {
 _QUOTED_ON = "repaint-p2, celebahq", "coco-glide"
 COLUMNS = ("method", "numbers", "on", *(name + end for name in ("iou", "pbca", "ap") for end in ("", "_low", "_high")),
            "n")  # fmt: skip
-COST_COLUMNS = "method", "seconds", "images_per_second", "peak_mb", "numbers"
+COST_COLUMNS = "method", "seconds", "images_per_second", "cpu_seconds", "peak_mb", "numbers"
 
 
 def bench_published(data: Path, weights: Path | None, generators: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -75,6 +75,8 @@ def _why_not(name: str) -> str:
 def bench_cost(weights: Path | None = None, images: int = 2, size: int = SIZE) -> pd.DataFrame:
     """Seconds and memory of each method for an image of `size` px, one image at a time; NaN where it was not run.
 
+    cpu_seconds is the time of all cores, which other programs on the machine change less.
+
     `numbers` is MEASURED, RANDOM where the weights are not in `weights` (they do not change the cost), NOT_INSTALLED
     where the packages of the extra `peers` are missing, or NOT_HERE. peak_mb is the peak memory of a process that only
     loads and runs this method, NaN where the system does not report it. WsdlError where `weights` is no folder.
@@ -99,11 +101,16 @@ def measure_cost(name: str, weights: Path | None, images: int, size: int) -> dic
         return {"numbers": NOT_INSTALLED}
     pixels = np.random.default_rng(0).integers(0, 256, (images + 1, size, size, 3), np.uint8)
     method.predict(pixels[:1])  # the first pass allocates
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     for image in pixels[1:]:
         method.predict(image[None])
-    seconds = (time.perf_counter() - start) / images
-    row = {"numbers": MEASURED if weights else RANDOM, "seconds": seconds, "images_per_second": 1 / seconds}
+    seconds, cpu = (time.perf_counter() - start) / images, (time.process_time() - cpu) / images
+    row = {
+        "numbers": MEASURED if weights else RANDOM,
+        "seconds": seconds,
+        "images_per_second": 1 / seconds,
+        "cpu_seconds": cpu,
+    }
     return row | {"peak_mb": np.nan if (peak := peak_megabytes()) is None else round(peak)}
 
 

@@ -137,5 +137,25 @@ def bench_scale(
     print(scale.bench_scale(out, tuple(map(int, numbers))).to_csv(index=False, float_format="%.4g"), end="")
 
 
+@bench.command("splices")
+def bench_splices(
+    weights: Annotated[Path | None, typer.Option(help="As of `bench published`.")] = None,
+    images: Annotated[int, typer.Option(min=2, help="Splices of each kind.")] = 24,
+    seed: Annotated[int, typer.Option(help="Of the places of the pasted squares.")] = 0,
+    figure: Annotated[Path | None, typer.Option(help="Draw the maps of the first splice into this file.")] = None,
+):
+    """Published and forensic methods on spliced renders, as CSV: what such methods were made for.
+
+    A square of another bundled render is pasted: of another camera, with another JPEG history, or both.
+    """
+    from wsdl.benchmarks import splices
+    from wsdl.plots import save_figure
+
+    table, chart = splices.bench_splices(weights, images, seed)
+    if figure:
+        save_figure(chart, figure)
+    print(table.to_csv(index=False), end="")
+
+
 for method in METHODS:
     bench.command(method)(bench_detector)
