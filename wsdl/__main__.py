@@ -67,6 +67,9 @@ def _options(
     """Options of the command line itself."""
 
 
+INTERRUPTED = 130  # exit code, as of a shell
+
+
 def main() -> None:
     if process_count() > 1:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # of torchrun, where another process has ended
@@ -81,10 +84,18 @@ def main() -> None:
         print(f"wsdl: {error.object!r} cannot be encoded as {error.encoding}; set PYTHONUTF8=1.", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        _prepare_end()
-        if reports_error():
-            print("wsdl: interrupted; rerun the same command to resume.", file=sys.stderr)
-        sys.exit(130)
+        _end_interrupted()
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:  # typer ends like this, without a word, where it is interrupted
+            _end_interrupted()
+        raise
+
+
+def _end_interrupted() -> None:
+    _prepare_end()
+    if reports_error():
+        print("wsdl: interrupted; rerun the same command to resume.", file=sys.stderr)
+    sys.exit(INTERRUPTED)
 
 
 def _prepare_end() -> None:
