@@ -77,8 +77,12 @@ def found(home, localizer):
 
 
 def judge(home, localizer, given: InputImage):
+    return judge_in(home / "run", localizer, given)
+
+
+def judge_in(run: Path, localizer, given: InputImage):
     result = localizer(given)
-    return read_reference(home / "run").judge(result.score, result.marked, result.properties)
+    return read_reference(run).judge(result.score, result.marked, result.properties)
 
 
 def test_at_most_5_percent_raise_an_alarm_in_each_condition(found):
@@ -144,6 +148,22 @@ def test_an_image_without_a_face_is_unlike_faces(found, home, localizer):
     assert replace(domain, has_faces=True).unlike(about).startswith("no face was found, and the drawn clouds")
 
 
+def test_images_more_like_others_get_no_verdict(home, localizer, tmp_path):
+    draw(tmp_path / "other", 4, 6.8)
+    draw(tmp_path / "unseen", 5, 6.8)
+    run = Path(shutil.copytree(home / "run", tmp_path / "run"))
+
+    def judged(folder: Path, **more) -> list[str]:
+        calibrate(localizer, run, home / "real", "drawn clouds", [home / "fake"], **more)
+        return [judge_in(run, localizer, open_image(path)).text for path in sorted(folder.iterdir())]
+
+    said = "no verdict: the image is more like sea (as is) than like the drawn clouds with which"
+    assert sum(text.startswith("no verdict") for text in judged(tmp_path / "unseen")) < COUNT / 2
+    others = {"sea": tmp_path / "other"}
+    assert sum(text.startswith(said) for text in judged(tmp_path / "unseen", others=others)) > COUNT / 2
+    assert sum(text.startswith("no verdict") for text in judged(home / "more", others=others)) < COUNT / 2
+
+
 def test_a_detector_that_finds_few_fakes_gives_no_verdict(found, home, localizer, tmp_path):
     run = Path(shutil.copytree(home / "run", tmp_path / "run"))
     calibrate(localizer, run, home / "real", "drawn clouds", fakes=[home / "more"], limit=40)
@@ -167,6 +187,7 @@ def test_a_damaged_reference_is_one_sentence(found, home, tmp_path):
         {**good, "domain": {**good["domain"], "groups": []}},
         {**good, "domain": {**good["domain"], "groups": [{**first, "mean": [1, 2]}]}},
         {**good, "domain": {**good["domain"], "groups": [{**first, "condition": "fog"}]}},
+        {**good, "domain": {**good["domain"], "others": [{**first, "mean": [1, 2]}]}},
     ):  # fmt: skip
         write_json(run / REFERENCE_FILE, damage)
         with pytest.raises(WsdlError, match=r"reference\.json") as error:

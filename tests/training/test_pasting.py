@@ -252,10 +252,11 @@ def test_a_failure_is_told_once_from_labels_alone():
     assert told[0] == told[2] == ""
     assert "not learned after 8 of 16 images (validation loss 0.69" in told[1]
     assert pasting.describe_failure([log[0], {"images": 8, "validation": 0.2}], images=16) == ""
-    losses = [{"images": n, "label_validation": loss} for n, loss in ((12, 0.3), (16, 0.9), (20, 1.5))]
-    told = [pasting.describe_failure([*log[:1], *losses[: n + 1]], images=40) for n in range(3)]
-    assert told[0] == told[2] == ""
-    assert "unlearned the image labels (validation loss 0.90" in told[1]
+    losses = [0.3, 0.9, 0.2, 0.9, 1.5, 1.6]  # one line above chance level is no failure
+    lines = [log[0], *({"images": 12 + 4 * n, "label_validation": loss} for n, loss in enumerate(losses))]
+    told = [pasting.describe_failure(lines[: n + 2], images=40) for n in range(len(losses))]
+    assert [bool(text) for text in told] == [False, False, False, False, True, False]
+    assert "unlearned the image labels (validation loss 1.50" in told[4]
 
 
 def test_self_training_waits_until_labels_are_learned(dataset, tmp_path, monkeypatch, capsys):

@@ -37,6 +37,10 @@ def calibrate(
         list[float] | None, typer.Option(help="Factor of the sides to test, may be repeated; default 0.75.")
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="At most so many images of each folder; 0: all.")] = 0,
+    others: Annotated[
+        list[str] | None,
+        typer.Option(help='"rendered portraits=DIR": images like these get no verdict; may be repeated.'),
+    ] = None,
     parser: Annotated[str, typer.Option(help="Face parser, as of localize.")] = "",
 ):
     """Measure a detector on unaltered images: RUN/reference.json, from which `localize` takes alarms and verdicts."""
@@ -46,9 +50,12 @@ def calibrate(
     from wsdl.inference.calibrate import calibrate as run_calibration
     from wsdl.inference.localize import load_localizer
 
+    if wrong := [text for text in others or [] if not all(text.partition("="))]:
+        raise typer.BadParameter(f"'{wrong[0]}' is not WHAT=DIR.", param_hint="--others")
+    outside = {what: Path(folder) for what, _, folder in (text.partition("=") for text in others or [])}
     found = run_calibration(
         load_localizer(run, parser), find_detector(run), images, domain, fakes or [], jpeg or [75], resize or [0.75],
-        limit,
+        limit, outside,
     )  # fmt: skip
     conditions = {
         name: {key: value for key, value in one.items() if not isinstance(value, list)}

@@ -35,17 +35,24 @@ def calibrate(
     jpeg: list[int] = (75,),  # qualities
     resize: list[float] = (0.75,),  # factors of the sides
     limit: int = 0,  # at most so many images of each folder, evenly spaced; 0: all
+    others: dict[str, Path] | None = None,  # folders of images that are to get no verdict, by what they are
 ) -> dict:
     """Write reference.json, atomically, and return it. WsdlError for folders of less than MIN_IMAGES images.
 
     A condition (JPEG, resizing) is covered where the detector still works in it: with the threshold that unaltered
     images need there, the alarm finds at least KEPT of the fakes that it finds otherwise. Images like those of covered
-    conditions get a verdict. Without fakes every condition is covered.
+    conditions get a verdict. Without fakes every condition is covered. An image that is more like `others` in some
+    condition gets none: it may be within the domain of the detector by chance.
     """
     conditions = list_conditions(jpeg, resize)
     real, *fake = (_measure(localizer, one, conditions, limit) for one in (images, *fakes))
     covered = choose_covered(real, fake)
     parts = [part[condition] for part in (real, *fake) for condition in covered]
+    outside = [
+        fit_group(f"{what} ({condition})", measured.statistics)
+        for what, other in (others or {}).items()
+        for condition, measured in _measure(localizer, other, conditions, limit).items()
+    ]
     about = Domain(
         name=domain,
         groups=[fit_group(condition, part[condition].statistics) for part in (real, *fake) for condition in covered],
@@ -53,6 +60,7 @@ def calibrate(
         side=min(side for part in parts for side in part.sides),
         largest=max(side for part in parts for side in part.sides),
         has_faces=bool(np.mean([one.has_face for part in parts for one in part.properties]) >= FACES),
+        others=tuple(outside),
     )
     alarm = choose_alarm(real, fake, about)
     reference = {
@@ -62,8 +70,7 @@ def calibrate(
         "alarm": alarm,
         "domain": {"name": domain, "quality": about.quality, "side": about.side, "largest": about.largest,
                    "faces": int(about.has_faces),
-                   "groups": [{"condition": one.condition, "mean": one.mean.tolist(),
-                               "covariance": one.covariance.tolist(), "limit": one.limit} for one in about.groups]},
+                   "groups": [_stored(one) for one in about.groups], "others": [_stored(one) for one in about.others]},
         "conditions": {
             name: _summary(real[name], [part[name] for part in fake], about, alarm) | {"covered": name in covered}
             for name in conditions
@@ -153,6 +160,12 @@ def fit_group(condition: str, statistics: np.ndarray) -> Group:
     distances = [_normal(condition, statistics[fold != i]).distances(statistics[fold == i]) for i in range(FOLDS)]
     whole = _normal(condition, statistics)
     return Group(condition, whole.mean, whole.covariance, float(np.quantile(np.concatenate(distances), IN_DOMAIN)))
+
+
+def _stored(group: Group) -> dict:
+    """A group as in reference.json."""
+    return {"condition": group.condition, "mean": group.mean.tolist(), "covariance": group.covariance.tolist(),
+            "limit": group.limit}  # fmt: skip
 
 
 def _normal(condition: str, statistics: np.ndarray) -> Group:

@@ -37,6 +37,10 @@ class Group:
         away = statistics - self.mean
         return np.sqrt(np.einsum("ni,ij,nj->n", away, np.linalg.inv(self.covariance), away))
 
+    def log_density(self, statistics: np.ndarray) -> float:
+        """Of statistics [5], up to a constant that all groups share."""
+        return -0.5 * float(self.distances(statistics[None])[0] ** 2 + np.linalg.slogdet(self.covariance)[1])
+
 
 @dataclass(frozen=True)
 class Domain:
@@ -48,6 +52,7 @@ class Domain:
     side: float  # the smallest analysed region among them, in pixels
     largest: float  # and the largest
     has_faces: bool  # a face was found in almost all of them
+    others: tuple[Group, ...] = ()  # images for which the detector gives none; `condition` says what they are
 
     def unlike(self, properties: ImageProperties) -> str:
         """Why an image is unlike all of these, in a sentence; "" where it is like some."""
@@ -62,6 +67,8 @@ class Domain:
         if properties.side > self.largest * RESIZED:
             return f"{what}, the largest reference image {self.largest:.0f} px"
         group = self.nearest(properties)
+        if other := self._other(properties.statistics):
+            return f"the image is more like {other} than like the {self.name} with which the detector was calibrated"
         distance = group.distances(properties.statistics[None])[0]
         if distance <= group.limit:
             return ""
@@ -70,6 +77,12 @@ class Domain:
             f"the image is unlike the {self.name} with which the detector was calibrated (distance {distance:.1f}, "
             f"limit {group.limit:.1f}), most of all in its {NAMES[int(away.argmax())]}"
         )
+
+    def _other(self, statistics: np.ndarray) -> str:
+        """What an image of these statistics [5] is more likely to be than one of the reference; "" where nothing."""
+        own = max(group.log_density(statistics) for group in self.groups)
+        likeliest = max(self.others, key=lambda group: group.log_density(statistics), default=None)
+        return likeliest.condition if likeliest and likeliest.log_density(statistics) > own else ""
 
     def nearest(self, properties: ImageProperties) -> Group:
         """The group that an image fits best."""
@@ -146,19 +159,24 @@ def read_reference(folder: Path) -> Reference | None:
             name: {**one, "score": _array(one["score"], 1), "marked": _array(one["marked"], 1)}
             for name, one in conditions.items()
         }
-        groups = [
-            Group(one["condition"], _array(one["mean"], 1), _array(one["covariance"], 2), float(one["limit"]))
-            for one in domain["groups"]
-        ]
-        for group in groups:
+        groups, others = (
+            [
+                Group(one["condition"], _array(one["mean"], 1), _array(one["covariance"], 2), float(one["limit"]))
+                for one in domain.get(key, [])  # "others" is missing in files of earlier versions
+            ]
+            for key in ("groups", "others")
+        )
+        for group in (*groups, *others):
             group.distances(np.zeros((1, len(NAMES))))  # ValueError or LinAlgError where shapes do not fit
+        for group in groups:
             conditions[group.condition]
         groups[0]
     except (ValueError, TypeError, KeyError, IndexError, np.linalg.LinAlgError):
         raise WsdlError(f"{path}: is no result of `detectors calibrate`; run it again.") from None
     if content["model"] != sha256(folder / MODEL_FILE):
         return None
-    domain = Domain(domain["name"], groups, domain["quality"], domain["side"], domain["largest"], bool(domain["faces"]))
+    sizes = (domain[key] for key in ("quality", "side", "largest"))
+    domain = Domain(domain["name"], groups, *sizes, bool(domain["faces"]), tuple(others))
     return Reference(content["n"], content["n_fakes"], content["alarm"], domain, conditions)
 
 

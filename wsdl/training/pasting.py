@@ -8,6 +8,7 @@ difference instead of the trace of the generator, and its maps of fakes are empt
 """
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -137,8 +138,10 @@ def describe_failure(stats: list[dict], images: int) -> str:
     """
     *earlier, last = stats
     if "label_validation" in last:
-        before = [line["label_validation"] for line in earlier if "label_validation" in line]
-        if last["label_validation"] <= CHANCE or max(before, default=0) > CHANCE:
+        is_above = [line["label_validation"] > CHANCE for line in stats if "label_validation" in line]
+        # The first line after self-training began is often above for a moment.
+        unlearned = [pair == (True, True) for pair in pairwise(is_above)]
+        if not any(unlearned[-1:]) or any(unlearned[:-1]):
             return ""
         return (
             f"self-training has unlearned the image labels (validation loss {last['label_validation']:.2f}, at chance "
