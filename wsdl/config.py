@@ -49,7 +49,7 @@ FULL_GENERATORS = {"ddim": "p2", "ddpm": "p2-ddpm"}  # of full fakes: P2 with ei
 OURS = "patches-mil"
 METHODS = "patches", "grad-cam", "attention", OURS  # the paper's three, and ours
 DEFAULT_DETECTOR = "patches-c-studio"  # of `localize`: a folder of wsdl/assets/detectors
-PHOTOGRAPHS_DETECTOR = "patches-mil-c-photographs"  # `localize` uses it only where it is named
+PHOTOGRAPHS_DETECTOR = "patches-mil-c-photographs"  # calibrated with photographs, the others with renders
 
 
 def method_order(method: str) -> int:

@@ -5,6 +5,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 import wsdl
 from wsdl.__main__ import app
 from wsdl.bundle.unpack import unpack_dataset
-from wsdl.config import DEFAULT_DETECTOR
+from wsdl.config import DEFAULT_DETECTOR, PHOTOGRAPHS_DETECTOR
 from wsdl.core.io import WsdlError, read_json, write_json
 from wsdl.core.run import MODEL_FILE
 from wsdl.data.corruptions import compress_jpeg
@@ -25,7 +26,7 @@ from wsdl.inference.calibrate import calibrate
 from wsdl.inference.image_input import InputImage, open_image
 from wsdl.inference.localize import Localizer, choose_detector
 from wsdl.inference.reference import REFERENCE_FILE, read_reference
-from wsdl.inference.statistics import image_statistics
+from wsdl.inference.statistics import ImageProperties, image_statistics
 
 SIZE, COUNT = 64, 60
 
@@ -255,6 +256,17 @@ def test_the_default_detector_was_calibrated_with_such_images(two_detectors, hom
     assert choose_detector(InputImage(Image.new("RGB", (SIZE, SIZE)))) == "patches-c-studio"
 
 
+def test_photographs_get_the_detector_for_photographs(monkeypatch, no_parser):
+    domain = read_reference(PRETRAINED_FOLDER / PHOTOGRAPHS_DETECTOR).domain
+    photograph = next(group for group in domain.groups if group.condition == "as is")
+    properties = ImageProperties(True, 150.0, 95.0, photograph.mean)
+    monkeypatch.setattr("wsdl.inference.localize.find_crop", lambda *_: SimpleNamespace(properties=properties))
+    assert choose_detector(InputImage(Image.new("RGB", (SIZE, SIZE)))) == PHOTOGRAPHS_DETECTOR
+    render = next(group for group in domain.others if group.condition == "rendered portraits (JPEG 90)")
+    properties = replace(properties, statistics=render.mean)
+    assert domain.unlike(properties).startswith("the image is more like rendered portraits (JPEG 90) than like the ph")
+
+
 def test_every_bundled_detector_has_a_reference():
     for name in pretrained_names():
         reference = read_reference(PRETRAINED_FOLDER / name)
@@ -286,5 +298,6 @@ def test_unseen_renders_get_a_verdict_and_others_none(name):
 def test_a_compressed_render_raises_no_alarm_by_itself():
     data = Dataset(unpack_dataset("studio"))
     for i in data.select(kind="real", split="test").index[:8]:
-        found = wsdl.localize(compress_jpeg(data.images[i], 90, None))
-        assert (found.detector, found.verdict.alarm) == (DEFAULT_DETECTOR, None)
+        for quality in (90, 75):
+            found = wsdl.localize(compress_jpeg(data.images[i], quality, None))
+            assert (found.detector, found.verdict.alarm) == (DEFAULT_DETECTOR, None)

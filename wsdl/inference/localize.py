@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wsdl.config import BUNDLED_SOURCES, DEFAULT_DETECTOR, PHOTOGRAPHS_DETECTOR
+from wsdl.config import BUNDLED_SOURCES, DEFAULT_DETECTOR
 from wsdl.core.io import WsdlError
 from wsdl.core.records import read_config
 from wsdl.core.run import MODEL_FILE
@@ -52,15 +52,14 @@ def choose_detector(given: InputImage, parser: str | Path = "") -> str:
     """The name of the pretrained detector for an image: one that was calibrated with images like it.
 
     Of several DEFAULT_DETECTOR, else that with the highest IoU. Where there is none, DEFAULT_DETECTOR, which then gives
-    no verdict. PHOTOGRAPHS_DETECTOR is never chosen: compressed renders are within the domain of its calibration, and
-    it raises false alarms on them (8 of 20 after JPEG 90).
+    no verdict.
     """
     faces = find_parser(parser)
 
     def key(name: str) -> tuple:
         return name != DEFAULT_DETECTOR, -((stored_metrics(find_detector(name)) or {}).get("iou") or 0)
 
-    for name in sorted(set(pretrained_names()) - {PHOTOGRAPHS_DETECTOR}, key=key):
+    for name in sorted(pretrained_names(), key=key):
         folder = find_detector(name)
         reference = read_reference(folder)
         if reference and not reference.no_verdict(find_crop(given, faces, *input_of(folder)).properties):
