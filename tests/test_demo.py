@@ -142,6 +142,7 @@ def test_the_long_lessons_run_with_every_generator(study):
     assert raw > clean == 0
     rows = read_json(out / "lessons" / "10_your_own_folders.json")["iou"]
     assert len(rows) == 7  # three detectors, four baselines
+    assert read_json(out / "lessons" / "11_published_methods.json")["given"] == []
     assert others == {path: path.stat().st_mtime for path in others}  # not run again
     assert len(others) >= 18
 

@@ -9,7 +9,7 @@ from wsdl.commands.options import Out, PhotoMasks, Photos, Seed
 
 notebooks = typer.Typer(no_args_is_help=True, help="Run the numbered notebooks without a browser.")
 
-Long = Annotated[bool, typer.Option("--long", help="Also lessons 07, 08 and 10, which train detectors of their own.")]
+Long = Annotated[bool, typer.Option("--long", help="Also lessons 07, 08, 10 and 11, which are not in the demo.")]
 
 
 @notebooks.command("run")

@@ -18,12 +18,13 @@ from wsdl.notebooks.pages import INJECTED, check_home, notebook_question, notebo
 from wsdl.notebooks.tidy import tidy_notebook
 
 LESSONS_FOLDER = Path(__file__).parent.parent.parent / "notebooks"  # the committed lessons, in a checkout
-LONG = ("07_generalisation", "08_background", "10_your_own_folders")  # train detectors of their own; not in the demo
+# Not in the demo: three train detectors of their own, the last is about weights that few have.
+LONG = ("07_generalisation", "08_background", "10_your_own_folders", "11_published_methods")
 REPORT = "90_report"  # not a lesson: a report of any runs
 
 
 def lesson_notebooks(long: bool = False) -> list[Path]:
-    """The lessons in order; with `long` also those that train detectors of their own."""
+    """The lessons in order; with `long` also those of LONG."""
     found = sorted(path for path in LESSONS_FOLDER.glob("[0-9][0-9]_*.ipynb") if path.stem != REPORT)
     if not found:
         raise WsdlError(f"{LESSONS_FOLDER}: holds no lessons; run wsdl from a checkout of the repository.")
