@@ -8,8 +8,11 @@ import pandas as pd
 import pytest
 from factories_published import write_noiseprint_weights
 from helpers import run_command
+from PIL import Image
 
+from wsdl.benchmarks.localize import score_triples
 from wsdl.benchmarks.published import (
+    COLUMNS,
     MEASURED,
     METHODS,
     NOT_GIVEN,
@@ -19,13 +22,14 @@ from wsdl.benchmarks.published import (
     RANDOM,
     bench_cost,
     bench_published,
+    format_published,
     measure_cost,
 )
 from wsdl.core.io import WsdlError
 from wsdl.data.dataset import Dataset
 from wsdl.detectors.prediction import Prediction
 from wsdl.detectors.published import PUBLISHED, load_published
-from wsdl.evaluation.baselines import BASELINES
+from wsdl.evaluation.baselines import BASELINES, row_label
 from wsdl.evaluation.metrics import iou
 
 
@@ -48,7 +52,7 @@ def half(monkeypatch):
 
 @pytest.mark.usefixtures("half")
 def test_rows_are_measured_quoted_or_without_weights(dataset, tmp_path):
-    table = bench_published(dataset, tmp_path)
+    table = bench_published([dataset], tmp_path)
     assert list(table.method[: len(METHODS)]) == list(METHODS)
     by_kind = table.groupby("numbers").method.apply(list)
     assert by_kind[MEASURED][0] == "noiseprint"
@@ -68,11 +72,47 @@ def test_a_measured_row_has_the_iou_of_its_maps(dataset, tmp_path):
     half = np.zeros((data.size, data.size), np.uint8)
     half[: data.size // 2] = 1
     expected = np.mean([iou(half, np.asarray(data.masks[i], np.uint8)) for i in fakes])
-    table = bench_published(dataset, tmp_path)
+    table = bench_published([dataset], tmp_path)
     row = table[table.numbers == MEASURED].set_index("method").loc["noiseprint"]
     assert row.iou == pytest.approx(100 * expected, abs=3)  # BICUBIC moves the border of the marked half
     assert row.iou_low <= row.iou <= row.iou_high
     assert row.n == len(fakes)
+
+
+@pytest.fixture
+def triples(dataset, tmp_path):
+    """Three test fakes of the dataset with their real faces, as triples of one set."""
+    data = Dataset(dataset)
+    fakes = data.select(kind="partial", split="test").head(3)
+    for i, source in zip(fakes.index, data.source_index(fakes), strict=True):
+        for part, pixels in (("real", data.images[source]), ("fake", data.images[i]), ("mask", 255 * data.masks[i])):
+            (tmp_path / "triples/mine" / part).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.asarray(pixels, np.uint8)).save(tmp_path / "triples/mine" / part / f"{i}.png")
+    return tmp_path / "triples"
+
+
+@pytest.mark.usefixtures("no_parser")
+def test_triples_and_our_detectors_have_rows(dataset, triples, run_folder):
+    table = bench_published([dataset], None, detectors=[run_folder], triples=triples)
+    rows = table[table.on == "mine"].set_index("method")
+    images = score_triples(triples, (str(run_folder),))
+    of = images[images.method == str(run_folder)]
+    assert rows.iou[str(run_folder)] == pytest.approx(100 * of.iou.mean(), abs=0.1)
+    assert rows.pbca["baseline: all-real"] == pytest.approx(100 - rows.pbca["baseline: all-fake"])
+    assert (rows.numbers["trufor"], rows.n["baseline: random"]) == (NOT_GIVEN, 3)
+    measured = table[(table.on != "mine") & (table.numbers == MEASURED)]
+    assert list(measured.method) == [run_folder, *map(row_label, BASELINES)]
+
+
+def test_markdown_has_a_column_per_dataset_and_quotes_apart():
+    row = {"method": "trufor", "numbers": MEASURED, "on": "mine", "iou": 20.0, "iou_low": 10.0, "iou_high": 30.0}
+    quoted = {"method": "trufor", "numbers": QUOTED, "on": "coco-glide", "iou": 29.2, "pbca": 81.4}
+    missing = {"method": "psccnet", "numbers": NOT_GIVEN, "on": "mine"}
+    text = format_published(pd.DataFrame([row | {"pbca": 80.0}, missing, quoted], columns=COLUMNS))
+    assert "| method | mine |" in text
+    assert "| trufor | 20.0 (10.0 to 30.0) / 80.0 |" in text
+    assert "| psccnet | weights not given |" in text
+    assert text.index("Stated by the paper") < text.index("| trufor | 29.2 / 81.4 |")
 
 
 def test_the_cost_of_each_method_and_of_which_weights(tmp_path, capsys, monkeypatch):
@@ -102,7 +142,7 @@ def test_the_command_prints_either_table(dataset, tmp_path, half, monkeypatch):
 
 def test_a_missing_folder_is_one_sentence(dataset):
     with pytest.raises(WsdlError, match="nowhere: no such folder; give that of the published weights by --weights"):
-        bench_published(dataset, "nowhere")
+        bench_published([dataset], "nowhere")
 
 
 def test_methods_are_loaded_once(tmp_path):

@@ -17,7 +17,7 @@ from wsdl.detectors.pretrained import pretrained_names
 from wsdl.detectors.published import PUBLISHED, find_published
 from wsdl.evaluation.baselines import BASELINES, TRIVIAL_BASELINES, row_kind, row_label
 from wsdl.evaluation.forensics import FORENSIC_BASELINES
-from wsdl.evaluation.metrics import THRESHOLD, average_precision, binary, bootstrap, bootstrap_ap, iou
+from wsdl.evaluation.metrics import THRESHOLD, average_precision, binary, bootstrap, bootstrap_ap, iou, pbca
 from wsdl.evaluation.protocols import free
 from wsdl.inference.image_input import InputImage, open_image
 from wsdl.inference.localize import load_localizer
@@ -54,7 +54,13 @@ def bench_localize(
     over_chance is pixel_ap minus that of a constant map, which is the area of the mask; its interval is a paired one.
     WsdlError for an unknown detector and for files that are no triples (see `wsdl.data.triples`).
     """
-    methods = _methods(detectors or tuple(pretrained_names()), weights)
+    images = score_triples(folder, detectors or tuple(pretrained_names()), weights)
+    return summarize(images), images
+
+
+def score_triples(folder: Path, detectors: tuple[str, ...], weights: str | Path = "") -> pd.DataFrame:
+    """The second table of `bench_localize`: one row per triple and method."""
+    methods = _methods(detectors, weights)
     triples = find_triples(folder)
     with progress_bar(len(triples), "checking masks", "triple") as progress:
         check_triples(triples, progress.update)
@@ -63,8 +69,7 @@ def bench_localize(
         for number, triple in enumerate(triples):
             rows += _rows_of(triple, number, methods)
             progress.update()
-    images = pd.DataFrame(rows)
-    return summarize(images), images
+    return pd.DataFrame(rows)
 
 
 def _methods(detectors: tuple[str, ...], weights: str | Path) -> dict[str, Callable[[InputImage, int], ImageResult]]:
@@ -108,11 +113,11 @@ def _rows_of(triple: Triple, number: int, methods: dict[str, Callable]) -> list[
     rows = []
     for method, analyse in methods.items():
         before, after = analyse(real, 2 * number), analyse(fake, 2 * number + 1)
-        pixel_ap = free(after.map, mask)["pixel_ap"]
+        pixel_ap, marked = free(after.map, mask)["pixel_ap"], binary(after.map, after.threshold)
         rows.append({
             "set": triple.set, "name": triple.name, "method": method,
             "pixel_ap": pixel_ap, "over_chance": pixel_ap - mask.mean(),
-            "iou": iou(binary(after.map, after.threshold), mask),
+            "iou": iou(marked, mask), "pbca": pbca(marked, mask),
             "score_real": before.score, "score_fake": after.score,
             "marked_real": before.marked, "marked_fake": after.marked,
             "analysed_real": before.analysed, "analysed_fake": after.analysed, "threshold": after.threshold,

@@ -1,6 +1,7 @@
 """`bench published`: the methods of others on a dataset, as in the last table of the paper, and what they cost."""
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -8,14 +9,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from wsdl.benchmarks.localize import score_triples
 from wsdl.core.device import peak_megabytes
 from wsdl.core.io import WsdlError
 from wsdl.core.progress import print_stderr
 from wsdl.data.dataset import Dataset
 from wsdl.data.paper_sets import choose_generators
+from wsdl.detectors import load_detector
+from wsdl.detectors.pretrained import find_detector
 from wsdl.detectors.published import PUBLISHED, find_published, load_published, random_method
 from wsdl.evaluation.baselines import baseline_rows, row_label
 from wsdl.evaluation.evaluate import metrics_rows
+from wsdl.evaluation.metrics import average_precision, bootstrap, bootstrap_ap
 from wsdl.evaluation.scoring import score_protocols
 
 METHODS = (*PUBLISHED, "hifi-net")  # in the order of the paper's table
@@ -38,19 +43,33 @@ COLUMNS = ("method", "numbers", "on", *(name + end for name in ("iou", "pbca", "
 COST_COLUMNS = "method", "seconds", "images_per_second", "cpu_seconds", "peak_mb", "numbers"
 
 
-def bench_published(data: Path, weights: Path | None, generators: tuple[str, ...] = ()) -> pd.DataFrame:
-    """The published methods and all baselines on the test split of `data`; then what the paper states, as such.
+def bench_published(
+    data: Sequence[Path], weights: Path | None, generators: Sequence[str] = (), detectors: Sequence[str] = (),
+    triples: Path | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """The published methods, `detectors` and all baselines on each dataset; then what the paper states, as such.
 
-    Columns are COLUMNS, numbers in percent under preset dolos with 95 % intervals over source faces; `numbers` is
-    MEASURED, QUOTED, NOT_GIVEN where the weights of a method are not in `weights`, or NOT_HERE where wsdl cannot run
-    it. WsdlError as `evaluate`.
+    data: dataset folders, of which the test split is scored; triples: a folder as in `bench_localize`, each set of it
+    a dataset; detectors: pretrained ones by name, or run folders. Columns are COLUMNS, numbers in percent under preset
+    dolos with 95 % intervals over source faces (of triples: over images); `numbers` is MEASURED, QUOTED, NOT_GIVEN
+    where the weights of a method are not in `weights`, or NOT_HERE where wsdl cannot run it. WsdlError as `evaluate`,
+    `load_detector` and `bench_localize`.
     """
+    found = find_published(weights) if weights else {}
+    methods = {name: found.get(name) for name in METHODS}
+    methods |= {name: load_detector(find_detector(name)) for name in detectors}
+    rows = [row for folder in data for row in _rows_on(folder, tuple(generators), methods)]
+    if triples:
+        rows += _rows_on_triples(score_triples(triples, tuple(detectors), weights or ""), methods)
+    return pd.DataFrame([*rows, *_quoted_rows()], columns=COLUMNS)
+
+
+def _rows_on(data: Path, generators: tuple[str, ...], methods: dict) -> list[dict]:
+    """The rows of all methods and baselines on one dataset."""
     dataset = Dataset(data, choose_generators(data, generators))
     on = dataset.info.get("name") or Path(data).name
     rows = []
-    found = find_published(weights) if weights else {}
-    for name in METHODS:
-        method = found.get(name)
+    for name, method in methods.items():
         if method is None:
             rows.append({"method": name, "numbers": _why_not(name), "on": on})
             continue
@@ -58,13 +77,59 @@ def bench_published(data: Path, weights: Path | None, generators: tuple[str, ...
         def predict(index, method=method):
             return method.predict(dataset.images[index])
 
-        scored = score_protocols(dataset, predict)[1]
-        rows.append({"numbers": MEASURED, "on": on, **_row(name, scored)})
+        rows.append({"numbers": MEASURED, "on": on, **_row(name, score_protocols(dataset, predict)[1])})
     scored = baseline_rows(dataset, seed=0)
     for name in dict.fromkeys(row["method"] for row in scored):
         of = [row for row in scored if row["method"] == name]
         rows.append({"numbers": MEASURED, "on": on, **_row(row_label(name), of)})
-    return pd.DataFrame([*rows, *_quoted_rows()], columns=COLUMNS)
+    return rows
+
+
+def _rows_on_triples(images: pd.DataFrame, methods: dict) -> list[dict]:
+    """The rows of all methods and baselines on each set of triples."""
+    rows = []
+    for on, some in images.groupby("set", sort=False):
+        missing = [name for name, method in methods.items() if method is None]
+        rows += [{"method": name, "numbers": _why_not(name), "on": on} for name in missing]
+        for name, of in some.groupby("method", sort=False):
+            row = {"method": row_label(name), "numbers": MEASURED, "on": on, "n": len(of)}
+            ids, reals, fakes = of.name.to_numpy(), of.score_real.to_numpy(), of.score_fake.to_numpy()
+            for measure in ("iou", "pbca"):
+                values = of[measure].to_numpy()
+                row |= _percent(measure, values.mean(), *bootstrap(values, ids))
+            ap = average_precision(np.repeat([0, 1], len(of)), np.concatenate([reals, fakes]))
+            rows.append(row | _percent("ap", ap, *bootstrap_ap(reals, ids, fakes, ids)))
+    return rows
+
+
+def _percent(measure: str, value: float, low: float, high: float) -> dict:
+    numbers = {measure: value, f"{measure}_low": low, f"{measure}_high": high}
+    return {name: round(100 * float(number), 1) for name, number in numbers.items()}
+
+
+def format_published(table: pd.DataFrame) -> str:
+    """The table as Markdown in the form of the paper's: a column per dataset, "IoU (low to high) / PBCA", in percent.
+
+    What was measured, or could not be, comes first; what the paper states is a table of its own.
+    """
+    quoted = table.numbers == QUOTED
+    blocks = [("", table[~quoted]), ("Stated by the paper, on its own data:\n\n", table[quoted])]
+    return "\n\n".join(title + _pivot(rows) for title, rows in blocks if len(rows))
+
+
+def _pivot(rows: pd.DataFrame) -> str:
+    cells = {(row.method, row.on): _cell(row) for row in rows.itertuples()}
+    sets = list(dict.fromkeys(rows.on))
+    lines = [["method", *sets], ["---"] * (len(sets) + 1)]
+    lines += [[name, *(cells.get((name, on), "") for on in sets)] for name in dict.fromkeys(rows.method)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(row) -> str:
+    if np.isnan(row.iou):
+        return row.numbers
+    interval = "" if np.isnan(row.iou_low) else f" ({row.iou_low:.1f} to {row.iou_high:.1f})"
+    return f"{row.iou:.1f}{interval} / {row.pbca:.1f}"
 
 
 def _why_not(name: str) -> str:

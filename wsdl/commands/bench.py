@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -84,20 +84,27 @@ def bench_published(
     weights: Annotated[
         Path | None, typer.Option(help="Folder of published weights, or one with a folder per method.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="A dataset folder; its test split is scored.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="A dataset folder; its test split is scored. More than one is allowed.")
+    ] = None,
+    triples: Annotated[Path | None, typer.Option(help="Folder of triples, as of `bench localize`.")] = None,
+    detector: Annotated[
+        list[str] | None, typer.Option(help="Also a pretrained detector, or a run folder of train.")
+    ] = None,
     generators: Generators = "",
+    format: Annotated[Literal["csv", "md"], typer.Option(help="md: IoU and PBCA, a column per dataset.")] = "csv",
 ):
-    """Seconds and memory of each published method at 256 px; with --data its numbers on a dataset, as CSV.
+    """Seconds and memory of each published method at 256 px; with --data or --triples, numbers on datasets.
 
-    Without weights, the cost is that of random ones, and the row says so.
-
-    With --data, rows are measured or quoted: what the paper states for its own data is no measurement of this machine.
+    Without weights, the cost is that of random ones, and the row says so. On datasets, rows are measured or quoted:
+    what the paper states for its own data is no measurement of this machine.
     """
     from wsdl.benchmarks import published
 
-    if data is None:
+    if not data and not triples:
         return print(published.bench_cost(weights).round(3).to_string(index=False))
-    print(published.bench_published(data, weights, split_names(generators)).to_csv(index=False), end="")
+    table = published.bench_published(data or (), weights, split_names(generators), detector or (), triples)
+    print(published.format_published(table) if format == "md" else table.to_csv(index=False).rstrip())
 
 
 @bench.command("repaint")
