@@ -25,7 +25,7 @@ from wsdl.detectors.prediction import Prediction
 from wsdl.detectors.published.files import check_tensors, read_tensors
 
 INSTALL = "pip install 'wsdl[peers]' && pip install --no-deps imdlbenco==0.1.45"
-MIN_SIDE, MAX_PIXELS = 64, 2**21  # of an image; at 2 megapixels MantraNet needs 10 GB
+MIN_SIDE, MAX_PIXELS = 64, 2**21  # of an image; MantraNet needs 6 GB per megapixel
 Result = tuple[torch.Tensor, torch.Tensor | None]  # map [1, H, W]; score [1], or None for the mean of the map
 
 
@@ -72,6 +72,7 @@ def _build_trufor() -> nn.Module:
     from IMDLBenCo.model_zoo.trufor.config import _C
 
     config = _C.clone()
+    config.defrost()
     config.merge_from_file(str(Path(IMDLBenCo.__file__).parent / "statics/model_zoo/configs/trufor.yaml"))
     return Trufor(config)
 
