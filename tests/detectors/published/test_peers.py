@@ -1,6 +1,7 @@
 """MantraNet, PSCC-Net and TruFor: files of weights, input conventions, networks where imdlbenco is installed."""
 
 import sys
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -101,6 +102,16 @@ def test_a_checkpoint_of_imdlbenco_is_read(tmp_path):
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in given.items())
     torch.save({"model": {f"model.{name}": value for name, value in network.state_dict().items()}}, path)
     assert set(find_tensors("trufor", path)) == set(network.state_dict())  # its wrapper adds "model."
+
+
+@pytest.mark.parametrize("name", [b"numpy._core", b"numpy.core"])  # of NumPy 2 and 1
+def test_a_checkpoint_with_numbers_of_numpy_is_read(tmp_path, name):
+    numbers = {"best_value": np.float64(0.5), "epoch": np.int64(81), "best_key": "F1"}
+    torch.save({"state_dict": Tiny().state_dict(), **numbers}, tmp_path / "new.pth")
+    with ZipFile(tmp_path / "new.pth") as read, ZipFile(tmp_path / "trufor.pth.tar", "w") as written:
+        for member in read.namelist():
+            written.writestr(member, read.read(member).replace(b"numpy._core", name))
+    assert set(find_tensors("trufor", tmp_path)) == set(Tiny().state_dict())
 
 
 def test_a_missing_part_is_named(tmp_path):

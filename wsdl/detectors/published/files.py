@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy._core.multiarray import scalar
 
 from wsdl.core.io import WsdlError
 from wsdl.core.weights import read_state
 
+# Checkpoints also hold numbers of NumPy, such as the best score in that of TruFor, by a name of NumPy 1 or 2.
+_NUMBERS = [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype,
+            *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8"))]  # fmt: skip
 _WRAPPERS = "state_dict", "model"  # keys of training checkpoints under which the tensors are
 
 
@@ -16,7 +21,8 @@ def read_tensors(path: Path, what: str) -> dict[str, torch.Tensor]:
     what: the file that is wanted, for the message. WsdlError where the file would run code or holds no tensors by name.
     """
     try:
-        given = read_state(path)
+        with torch.serialization.safe_globals(_NUMBERS):
+            given = read_state(path)
     except WsdlError as error:
         raise WsdlError(f"{str(error).rstrip('.')}; give {what}.") from None
     for key in _WRAPPERS:
