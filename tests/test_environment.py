@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 DESIGN_COMMANDS = ["demo", "data prepare", "data check", "data audit", "generate p2", "generate repaint-p2", "train",
                    "generate lama", "generate pluralistic", "train-generator lama", "train-generator pluralistic",
                    "train-generator p2", "evaluate", "notebooks run", "notebooks refresh", "notebooks html",
+                   "notebooks slides",
                    "bench detectors", "bench patches", "bench grad-cam", "bench attention", "bench explorer",
                    "bench localize", "faces render", "data bundle", "data unpack", "data halve", "data parse",
                    "data parse-score", "train-parser", "report table", "report site", "localize"]  # fmt: skip

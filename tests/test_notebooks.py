@@ -163,6 +163,17 @@ def test_tidy_keeps_what_is_said_and_drops_traces_of_the_run(good, tmp_path):
     assert notebooks.WIDGET not in path.read_text(encoding="utf-8")
 
 
+def test_a_page_leaves_out_widgets_without_an_image(tmp_path):
+    view = {notebooks.WIDGET: {"model_id": "x"}, "text/plain": "GridBox(children=())"}
+    outputs = [new_output("display_data", data=view), new_output("display_data", data={**view, "image/png": PIXEL})]
+    cell = new_code_cell("boxes", outputs=outputs, execution_count=1)
+    nbformat.write(new_notebook(cells=[cell], metadata={"kernelspec": notebooks.KERNELSPEC}), tmp_path / "a.ipynb")
+    notebooks.to_html(tmp_path / "a.ipynb", tmp_path / "a.html")
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "GridBox" not in text
+    assert text.count("data:image/png") == 1
+
+
 def test_tidy_makes_large_pictures_lighter_once():
     noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
     buffer = BytesIO()
@@ -303,3 +314,32 @@ def test_refresh_runs_in_a_copy_and_writes_no_local_path(tmp_path, monkeypatch):
     notebooks.refresh_lessons(study=study)
     assert nbformat.read(toy, 4).cells[-1].outputs[0].data["text/plain"] == "('mine', 'out/demo')"
     assert nbformat.read(report, 4).cells[-1].outputs[0].data["text/plain"] == "'out/demo'"
+
+
+SOLUTIONS = sorted((notebooks.LESSONS_FOLDER / "solutions").glob("*.ipynb"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solution", SOLUTIONS, ids=lambda path: path.stem)
+def test_solutions_run(solution, capsys):
+    known = {}
+    for cell in nbformat.read(solution, 4).cells:
+        if cell.cell_type == "code":
+            exec(cell.source, known)
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("solution", SOLUTIONS, ids=lambda path: path.stem)
+def test_solutions_belong_to_a_lesson_and_were_run(solution, tmp_path):
+    lesson = nbformat.read(notebooks.LESSONS_FOLDER / solution.name, 4)
+    exercises = next(cell.source for cell in lesson.cells if cell.source.startswith("## Exercises"))
+    assert f"(solutions/{solution.name})" in exercises
+    book = nbformat.read(solution, 4)
+    words = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
+    assert re.findall(r"^## (\d)\.", words, re.M) == re.findall(r"^(\d)\. ", exercises, re.M)
+    assert "Hint" in exercises
+    assert all(cell.execution_count for cell in book.cells if cell.cell_type == "code")
+    copy = tmp_path / solution.name
+    copy.write_bytes(solution.read_bytes())
+    notebooks.tidy_notebook(copy)
+    assert copy.read_bytes() == solution.read_bytes()

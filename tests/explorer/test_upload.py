@@ -101,7 +101,7 @@ def test_every_way_of_asking_gives_the_same_number(tmp_path):
     up.localize(path)
     assert f"marked {number} " in up.panel.shown["results"][0]["lines"][1]
     assert up.explorer.data(encode.png)["areas"][run.name][0][100] == result.marked
-    assert f"{number} above 0.5" in static_view._numbers(up.explorer, up.explorer.current_map(), None)
+    assert f"{number} above 0.5" in static_view._numbers(up.explorer, run.name)
     words = ["localize", path, "--detector", run, "--parser", BUNDLED_PARSER, "--out", tmp_path]
     line = json.loads(CliRunner().invoke(app, [*map(str, words)], catch_exceptions=False).stdout)
     assert line["marked"] == round(result.marked, 6)
@@ -111,11 +111,11 @@ def test_every_way_of_asking_gives_the_same_number(tmp_path):
 def test_lesson_00_prints_the_number_of_localize(capsys):
     data = Dataset(unpack_dataset("studio"))
     row = data.select(kind="partial", split="test").sort_values("path").iloc[0]
-    run = PRETRAINED_FOLDER / "patches-mil-c-studio"
+    run, labels = PRETRAINED_FOLDER / "patches-mil-c-studio", ["Patches-MIL, setup B", "Patches-MIL, setup C"]
     fake, mask = data.images[row.name], data.masks[row.name]
     known = {"np": np, "wsdl": wsdl, "plots": SimpleNamespace(map_overlay=lambda *_: None), "dataset": data, "row": row,
-             "fake": fake, "face": fake, "mask": mask, "runs": dict.fromkeys(["patches-mil, b", "patches-mil, c"], run),
-             "predictions": dict.fromkeys(["patches-mil, b", "patches-mil, c"], load_detector(run).predict(fake[None])),
+             "fake": fake, "face": fake, "mask": mask, "runs": dict.fromkeys(labels, run),
+             "predictions": dict.fromkeys(labels, load_detector(run).predict(fake[None])),
              }  # fmt: skip
     cells = [cell.source for cell in read_notebook(LESSONS_FOLDER / "00_first_look.ipynb").cells]
     for cell in [cell for cell in cells if "wsdl.localize(" in cell and "=" in cell]:

@@ -53,3 +53,11 @@ def html(notebook: Annotated[Path, typer.Argument()], out: Out):
     from wsdl.notebooks import to_html
 
     to_html(notebook, out)
+
+
+@notebooks.command()
+def slides(notebook: Annotated[Path, typer.Argument()], out: Out):
+    """Convert one notebook to slides: an HTML page with reveal.js inside, which works offline."""
+    from wsdl.notebooks import to_slides
+
+    to_slides(notebook, out)

@@ -2,6 +2,7 @@
 
 from wsdl.notebooks.pages import STILL, WIDGET, notebook_title, read_notebook, to_html
 from wsdl.notebooks.run import LESSONS_FOLDER, REPORT, lesson_notebooks, refresh_lessons, run_notebook
+from wsdl.notebooks.slides import to_slides
 from wsdl.notebooks.tidy import KERNELSPEC, smaller_png, tidy_notebook
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "smaller_png",
     "tidy_notebook",
     "to_html",
+    "to_slides",
 ]

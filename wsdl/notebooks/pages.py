@@ -1,6 +1,7 @@
 """Read executed notebooks, and convert them to HTML pages that work offline."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -38,6 +39,11 @@ def is_still(output) -> bool:
     return f'class="{STILL} ' in "".join(output.get("data", {}).get("text/html", ""))
 
 
+def is_bare_widget(output) -> bool:
+    """Whether an output is a widget without an image: outside a running kernel there is nothing to show of it."""
+    return list(output.get("data", ())) in ([WIDGET], [WIDGET, "text/plain"], ["text/plain", WIDGET])
+
+
 def notebook_title(notebook: Path) -> str:
     """The first heading of `notebook`, or its name."""
     for line in _first_cell(notebook).splitlines():
@@ -71,11 +77,17 @@ TEMPLATE = """{% extends 'basic/index.html.j2' %}
 
 def to_html(notebook: Path, html: Path, problem: str = "") -> None:
     """Write `notebook` as one HTML page that works offline, with `problem` as a banner above it where a run failed."""
+    from wsdl.core.html import html_page
+
+    (body,) = html_bodies(notebook, lambda cells: [cells])
+    write_text(Path(html), html_page(notebook_title(notebook), body, problem))
+
+
+def html_bodies(notebook: Path, split: Callable[[list], list[list]]) -> list[str]:
+    """The cells of `notebook` in the groups that split(cells) makes, each as HTML; what pages leave out is left out."""
     check_home()
     from nbconvert import HTMLExporter
     from nbconvert.preprocessors import TagRemovePreprocessor
-
-    from wsdl.core.html import html_page
 
     exporter = HTMLExporter(raw_template=TEMPLATE)
     exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags=set(HIDDEN)), enabled=True)
@@ -83,9 +95,9 @@ def to_html(notebook: Path, html: Path, problem: str = "") -> None:
     book.metadata.pop("widgets", None)
     for cell in book.cells:
         if "outputs" in cell:
-            cell.outputs = [output for output in cell.outputs if not is_still(output)]
+            cell.outputs = [output for output in cell.outputs if not (is_still(output) or is_bare_widget(output))]
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET, None)  # needs a network; the image in the same output is shown instead
-    body, _ = exporter.from_notebook_node(book)
-    body = re.sub(r'href="([\w./-]+)\.ipynb"', r'href="\1.html"', body)
-    write_text(Path(html), html_page(notebook_title(notebook), body, problem))
+    groups = split(book.cells)
+    bodies = [exporter.from_notebook_node(nbformat.from_dict({**book, "cells": cells}))[0] for cells in groups]
+    return [re.sub(r'href="([\w./-]+)\.ipynb"', r'href="\1.html"', body) for body in bodies]

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 
 from wsdl.core.io import write_text
-from wsdl.notebooks.pages import INJECTED, WIDGET, is_still, read_notebook
+from wsdl.notebooks.pages import INJECTED, WIDGET, is_bare_widget, is_still, read_notebook
 
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LARGE = 80_000  # characters of an image in base64 above which it is reduced to 256 colours
@@ -32,9 +32,7 @@ def tidy_notebook(notebook: Path) -> None:
 
 def _is_kept(output) -> bool:
     """Whether `output` is committed: not stderr, not a widget without a static image, not that image a second time."""
-    if output.get("name") == "stderr" or is_still(output):
-        return False
-    return list(output.get("data", ())) not in ([WIDGET], [WIDGET, "text/plain"])
+    return not (output.get("name") == "stderr" or is_still(output) or is_bare_widget(output))
 
 
 def _tidy_output(output, count: int):
