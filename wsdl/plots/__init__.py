@@ -5,6 +5,7 @@ figure, which a notebook displays where it is the last line of a cell, or a PIL 
 """
 
 from wsdl.data.contact_sheet import contact_sheet
+from wsdl.plots.architectures import architectures
 from wsdl.plots.charts import noise_schedule, patch_histogram, results_table, training_curves
 from wsdl.plots.faces import before_and_after, component_legend, label_map, map_grid
 from wsdl.plots.heatmap import map_overlay, tint_mask
@@ -25,6 +26,7 @@ __all__ = [
     "MAP_COLOURS",
     "PALETTE",
     "REAL",
+    "architectures",
     "area_scores",
     "before_and_after",
     "case_gallery",
