@@ -1,5 +1,6 @@
 """The sentences, labels and order of runs in the report."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,12 +8,13 @@ import pandas as pd
 import pytest
 
 from wsdl.core.io import write_json
+from wsdl.core.run import PER_IMAGE_FILE
 from wsdl.notebooks import lesson_notebooks, notebook_title
 from wsdl.report.collect import Lesson, RunRecord, find_runs, missing_lessons
 from wsdl.report.facts import compare_settings, flatten_settings, group_settings, parameter_tables
 from wsdl.report.figures import grad_cam_note, shorten_labels, split_runs
 from wsdl.report.predictions import EXPLORER_IMAGES, MAX_MAP_PIXELS, label_runs, select_for_explorer
-from wsdl.report.results import compare_with_baselines
+from wsdl.report.results import compare_with_baselines, compare_with_masks
 
 
 def found(name: str, setup: str, seed: int, method: str = "patches") -> RunRecord:
@@ -57,6 +59,24 @@ def test_a_detector_is_compared_with_baselines_of_its_source():
     assert said.startswith("IoU on studio (overlap ")
     assert "(all-fake), reaches 20.0. Better: Patches, setup A: 50.0. " in said
     assert said.endswith("Not shown to differ: Patches, setup C (lama): 20.0.")
+
+
+def test_setups_are_compared_with_masks_image_by_image(tmp_path):
+    """B has half the IoU of C on every image, so the paired interval has no width, however much images differ."""
+    iou = pd.Series([0.2, 0.4, 0.8, 0.6])
+    table = {"path": list("abcd"), "kind": "partial", "generator": "g", "component": "hair", "area": 0.1,
+             "source_id": list("abcd"), "pbca": 0.5, "score": 0.5, "marked": 0.1}  # fmt: skip
+    runs = []
+    for setup, values in (("b", iou / 2), ("c", iou)):
+        run = replace(found(str(tmp_path / setup), setup, 0), metrics={"data": "d"})
+        run.folder.mkdir()
+        rows = pd.DataFrame(table | {"iou": values})
+        real = rows.head(1).assign(path="e", kind="real", iou=float("nan"), pbca=float("nan"), area=0.0, component="")
+        pd.concat([rows, real]).to_csv(run.folder / PER_IMAGE_FILE, index=False)
+        runs.append(run)
+    (said,) = compare_with_masks(runs)
+    assert said.replace("\N{NO-BREAK SPACE}", " ").endswith("paired intervals: Patches, setup B: 50.0 (50.0 to 50.0).")
+    assert compare_with_masks(runs[:1]) == []
 
 
 def test_runs_have_the_shortest_unique_labels():

@@ -7,8 +7,11 @@ from markupsafe import Markup
 
 from wsdl.core.html import html_table
 from wsdl.evaluation.baselines import row_kind, row_label, run_label
+from wsdl.evaluation.breakdown import partial_fakes
+from wsdl.evaluation.metrics import bootstrap_ratio
 from wsdl.evaluation.robustness_table import CONDITIONS, robustness_lines
 from wsdl.evaluation.tables import RESULT_SCORES, SCORE_TITLES, count_images, format_score
+from wsdl.report.collect import RunRecord
 
 NOTE = Markup('<p class="small">{}</p>').format(
     "In percent: means over partially fake test images, with 95 % bootstrap intervals over source faces (in round "
@@ -75,6 +78,29 @@ def compare_with_baselines(rows: pd.DataFrame) -> list[str]:
             if len(detectors) and baselines[score].notna().all()
         ]
     return sentences
+
+
+def compare_with_masks(runs: list[RunRecord]) -> list[str]:
+    """A sentence on the IoU of setups A and B as a share of that of setup C: the same method, seed and images."""
+    runs = [run for run in runs if run.is_evaluated]
+    key = {run.name: (run.config["method"], run.config["seed"], run.data) for run in runs}
+    first, parts = min((run.config["seed"] for run in runs), default=0), []
+    for run in runs:
+        others = [each for each in runs if each.config["setup"] == "c" and key[each.name] == key[run.name]]
+        if run.config["setup"] != "c" and run.config["seed"] == first and len(others) == 1:  # not of several generators
+            parts.append(_share(run, others[0]))
+    if not parts:
+        return []
+    return [f"IoU in percent of that of setup C, on the same images, with paired intervals: {'; '.join(parts)}."]
+
+
+def _share(run: RunRecord, other: RunRecord) -> str:
+    """ "Patches, setup A: 24.0 (18.3 to 29.2)"."""
+    both = partial_fakes([run.folder]).merge(partial_fakes([other.folder])[["path", "iou"]], on="path")
+    share = both.iou_x.mean() / both.iou_y.mean()
+    low, high = bootstrap_ratio(both.iou_x.to_numpy(), both.iou_y.to_numpy(), both.source_id.to_numpy())
+    name = run_label(f"{run.config['method']}, {run.config['setup']}")
+    return f"{name}: {100 * share:.1f} ({100 * low:.1f} to {100 * high:.1f})".translate(NO_BREAK)
 
 
 def _compare(detectors: pd.DataFrame, baselines: pd.DataFrame, score: str, where: str) -> str:

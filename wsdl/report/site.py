@@ -23,7 +23,7 @@ from wsdl.report.collect import (
     missing_lessons,
 )
 from wsdl.report.predictions import ShownPredictions, predict_shown
-from wsdl.report.results import compare_with_baselines, results_section, robustness_section
+from wsdl.report.results import compare_with_baselines, compare_with_masks, results_section, robustness_section
 
 
 def build_site(runs: Path, out: Path, data: list[Path] | None = None) -> Path:
@@ -178,7 +178,7 @@ def _summary(runs: list[RunRecord], lessons: list[Lesson], datasets: dict, rows:
     return [
         trained if runs else "No run.",
         f"Data: {', '.join(names) or 'not found'}. Executed notebooks: {len(lessons)}.",
-        *(compare_with_baselines(rows) if rows is not None else []),
+        *(compare_with_baselines(rows) + compare_with_masks(runs) if rows is not None else []),
     ]
 
 
