@@ -1,11 +1,15 @@
 """The views of the explorer in a browser: wipe, side by side, all maps, order of images, colour bar."""
 
+import numpy as np
 import pytest
+import torch
 from browser import choose, open_page, pixel, slide, wait_for
 from factories_explorer import FULL, GIVEN, SIZE, small_explorer
+from torch import nn
 
-from wsdl.evaluation.metrics import binary, iou
-from wsdl.explorer import encode
+from wsdl.detectors.grad_cam import grad_cam_of
+from wsdl.evaluation.metrics import binary, iou, upsample
+from wsdl.explorer import encode, explore
 
 
 def test_wipe_shows_the_image_on_the_left(page):
@@ -48,6 +52,23 @@ def test_all_maps_have_a_panel_and_their_iou(page):
     assert [text.split()[0] for text in texts] == ["image", "setup", "10"]
     for text, name in zip(texts[1:], FULL, strict=True):
         assert text.endswith(f"IoU {iou(binary(FULL[name][0]), GIVEN['masks'][0]):.3f}")
+
+
+def test_your_own_classifier_is_shown_beside_another_map(chrome, tmp_path):
+    """A Grad-CAM of any PyTorch model, in as few lines as the lesson has."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    noise = np.random.default_rng(0).integers(0, 256, GIVEN["images"].shape, np.uint8)
+    mine = grad_cam_of(model, model[0], torch.tensor(noise).permute(0, 3, 1, 2).float() / 255)
+    explorer = explore(noise, {"mine": mine, "theirs": GIVEN["maps"]["setup C"]}, GIVEN["masks"])
+    explorer.mode = "maps"
+    with open_page(chrome, explorer, tmp_path / "page.html") as page:
+        wait_for(page, "document.querySelectorAll('.wx-value')[2]?.textContent")
+        assert page.locator("figcaption .wx-title").all_inner_texts() == ["image", "mine", "theirs"]
+        found = binary(upsample(mine[0], (SIZE, SIZE)))
+        shown = page.locator("figcaption").all_inner_texts()[1]
+        assert shown.endswith(f"IoU {iou(found, GIVEN['masks'][0]):.3f}")
+        assert mine.max() == 1
 
 
 def test_sorting(page):
