@@ -44,7 +44,7 @@ def map_overlay(image: np.ndarray, map_: np.ndarray, ax: Axes | None = None, alp
     return ax.figure
 
 
-def show_map(ax: Axes, map_: np.ndarray, mask: np.ndarray, line: float = 1.6):
+def show_map(ax: Axes, map_: np.ndarray, mask: np.ndarray, line: float = 1.0):
     """Draw a map at the size of the mask, on the scale of all maps, with the mask as a white outline."""
     drawn = ax.imshow(upsample(map_, mask.shape), cmap=MAP_COLOURS, vmin=0, vmax=1)
     outline(ax, mask, line=line)
@@ -61,7 +61,7 @@ def map_bar(drawn, axes, label: str = "map (0 real, 1 fake)", **options) -> Colo
     return bar
 
 
-def outline(ax: Axes, values: np.ndarray, threshold: float = 0.5, line: float = 1.6) -> None:
+def outline(ax: Axes, values: np.ndarray, threshold: float = 0.5, line: float = 1.0) -> None:
     """Draw a white line with dark edges around where `values` [H, W] exceed `threshold`; visible on any background."""
     if not values.min() <= threshold < values.max():  # nothing or everything exceeds it
         return
