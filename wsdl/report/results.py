@@ -100,7 +100,7 @@ def _share(run: RunRecord, other: RunRecord) -> str:
     share = both.iou_x.mean() / both.iou_y.mean()
     low, high = bootstrap_ratio(both.iou_x.to_numpy(), both.iou_y.to_numpy(), both.source_id.to_numpy())
     name = run_label(f"{run.config['method']}, {run.config['setup']}")
-    return f"{name}: {100 * share:.1f} ({100 * low:.1f} to {100 * high:.1f})".translate(NO_BREAK)
+    return f"{name}: {100 * share:.1f}".translate(NO_BREAK) + f" ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def _compare(detectors: pd.DataFrame, baselines: pd.DataFrame, score: str, where: str) -> str:
