@@ -293,7 +293,7 @@ def test_committed_lesson_has_the_skeleton(lesson):
     ]
     code = [cell.source for cell in cells if cell.cell_type == "code"]
     assert "wsdl.open_study(" in code[1]
-    assert code[-1].startswith(f'study.finish("{lesson.stem}"')
+    assert any(source.startswith(f'study.finish("{lesson.stem}"') for source in code[-2:])  # or the answer is last
     lengths = sorted(len(source.splitlines()) for source in code)
     assert lengths[len(lengths) // 2] <= 8
 
