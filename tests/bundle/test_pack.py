@@ -59,7 +59,7 @@ def another_encoder(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        (blacken_fake, "data check.* 1 .*sha256"),
+        (blacken_fake, "data check.*faults .1..*sha256"),
         (leak, "1 pixels outside"),
         (empty_the_mask, "is empty"),
         (lose_the_face, r"real face '\d+'"),

@@ -101,7 +101,7 @@ def other_origin(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        (blacken_fake, "data check.* 1 .*sha256"),
+        (blacken_fake, "data check.*faults .1..*sha256"),
         (leak, "1 pixels outside"),
         (change_licence, "licence 'unknown'.*CC0-1.0"),
         (

@@ -204,7 +204,7 @@ def test_tables_maps_and_figures_hold_every_method_of_the_profile(study):
     assert list(maps) == ["patches, a", "patches, b", "grad-cam, a", "grad-cam, b"]
     assert {found.shape[0] for found in maps.values()} == {3}
     page = build_site(begun.out, begun.out).read_text(encoding="utf-8")
-    assert [page.count(f'alt="{method} on ') for method in ("patches", "grad-cam", "attention")] == [1, 1, 0]
+    assert [page.count(f'alt="{method} on ') for method in ("Patches", "Grad-CAM", "Attention")] == [1, 1, 0]
 
 
 def test_a_training_starts_from_patches_mil_of_its_setup(study):
