@@ -67,3 +67,8 @@ def test_the_command_keeps_fakes_that_exist(result, faces, p2):
 def test_a_wrong_schedule_is_named(text):
     with pytest.raises(WsdlError, match=f"has '{text}', but must have T/jump_length/resamplings"):
         parse_schedule(text)
+
+
+def test_schedules_with_different_numbers_of_fakes_are_not_compared(result, faces, p2):
+    with pytest.raises(WsdlError, match=r"4-2-1: has 6 fakes, but --count is 4; give that count, or a new --out"):
+        bench_repaint(faces, p2, result[1], SCHEDULES, count=4, batch=3)

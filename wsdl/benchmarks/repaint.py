@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from wsdl.core.io import WsdlError, atomic
@@ -17,7 +18,7 @@ COST_COLUMNS = ("schedule", "calls", "n", "sharpness", "sharpness_low", "sharpne
 
 def bench_repaint(
     data: Path,  # the dataset whose faces are inpainted
-    weights: Path,  # a P2 model
+    weights: str | Path,  # a P2 model
     out: Path,  # gets the fakes of each schedule in a folder of its own, repaint.csv and repaint.png
     schedules: tuple[str, ...] = SCHEDULES,
     count: int = 64,  # fakes of each schedule
@@ -28,8 +29,8 @@ def bench_repaint(
 
     calls: of the network, for each image. sharpness, distance, floor and flat are those of
     `wsdl.fakes.quality.fake_quality`. against_most: sharpness divided by that of the schedule with the most calls, the
-    geometric mean over fakes with a paired 95 % interval over source faces. Fakes that exist are kept. WsdlError for a
-    schedule that is not T/jump_length/resamplings.
+    geometric mean over fakes with a paired 95 % interval over source faces. Fakes that exist are not made again.
+    WsdlError for a schedule that is not T/jump_length/resamplings, and where one has more than `count` fakes already.
     """
     parts = sorted({parse_schedule(text) for text in schedules}, key=lambda part: (repaint_calls(*part), part))
     faces, measured, ids = Dataset(data), {}, None
@@ -39,6 +40,10 @@ def bench_repaint(
         generate_partial("repaint-p2", data, folder, weights, count, seed, batch=batch, **settings)
         dataset = Dataset(folder)
         fakes = dataset.select(kind="partial")
+        if len(fakes) != count:
+            raise WsdlError(
+                f"{folder}: has {len(fakes)} fakes, but --count is {count}; give that count, or a new --out."
+            )
         measured[part], ids = measure_regions(dataset, fakes, faces, f"comparing {_name(part)}"), fakes.source_id
     most = measured[parts[-1]].sharpness
     table = pd.DataFrame([_row(part, measured[part], most, ids) for part in parts], columns=COST_COLUMNS)
@@ -60,15 +65,15 @@ def _name(part: tuple[int, int, int]) -> str:
     return "/".join(map(str, part))
 
 
-def _row(part: tuple[int, int, int], measured: MeasuredRegions, most: pd.Series, ids: pd.Series) -> dict:
+def _row(part: tuple[int, int, int], measured: MeasuredRegions, most: np.ndarray, ids: pd.Series) -> dict:
     relative = dict(zip(COST_COLUMNS[6:9], geometric_mean(measured.sharpness / most, ids), strict=True))
     return {"schedule": _name(part), "calls": repaint_calls(*part), **summarize_regions(measured, ids), **relative}
 
 
 def _write(table: pd.DataFrame, out: Path) -> None:
     from wsdl.plots.repaint_cost import quality_against_calls
+    from wsdl.plots.style import save_figure
 
     with atomic(out / "repaint.csv") as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
-    with atomic(out / "repaint.png") as temporary:
-        quality_against_calls(table).savefig(temporary, format="png", dpi=110)
+    save_figure(quality_against_calls(table), out / "repaint.png")

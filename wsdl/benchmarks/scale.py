@@ -3,7 +3,6 @@
 Every step is a process of its own, `python -m wsdl ...`, as a user starts it. Images are drawn for the purpose.
 """
 
-import math
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from wsdl.core.device import megabytes_of
 from wsdl.core.io import WsdlError, atomic, seed_for, write_json
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
@@ -27,9 +27,9 @@ _PROFILE = {"patches_mil": {"input_size": SIDE, "images": 64, "images_c": 64, "c
 def bench_scale(out: Path, counts: tuple[int, ...]) -> pd.DataFrame:
     """One row for each step and number of images, half of them real, with the columns SCALE_COLUMNS; -> OUT/scale.csv.
 
-    peak_mb: the largest memory of the process. growth: the exponent b of seconds ~ images^b against the row before; 1
-    is linear, 2 quadratic, and fixed costs make it smaller. Steps that are done already would be skipped, so `out` must
-    be new or empty. WsdlError for fewer than MIN_IMAGES images, and for the message of a step that fails.
+    peak_mb: the largest memory of the process. growth: the exponent b of cpu_seconds ~ images^b against the row
+    before; 1 is linear, 2 quadratic, and fixed costs make it smaller. Steps that are done already would be skipped, so
+    `out` must be new or empty. WsdlError for fewer than MIN_IMAGES images, and for the message of a step that fails.
     """
     out = Path(out)
     if min(counts) < MIN_IMAGES:
@@ -41,7 +41,7 @@ def bench_scale(out: Path, counts: tuple[int, ...]) -> pd.DataFrame:
     rows = [row for count in sorted(set(counts)) for row in _measure(out / str(count), count)]
     table = pd.DataFrame(rows, columns=SCALE_COLUMNS[:-1])
     steps = table.groupby("step", sort=False)
-    growth = np.log(table.seconds / steps.seconds.shift()) / np.log(table.images / steps.images.shift())
+    growth = np.log(table.cpu_seconds / steps.cpu_seconds.shift()) / np.log(table.images / steps.images.shift())
     table = table.assign(growth=growth).sort_values(["step", "images"], key=_in_order(table))
     with atomic(out / "scale.csv") as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.4g")
@@ -102,6 +102,5 @@ def _timed(words: list[str], log: Path) -> dict:
     if process.returncode:
         last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
         raise WsdlError(f"{log}: `{' '.join(words[:2])}` failed: {last[-200:]}")
-    kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)  # macOS counts bytes
     return {"seconds": time.monotonic() - started, "cpu_seconds": usage.ru_utime + usage.ru_stime,
-            "peak_mb": math.ceil(kilobytes / 1024)}  # fmt: skip
+            "peak_mb": round(megabytes_of(usage))}  # fmt: skip

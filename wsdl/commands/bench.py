@@ -124,7 +124,7 @@ def bench_repaint(
 
     style = BUNDLED_SOURCES[0]
     table = repaint.bench_repaint(
-        data or unpack_dataset(style), Path(weights) if weights else unpack_p2(style), out,
+        data or unpack_dataset(style), weights or unpack_p2(style), out,
         split_names(schedules) or repaint.SCHEDULES, count, seed, batch,
     )  # fmt: skip
     print(table.to_csv(index=False, float_format="%.4g"), end="")

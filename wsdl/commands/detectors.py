@@ -7,6 +7,11 @@ import typer
 
 from wsdl.commands.options import Out
 
+Jpeg = Annotated[list[int] | None, typer.Option(help="JPEG quality to test, may be repeated; default 75.")]
+Resize = Annotated[list[float] | None, typer.Option(help="Factor of the sides to test, may be repeated; default 0.75.")]
+Limit = Annotated[int, typer.Option(min=0, help="At most so many images of each folder; 0: all.")]
+Parser = Annotated[str, typer.Option(help="Face parser, as of localize.")]
+
 detectors = typer.Typer(no_args_is_help=True, help="Calibrate detectors; import those trained elsewhere.")
 
 
@@ -32,16 +37,14 @@ def calibrate(
     fakes: Annotated[
         list[Path] | None, typer.Option(help="Folder of fakes of that kind, not trained on; may be repeated.")
     ] = None,
-    jpeg: Annotated[list[int] | None, typer.Option(help="JPEG quality to test, may be repeated; default 75.")] = None,
-    resize: Annotated[
-        list[float] | None, typer.Option(help="Factor of the sides to test, may be repeated; default 0.75.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many images of each folder; 0: all.")] = 0,
+    jpeg: Jpeg = None,
+    resize: Resize = None,
+    limit: Limit = 0,
     others: Annotated[
         list[str] | None,
         typer.Option(help='"rendered portraits=DIR": images like these get no verdict; may be repeated.'),
     ] = None,
-    parser: Annotated[str, typer.Option(help="Face parser, as of localize.")] = "",
+    parser: Parser = "",
 ):
     """Measure a detector on unaltered images: RUN/reference.json, from which `localize` takes alarms and verdicts."""
     import json
@@ -68,12 +71,10 @@ def calibrate(
 def alarms(
     folders: Annotated[list[Path], typer.Argument(help="Folders of images, each of one kind: unaltered, or fakes.")],
     detector: Annotated[str, typer.Option(help="A run of train, or a pretrained detector; default: as localize.")] = "",
-    jpeg: Annotated[list[int] | None, typer.Option(help="JPEG quality to test, may be repeated; default 75.")] = None,
-    resize: Annotated[
-        list[float] | None, typer.Option(help="Factor of the sides to test, may be repeated; default 0.75.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many images of each folder; 0: all.")] = 0,
-    parser: Annotated[str, typer.Option(help="Face parser, as of localize.")] = "",
+    jpeg: Jpeg = None,
+    resize: Resize = None,
+    limit: Limit = 0,
+    parser: Parser = "",
 ):
     """Count how many images of each folder raise an alarm in `localize`; prints a table (CSV)."""
     from wsdl.inference.alarm_rates import alarm_rates

@@ -111,5 +111,9 @@ def peak_megabytes() -> float | None:
         return None
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes on a Mac, kilobytes elsewhere
+    return megabytes_of(resource.getrusage(resource.RUSAGE_SELF))
+
+
+def megabytes_of(usage) -> float:
+    """The peak memory in a `resource.struct_rusage` in MB."""
+    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)  # bytes on a Mac, kilobytes elsewhere
