@@ -1,10 +1,12 @@
-"""Weights with the names and shapes of published ones, and images of two histories, for tests of published methods."""
+"""Weights with the names and shapes of published ones, images of two histories, and a small network in the form of
+PSCC-Net, for tests of published methods."""
 
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn as nn
 from PIL import Image
 
 from wsdl.detectors.published.dncnn import published_shapes
@@ -48,3 +50,43 @@ def jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
     file = BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file).convert("RGB"))
+
+
+class SmallPsccNet(nn.Module):
+    """Stands for the network of imdlbenco, with the same parts: backbone, heads of four maps, head of the label."""
+
+    def __init__(self, size: int = 256):
+        super().__init__()
+        self.FENet, self.SegNet, self.ClsNet = _Pyramid(), nn.Module(), _LabelHead()
+        self.SegNet.crop_size = [size, size]
+        for scale in range(4):
+            setattr(self.SegNet, f"getmask{scale + 1}", _MapHead())
+
+
+class _Pyramid(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        x = self.norm(self.conv(x)).relu()
+        return [nn.functional.avg_pool2d(x, 2**scale) for scale in range(4)]
+
+
+class _MapHead(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(4, 1, 1)
+
+    def forward(self, x):
+        return self.conv(x), x
+
+
+class _LabelHead(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 2)
+
+    def forward(self, features):
+        return self.linear(features[0].mean(dim=(2, 3)))

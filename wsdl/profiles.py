@@ -23,6 +23,7 @@ _EVENING = {
     "attention": {"images": 6_000, "images_c": 12_000, "start": OURS},
     "patches_mil": {"images": 24_000, "images_c": 24_000, "check_every": 1_000, "label_images": 3_000, "margin": 1 / 64,
                     "decided_from": 0.5, "pseudo_labels": 0.5},
+    "psccnet": {"images_c": 3_000},
 }  # fmt: skip
 # Patches-MIL on photographs. It starts from the bundled detector of setup B, which was trained without masks: from
 # random weights the image labels of 600 photographs are not learned. Decoys: see wsdl.training.pasting.
@@ -55,6 +56,8 @@ _FULL = {
     "patches_mil": {"input_size": 299, "images": 3_200_000, "images_c": 400_000, "batch": 64, "batch_c": 16,
                     "check_every": 32_000, "label_images": 640_000, "last_block": "block2", "margin": 1 / 64,
                     "decided_from": 0.5, "pseudo_labels": 0.5},
+    "psccnet": {"input_size": 256, "images_c": 400_000, "batch_c": 16, "rate_c": 2e-4, "check_every": 8_000,
+                "ema_decay": 0.0},
 }  # fmt: skip
 # quick: the defaults of wsdl.config
 PRESETS = {"quick": {}, "evening": _EVENING, "photographs": _PHOTOGRAPHS, "full": _FULL}

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wsdl.commands.options import Out, Profile, Seed, split_names
-from wsdl.config import METHODS
+from wsdl.config import ALL_METHODS
 from wsdl.generators.registry import GENERATORS
 
 train_generator = typer.Typer(no_args_is_help=True, help="Train a generator on the real faces of a dataset.")
@@ -22,7 +22,7 @@ def train(
     setup: Annotated[str, typer.Option(help="a: image labels, full fakes; b: image labels, partial fakes; c: masks.")],
     data: Annotated[Path, typer.Option(help="A dataset folder with fakes.")],
     out: Out,
-    method: Annotated[str, typer.Option(help=f"One of {', '.join(METHODS)}.")] = "patches",
+    method: Annotated[str, typer.Option(help=f"One of {', '.join(ALL_METHODS)}.")] = "patches",
     profile: Profile = "quick",
     seed: Seed = 0,
     generators: Annotated[

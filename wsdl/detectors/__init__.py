@@ -34,8 +34,15 @@ def build_detector(method: str, setup: str, input_size: int, **options) -> torch
     from wsdl.detectors.grad_cam import GradCam
     from wsdl.detectors.patches import Patches
     from wsdl.detectors.patches_mil import PatchesMil
+    from wsdl.detectors.psccnet import PsccNet
 
-    detectors = {"patches": Patches, "grad-cam": GradCam, "attention": Attention, "patches-mil": PatchesMil}
+    detectors = {
+        "patches": Patches,
+        "grad-cam": GradCam,
+        "attention": Attention,
+        "patches-mil": PatchesMil,
+        "psccnet": PsccNet,
+    }
     return detectors[check_method(method)](input_size, has_masks=find_setup(setup).has_masks, **options)
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from wsdl.bundle.generator_archives import bundled_generators
-from wsdl.config import DEFAULT_GENERATORS, METHODS, SETUPS, SOURCES, Profile
+from wsdl.config import ALL_METHODS, DEFAULT_GENERATORS, METHODS, SETUPS, SOURCES, Profile
 from wsdl.core.io import WsdlError, read_json, read_toml
 from wsdl.core.settings import apply_changes
 from wsdl.detectors import build_detector, network_options
@@ -188,8 +188,10 @@ def check_job(job: Job, where: str, sources: tuple[str, ...] | None) -> Job:
 
     sources: those that it may name; None: any name that can be part of the name of a folder.
     """
-    if job.method not in METHODS or job.setup not in SETUPS:
-        raise WsdlError(f"{where}: is {job}, but must have a method ({', '.join(METHODS)}) and a setup (a, b or c).")
+    if job.method not in ALL_METHODS or job.setup not in SETUPS:
+        raise WsdlError(
+            f"{where}: is {job}, but must have a method ({', '.join(ALL_METHODS)}) and a setup (a, b or c)."
+        )
     if job.generators and SETUPS[job.setup].fakes == "full":
         raise WsdlError(f"{where}: is {job}, but setup {job.setup} trains on full fakes; leave `generators` out.")
     for source in job.needs():

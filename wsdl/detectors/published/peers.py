@@ -36,7 +36,7 @@ class Peer:
     title: str
     files: dict[str, tuple[str, str]]  # file of the authors: the prefix of its tensors in the network, its contents
     to_input: Callable[[torch.Tensor], torch.Tensor]  # of values 0 to 255
-    build: Callable[[], nn.Module]
+    build: Callable[..., nn.Module]
     run: Callable[[nn.Module, torch.Tensor], Result]
     licence: str
 
@@ -51,19 +51,37 @@ def _run_mantranet(network: nn.Module, x: torch.Tensor) -> Result:
     return network.AnomalyDetector(network.IMTFE(x))[:, 0], None
 
 
-def _build_psccnet() -> nn.Module:
+def _build_psccnet(size: int = 256) -> nn.Module:
     from IMDLBenCo.model_zoo.pscc_net.pscc_net import PSCC_Net
 
-    network = PSCC_Net(256, "")
+    network = PSCC_Net(size, "")
     del network.weights  # of the classes in its training loss
     return network
 
 
 def _run_psccnet(network: nn.Module, x: torch.Tensor) -> Result:
     features = network.FENet(x)
-    logits = network.SegNet(features)[0]  # 256 x 256; the further ones are coarser
-    map_ = F.interpolate(logits.sigmoid(), x.shape[2:], mode="bilinear", align_corners=True)
+    map_ = _resize(psccnet_logits(network, features)[0].sigmoid(), x.shape[2:])
     return map_[:, 0], network.ClsNet(features).softmax(1)[:, 1]
+
+
+def psccnet_logits(network: nn.Module, features: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Logits of the maps of PSCC-Net at four scales, fine to coarse: [n, 1, S, S], [n, 1, S/2, S/2] ...
+
+    features: of its backbone. Each map, in [0, 1], multiplies the features of the next finer scale. So it is in the
+    paper and in the code of its authors; imdlbenco multiplies by the logits, for which the weights were not trained.
+    """
+    maps = []
+    for scale in (3, 2, 1, 0):
+        x = _resize(features[scale], [side // 2**scale for side in network.SegNet.crop_size])
+        if maps:
+            x = x * _resize(maps[0].sigmoid(), x.shape[2:])
+        maps.insert(0, getattr(network.SegNet, f"getmask{scale + 1}")(x)[0])
+    return maps
+
+
+def _resize(x: torch.Tensor, size) -> torch.Tensor:
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)
 
 
 def _build_trufor() -> nn.Module:
@@ -144,14 +162,17 @@ def as_tensor(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.array(image)).to(pick_device()).permute(2, 0, 1)[None].float()
 
 
-def build_network(name: str) -> nn.Module:
-    """The network of one of PEERS with random weights. WsdlError where imdlbenco is missing or does not run."""
+def build_network(name: str, *options) -> nn.Module:
+    """The network of one of PEERS with random weights. WsdlError where imdlbenco is missing or does not run.
+
+    options: of PSCC-Net, the side of its maps in pixels, to which it resizes features; as published 256.
+    """
     if int(np.__version__.split(".")[0]) < 2:
         raise WsdlError(f"{name}: NumPy is {np.__version__}, but wsdl needs 2 or later; run: pip install 'numpy>=2'.")
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):  # stdout is for results
             warnings.simplefilter("ignore")
-            return PEERS[name].build()
+            return PEERS[name].build(*options)
     except (ImportError, AttributeError, RuntimeError) as error:  # AttributeError: of what NumPy 2 removed
         raise WsdlError(f"{name}: needs imdlbenco, which cannot be imported ({error}); run: {INSTALL}.") from None
 
