@@ -1,11 +1,13 @@
 """`bench published`: measured, quoted and missing rows are told apart; the numbers are those of the metrics."""
 
 import io
+import sys
 from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from factories_published import write_noiseprint_weights
 from helpers import run_command
 from PIL import Image
@@ -19,12 +21,10 @@ from wsdl.benchmarks.published import (
     NOT_HERE,
     NOT_INSTALLED,
     QUOTED,
-    RANDOM,
-    bench_cost,
     bench_published,
     format_published,
-    measure_cost,
 )
+from wsdl.benchmarks.published_cost import RANDOM, bench_cost, measure_cost
 from wsdl.core.io import WsdlError
 from wsdl.data.dataset import Dataset
 from wsdl.detectors.prediction import Prediction
@@ -79,6 +79,17 @@ def test_a_measured_row_has_the_iou_of_its_maps(dataset, tmp_path):
     assert row.n == len(fakes)
 
 
+def test_weights_that_are_given_for_a_package_that_is_missing(dataset, triples, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "IMDLBenCo", None)
+    (tmp_path / "weights/trufor").mkdir(parents=True)
+    torch.save({"state_dict": {"layer": torch.zeros(2)}}, tmp_path / "weights/trufor/trufor.pth.tar")
+    table = bench_published([dataset], tmp_path / "weights", triples=triples)
+    reasons = table[table.on.isin(["mine", Dataset(dataset).info["name"]])].groupby("method").numbers.apply(set)
+    assert reasons["trufor"] == {NOT_INSTALLED}
+    assert reasons["psccnet"] == {NOT_GIVEN}
+    assert reasons["hifi-net"] == {NOT_HERE}
+
+
 @pytest.fixture
 def triples(dataset, tmp_path):
     """Three test fakes of the dataset with their real faces, as triples of one set."""
@@ -116,7 +127,9 @@ def test_markdown_has_a_column_per_dataset_and_quotes_apart():
 
 
 def test_the_cost_of_each_method_and_of_which_weights(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("wsdl.benchmarks.published.METHODS", ("noiseprint", "trufor", "hifi-net"))  # a process each
+    monkeypatch.setattr(
+        "wsdl.benchmarks.published_cost.METHODS", ("noiseprint", "trufor", "hifi-net")
+    )  # a process each
     weights = write_noiseprint_weights(tmp_path / "noiseprint", (101,)).parent
     table = bench_cost(weights, images=1, size=64).set_index("method")
     assert table.numbers["noiseprint"] == MEASURED
@@ -136,7 +149,7 @@ def test_the_cost_without_weights_is_that_of_random_ones():
 def test_the_command_prints_either_table(dataset, tmp_path, half, monkeypatch):
     printed = run_command("bench", "published", "--weights", tmp_path, "--data", dataset)
     assert set(pd.read_csv(io.StringIO(printed)).numbers) == {MEASURED, QUOTED, NOT_GIVEN, NOT_HERE}
-    monkeypatch.setattr("wsdl.benchmarks.published.PUBLISHED", ())
+    monkeypatch.setattr("wsdl.benchmarks.published_cost.PUBLISHED", ())
     assert "images_per_second" in run_command("bench", "published")
 
 

@@ -1,32 +1,27 @@
-"""`bench published`: the methods of others on a dataset, as in the last table of the paper, and what they cost."""
+"""`bench published`: the methods of others on a dataset, as in the last table of the paper."""
 
-import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from wsdl.benchmarks.localize import score_triples
-from wsdl.core.device import peak_megabytes
 from wsdl.core.io import WsdlError
-from wsdl.core.progress import print_stderr
 from wsdl.data.dataset import Dataset
 from wsdl.data.paper_sets import choose_generators
 from wsdl.detectors import load_detector
 from wsdl.detectors.pretrained import find_detector
-from wsdl.detectors.published import PUBLISHED, find_published, load_published, random_method
+from wsdl.detectors.published import PUBLISHED, find_published, load_published
+from wsdl.detectors.published.peers import NotInstalledError
 from wsdl.evaluation.baselines import baseline_rows, row_label
 from wsdl.evaluation.evaluate import metrics_rows
 from wsdl.evaluation.metrics import average_precision, bootstrap, bootstrap_ap
 from wsdl.evaluation.scoring import score_protocols
 
 METHODS = (*PUBLISHED, "hifi-net")  # in the order of the paper's table
-MEASURED, QUOTED, NOT_GIVEN, NOT_HERE = "measured", "quoted", "weights not given", "not part of wsdl"
-RANDOM, NOT_INSTALLED = "measured, random weights", "not installed"
-SIZE = 256  # pixels, of the images that `bench_cost` times
+MEASURED, QUOTED = "measured", "quoted"  # kinds of rows
+NOT_GIVEN, NOT_INSTALLED, NOT_HERE = "weights not given", "not installed", "not part of wsdl"  # why there is none
 # IoU and PBCA in percent, from the paper (Tantaru et al. 2024): on Repaint-P2/CelebA-HQ, and on COCO Glide.
 _QUOTED = {
     "mantranet": ((4.8, 81.9), (25.1, 79.8)),
@@ -40,7 +35,6 @@ _QUOTED = {
 _QUOTED_ON = "repaint-p2, celebahq", "coco-glide"
 COLUMNS = ("method", "numbers", "on", *(name + end for name in ("iou", "pbca", "ap") for end in ("", "_low", "_high")),
            "n")  # fmt: skip
-COST_COLUMNS = "method", "seconds", "images_per_second", "cpu_seconds", "peak_mb", "numbers"
 
 
 def bench_published(
@@ -52,26 +46,27 @@ def bench_published(
     data: dataset folders, of which the test split is scored; triples: a folder as in `bench_localize`, each set of it
     a dataset; detectors: pretrained ones by name, or run folders. Columns are COLUMNS, numbers in percent under preset
     dolos with 95 % intervals over source faces (of triples: over images); `numbers` is MEASURED, QUOTED, NOT_GIVEN
-    where the weights of a method are not in `weights`, or NOT_HERE where wsdl cannot run it. WsdlError as `evaluate`,
-    `load_detector` and `bench_localize`.
+    where the weights of a method are not in `weights`, NOT_INSTALLED where they are but its package is missing, or
+    NOT_HERE where wsdl cannot run it. WsdlError as `evaluate`, `load_detector` and `bench_localize`.
     """
     found = find_published(weights) if weights else {}
     methods = {name: found.get(name) for name in METHODS}
+    missing = {name: _why_not(name, weights) for name, method in methods.items() if method is None}
     methods |= {name: load_detector(find_detector(name)) for name in detectors}
-    rows = [row for folder in data for row in _rows_on(folder, tuple(generators), methods)]
+    rows = [row for folder in data for row in _rows_on(folder, tuple(generators), methods, missing)]
     if triples:
-        rows += _rows_on_triples(score_triples(triples, tuple(detectors), weights or ""), methods)
+        rows += _rows_on_triples(score_triples(triples, tuple(detectors), weights or ""), missing)
     return pd.DataFrame([*rows, *_quoted_rows()], columns=COLUMNS)
 
 
-def _rows_on(data: Path, generators: tuple[str, ...], methods: dict) -> list[dict]:
-    """The rows of all methods and baselines on one dataset."""
+def _rows_on(data: Path, generators: tuple[str, ...], methods: dict, missing: dict[str, str]) -> list[dict]:
+    """The rows of all methods and baselines on one dataset; missing: why a method has no numbers."""
     dataset = Dataset(data, choose_generators(data, generators))
     on = dataset.info.get("name") or Path(data).name
     rows = []
     for name, method in methods.items():
-        if method is None:
-            rows.append({"method": name, "numbers": _why_not(name), "on": on})
+        if name in missing:
+            rows.append({"method": name, "numbers": missing[name], "on": on})
             continue
 
         def predict(index, method=method):
@@ -85,12 +80,11 @@ def _rows_on(data: Path, generators: tuple[str, ...], methods: dict) -> list[dic
     return rows
 
 
-def _rows_on_triples(images: pd.DataFrame, methods: dict) -> list[dict]:
-    """The rows of all methods and baselines on each set of triples."""
+def _rows_on_triples(images: pd.DataFrame, missing: dict[str, str]) -> list[dict]:
+    """The rows of all methods and baselines on each set of triples; missing: as for `_rows_on`."""
     rows = []
     for on, some in images.groupby("set", sort=False):
-        missing = [name for name, method in methods.items() if method is None]
-        rows += [{"method": name, "numbers": _why_not(name), "on": on} for name in missing]
+        rows += [{"method": name, "numbers": reason, "on": on} for name, reason in missing.items()]
         for name, of in some.groupby("method", sort=False):
             row = {"method": row_label(name), "numbers": MEASURED, "on": on, "n": len(of)}
             ids, reals, fakes = of.name.to_numpy(), of.score_real.to_numpy(), of.score_fake.to_numpy()
@@ -132,51 +126,17 @@ def _cell(row) -> str:
     return f"{row.iou:.1f}{interval} / {row.pbca:.1f}"
 
 
-def _why_not(name: str) -> str:
-    """Why the method `name` of METHODS was not run."""
-    return NOT_GIVEN if name in PUBLISHED else NOT_HERE
-
-
-def bench_cost(weights: Path | None = None, images: int = 2, size: int = SIZE) -> pd.DataFrame:
-    """Seconds and memory of each method for an image of `size` px, one image at a time; NaN where it was not run.
-
-    cpu_seconds is the time of all cores, which other programs on the machine change less.
-
-    `numbers` is MEASURED, RANDOM where the weights are not in `weights` (they do not change the cost), NOT_INSTALLED
-    where the packages of the extra `peers` are missing, or NOT_HERE. peak_mb is the peak memory of a process that only
-    loads and runs this method, NaN where the system does not report it. WsdlError where `weights` is no folder.
-    """
-    names = find_published(weights) if weights else {}
-    rows = []
-    for name in METHODS:
-        row = {"numbers": NOT_HERE}
-        if name in PUBLISHED:
-            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-                row = pool.submit(measure_cost, name, weights if names.get(name) else None, images, size).result()
-        rows.append({"method": name, **row})
-    return pd.DataFrame(rows, columns=COST_COLUMNS)
-
-
-def measure_cost(name: str, weights: Path | None, images: int, size: int) -> dict:
-    """A row of `bench_cost`, measured in this process."""
+def _why_not(name: str, weights: Path | None) -> str:
+    """Why the method `name` of METHODS, which `find_published` did not load, cannot be run."""
+    if name not in PUBLISHED:
+        return NOT_HERE
     try:
-        method = load_published(name, weights) if weights else random_method(name)
-    except WsdlError as error:
-        print_stderr(f"wsdl: {error}")
-        return {"numbers": NOT_INSTALLED}
-    pixels = np.random.default_rng(0).integers(0, 256, (images + 1, size, size, 3), np.uint8)
-    method.predict(pixels[:1])  # the first pass allocates
-    start, cpu = time.perf_counter(), time.process_time()
-    for image in pixels[1:]:
-        method.predict(image[None])
-    seconds, cpu = (time.perf_counter() - start) / images, (time.process_time() - cpu) / images
-    row = {
-        "numbers": MEASURED if weights else RANDOM,
-        "seconds": seconds,
-        "images_per_second": 1 / seconds,
-        "cpu_seconds": cpu,
-    }
-    return row | {"peak_mb": np.nan if (peak := peak_megabytes()) is None else round(peak)}
+        load_published(name, weights or "")
+    except NotInstalledError:
+        return NOT_INSTALLED
+    except WsdlError:
+        pass
+    return NOT_GIVEN
 
 
 def _row(name: str, scored: list[dict]) -> dict:

@@ -99,10 +99,10 @@ def bench_published(
     Without weights, the cost is that of random ones, and the row says so. On datasets, rows are measured or quoted:
     what the paper states for its own data is no measurement of this machine.
     """
-    from wsdl.benchmarks import published
+    from wsdl.benchmarks import published, published_cost
 
     if not data and not triples:
-        return print(published.bench_cost(weights).round(3).to_string(index=False))
+        return print(published_cost.bench_cost(weights).round(3).to_string(index=False))
     table = published.bench_published(data or (), weights, split_names(generators), detector or (), triples)
     print(published.format_published(table) if format == "md" else table.to_csv(index=False).rstrip())
 

@@ -29,6 +29,10 @@ MIN_SIDE, MAX_PIXELS = 64, 2**21  # of an image; MantraNet needs 6 GB per megapi
 Result = tuple[torch.Tensor, torch.Tensor | None]  # map [1, H, W]; score [1], or None for the mean of the map
 
 
+class NotInstalledError(WsdlError):
+    """A package that a published method needs is missing, or does not run here."""
+
+
 @dataclass(frozen=True)
 class Peer:
     """What one method needs: see PEERS."""
@@ -163,18 +167,22 @@ def as_tensor(image: np.ndarray) -> torch.Tensor:
 
 
 def build_network(name: str, *options) -> nn.Module:
-    """The network of one of PEERS with random weights. WsdlError where imdlbenco is missing or does not run.
+    """The network of one of PEERS with random weights. NotInstalledError where imdlbenco is missing or fails.
 
     options: of PSCC-Net, the side of its maps in pixels, to which it resizes features; as published 256.
     """
     if int(np.__version__.split(".")[0]) < 2:
-        raise WsdlError(f"{name}: NumPy is {np.__version__}, but wsdl needs 2 or later; run: pip install 'numpy>=2'.")
+        raise NotInstalledError(
+            f"{name}: NumPy is {np.__version__}, but wsdl needs 2 or later; run: pip install 'numpy>=2'."
+        )
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):  # stdout is for results
             warnings.simplefilter("ignore")
             return PEERS[name].build(*options)
     except (ImportError, AttributeError, RuntimeError) as error:  # AttributeError: of what NumPy 2 removed
-        raise WsdlError(f"{name}: needs imdlbenco, which cannot be imported ({error}); run: {INSTALL}.") from None
+        raise NotInstalledError(
+            f"{name}: needs imdlbenco, which cannot be imported ({error}); run: {INSTALL}."
+        ) from None
 
 
 def find_tensors(name: str, weights: Path) -> dict[str, torch.Tensor]:
