@@ -48,7 +48,7 @@ FULL_GENERATORS = {"ddim": "p2", "ddpm": "p2-ddpm"}  # of full fakes: P2 with ei
 
 OURS = "patches-mil"
 METHODS = "patches", "grad-cam", "attention", OURS  # of studies and their tables: the paper's three, and ours
-ALL_METHODS = (*METHODS, "psccnet")  # those of `train`
+ALL_METHODS = (*METHODS, "psccnet", "frozen")  # those of `train`
 DEFAULT_DETECTOR = "patches-c-studio"  # of `localize`: a folder of wsdl/assets/detectors
 PHOTOGRAPHS_DETECTOR = "patches-mil-c-photographs"  # calibrated with photographs, the others with renders
 
@@ -201,14 +201,27 @@ class PatchesMilTraining(Training):
     pseudo_from: float = 2 / 3  # setup b: the fraction of the training after which there are any
 
 
-# A network of 0.4 s of CPU time per image of 128 px, in setup C alone.
 @dataclass(frozen=True)
 class PsccNetTraining(Training):
-    images_c: int = 1_500
+    images_c: int = 1_500  # in setup C alone; 0.4 s of CPU time for each of 128 px
     rate_c: float = 5e-4
     rate_decay: float = 1 / 3
     check_every: int = 500
     ema_decay: float = 0.98
+
+
+@dataclass(frozen=True)
+class FrozenTraining(Training):
+    """A head on features of a network of timm, which is not trained; its weights are `start`, a local file."""
+
+    images: int = 6_000
+    images_c: int = 6_000
+    batch: int = 4
+    rate_decay: float = 1 / 3
+    ema_decay: float = 0.995
+    label_loss: str = "multi-k"  # of wsdl.detectors.label_losses
+    backbone: str = "tf_efficientnet_lite0"  # a name in timm
+    levels: tuple[int, ...] = (1, 2)  # of its features: strides 4 and 8 of most networks; -1 is the last
 
 
 @dataclass(frozen=True)
@@ -230,6 +243,7 @@ class Profile(CheckedSettings):
     attention: AttentionTraining = field(default_factory=AttentionTraining)
     patches_mil: PatchesMilTraining = field(default_factory=PatchesMilTraining)
     psccnet: PsccNetTraining = field(default_factory=PsccNetTraining)
+    frozen: FrozenTraining = field(default_factory=FrozenTraining)
 
     def training(self, method: str) -> Training:
         """The settings of one method. WsdlError for a method that does not exist."""

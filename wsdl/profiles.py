@@ -24,6 +24,7 @@ _EVENING = {
     "patches_mil": {"images": 24_000, "images_c": 24_000, "check_every": 1_000, "label_images": 3_000, "margin": 1 / 64,
                     "decided_from": 0.5, "pseudo_labels": 0.5},
     "psccnet": {"images_c": 3_000},
+    "frozen": {"images": 24_000, "images_c": 24_000},
 }  # fmt: skip
 # Patches-MIL on photographs. It starts from the bundled detector of setup B, which was trained without masks: from
 # random weights the image labels of 600 photographs are not learned. Decoys: see wsdl.training.pasting.

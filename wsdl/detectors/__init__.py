@@ -31,6 +31,7 @@ def build_detector(method: str, setup: str, input_size: int, **options) -> torch
     """
     from wsdl.config import check_method, find_setup
     from wsdl.detectors.attention import Attention
+    from wsdl.detectors.frozen import Frozen
     from wsdl.detectors.grad_cam import GradCam
     from wsdl.detectors.patches import Patches
     from wsdl.detectors.patches_mil import PatchesMil
@@ -42,11 +43,12 @@ def build_detector(method: str, setup: str, input_size: int, **options) -> torch
         "attention": Attention,
         "patches-mil": PatchesMil,
         "psccnet": PsccNet,
+        "frozen": Frozen,
     }
     return detectors[check_method(method)](input_size, has_masks=find_setup(setup).has_masks, **options)
 
 
 def network_options(settings: dict) -> dict:
     """The settings of a training (`wsdl.config.Training` as a dict) that its network is built from."""
-    names = "input_size", "label_loss", "last_block", "as_published"
+    names = "input_size", "label_loss", "last_block", "as_published", "backbone", "levels"
     return {name: settings[name] for name in names if name in settings}

@@ -106,7 +106,10 @@ def load_initial_weights(model: nn.Module, path: Path) -> None:
     All other layers keep their random weights. The last one, or the head, is loaded where it fits: that of ImageNet
     does not, it separates other classes. A file of the whole Xception fills all its layers, a run of Patches-MIL the
     first ones up to block1. WsdlError where a layer fits only in part, or the file has none of the layers.
+    A detector with a backbone of its own (`load_backbone`) loads that instead.
     """
+    if load_backbone := getattr(model, "load_backbone", None):
+        return load_backbone(path)
     given = _timm_weights(path)
     layers = {_layer(name) for name in given} & {*LAYERS[:-1], "map"}
     own = {name: tensor for name, tensor in model.state_dict().items() if tensor.ndim}  # no counters

@@ -10,6 +10,8 @@ import math
 import torch
 import torch.nn.functional as F
 
+from wsdl.core.io import WsdlError
+
 TOP = 0.05  # fraction of the patches that `top_k_loss` and the image score use
 _FRACTIONS = 0.005, 0.01, 0.02, 0.05, 0.1  # of `multi_k_loss`
 _SHARPNESS = 4.0  # of log-sum-exp: 0 is the mean, infinity the maximum
@@ -110,3 +112,10 @@ LABEL_LOSSES = {
     "attention": attention_loss,
     "positive-unlabelled": positive_unlabelled_loss,
 }
+
+
+def find_label_loss(name: str):
+    """The loss called `name`. WsdlError where there is none."""
+    if name not in LABEL_LOSSES:
+        raise WsdlError(f"label_loss is '{name}', but must be one of {', '.join(LABEL_LOSSES)}.")
+    return LABEL_LOSSES[name]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from wsdl.core.io import WsdlError
 from wsdl.detectors.base import Detector
-from wsdl.detectors.label_losses import LABEL_LOSSES, TOP, top_mean
+from wsdl.detectors.label_losses import TOP, find_label_loss, top_mean
 from wsdl.detectors.xception import stretch, xception
 
 _CHANNELS = {"block1": 128, "block2": 256}  # of the output of a block of Xception
@@ -32,11 +32,9 @@ class PatchesMil(Detector):
         last_block: str = "block1",
     ):
         super().__init__(input_size, has_masks)
-        if label_loss not in LABEL_LOSSES:
-            raise WsdlError(f"label_loss is '{label_loss}', but must be one of {', '.join(LABEL_LOSSES)}.")
         if last_block not in _CHANNELS:
             raise WsdlError(f"last_block is '{last_block}', but must be one of {', '.join(_CHANNELS)}.")
-        self.label_loss = LABEL_LOSSES[label_loss]
+        self.label_loss = find_label_loss(label_loss)
         self.features = stretch(xception(), "conv1", last_block)
         self.head = nn.Sequential(
             nn.Conv2d(_CHANNELS[last_block], 256, kernel_size=1),

@@ -20,7 +20,7 @@ from wsdl.evaluation.scoring import score_protocols
 
 PRIOR_AREA = 0.19  # of the centre prior above 0.5: the mean mask area of the paper's test set
 METHOD_TITLES = {"patches-mil": "Patches-MIL", "patches": "Patches", "grad-cam": "Grad-CAM", "attention": "Attention",
-                 "psccnet": "PSCC-Net"}  # fmt: skip
+                 "psccnet": "PSCC-Net", "frozen": "Frozen features"}  # fmt: skip
 _RUN = re.compile(
     rf"({'|'.join(METHOD_TITLES)})(?:,? (?:setup )?([abc])(?![\w-])|(?=$|,|:))"
 )  # "patches, a", "patches a"
