@@ -88,11 +88,14 @@ def test_a_run_is_trained_from_a_file_and_loaded_without_it(dataset, tmp_path):
     assert found.scores == pytest.approx(top_mean(torch.from_numpy(found.maps), TOP).numpy(), abs=1e-6)
 
 
-def test_setup_b_learns_from_pooled_labels(dataset, tmp_path):
+def test_setup_b_learns_from_pooled_labels(dataset, tmp_path, capsys):
     model = build_detector("frozen", "b", SIDE)
     logits = model.logits(model.prepare(IMAGES))
     assert torch.equal(model.loss_labels(logits, LABELS), multi_k_loss(logits, LABELS))
     train_detector("frozen", "b", dataset, tmp_path / "run", 0, TINY)
+    assert (
+        "frozen: its backbone has random weights; give a file of published ones by --start" in capsys.readouterr().err
+    )
     assert load_detector(tmp_path / "run").predict(IMAGES).maps.shape == (4, 16, 16)
 
 

@@ -9,6 +9,7 @@ import torch
 from wsdl.config import Training
 from wsdl.core.device import autocast, seed_torch
 from wsdl.core.locks import one_writer
+from wsdl.core.progress import print_stderr
 from wsdl.core.ranks import first_goes_first
 from wsdl.core.run import Run
 from wsdl.data.dataset import Dataset
@@ -47,6 +48,8 @@ def train_detector(
     weights, started_from = find_initial_weights(start or settings.start, model.has_masks, model.as_published)
     if weights:
         load_initial_weights(model, weights)
+    elif hasattr(model, "load_backbone"):
+        print_stderr(f"{method}: its backbone has random weights; give a file of published ones by --start FILE.")
     if started_from == "xavier" and not model.has_masks:
         init_xavier(model)
     config = {
