@@ -5,6 +5,7 @@ import base64
 import inspect
 import json
 import re
+import sys
 from io import BytesIO
 from itertools import pairwise
 
@@ -97,8 +98,6 @@ def test_a_user_without_a_home_folder_gets_one_sentence(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_run_uses_this_python_and_the_parameters(good):
-    import sys
-
     toy, page = good
     book = nbformat.read(page.with_suffix(".ipynb"), 4)
     assert book.cells[-1].outputs[0].text == f"{sys.executable} {toy.parent} 42\n"
@@ -106,6 +105,31 @@ def test_a_run_uses_this_python_and_the_parameters(good):
     assert status["status"] == "done"
     assert status["parameters"] == {"seed": 21}
     assert (status["title"], status["question"]) == ("99 A toy", "does it run?")
+
+
+@pytest.fixture
+def other_kernel(tmp_path, monkeypatch):
+    """The name of a second kernel of this Python, which sets an environment variable."""
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Another", "language": "python", "env": {"WHICH": "the other"}}
+    write_json(tmp_path / "kernels" / "other" / "kernel.json", spec)
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    return "other"
+
+
+@pytest.mark.slow
+def test_another_kernel_runs_and_is_named_in_the_output(other_kernel, tmp_path):
+    toy = make(tmp_path / "99_toy.ipynb", "import os\nprint(os.environ['WHICH'])")
+    page = notebooks.run_notebook(toy, tmp_path / "out", {}, kernel=other_kernel)
+    book = nbformat.read(page.with_suffix(".ipynb"), 4)
+    assert book.cells[-1].outputs[0].text == "the other\n"
+    assert book.metadata.kernelspec == {"display_name": "Another", "language": "python", "name": "other"}
+
+
+def test_an_unknown_kernel_is_refused(other_kernel, tmp_path):
+    with pytest.raises(WsdlError, match=r"--kernel: Jupyter has no kernel 'othr'; it lists .*other"):
+        notebooks.run_notebook(make(tmp_path / "toy.ipynb"), tmp_path / "out", {}, kernel="othr")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

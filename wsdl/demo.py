@@ -60,23 +60,24 @@ def absolute_path(path: str) -> str:
     return str(Path(path).resolve()) if path and Path(path).exists() else path
 
 
-def run_lessons(study: Study, long: bool = False) -> bool:
+def run_lessons(study: Study, long: bool = False, kernel: str = "") -> bool:
     """Run every lesson in `study`; return whether all succeeded. A failed one does not stop the others.
 
-    long: also those that train detectors of their own. A lesson that succeeded is not run again while its notebook, its
-    parameters and the results of the study are the same.
+    long: also those that train detectors of their own. kernel: a kernel of Jupyter; "" for the current Python. A lesson
+    that succeeded is not run again while its notebook, its parameters, its kernel and the results of the study are the
+    same.
     """
     succeeded = True
     parameters = {"out": str(study.out), "profile": str(study.out / "profile.json"), "source": study.source,
                   "images": study.images, "masks": study.masks, "seed": study.seed}  # fmt: skip
     for lesson in notebooks.lesson_notebooks(long):
-        made_of = {"lesson": sha256(lesson), "results": _results_hash(study)}
+        made_of = {"lesson": sha256(lesson), "results": _results_hash(study)} | ({"kernel": kernel} if kernel else {})
         old = lesson_run(study, lesson)
         if old.get("status") == "done" and (old.get("parameters"), old.get("made_of")) == (parameters, made_of):
             continue
         try:
             print_stderr(f"lesson {lesson.stem}")
-            notebooks.run_notebook(lesson, study.out / "lessons", parameters, made_of)
+            notebooks.run_notebook(lesson, study.out / "lessons", parameters, made_of, kernel)
         except WsdlError as error:
             print_stderr(str(error))
             succeeded = False

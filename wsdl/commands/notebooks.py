@@ -21,15 +21,21 @@ def run_notebooks(
     profile: Annotated[str, typer.Option(help="Default: the profile of the study, quick for a new one.")] = "",
     seed: Seed = 0,
     long: Long = False,
+    kernel: Annotated[
+        str, typer.Option("--kernel", "-k", help="A kernel that Jupyter lists; default: the current Python.")
+    ] = "",
 ):
     """Run the lessons in the study OUT -> OUT/lessons."""
     from wsdl.core.locks import hold_folder
     from wsdl.demo import absolute_path, run_lessons
     from wsdl.experiments.open_study import load_study
+    from wsdl.notebooks.run import find_kernelspec
 
+    if kernel:
+        find_kernelspec(kernel)  # refused before a study is begun
     study = load_study(str(out), profile, source, absolute_path(images), absolute_path(masks), seed)
     with hold_folder(study.out):
-        succeeded = run_lessons(study, long)
+        succeeded = run_lessons(study, long, kernel)
     if not succeeded:
         raise typer.Exit(1)
 

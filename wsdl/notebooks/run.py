@@ -31,14 +31,19 @@ def lesson_notebooks(long: bool = False) -> list[Path]:
     return [lesson for lesson in found if long or lesson.stem not in LONG]
 
 
-def run_notebook(notebook: Path, out_folder: Path, parameters: dict, made_of: dict | None = None) -> Path:
+def run_notebook(
+    notebook: Path, out_folder: Path, parameters: dict, made_of: dict | None = None, kernel: str = ""
+) -> Path:
     """Run `notebook` with `parameters` and return its HTML page, `out_folder`/NAME.html.
 
     made_of is recorded in NAME.run.json, so that a caller can decide whether the notebook must be run again.
-    WsdlError for a parameter that the notebook does not have and, after the page was written, for a cell that failed.
+    kernel: a kernel that Jupyter lists, which the output then names as its own; "" for the current Python.
+    WsdlError for a parameter that the notebook does not have, for a kernel that does not exist and, after the page was
+    written, for a cell that failed.
     """
     notebook, out_folder = Path(notebook).resolve(), Path(out_folder).resolve()
     parameters = check_parameters(notebook, parameters)
+    kernelspec = find_kernelspec(kernel) if kernel else {}
     done, page = out_folder / notebook.name, out_folder / f"{notebook.stem}.html"
     report = {
         "notebook": notebook.name,
@@ -55,7 +60,7 @@ def run_notebook(notebook: Path, out_folder: Path, parameters: dict, made_of: di
 
     write("running")
     try:
-        _execute(notebook, done, parameters)
+        _execute(notebook, done, parameters, kernelspec)
         problem = ""
     except Exception as error:  # papermill, nbclient and the kernel each raise their own
         problem = _failure_sentence(notebook, done, error)
@@ -88,8 +93,21 @@ def check_parameters(notebook: Path, parameters: dict) -> dict:
         ) from None
 
 
-def _execute(notebook: Path, done: Path, parameters: dict) -> None:
-    """Run `notebook` with papermill into `done`, in the folder of the notebook and with the current Python."""
+def find_kernelspec(kernel: str) -> dict:
+    """The kernelspec of `kernel` as notebooks store it: name, display_name, language. WsdlError if there is none."""
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    specs = KernelSpecManager()
+    try:
+        spec = specs.get_kernel_spec(kernel)
+    except NoSuchKernel:
+        known = ", ".join(sorted(specs.find_kernel_specs()))
+        raise WsdlError(f"--kernel: Jupyter has no kernel '{kernel}'; it lists {known}.") from None
+    return {"display_name": spec.display_name, "language": spec.language, "name": kernel}
+
+
+def _execute(notebook: Path, done: Path, parameters: dict, kernelspec: dict) -> None:
+    """Run `notebook` with papermill into `done`, in its folder and with a kernel; without one, the current Python."""
     import papermill
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpec
@@ -103,16 +121,29 @@ def _execute(notebook: Path, done: Path, parameters: dict) -> None:
             path = os.pathsep.join(filter(None, [str(LESSONS_FOLDER.parent), os.environ.get("PYTHONPATH")]))
             return KernelSpec(argv=argv, language="python", env={"PYTHONPATH": path})
 
-    papermill.execute_notebook(
-        str(notebook),
-        str(done),
-        parameters,
-        kernel_name="python3",
-        cwd=str(notebook.parent),
-        progress_bar={"desc": notebook.stem, "file": sys.stderr, "mininterval": 1 if sys.stderr.isatty() else 15},
-        kernel_manager_class=ThisPython,
-        extra_arguments=["--IPKernelApp.log_level=50"],  # at 40 a kernel that is shut down reports an interrupt
-    )
+    try:
+        papermill.execute_notebook(
+            str(notebook),
+            str(done),
+            parameters,
+            kernel_name=kernelspec.get("name", "python3"),
+            cwd=str(notebook.parent),
+            progress_bar={"desc": notebook.stem, "file": sys.stderr, "mininterval": 1 if sys.stderr.isatty() else 15},
+            kernel_manager_class=AsyncKernelManager if kernelspec else ThisPython,
+            extra_arguments=["--IPKernelApp.log_level=50"],  # at 40 a kernel that is shut down reports an interrupt
+        )
+    finally:
+        if kernelspec and done.exists():
+            _write_kernelspec(done, kernelspec)
+
+
+def _write_kernelspec(notebook: Path, kernelspec: dict) -> None:
+    """Name the kernel that ran `notebook`: papermill keeps the name of the kernel that the notebook came with."""
+    import nbformat
+
+    book = read_notebook(notebook)
+    book.metadata["kernelspec"] = kernelspec
+    write_text(notebook, nbformat.writes(book) + "\n")
 
 
 def _failure_sentence(notebook: Path, done: Path, error: Exception) -> str:
