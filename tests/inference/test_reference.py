@@ -170,7 +170,7 @@ def test_a_detector_that_finds_few_fakes_gives_no_verdict(found, home, localizer
     calibrate(localizer, run, home / "real", "drawn clouds", fakes=[home / "more"], limit=40)
     about = localizer(open_image(home / "real/000.png")).properties
     text = read_reference(run).judge(0.9, 0.5, about).text
-    assert re.fullmatch(r"no verdict: the detector raises an alarm on only \d+% of 40 fakes of its kind", text)
+    assert re.fullmatch(r"no verdict: the detector raises an alarm on only \d+ % of 40 fakes of its kind", text)
 
 
 def test_the_statistics_of_any_image_are_finite():
@@ -221,8 +221,8 @@ def test_the_command_calibrates_and_localize_says_it(run_folder, home, tmp_path,
     first, second, third, *_ = result.lines()
     assert first.split(":")[0] in ("alarm", "no alarm")
     assert f"marked {100 * result.marked:.1f} % " in second
-    assert f"of 25 unaltered drawn clouds, {result.verdict.marked_more:.0%} are marked more" in second
-    assert third.endswith(f"of these, {result.verdict.score_higher:.0%} have a higher score")
+    assert f"of 25 unaltered drawn clouds, {100 * result.verdict.marked_more:.0f} % are marked more" in second
+    assert third.endswith(f"of these, {100 * result.verdict.score_higher:.0f} % have a higher score")
     assert result.to_dict()["verdict"]["text"] == first
 
 

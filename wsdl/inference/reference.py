@@ -14,6 +14,7 @@ from wsdl.core.records import check_object, read_object
 from wsdl.core.run import MODEL_FILE
 from wsdl.inference.conditions import AS_IS
 from wsdl.inference.statistics import NAMES, ImageProperties
+from wsdl.inference.words import percent
 
 REFERENCE_FILE = "reference.json"
 MIN_FOUND = 0.5  # of the fakes of the calibration; a detector that finds less gives no verdict
@@ -123,9 +124,9 @@ class Reference:
         condition = self.domain.nearest(properties).condition
         unaltered, alarm = self.conditions[condition], score > self.alarm
         images = f"{self.n} unaltered {self.domain.name}" + (f" ({condition})" if condition != AS_IS else "")
-        rates = f"{unaltered['alarms']:.0%} of {images}"
+        rates = f"{percent(unaltered['alarms'], 0)} of {images}"
         if self.n_fakes:
-            rates += f" and by {unaltered['fake_alarms']:.0%} of {self.n_fakes} fakes"
+            rates += f" and by {percent(unaltered['fake_alarms'], 0)} of {self.n_fakes} fakes"
         above = f"the score is {'' if alarm else 'not '}above {self.alarm:.3g}"
         return Verdict(
             alarm=alarm,
@@ -139,7 +140,7 @@ class Reference:
         """Why no verdict on an image is given, in a sentence; "" where one is."""
         found = self.conditions[AS_IS]["fake_alarms"]
         if self.n_fakes and found < MIN_FOUND:
-            return f"the detector raises an alarm on only {found:.0%} of {self.n_fakes} fakes of its kind"
+            return f"the detector raises an alarm on only {percent(found, 0)} of {self.n_fakes} fakes of its kind"
         return self.domain.unlike(properties)
 
 

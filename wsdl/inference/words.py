@@ -10,8 +10,8 @@ def result_lines(result) -> list[str]:
     marked = f"marked {percent(result.marked)} of the analysed pixels (map above {result.threshold:g})"
     score = f"score {result.score:.3g} (higher = more fake)"
     if verdict.images:
-        marked += f": of {verdict.images}, {verdict.marked_more:.0%} are marked more"
-        score += f": of these, {verdict.score_higher:.0%} have a higher score"
+        marked += f": of {verdict.images}, {percent(verdict.marked_more, 0)} are marked more"
+        score += f": of these, {percent(verdict.score_higher, 0)} have a higher score"
     return [
         verdict.text,
         marked,
@@ -22,9 +22,9 @@ def result_lines(result) -> list[str]:
     ]
 
 
-def percent(share: float) -> str:
+def percent(share: float, digits: int = 1) -> str:
     """A fraction as the explorer writes it."""
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.{digits}f} %"
 
 
 def describe_training(facts: dict) -> list[str]:
