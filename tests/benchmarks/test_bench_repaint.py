@@ -10,6 +10,7 @@ from helpers import images_in, run_command
 
 from wsdl.benchmarks.repaint import COST_COLUMNS, bench_repaint, parse_schedule
 from wsdl.core.io import WsdlError
+from wsdl.data.contact_sheet import contact_sheet
 from wsdl.data.dataset import Dataset
 from wsdl.data.images import read_image
 from wsdl.fakes.quality import fake_quality
@@ -33,13 +34,20 @@ def test_rows_are_in_order_of_counted_calls(result):
     assert read_image(out / "repaint.png").std() > 10
 
 
-def test_sharpness_and_distance_are_those_of_data_judge(result, faces, p2, tmp_path):
+def test_the_sheet_has_a_row_of_fakes_for_each_schedule(result):
+    sheets = [Dataset(result[1] / name) for name in ("4-2-1", "4-2-2")]
+    fakes = np.concatenate([one.images[list(one.select(kind="partial").index)] for one in sheets])
+    titles = ["4/2/1"] * 6 + ["4/2/2"] * 6
+    assert np.array_equal(read_image(result[1] / "repaint-faces.png"), np.asarray(contact_sheet(fakes, titles, 6)))
+
+
+def test_sharpness_is_that_of_data_judge(result, faces, p2, tmp_path):
     table = result[0]
     both = shutil.copytree(faces, tmp_path / "both", ignore=shutil.ignore_patterns(".cache"))
     generate_partial("repaint-p2", both, both, p2, 6, 0, batch=3, T=4, jump_length=2, resamplings=2)
     judged = fake_quality(both).set_index("generator").loc["repaint-p2"]
     row = table.set_index("schedule").loc["4/2/2"]
-    for column in ("n", "sharpness", "sharpness_low", "sharpness_high", "distance", "floor", "flat"):
+    for column in ("n", "sharpness", "sharpness_low", "sharpness_high"):
         assert row[column] == pytest.approx(judged[column], rel=1e-5)
 
 

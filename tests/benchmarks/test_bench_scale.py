@@ -42,10 +42,12 @@ def test_the_drawn_masks_are_what_was_edited(tmp_path):
 
 
 def test_time_and_memory_are_those_of_the_step(tmp_path):
+    large = np.ones(2**27)  # a gigabyte of this process, which is not the step's
     took = scale._timed(["data", "--help"], tmp_path / "log")
+    assert large.nbytes > 2**20 * took["peak_mb"]
     assert "prepare" in (tmp_path / "log").read_text()
     assert 0 < took["cpu_seconds"] < 60
-    assert 10 < took["peak_mb"] < 2_000
+    assert 10 < took["peak_mb"]
 
 
 def test_a_step_that_fails_is_named_with_its_message(tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from wsdl.core.device import megabytes_of
+from wsdl.core.device import maxrss_megabytes
 from wsdl.core.io import WsdlError, atomic, seed_for, write_json
 from wsdl.core.parallel import parallel_map
 from wsdl.core.progress import print_stderr
@@ -21,6 +21,14 @@ from wsdl.core.progress import print_stderr
 SIDE = 64  # pixels
 MIN_IMAGES = 200
 SCALE_COLUMNS = "step", "images", "seconds", "cpu_seconds", "peak_mb", "growth"
+# Linux counts the memory of the process that starts a program as the program's own: a small process starts each step.
+_STARTER = """
+import resource, subprocess, sys
+with open(sys.argv[1], "w") as log:
+    code = subprocess.run(sys.argv[2:], stdout=log, stderr=subprocess.STDOUT).returncode
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(code, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+"""
 _PROFILE = {"patches_mil": {"input_size": SIDE, "images": 64, "images_c": 64, "check_every": 64}}
 
 
@@ -34,7 +42,7 @@ def bench_scale(out: Path, counts: tuple[int, ...]) -> pd.DataFrame:
     out = Path(out)
     if min(counts) < MIN_IMAGES:
         raise WsdlError(f"--images: has {min(counts)}, but must be {MIN_IMAGES} or more.")
-    if not hasattr(os, "wait4"):
+    if os.name != "posix":
         raise WsdlError("bench scale: needs a system that reports the memory of a process that has ended, as Linux.")
     if out.is_dir() and any(out.iterdir()):
         raise WsdlError(f"{out}: is not empty; give a new folder, or empty this one.")
@@ -95,12 +103,10 @@ def _timed(words: list[str], log: Path) -> dict:
     """Run `python -m wsdl WORDS` and return what it took. WsdlError with its last line where it fails."""
     print_stderr(f"python -m wsdl {' '.join(words[:2])} ...")
     started = time.monotonic()
-    with open(log, "w") as file:
-        process = subprocess.Popen([sys.executable, "-m", "wsdl", *words], stdout=file, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    command = [sys.executable, "-c", _STARTER, str(log), sys.executable, "-m", "wsdl", *words]
+    code, cpu_seconds, peak = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    if int(code):
         last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
         raise WsdlError(f"{log}: `{' '.join(words[:2])}` failed: {last[-200:]}")
-    return {"seconds": time.monotonic() - started, "cpu_seconds": usage.ru_utime + usage.ru_stime,
-            "peak_mb": round(megabytes_of(usage))}  # fmt: skip
+    return {"seconds": time.monotonic() - started, "cpu_seconds": float(cpu_seconds),
+            "peak_mb": round(maxrss_megabytes(int(peak)))}  # fmt: skip

@@ -111,9 +111,9 @@ def peak_megabytes() -> float | None:
         return None
     import resource
 
-    return megabytes_of(resource.getrusage(resource.RUSAGE_SELF))
+    return maxrss_megabytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
-def megabytes_of(usage) -> float:
-    """The peak memory in a `resource.struct_rusage` in MB."""
-    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)  # bytes on a Mac, kilobytes elsewhere
+def maxrss_megabytes(maxrss: int) -> float:
+    """`ru_maxrss` of a `resource.struct_rusage` in MB: it has bytes on a Mac, kilobytes elsewhere."""
+    return maxrss / (2**20 if sys.platform == "darwin" else 2**10)
