@@ -47,7 +47,7 @@ def test_time_and_memory_are_those_of_the_step(tmp_path):
     assert large.nbytes > 2**20 * took["peak_mb"]
     assert "prepare" in (tmp_path / "log").read_text()
     assert 0 < took["cpu_seconds"] < 60
-    assert 10 < took["peak_mb"]
+    assert took["peak_mb"] > 10
 
 
 def test_a_step_that_fails_is_named_with_its_message(tmp_path):
