@@ -1,6 +1,8 @@
 """A grid on a real Slurm: cancelled jobs, a drained node and a new controller cost time, and change no number."""
 
 import os
+import random
+import time
 from dataclasses import replace
 
 import pytest
@@ -80,6 +82,9 @@ def test_a_grid_on_slurm_has_the_numbers_of_local_slots(grid, tmp_path, capsys):
         # One job is cancelled, the other gets the signal of a time limit: it is queued again by itself.
         ids = slurm._read_ids(grid.out)
         wait_until(lambda: lock_holder(grid.lock(first)), SOON)
+        time.sleep(random.uniform(0, 3))  # any moment must do
+        server.kill_controller()  # while a job runs
+        server.start_controller()
         run("scancel", ids[grid.name(first)])
         wait_until(lambda: lock_holder(grid.lock(second)), SOON)
         run("scancel", "--signal=USR2", ids[grid.name(second)])

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from contextlib import contextmanager, suppress
@@ -95,20 +96,23 @@ class SlurmServer:
     def stop_controller(self) -> None:
         self._end("slurmctld")
 
+    def kill_controller(self) -> None:
+        self._end("slurmctld", signal.SIGKILL)
+
     def stop(self) -> None:
         with suppress(subprocess.CalledProcessError):
             run("scancel", "--me")
         for name in ("slurmd", "slurmctld", "munge"):
             self._end(name)
 
-    def _end(self, name: str) -> None:
+    def _end(self, name: str, how: int = signal.SIGTERM) -> None:
         """End the daemon of a pid file, and wait for it."""
         path = self.folder / f"{name}.pid"
         if not path.exists():
             return
         process = Path("/proc") / path.read_text().strip()
         with suppress(ProcessLookupError):
-            os.kill(int(process.name), 15)
+            os.kill(int(process.name), how)
         wait_until(lambda: not process.exists(), 30)
 
 
