@@ -127,9 +127,8 @@ def test_markdown_has_a_column_per_dataset_and_quotes_apart():
 
 
 def test_the_cost_of_each_method_and_of_which_weights(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(
-        "wsdl.benchmarks.published_cost.METHODS", ("noiseprint", "trufor", "hifi-net")
-    )  # a process each
+    names = "noiseprint", "trufor", "hifi-net"  # a process each
+    monkeypatch.setattr("wsdl.benchmarks.published_cost.METHODS", names)
     weights = write_noiseprint_weights(tmp_path / "noiseprint", (101,)).parent
     table = bench_cost(weights, images=1, size=64).set_index("method")
     assert table.numbers["noiseprint"] == MEASURED
@@ -140,6 +139,13 @@ def test_the_cost_of_each_method_and_of_which_weights(tmp_path, capsys, monkeypa
     assert table.numbers["trufor"] == expected
     assert table.seconds[table.numbers.isin([NOT_HERE, NOT_INSTALLED])].isna().all()
     assert "research and other use without profit" in capsys.readouterr().err
+
+
+def test_the_cost_with_damaged_weights_names_the_file(tmp_path):
+    weights = write_noiseprint_weights(tmp_path / "noiseprint", (101,))
+    next(weights.glob("*.pth")).write_bytes(b"damaged")
+    with pytest.raises(WsdlError, match=r"model_qf101\.pth"):
+        measure_cost("noiseprint", weights, 1, 64)
 
 
 def test_the_cost_without_weights_is_that_of_random_ones():

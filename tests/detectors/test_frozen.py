@@ -46,6 +46,7 @@ def test_a_step_changes_the_head_alone(setup):
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {name for name in before if name.startswith("head.")}
     assert all(p.grad is not None for p in model.head.parameters())
+    assert not any(p.requires_grad for p in model.backbone.parameters())
 
 
 def test_features_are_those_of_timm_for_input_as_it_was_trained_with(tmp_path):
@@ -103,6 +104,12 @@ def test_other_weights_are_one_sentence(tmp_path):
     path, _ = backbone_file(tmp_path, "resnet18")
     with pytest.raises(WsdlError, match=r"resnet18\.safetensors: does not fit, .*first: conv_stem\.weight\); give wei"):
         Frozen(SIDE).load_backbone(path)
+    tensors = Frozen(SIDE).backbone.state_dict() | {"conv_stem.weight": torch.zeros(1)}
+    torch.save(tensors, tmp_path / "shape.pth")
+    with pytest.raises(
+        WsdlError, match=r"shape\.pth: does not fit, 1 of .*first: conv_stem\.weight\); give weights of"
+    ):
+        Frozen(SIDE).load_backbone(tmp_path / "shape.pth")
     torch.save(timm.create_model("resnet18"), tmp_path / "code.pth")
     with pytest.raises(WsdlError, match=r"code\.pth: .*does not hold tensors and plain values alone.*give weights of"):
         Frozen(SIDE).load_backbone(tmp_path / "code.pth")

@@ -10,9 +10,9 @@ import pandas as pd
 
 from wsdl.benchmarks.published import MEASURED, METHODS, NOT_HERE, NOT_INSTALLED
 from wsdl.core.device import peak_megabytes
-from wsdl.core.io import WsdlError
 from wsdl.core.progress import print_stderr
 from wsdl.detectors.published import PUBLISHED, find_published, load_published, random_method
+from wsdl.detectors.published.peers import NotInstalledError
 
 RANDOM = "measured, random weights"
 SIZE = 256  # pixels, of the images that `bench_cost` times
@@ -22,11 +22,11 @@ COST_COLUMNS = "method", "seconds", "images_per_second", "cpu_seconds", "peak_mb
 def bench_cost(weights: Path | None = None, images: int = 2, size: int = SIZE) -> pd.DataFrame:
     """Seconds and memory of each method for an image of `size` px, one image at a time; NaN where it was not run.
 
-    cpu_seconds is the time of all cores, which other programs on the machine change less.
-
-    `numbers` is MEASURED, RANDOM where the weights are not in `weights` (they do not change the cost), NOT_INSTALLED
-    where the packages of the extra `peers` are missing, or NOT_HERE. peak_mb is the peak memory of a process that only
-    loads and runs this method, NaN where the system does not report it. WsdlError where `weights` is no folder.
+    cpu_seconds is the time of all cores, which other programs on the machine change less. `numbers` is MEASURED,
+    RANDOM where the weights are not in `weights` (they do not change the cost), NOT_INSTALLED where the packages of
+    the extra `peers` are missing, or NOT_HERE. peak_mb is the peak memory of a process that only loads and runs this
+    method, NaN where the system does not report it. WsdlError where `weights` is no folder, or has files that cannot
+    be used.
     """
     names = find_published(weights) if weights else {}
     rows = []
@@ -43,7 +43,7 @@ def measure_cost(name: str, weights: Path | None, images: int, size: int) -> dic
     """A row of `bench_cost`, measured in this process."""
     try:
         method = load_published(name, weights) if weights else random_method(name)
-    except WsdlError as error:
+    except NotInstalledError as error:
         print_stderr(f"wsdl: {error}")
         return {"numbers": NOT_INSTALLED}
     pixels = np.random.default_rng(0).integers(0, 256, (images + 1, size, size, 3), np.uint8)

@@ -3,10 +3,10 @@
 The network is that of the package imdlbenco. The loss is that of its authors: at each scale the cross-entropy of the
 pixels, where inpainted and real ones count half each, plus the cross-entropy of the image label.
 
-What differs from the paper. The backbone starts from random weights instead of ImageNet's, in the size that keeps the
-signal; its authors' standard deviation of 0.001 needs long trainings, as does their slow average of the statistics of
-batch normalisation. Setup C has no real images, so the label head learns only "fake" and says nothing: the image score
-is the mean of the map, as of the other methods in this setup.
+What differs from the paper. The backbone starts from random weights with He initialisation instead of ImageNet's: the
+standard deviation of 0.001 of its authors needs longer training, as does their low momentum of batch normalisation.
+Setup C has no real images, so the label head is trained on fakes alone and its output is not used: the image score is
+the mean of the map, as in the other methods in this setup.
 """
 
 import torch
