@@ -60,6 +60,14 @@ def test_samples_come_near_the_distance_of_their_gaussians():
     assert np.isnan(frechet_distance(a[:1], b))
 
 
+def test_a_feature_that_hardly_varies_does_not_outweigh_the_others():
+    """One of spread 1e-6 that differs by a hundredth of a grey level: nothing that an image of 8 bits could show."""
+    a, b = RNG.normal(0, 1, (2000, 3)), RNG.normal(1, 1, (2000, 3))
+    quiet = RNG.normal(0, 1e-6, (2, 2000, 1))
+    with_quiet = frechet_distance(np.hstack([a, quiet[0] + 0.01 / 127.5]), np.hstack([b, quiet[1]]))
+    assert with_quiet == pytest.approx(frechet_distance(a, b), rel=1e-3)
+
+
 def test_sharpness_is_a_ratio_inside_the_region_alone():
     inside = np.zeros((32, 32), bool)
     inside[8:24, 8:24] = True

@@ -24,6 +24,7 @@ from wsdl.evaluation.metrics import bootstrap
 QUALITY_COLUMNS = ("generator", "n", "sharpness", "sharpness_low", "sharpness_high", "distance", "floor", "flat")
 _BORDER = 2  # pixels inside the border of a mask that are left out, because real and inpainted pixels meet there
 _WIDTHS = 8, 16, 32  # channels of the feature network
+_GREY_LEVEL = 1 / 127.5  # of an image in [-1, 1]
 _BATCH = 64
 
 
@@ -164,12 +165,13 @@ def residual_spectrum(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Squared Fréchet distance of features [n, d] and [m, d], taken as Gaussian (Heusel et al. 2017).
 
-    Features are first divided by their standard deviation in `b`, so that all have equal weight. NaN for fewer than two
-    rows, which have no covariance.
+    Features are first divided by their standard deviation in `b`, so that all have equal weight, except those that vary
+    by less than one grey level of an image in [-1, 1]: these are divided by that level, or a feature that is almost
+    constant would outweigh all others. NaN for fewer than two rows, which have no covariance.
     """
     if min(len(a), len(b)) < 2:
         return float("nan")
-    scale = b.std(axis=0) + 1e-6
+    scale = np.maximum(b.std(axis=0), _GREY_LEVEL)
     first, second = ((x.mean(axis=0), np.atleast_2d(np.cov(x, rowvar=False))) for x in (a / scale, b / scale))
     return gaussian_distance(first, second)
 
