@@ -16,9 +16,7 @@ from wsdl.benchmarks.localize import score_triples
 from wsdl.benchmarks.published import (
     COLUMNS,
     MEASURED,
-    METHODS,
     NOT_GIVEN,
-    NOT_HERE,
     NOT_INSTALLED,
     QUOTED,
     bench_published,
@@ -53,16 +51,15 @@ def half(monkeypatch):
 @pytest.mark.usefixtures("half")
 def test_rows_are_measured_quoted_or_without_weights(dataset, tmp_path):
     table = bench_published([dataset], tmp_path)
-    assert list(table.method[: len(METHODS)]) == list(METHODS)
+    assert list(table.method[: len(PUBLISHED)]) == list(PUBLISHED)
     by_kind = table.groupby("numbers").method.apply(list)
     assert by_kind[MEASURED][0] == "noiseprint"
     assert len(by_kind[MEASURED]) == 1 + len(BASELINES)
-    assert by_kind[NOT_GIVEN] == ["mantranet", "psccnet", "trufor"]
-    assert by_kind[NOT_HERE] == ["hifi-net"]
+    assert by_kind[NOT_GIVEN] == ["mantranet", "psccnet", "trufor", "hifi-net"]
     assert set(table.on[table.numbers == MEASURED]) == {Dataset(dataset).info["name"]}
     assert set(table.on[table.numbers == QUOTED]) == {"repaint-p2, celebahq", "coco-glide"}
     assert table[table.numbers == QUOTED].ap.isna().all()
-    assert table[table.numbers == NOT_HERE].iou.isna().all()
+    assert table[table.numbers == NOT_GIVEN].iou.isna().all()
 
 
 @pytest.mark.usefixtures("half")
@@ -87,7 +84,6 @@ def test_weights_that_are_given_for_a_package_that_is_missing(dataset, triples, 
     reasons = table[table.on.isin(["mine", Dataset(dataset).info["name"]])].groupby("method").numbers.apply(set)
     assert reasons["trufor"] == {NOT_INSTALLED}
     assert reasons["psccnet"] == {NOT_GIVEN}
-    assert reasons["hifi-net"] == {NOT_HERE}
 
 
 @pytest.fixture
@@ -128,16 +124,16 @@ def test_markdown_has_a_column_per_dataset_and_quotes_apart():
 
 def test_the_cost_of_each_method_and_of_which_weights(tmp_path, capsys, monkeypatch):
     names = "noiseprint", "trufor", "hifi-net"  # a process each
-    monkeypatch.setattr("wsdl.benchmarks.published_cost.METHODS", names)
+    monkeypatch.setattr("wsdl.benchmarks.published_cost.PUBLISHED", names)
     weights = write_noiseprint_weights(tmp_path / "noiseprint", (101,)).parent
     table = bench_cost(weights, images=1, size=64).set_index("method")
     assert table.numbers["noiseprint"] == MEASURED
     assert table.images_per_second["noiseprint"] == pytest.approx(1 / table.seconds["noiseprint"])
     assert 100 < table.peak_mb["noiseprint"] < 10_000
-    assert table.numbers["hifi-net"] == NOT_HERE
+    assert table.numbers["hifi-net"] == RANDOM
     expected = RANDOM if find_spec("IMDLBenCo") else NOT_INSTALLED
     assert table.numbers["trufor"] == expected
-    assert table.seconds[table.numbers.isin([NOT_HERE, NOT_INSTALLED])].isna().all()
+    assert table.seconds[table.numbers == NOT_INSTALLED].isna().all()
     assert "research and other use without profit" in capsys.readouterr().err
 
 
@@ -154,7 +150,7 @@ def test_the_cost_without_weights_is_that_of_random_ones():
 
 def test_the_command_prints_either_table(dataset, tmp_path, half, monkeypatch):
     printed = run_command("bench", "published", "--weights", tmp_path, "--data", dataset)
-    assert set(pd.read_csv(io.StringIO(printed)).numbers) == {MEASURED, QUOTED, NOT_GIVEN, NOT_HERE}
+    assert set(pd.read_csv(io.StringIO(printed)).numbers) == {MEASURED, QUOTED, NOT_GIVEN}
     monkeypatch.setattr("wsdl.benchmarks.published_cost.PUBLISHED", ())
     assert "images_per_second" in run_command("bench", "published")
 

@@ -19,9 +19,8 @@ from wsdl.evaluation.evaluate import metrics_rows
 from wsdl.evaluation.metrics import average_precision, bootstrap, bootstrap_ap
 from wsdl.evaluation.scoring import score_protocols
 
-METHODS = (*PUBLISHED, "hifi-net")  # in the order of the paper's table
 MEASURED, QUOTED = "measured", "quoted"  # kinds of rows
-NOT_GIVEN, NOT_INSTALLED, NOT_HERE = "weights not given", "not installed", "not part of wsdl"  # why there is none
+NOT_GIVEN, NOT_INSTALLED = "weights not given", "not installed"  # why there are none
 # IoU and PBCA in percent, from the paper (Tantaru et al. 2024): on Repaint-P2/CelebA-HQ, and on COCO Glide.
 _QUOTED = {
     "mantranet": ((4.8, 81.9), (25.1, 79.8)),
@@ -46,11 +45,11 @@ def bench_published(
     data: dataset folders, of which the test split is scored; triples: a folder as in `bench_localize`, each set of it
     a dataset; detectors: pretrained ones by name, or run folders. Columns are COLUMNS, numbers in percent under preset
     dolos with 95 % intervals over source faces (of triples: over images); `numbers` is MEASURED, QUOTED, NOT_GIVEN
-    where the weights of a method are not in `weights`, NOT_INSTALLED where they are but its package is missing, or
-    NOT_HERE where wsdl cannot run it. WsdlError as `evaluate`, `load_detector` and `bench_localize`.
+    where the weights of a method are not in `weights`, or NOT_INSTALLED where they are but its package is missing.
+    WsdlError as `evaluate`, `load_detector` and `bench_localize`.
     """
     found = find_published(weights) if weights else {}
-    methods = {name: found.get(name) for name in METHODS}
+    methods = {name: found.get(name) for name in PUBLISHED}
     missing = {name: _why_not(name, weights) for name, method in methods.items() if method is None}
     methods |= {name: load_detector(find_detector(name)) for name in detectors}
     rows = [row for folder in data for row in _rows_on(folder, tuple(generators), methods, missing)]
@@ -127,9 +126,7 @@ def _cell(row) -> str:
 
 
 def _why_not(name: str, weights: Path | None) -> str:
-    """Why the method `name` of METHODS, which `find_published` did not load, cannot be run."""
-    if name not in PUBLISHED:
-        return NOT_HERE
+    """Why the method `name` of PUBLISHED, which `find_published` did not load, cannot be run."""
     try:
         load_published(name, weights or "")
     except NotInstalledError:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wsdl.benchmarks.published import MEASURED, METHODS, NOT_HERE, NOT_INSTALLED
+from wsdl.benchmarks.published import MEASURED, NOT_INSTALLED
 from wsdl.core.device import peak_megabytes
 from wsdl.core.progress import print_stderr
 from wsdl.detectors.published import PUBLISHED, find_published, load_published, random_method
@@ -23,18 +23,16 @@ def bench_cost(weights: Path | None = None, images: int = 2, size: int = SIZE) -
     """Seconds and memory of each method for an image of `size` px, one image at a time; NaN where it was not run.
 
     cpu_seconds is the time of all cores, which other programs on the machine change less. `numbers` is MEASURED,
-    RANDOM where the weights are not in `weights` (they do not change the cost), NOT_INSTALLED where the packages of
-    the extra `peers` are missing, or NOT_HERE. peak_mb is the peak memory of a process that only loads and runs this
+    RANDOM where the weights are not in `weights` (they do not change the cost), or NOT_INSTALLED where the packages
+    of the extra `peers` are missing. peak_mb is the peak memory of a process that only loads and runs this
     method, NaN where the system does not report it. WsdlError where `weights` is no folder, or has files that cannot
     be used.
     """
     names = find_published(weights) if weights else {}
     rows = []
-    for name in METHODS:
-        row = {"numbers": NOT_HERE}
-        if name in PUBLISHED:
-            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-                row = pool.submit(measure_cost, name, weights if names.get(name) else None, images, size).result()
+    for name in PUBLISHED:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            row = pool.submit(measure_cost, name, weights if names.get(name) else None, images, size).result()
         rows.append({"method": name, **row})
     return pd.DataFrame(rows, columns=COST_COLUMNS)
 

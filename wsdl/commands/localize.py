@@ -25,7 +25,10 @@ def localize(
         ),
     ] = "",
     weights: Annotated[
-        str, typer.Option(help="Folder of the weights of a published method: mantranet, noiseprint, psccnet, trufor.")
+        str,
+        typer.Option(
+            help="Folder of the weights of a published method: mantranet, noiseprint, psccnet, trufor, hifi-net."
+        ),
     ] = "",
     parser: Annotated[str, typer.Option(help="Face parser: a run folder of train-parser, or a SegFormer.")] = "",
     npy: Annotated[bool, typer.Option("--npy", help="Also write NAME-map.npy: float32 [H, W], 1 = fake.")] = False,

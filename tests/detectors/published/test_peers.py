@@ -1,4 +1,6 @@
-"""MantraNet, PSCC-Net and TruFor: files of weights, input conventions, networks where imdlbenco is installed."""
+"""MantraNet, PSCC-Net and TruFor: files of weights, input conventions, networks where imdlbenco is installed.
+
+HiFi-Net, which needs no package, is in test_hifinet.py."""
 
 import sys
 from zipfile import ZipFile
@@ -14,7 +16,7 @@ from wsdl.detectors.published.peers import MAX_PIXELS, PEERS, PeerMethod, as_ten
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (80, 70, 3), np.uint8)
 COLOURS = np.array([[[255, 0, 51], [0, 102, 255]]], np.uint8)  # [1, 2, 3]
-NAMES = sorted(PEERS)
+NAMES = "mantranet", "psccnet", "trufor"
 
 
 class Tiny(nn.Module):

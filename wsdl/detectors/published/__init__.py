@@ -6,7 +6,7 @@ from pathlib import Path
 from wsdl.core.io import WsdlError
 from wsdl.core.progress import print_stderr
 
-PUBLISHED = ("mantranet", "noiseprint", "psccnet", "trufor")  # in the order of the paper's table
+PUBLISHED = ("mantranet", "noiseprint", "psccnet", "trufor", "hifi-net")  # in the order of the paper's table
 
 
 def load_published(name: str, weights: str | Path):

@@ -1,7 +1,7 @@
-"""MantraNet, PSCC-Net and TruFor: networks of the package imdlbenco, with the weights of their authors.
+"""MantraNet, PSCC-Net, TruFor (networks of the package imdlbenco) and HiFi-Net, with the weights of their authors.
 
-The methods differ in what PEERS lists: the files of the weights, the range of the input, and what the network returns.
-All take RGB images at their own resolution, one at a time: MantraNet normalises by statistics over all of its input.
+The methods differ in what PEERS lists: the files of the weights, the input, and what the network returns. All take RGB
+images one at a time, since MantraNet normalises by statistics over all of its input; HiFi-Net resizes them.
 
 imdlbenco 0.1.45 asks for numpy < 2, but these networks run with NumPy 2 (tried with 2.4), so it is installed without
 its dependencies. Its loaders and `forward` methods, which need masks and ImageNet statistics, are not used.
@@ -23,6 +23,7 @@ from wsdl.core.device import pick_device
 from wsdl.core.io import WsdlError
 from wsdl.detectors.prediction import Prediction
 from wsdl.detectors.published.files import check_tensors, read_tensors
+from wsdl.detectors.published.hifinet import HiFiNet, to_hifinet_input
 
 INSTALL = "pip install 'wsdl[peers]' && pip install --no-deps imdlbenco==0.1.45"
 MIN_SIDE, MAX_PIXELS = 64, 2**21  # of an image; MantraNet needs 6 GB per megapixel
@@ -119,6 +120,12 @@ PEERS = {
         "TruFor", {"trufor.pth.tar": ("", "the network")}, lambda x: x / 256, _build_trufor, _run_trufor,
         "GRIP-UNINA: research and other use without profit",
     ),
+    "hifi-net": Peer(
+        "HiFi-Net",
+        {"HRNet/750001.pth": ("FENet.", "the backbone"), "NLCDetection/750001.pth": ("SegNet.", "the heads"),
+         "center/radius_center.pth": ("", "the centre of real pixels")},
+        to_hifinet_input, HiFiNet, lambda network, x: network(x), "MIT",
+    ),
 }  # fmt: skip
 
 
@@ -141,7 +148,7 @@ class PeerMethod:
         self.network.to(pick_device()).eval()
 
     def predict(self, images: np.ndarray, qualities: list[float] | None = None) -> Prediction:
-        """Maps [n, H, W] and scores of uint8 images [n, H, W, 3], at their own resolution.
+        """Maps and scores of uint8 images [n, H, W, 3]; maps are [n, H, W], of HiFi-Net [n, 256, 256].
 
         qualities: not used. WsdlError where a side is below MIN_SIDE, or there are more than MAX_PIXELS.
         """
