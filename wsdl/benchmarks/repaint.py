@@ -55,11 +55,11 @@ def bench_repaint(
     return table
 
 
-def parse_schedule(text: str) -> tuple[int, int, int]:
-    """(T, jump_length, resamplings) of a text such as "50/5/3". WsdlError for any other text."""
+def parse_schedule(text: str, option: str = "--schedules") -> tuple[int, int, int]:
+    """(T, jump_length, resamplings) of a text such as "50/5/3". WsdlError, which names the option, for other text."""
     numbers = text.split("/")
     if len(numbers) != 3 or not all(number.isdecimal() and int(number) for number in numbers):
-        raise WsdlError(f"--schedules: has '{text}', but must have T/jump_length/resamplings, such as 50/5/3.")
+        raise WsdlError(f"{option}: has '{text}', but must have T/jump_length/resamplings, such as 50/5/3.")
     part = tuple(map(int, numbers))
     check_noise_levels(part[0])
     return part

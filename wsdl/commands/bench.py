@@ -49,6 +49,22 @@ def bench_explorer(
     print(explorer.bench_explorer(size, steps).to_string(index=False))
 
 
+@bench.command("generation")
+def bench_generation(
+    weights: Annotated[str, typer.Option(help="A P2 model, as of generate; default: that of studio.")] = "",
+    schedule: Annotated[str, typer.Option(help="T/jump_length/resamplings.")] = "50/5/3",
+    batch: Annotated[int, typer.Option(min=1, help="Images made together.")] = 8,
+    seconds: Seconds = 10.0,
+):
+    """Images per second of RePaint, relative to diffusers' own pipeline with the same network in fp32, NCHW."""
+    from wsdl.benchmarks import generation
+    from wsdl.bundle.unpack import unpack_p2
+    from wsdl.config import BUNDLED_SOURCES
+
+    table = generation.bench_generation(weights or unpack_p2(BUNDLED_SOURCES[0]), schedule, batch, seconds)
+    print(table.to_string(index=False, float_format="{:.4g}".format))
+
+
 @bench.command("localize")
 def bench_localize(
     triples: Annotated[
@@ -77,6 +93,14 @@ def bench_localize(
             with atomic(out / name) as temporary:
                 rows.to_csv(temporary, index=False, lineterminator="\n")
     print(localize.format_table(table))
+
+
+@bench.command("profile")
+def bench_profile(setup: Setup = "b", batch: BatchSize = 16):
+    """Where the time of training and prediction at 299 px goes, in percent for each kind of work."""
+    from wsdl.benchmarks import step_profile
+
+    print(step_profile.bench_profile(METHODS, setup, batch).round(1).to_string(index=False))
 
 
 @bench.command("published")
