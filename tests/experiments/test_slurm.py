@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from helpers import wait_until
+from helpers import run_command, tree, wait_until
 from slurm_server import CAN_START, NOT_HERE, run, started_slurm
 
 from wsdl.core.io import WsdlError, write_json
@@ -105,3 +105,20 @@ def test_a_grid_on_slurm_has_the_numbers_of_local_slots(grid, tmp_path, capsys):
         ours, theirs = (read_metrics(each.run_folder(job))["rows"][0] for each in (grid, local))
         assert ours == theirs
     assert os.environ.get("SLURM_CONF") != str(server.configuration)
+
+
+@pytest.mark.skipif(not CAN_START, reason=NOT_HERE)
+@pytest.mark.slow
+def test_a_whole_grid_on_slurm_has_the_table_of_local_slots(words, tmp_path):
+    """Faces, fakes and the trainings in setups A, B and C, all made by the jobs."""
+    write_json(tmp_path / "abc.json", {"jobs": [{"method": "patches", "setup": setup} for setup in "abc"]})
+    asked = "grid", "run", tmp_path / "abc.json", "--profile", words["profile"], "--source", "made-up", "--out"
+    local, there = tmp_path / "local", tmp_path / "there"
+    run_command(*asked, local, "--slots", 2)
+    with started_slurm(tmp_path / "slurm"):
+        run_command(*asked, there, "--slurm", "--gpus", 0, "--time", 5, "--width", 2)
+        wait_until(lambda: not set(status_with_queue(there).state) & {"queued", "starting", "running", "waiting"}, SOON)
+    ours, theirs = (run_command("grid", "collect", tmp_path / "abc.json", "--out", out) for out in (there, local))
+    assert ours == theirs
+    assert len(ours.splitlines()) > len("abc") + 1  # the jobs and the baselines
+    assert tree(there / "made-up" / "data") == tree(local / "made-up" / "data")
