@@ -169,7 +169,9 @@ def test_tidy_keeps_what_is_said_and_drops_traces_of_the_run(good, tmp_path):
     view = {notebooks.WIDGET: {"model_id": "x"}, "text/plain": "Slider()"}
     book.metadata["widgets"] = {"state": {}}
     book.cells[-1].outputs += [
+        new_output("stream", name="stdout", text="one line, "),
         new_output("stream", name="stderr", text="50%"),
+        new_output("stream", name="stdout", text="in two parts"),
         new_output("display_data", data=view),
         new_output("display_data", data={**view, "image/png": PIXEL}),
     ]
@@ -181,7 +183,8 @@ def test_tidy_keeps_what_is_said_and_drops_traces_of_the_run(good, tmp_path):
     assert [cell.id for cell in book.cells] == ["c00", "c01", "c02", "c03"]  # the injected cell is gone
     assert book.cells[1].metadata == {"tags": ["parameters"]}
     assert [cell.execution_count for cell in book.cells[1:]] == [1, 2, 3]
-    stdout, value, image = book.cells[-1].outputs
+    stdout, value, merged, image = book.cells[-1].outputs
+    assert merged.text == "one line, in two parts"
     assert (stdout.name, value.data["text/plain"], value.execution_count) == ("stdout", "21", 3)
     assert image.data["image/png"].strip() == PIXEL
     assert notebooks.WIDGET not in path.read_text(encoding="utf-8")

@@ -18,7 +18,8 @@ def test_all_elements_have_accessible_names(page):
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
     assert len(ids) == len(set(ids))
     pictures = page.eval_on_selector_all(".wx-stage canvas", "all => all.map((c) => c.ariaLabel)")
-    assert pictures[0].startswith("Image 1 of 4 under the map setup C. IoU 0.")
+    assert pictures[0].startswith("Image 1 of 4 under the map setup C. IoU ")
+    assert pictures[0].endswith(" %")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

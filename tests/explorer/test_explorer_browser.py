@@ -8,6 +8,7 @@ from factories_explorer import FULL, GIVEN, SIZE, ZOOM, small_explorer
 from wsdl.evaluation.metrics import binary, iou
 from wsdl.evaluation.pixels import pixel_f1
 from wsdl.explorer import encode
+from wsdl.inference.words import percent
 
 THRESHOLDS = [0, 0.005, 0.3, 0.5, 0.505, 0.62, 0.995, 1]
 NUMBERS = """(thresholds) => thresholds.map((threshold) => {
@@ -30,7 +31,7 @@ def test_iou_and_f1_are_those_of_the_metrics(page, name):
             found = binary(FULL[name][i], threshold)
             hits, alarms, misses = (found & mask).sum(), (found & ~mask).sum(), (~found & mask).sum()
             assert numbers == [iou(found, mask), pixel_f1(hits, alarms, misses), found.mean()], threshold
-    assert page.inner_text("[data-number=iou]") == f"{iou(found, mask):.3f}"
+    assert page.inner_text("[data-number=iou]") == percent(iou(found, mask))
     slide(page, "threshold", 0.5)
     partial = [iou(binary(FULL[name][i]), GIVEN["masks"][i]) for i in (0, 1)]
     assert read_number(page, "mean") == pytest.approx(np.mean(partial), abs=1e-12)

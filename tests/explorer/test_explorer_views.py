@@ -10,6 +10,7 @@ from torch import nn
 from wsdl.detectors.grad_cam import grad_cam_of
 from wsdl.evaluation.metrics import binary, iou, upsample
 from wsdl.explorer import encode, explore
+from wsdl.inference.words import percent
 
 
 def test_wipe_shows_the_image_on_the_left(page):
@@ -51,7 +52,7 @@ def test_all_maps_have_a_panel_and_their_iou(page):
     texts = page.locator("figcaption").all_inner_texts()
     assert [text.split()[0] for text in texts] == ["image", "setup", "10"]
     for text, name in zip(texts[1:], FULL, strict=True):
-        assert text.endswith(f"IoU {iou(binary(FULL[name][0]), GIVEN['masks'][0]):.3f}")
+        assert text.endswith(f"IoU {percent(iou(binary(FULL[name][0]), GIVEN['masks'][0]))}")
 
 
 def test_your_own_classifier_is_shown_beside_another_map(chrome, tmp_path):
@@ -67,7 +68,7 @@ def test_your_own_classifier_is_shown_beside_another_map(chrome, tmp_path):
         assert page.locator("figcaption .wx-title").all_inner_texts() == ["image", "mine", "theirs"]
         found = binary(upsample(mine[0], (SIZE, SIZE)))
         shown = page.locator("figcaption").all_inner_texts()[1]
-        assert shown.endswith(f"IoU {iou(found, GIVEN['masks'][0]):.3f}")
+        assert shown.endswith(f"IoU {percent(iou(found, GIVEN['masks'][0]))}")
         assert mine.max() == 1
 
 

@@ -127,6 +127,14 @@ def test_map_grid_has_faces_by_detectors_and_one_colour_bar():
         plots.map_grid(FAKES, MASKS, {"patches": MAPS}, rows=["hair"])
 
 
+def test_titles_of_maps_are_broken_at_the_comma_where_one_is_too_long():
+    chart = plots.map_grid(FAKES, MASKS, {"patches, a": MAPS, "grad-cam, c": MAPS, "round 1": MAPS})
+    titles = [ax.get_title() for ax in chart.axes[:5]]
+    assert titles == ["image", "inpainted", "Patches,\nsetup A", "Grad-CAM,\nsetup C", "round 1"]
+    chart = plots.map_grid(FAKES, MASKS, {"patches, a": MAPS, "every patch, learned": MAPS[:3]})
+    assert [ax.get_title() for ax in chart.axes[2:4]] == ["Patches,\nsetup A", "every patch,\nlearned"]
+
+
 def test_contact_sheet_places_images_and_keeps_their_pixels():
     sheet = plots.contact_sheet(PICTURES, columns=2, scale=2)
     assert isinstance(sheet, Image.Image)
@@ -215,7 +223,7 @@ def test_a_notebook_shows_a_results_table_as_text():
     shown = PageReader(chart._repr_html_()).rows
     assert "37.7 (35.0 to 40.2)" in [cell for row in shown for cell in row]
     assert len([row for row in shown if row]) == 1 + len(TABLE)
-    assert chart._repr_html_().count('<tr class="shaded">') == 3
+    assert chart._repr_html_().count('<tr class="shaded" style="background-color: ') == 3  # JupyterLab lacks our style
     curves = plots.training_curves([{"images": 1, "loss": 1.0, "validation": 1.0}])
     assert curves._repr_html_() is None
     assert curves._repr_png_()

@@ -75,6 +75,19 @@ def test_figures_are_legible_and_fit_the_page(name):
     assert [t.get_text() for t in chart.findobj(Text) if t.get_text() and t.get_fontsize() < 11] == []
 
 
+LOSS = pd.DataFrame({"treatment": ["none", "JPEG"], "level": [0, 90], "unit": ["", "quality"], "iou": [0.8, 0.2],
+                     "iou_low": [0.7, 0.1], "iou_high": [0.9, 0.3]})  # fmt: skip
+
+
+@pytest.mark.parametrize("draw", [*list(FIGURES.values())[:5], lambda: plots.robustness_curves({"patches, c": LOSS})])
+def test_scores_are_in_percent(draw):
+    chart = draw()
+    chart.canvas.draw()
+    ax = chart.axes[0]
+    assert "%" in ax.get_ylabel()
+    assert {"0", "100"} <= {label.get_text() for label in ax.get_yticklabels()}
+
+
 def test_component_scores_shows_values_intervals_and_baseline():
     ax = plots.component_scores(TABLE).axes[0]
     for name, line in zip(CELLS, ax.lines, strict=False):
@@ -123,7 +136,7 @@ def test_case_gallery_shows_both_sides_on_one_scale_with_iou():
     worst, easiest = worst_and_best(CELLS["Setup B"], 3)
     assert {"worst", "best", "image", "inpainted", "map"} <= set(said)
     assert set(plots.case_notes(worst)) | set(plots.case_notes(easiest)) <= set(said)
-    assert plots.case_notes(worst)[0] == f"{worst.component.iloc[0]}\nIoU {worst.iou.iloc[0]:.2f}"
+    assert plots.case_notes(worst)[0] == f"{worst.component.iloc[0]}\nIoU {100 * worst.iou.iloc[0]:.0f} %"
 
 
 def test_score_intervals_shows_means_intervals_seeds_and_baselines():

@@ -36,7 +36,7 @@ def test_the_numbers_are_those_of_the_table(reported, page):
         assert cells[5:] == [row["seeds"] or DASH, str(row["n"])]
     assert [cells[5] for cells in shown][:2] == ["0", "0 1"]
     assert [cells[0] for cells in shown[2:]] == [row_label(name) for name in BASELINES]
-    assert reported.text.count('<tr class="shaded">') == len(BASELINES)
+    assert reported.text.count('<tr class="shaded"') == len(BASELINES)
 
 
 def test_failed_and_stopped_runs_are_shown_with_their_error(reported, page):

@@ -70,4 +70,4 @@ def _numbers(explorer, name: str) -> str:
 def _agreement(above: np.ndarray, mask: np.ndarray, outlined: bool) -> str:
     if not mask.any():
         return "a real image: every marked pixel is a false alarm"
-    return f"IoU {iou(above, mask):.3f} with the true mask" + (" (blue line)" if outlined else "")
+    return f"IoU {percent(iou(above, mask))} with the true mask" + (" (blue line)" if outlined else "")

@@ -15,6 +15,9 @@ LARGE = 80_000  # characters of an image in base64 above which it is reduced to 
 
 def tidy_notebook(notebook: Path) -> None:
     """Rewrite `notebook` so that two runs give the same bytes: keep source, tags and outputs, drop the rest."""
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+
+    merge_streams = CoalesceStreamsPreprocessor().preprocess_cell
     book = read_notebook(notebook)
     book.cells = [cell for cell in book.cells if not set(INJECTED) & set(cell.metadata.get("tags", []))]
     book.metadata = {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}}
@@ -26,6 +29,7 @@ def tidy_notebook(notebook: Path) -> None:
             count += 1
             cell.execution_count = count
             cell.outputs = [_tidy_output(output, count) for output in cell.outputs if _is_kept(output)]
+            merge_streams(cell, {}, number)  # how often a kernel flushes differs from run to run
     book.nbformat_minor = 5
     write_text(Path(notebook), nbformat.writes(book) + "\n")
 

@@ -18,7 +18,7 @@ from wsdl.plots.scores import (
     reliability_diagram,
     threshold_curves,
 )
-from wsdl.plots.style import FAKE, MAP_COLOURS, PALETTE, REAL, figure_to_image, new_figure, save_figure
+from wsdl.plots.style import FAKE, MAP_COLOURS, PALETTE, REAL, figure_to_image, in_percent, new_figure, save_figure
 from wsdl.plots.transfer import generator_gallery, robustness_curves, transfer_matrix
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "contact_sheet",
     "figure_to_image",
     "generator_gallery",
+    "in_percent",
     "label_map",
     "map_grid",
     "map_overlay",

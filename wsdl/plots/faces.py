@@ -14,6 +14,7 @@ from wsdl.plots.heatmap import map_bar, outline, show_map, tint_mask
 from wsdl.plots.style import DIFFERENCE_COLOURS, FAKE, hide_axes, new_figure, styled
 
 PANEL = 1.8  # inches, the side of one image in a figure
+TITLE = 16  # characters that fit above a panel
 REAL_MASK = "#E8EDF1"  # real pixels in a drawn mask
 
 COMPONENT_COLOURS = {
@@ -104,11 +105,18 @@ def _panels(n: int, titles: list[str], rows: list[str] | None) -> tuple[Figure, 
     axes = np.reshape(axes, (n, len(titles)))
     for ax in axes.ravel():
         hide_axes(ax)
-    for ax, title in zip(axes[0], titles, strict=True):
-        ax.set_title(textwrap.fill(title, 16))
+    for ax, title in zip(axes[0], _on_lines(titles), strict=True):
+        ax.set_title(title)
     for ax, name in zip(axes[:, 0], rows or [], strict=bool(rows)):
         ax.set_ylabel(name)
     return chart, axes
+
+
+def _on_lines(titles: list[str]) -> list[str]:
+    """Titles that fit above their panels; where one "Patches-MIL, setup C" is too long, all break after the comma."""
+    if max(map(len, titles)) > TITLE:
+        titles = [title.replace(", setup ", ",\nsetup ") for title in titles]
+    return ["\n".join(textwrap.fill(line, TITLE) for line in title.split("\n")) for title in titles]
 
 
 def _rgb(colour: str) -> np.ndarray:

@@ -5,13 +5,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, FuncFormatter, PercentFormatter
+from matplotlib.ticker import EngFormatter, FuncFormatter
 
 from wsdl.evaluation.baselines import run_label
 from wsdl.evaluation.breakdown import by_area
 from wsdl.evaluation.calibration import calibration_error
 from wsdl.plots.heatmap import map_bar, show_map, tint_mask
-from wsdl.plots.style import PALETTE, hide_axes, new_figure, styled
+from wsdl.plots.style import PALETTE, hide_axes, in_percent, new_figure, styled
 
 BASELINE_COLOUR = "#777777"
 GUIDE = "#333333"
@@ -39,7 +39,8 @@ def component_scores(table: pd.DataFrame, label: str = "IoU") -> Figure:
     for x, area in enumerate(first.area if label == "IoU" else []):
         ax.hlines(area, x - 0.42, x + 0.42, color=BASELINE_COLOUR, linewidth=2, zorder=1)
     ax.set_xticks(range(len(names)), [f"{name}\n{n:,}" for name, n in zip(names, first.n, strict=True)])
-    ax.set(xlim=(-0.6, len(names) - 0.5), ylim=(0, 1), ylabel=f"mean {label}, 95 % interval")
+    ax.set(xlim=(-0.6, len(names) - 0.5), ylim=(0, 1), ylabel=f"mean {label}, %, and 95 % interval")
+    in_percent(ax.yaxis)
     ax.set_xlabel("component, number of test fakes")
     ax.tick_params(axis="x", length=0)
     guide = [Line2D([], [], color=BASELINE_COLOUR, label="all-fake")] if label == "IoU" else []
@@ -70,7 +71,8 @@ def area_scores(fakes: dict[str, pd.DataFrame], bins: int = 6, score: str = "iou
         ax.set(xlim=(grid[0], 1), ylim=(0, 1.03))
         ax.set_title(run_label(name), loc="left", color=colour)
     chart.supxlabel("area of the mask, fraction of the image", fontsize=13)
-    np.ravel(axes)[0].set_ylabel(label)
+    np.ravel(axes)[0].set_ylabel(f"{label}, %")
+    in_percent(np.ravel(axes)[0].yaxis)
     if score == "iou":
         handle = Line2D([], [], color=BASELINE_COLOUR, label="all-fake")
         np.ravel(axes)[-1].legend(handles=[handle], loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1)
@@ -92,7 +94,8 @@ def threshold_curves(tables: dict[str, pd.DataFrame], baseline: float | None = N
         ax.plot([0.5], np.interp([0.5], table.threshold, table.iou), "o", color=colour, markersize=8)
     if baseline is not None:
         ax.axhline(baseline, color=BASELINE_COLOUR, linewidth=1.6, label="all-fake", zorder=1)
-    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="threshold: fake where the map is above it", ylabel="mean IoU")
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="threshold: fake where the map is above it", ylabel="mean IoU, %")
+    in_percent(ax.yaxis)
     _legend(ax)
     return chart
 
@@ -120,9 +123,9 @@ def reliability_diagram(tables: dict[str, pd.DataFrame]) -> Figure:
         below.set(yscale="log", ylim=(0.8, 2 * most))
         below.yaxis.set_major_formatter(EngFormatter(sep=""))
         below.minorticks_off()
-        below.xaxis.set_major_formatter(PercentFormatter(1, symbol=""))
+        in_percent(below.xaxis)
     first = np.reshape(axes, (2, -1))[:, 0]
-    first[0].yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
+    in_percent(first[0].yaxis)
     first[0].set_ylabel("fake pixels, %")
     first[1].set_ylabel("patches")
     chart.supxlabel("probability of fake, %", fontsize=13)
@@ -161,7 +164,7 @@ def case_gallery(worst: dict[str, np.ndarray], best: dict[str, np.ndarray]) -> F
 
 def case_notes(rows: pd.DataFrame) -> list[str]:
     """Component and IoU of each row, as captions of the maps."""
-    return [f"{row.component}\nIoU {row.iou:.2f}" for row in rows.itertuples()]
+    return [f"{row.component}\nIoU {100 * row.iou:.0f} %" for row in rows.itertuples()]
 
 
 def _legend(ax: Axes, handles: list | None = None) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
 from wsdl.core.io import atomic
@@ -75,6 +77,11 @@ def hide_axes(ax: Axes, title: str = "") -> None:
     ax.spines[:].set_visible(False)
     if title:
         ax.set_title(title)
+
+
+def in_percent(axis: Axis) -> None:
+    """Write the ticks of an axis of fractions as percentages, without the sign: it stands in the label of the axis."""
+    axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
 
 
 def figure_to_image(chart: Figure | Image.Image) -> Image.Image:

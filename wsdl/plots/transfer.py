@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from wsdl.evaluation.baselines import run_label
 from wsdl.plots.heatmap import outline
-from wsdl.plots.style import DIFFERENCE_COLOURS, PALETTE, SCORE_LABELS, hide_axes, new_figure, styled
+from wsdl.plots.style import DIFFERENCE_COLOURS, PALETTE, SCORE_LABELS, hide_axes, in_percent, new_figure, styled
 
 MATRIX_COLOURS = "viridis"  # differs from that of maps
 
@@ -87,7 +87,8 @@ def robustness_curves(tables: dict[str, pd.DataFrame], score: str = "iou") -> Fi
         ax.axhline(baseline, color="#777777", linewidth=1.6, label="best baseline", zorder=1)
         ax.set_xticks(x, ["none", *(f"{level:g}" for level in rows.level[1:])])
         ax.set(ylim=(0, 1.02), xlabel=rows.unit.iloc[-1], title=kind)
-    np.ravel(axes)[0].set_ylabel(SCORE_LABELS[score])
+    np.ravel(axes)[0].set_ylabel(f"{SCORE_LABELS[score]}, %")
+    in_percent(np.ravel(axes)[0].yaxis)
     handles, names = np.ravel(axes)[0].get_legend_handles_labels()
     chart.legend(handles, names, loc="outside upper left", ncols=len(names))
     return chart

@@ -17,11 +17,11 @@ export class Numbers {
     const mean = state.hasMasks && state.meanIou(name);
     const label = mean && `mean IoU, ${mean.images} partial fake${mean.images > 1 ? "s" : ""}`;
     const rows = [
-      state.hasMasks && ["iou", "IoU", metrics.iou.toFixed(3), metrics.iou],
-      state.hasMasks && ["f1", "F1", metrics.f1.toFixed(3), metrics.f1],
+      state.hasMasks && ["iou", "IoU", percent(metrics.iou), metrics.iou],
+      state.hasMasks && ["f1", "F1", percent(metrics.f1), metrics.f1],
       ["area", `above ${shortNumber(state.get("threshold"))}`, percent(metrics.area), metrics.area],
       score !== undefined && ["score", "score", score.toFixed(3), score],
-      mean && ["mean", label, mean.mean.toFixed(3), mean.mean],
+      mean && ["mean", label, percent(mean.mean), mean.mean],
     ];
     this.write(rows.filter(Boolean));
   }

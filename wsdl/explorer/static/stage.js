@@ -1,6 +1,6 @@
 // The panels: which are shown, what is drawn in each, their shared cursor, the wipe.
 
-import { element, levelValue } from "./dom.js";
+import { element, levelValue, percent } from "./dom.js";
 import { bytesOf } from "./state.js";
 import { ColourTable, Panel, enlargement, enlargeImage } from "./draw.js";
 
@@ -184,7 +184,7 @@ export class Stage {
     for (const { name, mask, title, value, canvas, figure } of this.panels) {
       figure.classList.toggle("wx-chosen", name === this.state.get("map"));
       const metrics = name && this.state.hasMasks ? this.state.metrics(name, i) : null;
-      const iou = metrics ? `IoU ${metrics.iou.toFixed(3)}` : "";
+      const iou = metrics ? `IoU ${percent(metrics.iou)}` : "";
       const here = under && name in under.values ? under.values[name].toFixed(2) : "";
       const truth = under && mask ? (under.fake ? "inpainted" : "real") : "";
       value.textContent = here || truth || iou;
