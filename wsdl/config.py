@@ -9,7 +9,8 @@ from wsdl.core.io import WsdlError
 from wsdl.core.ranges import CheckedSettings
 
 BUNDLED_SOURCES = "studio", "snapshot"  # rendered portraits that come with wsdl, with fakes and a generator
-SOURCES = (*BUNDLED_SOURCES, "photos", "made-up")  # photos: the user's; made-up: drawings, for tests
+USER_SOURCES = "photos", "celebahq", "ffhq"  # in folders of the user: any photographs, or a download as it unpacks
+SOURCES = (*BUNDLED_SOURCES, *USER_SOURCES, "made-up")  # made-up: drawings, for tests
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from wsdl.data.images import list_image_files
 from wsdl.data.layout import parse_counts
 from wsdl.data.manifest import label_map_path
 from wsdl.data.prepare import prepare_dataset
+from wsdl.experiments.open_study import load_study
 
 
 @pytest.fixture(scope="module")
@@ -288,3 +289,15 @@ def test_from_ffhq_to_setup_c(ffhq, made_up, p2, tmp_path):
     run_command("data", "prepare", "--source", "ffhq", "--images", ffhq, "--masks", masks, "--size", 32, "--out",
                 tmp_path / "data")  # fmt: skip
     train_setup_c(tmp_path / "data", p2, tmp_path)
+
+
+def test_a_study_begins_with_a_download(unpacked, ffhq, tmp_path):
+    """`demo`, `grid run` and the lessons take one as it unpacks, not only `data prepare`."""
+    profile = tmp_path / "small.json"
+    profile.write_text(json.dumps({"size": 32}))
+    for source, images in (("celebahq", unpacked), ("ffhq", ffhq)):
+        out = str(tmp_path / source)
+        with pytest.raises(WsdlError, match=f"--images: missing; the source {source} needs a folder of images"):
+            load_study(out, str(profile), source)
+        assert load_study(out, str(profile), source, str(images)).faces().info["name"] == source
+        assert len(load_study(out).faces().table) == 24  # later without the download

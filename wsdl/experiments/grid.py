@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from wsdl.config import BUNDLED_SOURCES, GRID_GENERATORS, SOURCES, Fakes, Profile
+from wsdl.config import BUNDLED_SOURCES, GRID_GENERATORS, SOURCES, USER_SOURCES, Fakes, Profile
 from wsdl.core.io import WsdlError
 from wsdl.core.locks import hold_folder, hold_lock, lock_holder, was_killed
 from wsdl.core.ranges import check_ranges
@@ -58,7 +58,7 @@ class Grid:
 
     @property
     def has_photos(self) -> bool:
-        return any("photos" in job.needs() for job in self.jobs)
+        return any(set(job.needs()) & set(USER_SOURCES) for job in self.jobs)
 
     def run_folder(self, job: Job) -> Path:
         return self.study(job).run_folder(job.method, job.setup, job.own_generators)

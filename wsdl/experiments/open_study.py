@@ -16,9 +16,9 @@ def default_study_folder() -> Path:
 def load_study(
     out: str = "",  # empty: the folder of the demo
     profile: str = "",  # a preset or a JSON file; empty: that of the study, quick for a new one
-    source: str = "",  # studio, snapshot, photos or made-up; empty: that of the study, studio for a new one
-    images: str = "",  # photos: folder of images
-    masks: str = "",  # photos: folder of their component masks
+    source: str = "",  # one of config.SOURCES; empty: that of the study, studio for a new one
+    images: str = "",  # photos, celebahq, ffhq: folder of images
+    masks: str = "",  # photos, ffhq: folder of their component masks
     seed: int = 0,
 ) -> Study:
     """Open or begin a study. WsdlError where the folder was begun with another profile, source or seed."""

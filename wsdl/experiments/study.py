@@ -9,7 +9,7 @@ OUT/runs/NAME the run of a detector · OUT/lessons/NAME.json the numbers of a le
 from dataclasses import replace
 from pathlib import Path
 
-from wsdl.config import BUNDLED_SOURCES, DEFAULT_GENERATORS, FULL_GENERATORS, OURS, SETUPS, SOURCES, Fakes, Profile
+from wsdl.config import BUNDLED_SOURCES, DEFAULT_GENERATORS, FULL_GENERATORS, OURS, SETUPS, USER_SOURCES, Fakes, Profile
 from wsdl.core.io import WsdlError, write_json
 from wsdl.core.progress import print_stderr
 from wsdl.core.run import check_same_config, is_done
@@ -30,10 +30,7 @@ class Study:
         self.data_seed = seed if data_seed is None else data_seed
         self._dataset: Dataset | None = None
         self.source, self.images, self.masks, self.variant = source, images, masks, variant
-        if source not in SOURCES:
-            raise WsdlError(f"--source: is '{source}', but must be one of {', '.join(SOURCES)}.")
-        if source == "photos" and not images and not self.has_faces:
-            raise WsdlError("--images: missing; the source photos needs a folder of images, and --masks theirs.")
+        checks.check_source(source, has_images=bool(images) or self.has_faces)
 
     @property
     def has_faces(self) -> bool:
@@ -90,13 +87,12 @@ class Study:
         copy_dataset(self.data, self.source, fakes=self.has_bundled_fakes)
 
     def _prepare(self) -> None:
-        """Prepare the user's photos, or draw faces."""
+        """Prepare the photographs of the user, or draw faces."""
         from wsdl.data.prepare import prepare_dataset
         from wsdl.faces.drawn_faces import draw_faces
 
-        if self.source == "photos":
-            images, masks = Path(self.images), Path(self.masks) if self.masks else None
-        else:
+        images, masks = Path(self.images), Path(self.masks) if self.masks else None
+        if self.source not in USER_SOURCES:
             images, masks = draw_faces(self.out / "made-up", self.profile.faces, seed=self.data_seed)
         prepare_dataset(images, masks, self.data, self.profile.size, self.data_seed, self.source)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 
-from wsdl.config import SOURCES, Profile, Training
+from wsdl.config import SOURCES, USER_SOURCES, Profile, Training
 from wsdl.core.io import WsdlError
 from wsdl.core.records import read_config, read_object
 from wsdl.core.run import check_same_config, find_difference, short_path, write_if_changed
@@ -28,6 +28,14 @@ def check_parameters(texts: dict, seed: int) -> None:
             )
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise WsdlError(f"seed is {seed!r}, but must be a whole number.")
+
+
+def check_source(source: str, has_images: bool) -> None:
+    """WsdlError for an unknown source, and for one whose images the user must give but did not."""
+    if source not in SOURCES:
+        raise WsdlError(f"--source: is '{source}', but must be one of {', '.join(SOURCES)}.")
+    if source in USER_SOURCES and not has_images:
+        raise WsdlError(f"--images: missing; the source {source} needs a folder of images, and --masks theirs.")
 
 
 def recorded_profile(out: Path) -> str:
