@@ -1,7 +1,4 @@
-"""The names of sources, setups, methods and generators, and the settings of a study: how much of everything it makes.
-
-The defaults are those of the profile `quick`; the others are in `wsdl.profiles`.
-"""
+"""The names of sources, setups, methods and generators, and the settings of a study, by default those of `quick`."""
 
 from dataclasses import dataclass, field
 
