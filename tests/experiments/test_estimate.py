@@ -79,7 +79,7 @@ def test_durations_read_well():
 
 
 def test_wrong_sources_are_one_sentence(tmp_path):
-    with pytest.raises(WsdlError, match=r"--source.*'moon'.*studio, snapshot, photos, made-up"):
+    with pytest.raises(WsdlError, match=r"--source.*'moon'.*studio, snapshot, photos, celebahq, ffhq, made-up"):
         Study(tmp_path, load_profile("quick"), "moon")
     with pytest.raises(WsdlError, match="--images"):
         Study(tmp_path, load_profile("quick"), "photos")
