@@ -77,7 +77,7 @@ def make_nothing(patch: pytest.MonkeyPatch) -> None:
 
 
 def test_cross_generator_is_a_square_and_leave_one_out():
-    jobs = cross_generator("studio", (0,), False, GRID_GENERATORS)
+    jobs = cross_generator("studio", (0,), "", GRID_GENERATORS)
     assert len(jobs) == 16
     assert [job.setup for job in jobs] == ["c"] * 8 + ["b"] * 8
     for k, (one, rest) in enumerate(zip(jobs[:4], jobs[4:8], strict=True)):
@@ -86,23 +86,27 @@ def test_cross_generator_is_a_square_and_leave_one_out():
         assert (rest.generators, rest.tests) == (others, (f"studio/{GRID_GENERATORS[k]}",))
         assert one.needs()["studio"][0] == GRID_GENERATORS[k]
         assert set(one.needs()["studio"]) == set(GRID_GENERATORS)
-    assert len(cross_generator("studio", (0, 1), False, GRID_GENERATORS[:2])) == 8  # no leave-one-out of two
+    assert len(cross_generator("studio", (0, 1), "", GRID_GENERATORS[:2])) == 8  # no leave-one-out of two
 
 
-def test_cross_source_tests_each_source_on_the_others():
-    jobs = cross_source("studio", (0,), True, ())
+def test_cross_source_tests_each_source_on_the_others(tmp_path):
+    jobs = cross_source("studio", (0,), "photos", ())
     assert [(job.train_source, job.setup) for job in jobs[:3]] == [("snapshot", setup) for setup in "abc"]
     assert {job.tests for job in jobs[:3]} == {("studio", "photos")}
-    assert {job.tests for job in grid_jobs("cross-source", "studio", (0,), False, ())[3:]} == {("snapshot",)}
+    assert {job.tests for job in grid_jobs("cross-source", "studio", (0,), "", ())[3:]} == {("snapshot",)}
     assert jobs[0].needs() == {"snapshot": ("repaint-p2",), "studio": ("repaint-p2",), "photos": ("repaint-p2",)}
+    for source, expected in (("studio", "photos"), ("celebahq", "celebahq")):
+        grid = make_grid("cross-source", tmp_path, source=source, images=str(tmp_path))
+        assert {job.tests[-1] for job in grid.jobs} == {expected}
 
 
-def test_the_weights_of_the_profile_are_for_the_photographs_only(tmp_path):
+@pytest.mark.parametrize("source", ["photos", "celebahq"])
+def test_the_weights_of_the_profile_are_for_the_photographs_only(tmp_path, source):
     write_json(tmp_path / "p.json", {"name": "mine", "p2_weights": "photos-p2", "fakes": {"T": 40}})
     words = {"out": tmp_path / "grid", "profile": str(tmp_path / "p.json")}
-    with_photos = make_grid("cross-source", images=str(tmp_path), **words)
+    with_photos = make_grid("cross-source", source=source, images=str(tmp_path), **words)
     assert with_photos.at("studio").has_bundled_fakes
-    assert (with_photos.at("photos").p2_weights, with_photos.at("photos").profile.fakes.T) == ("photos-p2", 40)
+    assert (with_photos.at(source).p2_weights, with_photos.at(source).profile.fakes.T) == ("photos-p2", 40)
     assert not make_grid("cross-source", **words).at("studio").has_bundled_fakes
 
 

@@ -232,7 +232,7 @@ def test_view_shows_all_maps_side_by_side():
 
 
 def test_a_real_image_has_false_alarms_and_no_iou():
-    for i, words in ((0, " % with the true mask"), (2, "a real image: every marked pixel is a false alarm")):
+    for i, words in ((0, "IoU 15.0 % with the true mask"), (2, "a real image: every marked pixel is a false alarm")):
         explorer = small_explorer()
         explorer.selected = i
         assert words in static_view._numbers(explorer, "10")

@@ -99,7 +99,8 @@ def make_grid(
     source = given_source(data) if data else source
     for seed in seeds:
         check_ranges(seed=seed)
-    jobs = grid_jobs(name, source, seeds, bool(images), generators)
+    photos = source if source in USER_SOURCES else "photos"
+    jobs = grid_jobs(name, source, seeds, photos if images else "", generators)
     folders = (str(Path(path).resolve()) if path else "" for path in (images, masks, data))
     grid = Grid(Path(out).resolve(), tuple(dict.fromkeys(jobs)), load_profile(profile), *folders)
     _merge_jobs(grid, grid.jobs)  # raises where two variants have one name

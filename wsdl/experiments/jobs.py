@@ -48,20 +48,20 @@ def parse_test(test: str) -> tuple[str, str]:
     return source, generator or DEFAULT_GENERATORS[0]
 
 
-def table2(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Job]:
+def table2(source: str, seeds: tuple[int, ...], photos: str, generators: tuple[str, ...]) -> list[Job]:
     """The paper's Table 2: every method in every setup, trained and tested on one source."""
     return [Job(method, setup, source, seed) for seed in seeds for method in METHODS for setup in SETUPS]
 
 
-def cross_source(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Job]:
-    """Patches in every setup, trained on each rendered source and tested on the other, and on `photos` if given."""
+def cross_source(source: str, seeds: tuple[int, ...], photos: str, generators: tuple[str, ...]) -> list[Job]:
+    """Patches in every setup, trained on each rendered source and tested on the other, and on the source `photos`."""
     others = {one: tuple(name for name in RENDERED if name != one) for one in RENDERED}
-    more = ("photos",) if photos else ()
+    more = (photos,) if photos else ()
     return [Job("patches", setup, one, seed, tests=others[one] + more)
             for seed in seeds for one in RENDERED for setup in SETUPS]  # fmt: skip
 
 
-def cross_generator(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Job]:
+def cross_generator(source: str, seeds: tuple[int, ...], photos: str, generators: tuple[str, ...]) -> list[Job]:
     """Patches in setups c and b, trained on the fakes of each generator and tested on each; then on all but one.
 
     Every training uses the same number of images. With two generators, "all but one" is a single one and is left out.
@@ -73,7 +73,7 @@ def cross_generator(source: str, seeds: tuple[int, ...], photos: bool, generator
             for seed in seeds for setup in "cb" for trained, tested in each]  # fmt: skip
 
 
-def weak_losses(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Job]:
+def weak_losses(source: str, seeds: tuple[int, ...], photos: str, generators: tuple[str, ...]) -> list[Job]:
     """Patches-MIL from image labels: every label loss alone in setup B, parts of the recipe in A, and full recipes.
 
     Those in A, B and C are also tested on the other rendered source, and on fakes of generators that none trained on.
@@ -86,7 +86,7 @@ def weak_losses(source: str, seeds: tuple[int, ...], photos: bool, generators: t
     return jobs
 
 
-def weak_ablations(source: str, seeds: tuple[int, ...], photos: bool, generators: tuple[str, ...]) -> list[Job]:
+def weak_ablations(source: str, seeds: tuple[int, ...], photos: str, generators: tuple[str, ...]) -> list[Job]:
     """The recipe of Patches-MIL in setup B with one setting changed at a time; setups A and C where it has that too."""
     jobs = []
     for seed in seeds:
@@ -121,7 +121,7 @@ def grid_jobs(
     name: str,  # one of GRIDS, or a JSON or TOML file with a list `jobs`
     source: str,  # where a job in a file states none
     seeds: tuple[int, ...],  # each job runs with each of them, unless a job in a file states its own
-    photos: bool,  # whether there are photographs to test on
+    photos: str,  # the source of the user, which cross-source tests on; "" for none
     generators: tuple[str, ...],  # of cross-generator
 ) -> list[Job]:
     """The jobs of the grid `name`. WsdlError where there is no such grid or file."""

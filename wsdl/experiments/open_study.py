@@ -17,8 +17,8 @@ def load_study(
     out: str = "",  # empty: the folder of the demo
     profile: str = "",  # a preset or a JSON file; empty: that of the study, quick for a new one
     source: str = "",  # one of config.SOURCES; empty: that of the study, studio for a new one
-    images: str = "",  # photos, celebahq, ffhq: folder of images
-    masks: str = "",  # photos, ffhq: folder of their component masks
+    images: str = "",  # for config.USER_SOURCES: folder of images
+    masks: str = "",  # folder of their component masks, where `images` has none
     seed: int = 0,
 ) -> Study:
     """Open or begin a study. WsdlError where the folder was begun with another profile, source or seed."""

@@ -91,8 +91,9 @@ class Study:
         from wsdl.data.prepare import prepare_dataset
         from wsdl.faces.drawn_faces import draw_faces
 
-        images, masks = Path(self.images), Path(self.masks) if self.masks else None
-        if self.source not in USER_SOURCES:
+        if self.source in USER_SOURCES:
+            images, masks = Path(self.images), Path(self.masks) if self.masks else None
+        else:
             images, masks = draw_faces(self.out / "made-up", self.profile.faces, seed=self.data_seed)
         prepare_dataset(images, masks, self.data, self.profile.size, self.data_seed, self.source)
 

@@ -35,7 +35,9 @@ def check_source(source: str, has_images: bool) -> None:
     if source not in SOURCES:
         raise WsdlError(f"--source: is '{source}', but must be one of {', '.join(SOURCES)}.")
     if source in USER_SOURCES and not has_images:
-        raise WsdlError(f"--images: missing; the source {source} needs a folder of images, and --masks theirs.")
+        raise WsdlError(
+            f"--images: missing; the source {source} needs a folder of images, and --masks where it holds none."
+        )
 
 
 def recorded_profile(out: Path) -> str:

@@ -113,7 +113,7 @@ def _panels(n: int, titles: list[str], rows: list[str] | None) -> tuple[Figure, 
 
 
 def _on_lines(titles: list[str]) -> list[str]:
-    """Titles that fit above their panels; where one "Patches-MIL, setup C" is too long, all break after the comma."""
+    """Titles in lines of at most TITLE characters. If one title is longer, all are broken before "setup"."""
     if max(map(len, titles)) > TITLE:
         titles = [title.replace(", setup ", ",\nsetup ") for title in titles]
     return ["\n".join(textwrap.fill(line, TITLE) for line in title.split("\n")) for title in titles]

@@ -80,7 +80,7 @@ def hide_axes(ax: Axes, title: str = "") -> None:
 
 
 def in_percent(axis: Axis) -> None:
-    """Write the ticks of an axis of fractions as percentages, without the sign: it stands in the label of the axis."""
+    """Write the tick labels of an axis of fractions in percent, without the sign, which the axis label has."""
     axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
 
 
