@@ -11,6 +11,7 @@ from wsdl.core.progress import print_stderr
 from wsdl.core.run import is_done
 from wsdl.detectors.initialization import check_start
 from wsdl.experiments.estimate import describe_stages, lesson_run, plan_study
+from wsdl.experiments.parallel_training import train_detectors
 from wsdl.experiments.study import Study
 from wsdl.experiments.study_checks import record_study
 from wsdl.profiles import load_profile
@@ -37,6 +38,7 @@ def run_demo(
     study.faces()
     print_stderr(describe_stages(plan_study(study)))
     study.fakes()
+    train_detectors(study)
     results = study.table()
     with atomic(study.out / "results.csv") as temporary:
         results.to_csv(temporary, index=False)

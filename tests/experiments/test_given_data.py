@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from wsdl.__main__ import app
 from wsdl.core.io import WsdlError, read_json, sha256
-from wsdl.experiments.estimate import describe_grid
+from wsdl.experiments.estimate_grid import describe_grid
 from wsdl.experiments.grid import job_state, load_grid, make_grid
 from wsdl.experiments.jobs import Job
 

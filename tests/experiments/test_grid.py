@@ -19,7 +19,7 @@ from wsdl.core.run import read_stats
 from wsdl.data.dataset import Dataset
 from wsdl.evaluation.baselines import BASELINES
 from wsdl.experiments import scheduler as slots
-from wsdl.experiments.estimate import describe_grid
+from wsdl.experiments.estimate_grid import describe_grid
 from wsdl.experiments.grid import job_state, load_grid, make_grid, run_job, write_grid
 from wsdl.experiments.results import collect_results, missing_runs
 

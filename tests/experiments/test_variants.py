@@ -16,7 +16,7 @@ from wsdl.detectors.label_losses import LABEL_LOSSES
 from wsdl.evaluation.breakdown import partial_fakes
 from wsdl.evaluation.metrics import bootstrap_ratio
 from wsdl.experiments import variant_results
-from wsdl.experiments.estimate import describe_grid
+from wsdl.experiments.estimate_grid import describe_grid
 from wsdl.experiments.grid import Grid, grid_status, load_grid, make_grid, run_job, write_grid
 from wsdl.experiments.jobs import Job, weak_ablations, weak_losses
 from wsdl.experiments.results import collect_results, usable_jobs

@@ -43,7 +43,7 @@ def plan(
     slots: Slots = 0,
 ):
     """List the jobs, what is done, the hours left and the memory needed. Starts and writes nothing."""
-    from wsdl.experiments.estimate import describe_grid
+    from wsdl.experiments.estimate_grid import describe_grid
 
     print(describe_grid(_asked_grid(name, profile, source, images, masks, seeds, generators, out, data), slots))
 
@@ -171,8 +171,8 @@ def job(
 ):
     """Run one job in this process, as `run` starts it."""
     from wsdl.core.device import peak_megabytes
+    from wsdl.core.processes import exit_with_parent
     from wsdl.experiments.grid import load_grid, run_job
-    from wsdl.experiments.scheduler import exit_with_parent
 
     if parent:
         exit_with_parent(parent)

@@ -35,11 +35,15 @@ def train(
     start: Annotated[
         str, typer.Option(help="scratch, xavier, imagenet, ffd, a file, or a detector (default: the profile's).")
     ] = "",
+    parent: Annotated[int, typer.Option(hidden=True, help="End when the process of this number does.")] = 0,
 ):
     """Train a detector in one setup, resumable."""
+    from wsdl.core.processes import exit_with_parent
     from wsdl.profiles import load_profile
     from wsdl.training.detector import train_detector as run_train
 
+    if parent:
+        exit_with_parent(parent)
     settings = load_profile(profile).training(method)
     run_train(method, setup, data, out, seed, settings, split_names(generators), start)
 

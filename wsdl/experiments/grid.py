@@ -5,7 +5,6 @@ OUT/grid.json what was asked · OUT/SOURCE a study (data, p2, runs/NAME) · OUT/
 """
 
 import math
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pandas as pd
 from wsdl.config import BUNDLED_SOURCES, GRID_GENERATORS, SOURCES, USER_SOURCES, Fakes, Profile
 from wsdl.core.io import WsdlError
 from wsdl.core.locks import hold_folder, hold_lock, lock_holder, was_killed
+from wsdl.core.processes import last_log_line
 from wsdl.core.ranges import check_ranges
 from wsdl.core.records import read_about, read_config, read_metrics, read_object
 from wsdl.core.run import PER_IMAGE_FILE, is_done, read_stats, write_or_check_config
@@ -232,12 +232,6 @@ def _percent(folder: Path) -> str:
     stats = read_stats(folder)
     part = stats[-1]["images"] / (read_config(folder).get("images") or math.inf) if stats else 0
     return f"{min(100, 100 * part):.0f} %"
-
-
-def last_log_line(log: Path) -> str:
-    """The last line of a log, without a progress bar before an error message."""
-    lines = re.split(r"[\r\n]+", log.read_text(encoding="utf-8", errors="replace").strip())
-    return lines[-1][max(0, lines[-1].find("wsdl: ")) :].strip()
 
 
 def grid_status(out: Path) -> pd.DataFrame:

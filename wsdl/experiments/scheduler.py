@@ -1,18 +1,17 @@
 """Runs the jobs of a grid in child processes: a limited number at a time, ended together with this process."""
 
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass
 
 from wsdl.core.io import WsdlError
 from wsdl.core.locks import forget_holder, lock_holder
+from wsdl.core.processes import failure_reason, kill_children, start_child
 from wsdl.core.progress import print_stderr
 from wsdl.core.records import read_metrics
-from wsdl.experiments.grid import LOG_MARK, Grid, is_finished, last_log_line, prepare_data, write_grid
+from wsdl.experiments.grid import LOG_MARK, Grid, is_finished, prepare_data, write_grid
 from wsdl.experiments.jobs import Job
 
 PAUSE = 0.3  # seconds between checks of the children
@@ -61,7 +60,7 @@ def run_grid(grid: Grid, slots: int = 0, only: tuple[int, ...] = ()) -> None:
                     print_stderr(f"{grid.name(child.job)}: failed ({_failure_reason(grid, child)}).")
             time.sleep(PAUSE)
     finally:
-        _kill_all(busy)
+        kill_children(child.process for child in busy)
     if failed:
         logs = ", ".join(f"{grid.name(job)} (log {grid.log(job)})" for job in failed)
         raise WsdlError(f"{grid.out}: {len(failed)} of {len(chosen)} runs failed: {logs}.")
@@ -85,21 +84,10 @@ def start_job(grid: Grid, job: Job, environment: dict[str, str], where: str) -> 
 
     environment: variables in addition to those of this process.
     """
-    log = grid.log(job)
-    log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "wsdl", "grid", "job", grid.name(job), "--out", str(grid.out),
                "--parent", str(os.getpid())]  # fmt: skip
-    with open(log, "a", encoding="utf-8") as file:
-        file.write(f"{LOG_MARK} {time.strftime('%Y-%m-%d %H:%M:%S')} {where}\n")
-        file.flush()
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env=os.environ | environment,
-            start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the children
-        )
+    mark = f"{LOG_MARK} {time.strftime('%Y-%m-%d %H:%M:%S')} {where}"
+    return start_child(command, grid.log(job), environment, mark)
 
 
 def _describe_result(grid: Grid, child: _Child) -> str:
@@ -109,22 +97,10 @@ def _describe_result(grid: Grid, child: _Child) -> str:
 
 
 def _failure_reason(grid: Grid, child: _Child) -> str:
-    """The last line of the log of a child that failed; if a signal killed it, that is added to the log first."""
-    code = child.process.returncode
-    if code < 0:
+    """Why a child failed, from its log; the lock of one that a signal killed is given free."""
+    if child.process.returncode < 0:
         forget_holder(grid.lock(child.job))
-        with open(grid.log(child.job), "a", encoding="utf-8") as file:
-            out_of_memory = "; was there too little memory?" if code == -signal.SIGKILL else ""
-            file.write(f"\nkilled by {signal.Signals(-code).name}{out_of_memory}\n")
-    return last_log_line(grid.log(child.job))
-
-
-def _kill_all(children: list[_Child]) -> None:
-    """Kill the children; their runs resume from the last checkpoint later."""
-    for child in children:
-        child.process.kill()
-    for child in children:
-        child.process.wait()
+    return failure_reason(grid.log(child.job), child.process.returncode)
 
 
 def slot_environments(slots: int) -> list[dict[str, str]]:
@@ -148,14 +124,3 @@ def visible_gpus() -> list[str]:
         return []
     names = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     return names or [str(index) for index in range(torch.cuda.device_count())]
-
-
-def exit_with_parent(parent: int) -> None:
-    """End this process within a second after the process `parent` has ended (not on Windows)."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()

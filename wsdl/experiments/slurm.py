@@ -15,9 +15,10 @@ import pandas as pd
 
 from wsdl.core.io import WsdlError, write_json
 from wsdl.core.locks import hold_folder
+from wsdl.core.processes import last_log_line
 from wsdl.core.progress import print_problem, print_stderr
 from wsdl.core.records import read_object
-from wsdl.experiments.grid import Grid, grid_status, is_finished, last_log_line, load_grid, write_grid
+from wsdl.experiments.grid import Grid, grid_status, is_finished, load_grid, write_grid
 from wsdl.experiments.scheduler import select_jobs, start_job
 
 _ENDLESS = 10_000  # how often a job may reach its time limit
