@@ -1,5 +1,6 @@
 """The main job: one study, from faces to a table and a report. Rerun the same command to resume it."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,8 @@ from wsdl import notebooks
 from wsdl.config import SETUPS, check_methods
 from wsdl.core.io import WsdlError, atomic, sha256
 from wsdl.core.locks import one_writer
-from wsdl.core.progress import print_stderr
+from wsdl.core.processes import child_slots, run_children
+from wsdl.core.progress import print_stderr, progress_bar
 from wsdl.core.run import is_done
 from wsdl.detectors.initialization import check_start
 from wsdl.experiments.estimate import describe_stages, lesson_run, plan_study
@@ -63,27 +65,35 @@ def absolute_path(path: str) -> str:
 
 
 def run_lessons(study: Study, long: bool = False, kernel: str = "") -> bool:
-    """Run every lesson in `study`; return whether all succeeded. A failed one does not stop the others.
+    """Run every lesson in `study`, as many at a time as there are CPU cores; return whether all succeeded.
 
     long: also those that train detectors of their own. kernel: a kernel of Jupyter; "" for the current Python. A lesson
     that succeeded is not run again while its notebook, its parameters, its kernel and the results of the study are the
-    same.
+    same. A failed one does not stop the others.
     """
-    succeeded = True
     parameters = {"out": str(study.out), "profile": str(study.out / "profile.json"), "source": study.source,
                   "images": study.images, "masks": study.masks, "seed": study.seed}  # fmt: skip
+    commands = {}
     for lesson in notebooks.lesson_notebooks(long):
         made_of = {"lesson": sha256(lesson), "results": _results_hash(study)} | ({"kernel": kernel} if kernel else {})
         old = lesson_run(study, lesson)
         if old.get("status") == "done" and (old.get("parameters"), old.get("made_of")) == (parameters, made_of):
             continue
-        try:
-            print_stderr(f"lesson {lesson.stem}")
-            notebooks.run_notebook(lesson, study.out / "lessons", parameters, made_of, kernel)
-        except WsdlError as error:
-            print_stderr(str(error))
-            succeeded = False
-    return succeeded
+        commands[lesson.stem] = ["notebooks", "one", str(lesson), f"--out={study.out / 'lessons'}",
+                                 f"--parameters={json.dumps(parameters)}", f"--made-of={json.dumps(made_of)}",
+                                 f"--kernel={kernel}"]  # fmt: skip
+    if not commands:
+        return True
+    slots, logs = min(child_slots(), len(commands)), study.out / "logs"
+    print_stderr(f"running {len(commands)} lessons, {slots} at a time; logs: {logs}")
+    progress = progress_bar(len(commands), "lessons", "lesson")
+    try:
+        failed = run_children(commands, logs, lambda ended: progress.update(ended - progress.n))
+    finally:
+        progress.close()
+    for name, reason in failed.items():
+        print_stderr(f"{name}: {reason}")
+    return not failed
 
 
 def _results_hash(study: Study) -> str:

@@ -172,9 +172,9 @@ def test_children_end_with_the_demo(study, tmp_path, name):
 
 
 def test_the_plan_adds_trainings_as_they_run(monkeypatch):
-    monkeypatch.setattr("wsdl.experiments.estimate.training_slots", lambda: 2)
-    stages = [Stage("faces", "", 600)] + [Stage("x", "", 120 * n, is_training=True) for n in (1, 2, 3)]
-    assert "total             16 min  2 detectors are trained at a time" in describe_stages(stages)
+    monkeypatch.setattr("wsdl.experiments.estimate.child_slots", lambda: 2)
+    stages = [Stage("faces", "", 600)] + [Stage("x", "", 120 * n, is_parallel=True) for n in (1, 2, 3)]
+    assert "total             16 min  2 trainings or lessons at a time" in describe_stages(stages)
     stages[-1] = replace(stages[-1], seconds=1200)
     assert "total             30 min" in describe_stages(stages)  # the longest decides
     assert describe_stages(stages[:1]).endswith("total             10 min")

@@ -1,5 +1,6 @@
 """python -m wsdl notebooks: run, refresh and convert the lessons without a browser."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,24 @@ def run_notebooks(
         succeeded = run_lessons(study, long, kernel)
     if not succeeded:
         raise typer.Exit(1)
+
+
+@notebooks.command("one", hidden=True)
+def run_one(
+    notebook: Annotated[Path, typer.Argument()],
+    out: Out,
+    parameters: Annotated[str, typer.Option(help="A JSON object.")],
+    made_of: Annotated[str, typer.Option(help="A JSON object, recorded in NAME.run.json.")],
+    kernel: Annotated[str, typer.Option(help="A kernel that Jupyter lists; default: the current Python.")] = "",
+    parent: Annotated[int, typer.Option(help="End when the process of this number does.")] = 0,
+):
+    """Run one notebook in this process, as `run` starts it."""
+    from wsdl.core.processes import exit_with_parent
+    from wsdl.notebooks import run_notebook
+
+    if parent:
+        exit_with_parent(parent)
+    run_notebook(notebook, out, json.loads(parameters), json.loads(made_of), kernel)
 
 
 @notebooks.command()

@@ -2,12 +2,50 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
+
+from wsdl.core.device import pick_device
+
+PAUSE = 0.3  # seconds between checks of the children
+
+
+def child_slots() -> int:
+    """How many children with one thread each run at a time: as many as this process has CPU cores; one with a GPU."""
+    if pick_device().type != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_children(commands: dict[str, list[str]], logs: Path, watch: Callable[[int], None]) -> dict[str, str]:
+    """Run `commands`, name -> words after `python -m wsdl`, in `child_slots` children; return name -> why it failed.
+
+    Each appends its output to logs/NAME.log. watch: called with the number of those that have ended, several times a
+    second.
+    """
+    waiting, busy, failed = list(commands), {}, {}
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < child_slots():
+                name = waiting.pop(0)
+                command = [sys.executable, "-m", "wsdl", *commands[name]]
+                mark = f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {shlex.join(command)}"
+                threads = {"OMP_NUM_THREADS": "1"} if pick_device().type == "cpu" else {}
+                busy[name] = start_child([*command, f"--parent={os.getpid()}"], logs / f"{name}.log", threads, mark)
+            for name in [name for name, child in busy.items() if child.poll() is not None]:
+                if code := busy.pop(name).returncode:
+                    failed[name] = failure_reason(logs / f"{name}.log", code)
+            watch(len(commands) - len(waiting) - len(busy))
+            time.sleep(PAUSE)
+    finally:
+        kill_children(list(busy.values()))
+    return failed
 
 
 def start_child(command: list[str], log: Path, environment: dict[str, str], first_line: str) -> subprocess.Popen:
@@ -26,9 +64,8 @@ def start_child(command: list[str], log: Path, environment: dict[str, str], firs
         )
 
 
-def kill_children(children: Iterable[subprocess.Popen]) -> None:
+def kill_children(children: list[subprocess.Popen]) -> None:
     """Kill the children and wait for their end; trainings resume from the last checkpoint later."""
-    children = list(children)
     for child in children:
         child.kill()
     for child in children:

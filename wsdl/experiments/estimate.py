@@ -12,13 +12,13 @@ from wsdl import notebooks
 from wsdl.config import FULL_GENERATORS, SETUPS
 from wsdl.core.device import autocast, pick_device, to_unit
 from wsdl.core.io import WsdlError
+from wsdl.core.processes import child_slots
 from wsdl.core.progress import format_duration, print_stderr
 from wsdl.core.records import read_object
 from wsdl.core.run import is_done
 from wsdl.detectors import build_detector, network_options
 from wsdl.detectors.base import Batch
 from wsdl.experiments.costs import timed_generator
-from wsdl.experiments.parallel_training import training_slots
 from wsdl.experiments.study import Study
 from wsdl.generators.diffusion.p2 import P2, p2_loss
 from wsdl.generators.diffusion.repaint import check_noise_levels, repaint_calls
@@ -32,7 +32,7 @@ class Stage:
     name: str
     work: str  # description
     seconds: float  # predicted; 0 where the stage is done
-    is_training: bool = False  # of a detector: several run at a time
+    is_parallel: bool = False  # runs in a child process beside others
 
 
 def plan_study(study: Study) -> list[Stage]:
@@ -41,19 +41,18 @@ def plan_study(study: Study) -> list[Stage]:
         Stage("faces", faces_work(study), 0 if (study.out / "data").exists() else 30),
         *generator_stages(study),
         *detector_stages(study),
-        Stage("lessons", f"{len(notebooks.lesson_notebooks())} notebooks", _lessons_left(study) * LESSON_SECONDS),
+        Stage("lessons", f"{len(notebooks.lesson_notebooks())} notebooks", _lessons_left(study) * LESSON_SECONDS, True),
     ]
 
 
 def describe_stages(stages: list[Stage]) -> str:
     """The plan as lines of text."""
     lines = [f"  {stage.name:<12}{format_duration(stage.seconds):>12}  {stage.work}" for stage in stages]
-    trainings = [stage.seconds for stage in stages if stage.is_training]
-    slots = max(1, min(training_slots(), sum(seconds > 0 for seconds in trainings)))
-    seconds = sum(stage.seconds for stage in stages if not stage.is_training)
-    seconds += max(sum(trainings) / slots, *trainings, 0)
-    beside = f"{slots} detectors are trained at a time" if slots > 1 else ""
-    total = f"  {'total':<12}{format_duration(seconds):>12}  {beside}".rstrip()
+    beside = [stage.seconds for stage in stages if stage.is_parallel]
+    seconds = sum(stage.seconds for stage in stages if not stage.is_parallel)
+    seconds += max(sum(beside) / child_slots(), *beside, 0)
+    slots = f"{child_slots()} trainings or lessons at a time" if child_slots() > 1 else ""
+    total = f"  {'total':<12}{format_duration(seconds):>12}  {slots}".rstrip()
     return "\n".join(["Plan, with the predicted time of each stage:", *lines, total])
 
 
@@ -124,7 +123,7 @@ def detector_stages(study: Study) -> list[Stage]:
             done = is_done(study.run_folder(method, setup))
             with _one_thread():
                 seconds = 0 if done else images / batch * step_seconds(study, method, setup)
-            stages.append(Stage(f"{method} {setup}", f"train on {images:,} images", seconds, is_training=True))
+            stages.append(Stage(f"{method} {setup}", f"train on {images:,} images", seconds, is_parallel=True))
     return stages
 
 

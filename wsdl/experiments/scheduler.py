@@ -60,7 +60,7 @@ def run_grid(grid: Grid, slots: int = 0, only: tuple[int, ...] = ()) -> None:
                     print_stderr(f"{grid.name(child.job)}: failed ({_failure_reason(grid, child)}).")
             time.sleep(PAUSE)
     finally:
-        kill_children(child.process for child in busy)
+        kill_children([child.process for child in busy])
     if failed:
         logs = ", ".join(f"{grid.name(job)} (log {grid.log(job)})" for job in failed)
         raise WsdlError(f"{grid.out}: {len(failed)} of {len(chosen)} runs failed: {logs}.")
