@@ -199,6 +199,14 @@ def test_training_curves_of_several_runs_have_a_panel_per_key():
     assert [len(ax.lines) for ax in chart.axes] == [2, 2]
 
 
+def test_a_run_has_one_colour_in_all_panels():
+    """Also where the runs before it have no values in one of them."""
+    chart = plots.training_curves({"a": [{"images": 1, "loss": 1.0}], "b": STATS[:3]}, keys=("loss", "validation"))
+    colours = [{line.get_label(): line.get_color() for line in ax.lines} for ax in chart.axes]
+    assert colours[0]["b"] == colours[1]["b"]
+    assert set(colours[1]) == {"b"}
+
+
 def test_training_curves_with_long_names_use_a_legend():
     chart = plots.training_curves({"patches-c-repaint-p2-studio-s0-matched": STATS, "b": STATS[:3]})
     assert [len(ax.texts) for ax in chart.axes] == [0, 0]

@@ -12,7 +12,7 @@ from wsdl.core.run import PER_IMAGE_FILE
 from wsdl.notebooks import lesson_notebooks, notebook_title
 from wsdl.report.collect import Lesson, RunRecord, find_runs, missing_lessons
 from wsdl.report.facts import compare_settings, flatten_settings, group_settings, parameter_tables
-from wsdl.report.figures import grad_cam_note, shorten_labels, split_runs
+from wsdl.report.figures import curve_figures, grad_cam_note, shorten_labels, split_runs
 from wsdl.report.predictions import EXPLORER_IMAGES, MAX_MAP_PIXELS, label_runs, select_for_explorer
 from wsdl.report.results import compare_with_baselines, compare_with_masks
 
@@ -85,7 +85,24 @@ def test_runs_have_the_shortest_unique_labels():
     runs.append(found("runs/three", "a", 1))
     assert list(shorten_labels(label_runs(runs))) == ["Setup A, seed 0", "Setup C, seed 0", "Setup A, seed 1"]
     runs.append(found("runs/longer", "a", 1))
-    assert list(shorten_labels(label_runs(runs))) == [run.name for run in runs]
+    assert list(shorten_labels(label_runs(runs))) == ["Setup A, seed 0", "Setup C, seed 0", "three", "longer"]
+    runs.append(found("other/longer", "a", 1))
+    assert list(label_runs(runs))[2:] == ["three", "runs/longer", "other/longer"]
+
+
+def test_the_run_that_was_evaluated_keeps_the_label():
+    runs = [found("runs/lesson", "b", 0), replace(found("runs/main", "b", 0), metrics={"rows": []})]
+    assert list(shorten_labels(label_runs(runs))) == ["lesson", "Setup B"]
+    runs[0] = replace(runs[0], metrics={"rows": []})
+    assert list(label_runs(runs)) == ["lesson", "main"]
+
+
+def test_curves_show_the_validation_loss_under_either_name():
+    """`label_validation`: it selects no checkpoint."""
+    rows = [{"images": n, "loss": 1.0, "validation": 0.5} for n in (1, 2)] + [{"images": 3, "label_validation": 0.25}]
+    run = replace(found("runs/one", "b", 0), stats=rows)
+    ((_, figure),) = curve_figures([run]).values()
+    assert [list(line.get_ydata()) for ax in figure.axes for line in ax.lines] == [[1.0, 1.0], [0.5, 0.5, 0.25]]
 
 
 def test_runs_are_sorted_by_method_not_alphabetically(tmp_path):

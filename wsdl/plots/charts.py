@@ -43,11 +43,11 @@ def training_curves(
 
 def _lines(ax: Axes, lines: dict[str, tuple[list[dict], str]], at_ends: bool = True) -> None:
     ends = {}
-    for name, (rows, key) in lines.items():
+    for number, (name, (rows, key)) in enumerate(lines.items()):
         points = [(row["images"], row[key]) for row in rows if row.get(key) is not None]
         if not points:
             continue
-        (line,) = ax.plot(*zip(*points, strict=True), color=PALETTE[len(ends) % len(PALETTE)], label=name)
+        (line,) = ax.plot(*zip(*points, strict=True), color=PALETTE[number % len(PALETTE)], label=name)
         if len(points) == 1:
             line.set_marker("o")
         ends[name] = (points[-1][1], line.get_color())

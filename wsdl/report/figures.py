@@ -85,13 +85,23 @@ def curve_figures(runs: list[RunRecord], problem: Callable = print_problem) -> d
             families.setdefault(_curve_family(run), []).append(run)
     for name, family in families.items():
         for part, some in enumerate(split_runs(family, MAX_LINES, lambda run: run.config.get("setup", ""))):
-            validated = any("validation" in row for run in some for row in run.stats)
+            validated = any(_validation_loss(row) is not None for run in some for row in run.stats)
             keys = ("loss", "validation") if validated else ("loss",)
             labelled = label_runs(some) if some[0].is_detector else {run.name: run for run in some}
-            lines = shorten_labels({label: run.stats for label, run in labelled.items()})
+            lines = shorten_labels({label: _curve(run) for label, run in labelled.items()})
             with leave_out(problem, f"training curves of {name}"):
                 figures[_numbered(name, part)] = list(lines), plots.training_curves(lines, keys)
     return figures
+
+
+def _curve(run: RunRecord) -> list[dict]:
+    """The rows of stats.jsonl, with the validation loss under one name."""
+    return [row | {"validation": _validation_loss(row)} for row in run.stats]
+
+
+def _validation_loss(row: dict) -> float | None:
+    """The validation loss, also where it selects no checkpoint: cut and paste teaches more than labels measure."""
+    return row.get("validation", row.get("label_validation"))
 
 
 def _curve_family(run: RunRecord) -> str:
@@ -205,10 +215,11 @@ def _section(title: str, text: str, parts: list[Markup]) -> Markup:
 
 def shorten_labels(labelled: dict) -> dict:
     """Labels without the method if all share it: "Patches, setup A, seed 0" becomes "Setup A, seed 0"."""
-    methods = {label.split(", ")[0] for label in labelled}
-    if len(methods) > 1 or not all(", setup " in label for label in labelled):
+    methods = {label.split(", ")[0] for label in labelled if ", setup " in label}
+    if len(methods) != 1:
         return labelled
-    return {f"S{label.split(', s', 1)[1]}": value for label, value in labelled.items()}
+    return {f"S{label.split(', s', 1)[1]}" if ", setup " in label else label: value
+            for label, value in labelled.items()}  # fmt: skip
 
 
 def split_runs(items: list, most: int, setup: Callable) -> list[list]:

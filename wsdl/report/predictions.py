@@ -1,7 +1,9 @@
 """Predictions of the runs of a report on a few test images of one dataset, selected by fixed rules."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -65,17 +67,27 @@ def predict_shown(dataset: Dataset, runs: list[RunRecord], problem: Callable) ->
 
 
 def label_runs(runs: list[RunRecord]) -> dict[str, RunRecord]:
-    """Runs by the shortest unique label: method and setup, with the seed if needed, or the name of the run."""
-    formats = (
-        lambda run: run_label(f"{run.config['method']}, {run.config['setup']}"),
-        lambda run: run_label(f"{run.config['method']}, {run.config['setup']}, seed {run.config.get('seed')}"),
-        lambda run: run.name,
-    )
-    for label in formats:
-        labelled = {label(run): run for run in runs}
-        if len(labelled) == len(runs):
-            break
+    """Runs by method and setup, with the seed where some differ in it alone.
+
+    Of several runs with the same label, the one that was evaluated keeps it; the others have the name of their folder.
+    """
+    shown = [(run.config["method"], run.config["setup"]) for run in runs]
+    seeds = {(*key, run.config.get("seed")) for key, run in zip(shown, runs, strict=True)}
+    labels = [", ".join(key) for key in shown]
+    if len(seeds) > len(set(shown)):
+        labels = [f"{label}, seed {run.config.get('seed')}" for label, run in zip(labels, runs, strict=True)]
+    evaluated = Counter(label for label, run in zip(labels, runs, strict=True) if run.is_evaluated)
+    labelled = {}
+    for label, run in zip(labels, runs, strict=True):
+        is_main = labels.count(label) == 1 or (run.is_evaluated and evaluated[label] == 1)
+        labelled[run_label(label) if is_main else _short_name(run, runs)] = run
     return labelled
+
+
+def _short_name(run: RunRecord, runs: list[RunRecord]) -> str:
+    """The name of the folder of `run`, with its path where another run has the same."""
+    names = [Path(other.name).name for other in runs]
+    return Path(run.name).name if names.count(Path(run.name).name) == 1 else run.name
 
 
 def select_examples(dataset: Dataset) -> pd.DataFrame:
