@@ -15,6 +15,7 @@ from wsdl import plots
 from wsdl.data.masks import CLASSES
 from wsdl.evaluation.metrics import upsample
 from wsdl.generators.diffusion.schedule import alphas_bar, p2_weight, plain_weight
+from wsdl.plots import charts
 from wsdl.plots.style import figure_to_image
 
 RNG = np.random.default_rng(0)
@@ -191,6 +192,16 @@ def test_training_curves_skip_missing_values_and_separate_labels():
     assert set(labels) == {"loss", "validation"}
     assert labels["validation"].get_position()[1] - labels["loss"].get_position()[1] > 0.08
     assert [labels[line].get_color() for line in ("loss", "validation")] == [line.get_color() for line in ax.lines]
+
+
+def test_no_label_lies_below_the_axis():
+    ends = {str(n): (0.001 * n, "black") for n in range(4)} | {"top": (1.0, "black")}
+    _, ax = plots.new_figure()
+    ax.set_ylim(0, 1)
+    charts._label_ends(ax, ends)
+    heights = sorted(text.get_position()[1] for text in ax.texts)
+    assert heights[0] > 0
+    assert min(np.diff(heights)) > 0.9 * charts.LABEL_HEIGHT
 
 
 def test_training_curves_of_several_runs_have_a_panel_per_key():

@@ -66,6 +66,7 @@ def _label_ends(ax: Axes, ends: dict[str, tuple[float, str]]) -> None:
     names = sorted(ends, key=lambda name: ends[name][0])
     heights = [(ends[name][0] - bottom) / (top - bottom) for name in names]
     for _ in range(50):
+        heights[:1] = [max(height, LABEL_HEIGHT / 2) for height in heights[:1]]  # not beside the labels of the x axis
         for low in range(len(names) - 1):
             apart = max(0, LABEL_HEIGHT - (heights[low + 1] - heights[low])) / 2
             heights[low], heights[low + 1] = heights[low] - apart, heights[low + 1] + apart
