@@ -83,6 +83,13 @@ def test_a_run_scored_with_fewer_rows_is_scored_again(ran):
     assert read_json(path) == complete
 
 
+def test_a_table_names_a_few_of_many_missing_runs(monkeypatch, ran):
+    grid, _ = ran
+    monkeypatch.setattr("wsdl.experiments.results.missing_runs", lambda table: [f"run {n}" for n in range(9)])
+    page = CliRunner().invoke(app, ["grid", "collect", "three", "--out", str(grid.out), "--format", "md"]).output
+    assert page.endswith("Missing: run 0; run 1; run 2; run 3; run 4; run 5; and 3 more.\n")
+
+
 def test_status_and_collect_as_commands(ran):
     grid, _ = ran
     printed = CliRunner().invoke(app, ["grid", "status", "three", "--out", str(grid.out)]).output

@@ -12,6 +12,7 @@ from wsdl.core.io import WsdlError
 
 grid = typer.Typer(no_args_is_help=True, help="Run many trainings: plan, run, resume, collect.")
 
+MISSING_SHOWN = 6  # missing runs that `collect` names below a table; the CSV format names all
 NAMES = (
     "table2 (every method in setups a, b, c), cross-source, cross-generator, weak-losses, weak-ablations, or a JSON or "
     "TOML file with jobs."
@@ -159,7 +160,8 @@ def _print_results(table, out: Path, format: str) -> None:
         return
     print(variants_to_markdown(table) if has_variants else results_to_markdown(table[table.n.notna()]))
     if missing:
-        print("\nMissing: " + "; ".join(missing) + ".")
+        rest = f"; and {len(missing) - MISSING_SHOWN} more" if len(missing) > MISSING_SHOWN else ""
+        print(f"\nMissing: {'; '.join(missing[:MISSING_SHOWN])}{rest}.")
 
 
 @grid.command("cell", hidden=True)  # its name in earlier versions
