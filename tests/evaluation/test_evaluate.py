@@ -260,3 +260,42 @@ def test_of_one_test_face_there_is_no_interval_and_the_reason_is_said(run, datas
     tidy = evaluate_protocols(copied, data)
     assert tidy.value.notna().all()
     assert tidy.low.isna().all()
+
+
+def test_the_validation_split_has_a_folder_of_its_own(run, dataset, tmp_path):
+    """Choices are made on it, and the test split is not touched: no file of the run changes."""
+    copied = Path(shutil.copytree(run, tmp_path / "run"))
+    shutil.rmtree(copied / "valid", ignore_errors=True)
+    before = {path.name: path.stat().st_mtime_ns for path in copied.iterdir()}
+    result = evaluate(copied, dataset, split="valid")
+    assert {path.name: path.stat().st_mtime_ns for path in copied.iterdir() if path.name != "valid"} == before
+    rows = pd.read_csv(copied / "valid" / PER_IMAGE_FILE)
+    data = Dataset(dataset)
+    assert set(rows.path) == {path for kind in ("real", "partial") for path in data.select(kind, "valid").path}
+    detector = load_detector(copied)
+    fakes = data.select("partial", "valid")
+    maps = detector.predict(data.images[fakes.index]).maps
+    truth = data.masks[fakes.index] > 0
+    marked = [upsample(map_, mask.shape) > 0.5 for map_, mask in zip(maps, truth, strict=True)]
+    own = np.mean([jaccard_score(m.ravel(), t.ravel(), zero_division=0) for t, m in zip(truth, marked, strict=True)])
+    assert result["rows"][0]["iou"] == pytest.approx(own, abs=1e-6)
+    all_fake = next(row for row in result["rows"] if row["method"] == "control: all-fake")
+    assert all_fake["iou"] == pytest.approx(truth.mean(), abs=1e-6)
+
+
+def test_stored_results_of_the_validation_split_are_loaded(run, dataset, tmp_path, monkeypatch):
+    copied = Path(shutil.copytree(run, tmp_path / "run"))
+    first = evaluate(copied, dataset, split="valid")
+    monkeypatch.setattr(module, "score_protocols", lambda *_: pytest.fail("scored again"))
+    assert evaluate(copied, dataset, split="valid") == first
+    with pytest.raises(pytest.fail.Exception, match="scored again"):
+        evaluate(copied, dataset, into=copied / "valid")  # of the test split: not what is stored there
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"split": "train"}, "--split: is 'train', but must be test or valid"),
+    ({"split": "valid", "preset": "benco"}, "--split valid: is scored with --preset dolos alone, not 'benco'"),
+])  # fmt: skip
+def test_other_splits_are_refused(run, dataset, options, message):
+    with pytest.raises(WsdlError, match=message):
+        evaluate(run, dataset, **options)

@@ -1,4 +1,4 @@
-"""`python -m wsdl evaluate`: score a trained detector on the test split of a dataset."""
+"""`python -m wsdl evaluate`: score a trained detector on a split of a dataset."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,9 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="A dataset folder; its test split is scored.")],
     preset: Annotated[str, typer.Option(help="dolos (the paper), pooled, benco, trufor, free, or all.")] = "dolos",
     generators: Generators = "",
+    split: Annotated[
+        str, typer.Option(help="test, or valid for choices that the test split must not see -> RUN/valid.")
+    ] = "test",
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Score under JPEG, resizing, blur and noise instead.")
     ] = False,
@@ -31,12 +34,14 @@ def evaluate(
 
     if robustness and thresholds:
         raise WsdlError("--robustness and --thresholds: give one of them.")
+    if split != "test" and (robustness or thresholds):
+        raise WsdlError(f"--split {split}: cannot be combined with --robustness or --thresholds.")
     if thresholds:
         table = thresholds_table([score_thresholds(run, data, split_names(generators))])
     elif robustness:
         table = _robustness_table(run, data, split_names(generators))
     else:
-        table = evaluation_table(run, data, preset, split_names(generators))
+        table = evaluation_table(run, data, preset, split_names(generators), split)
     print(table.to_csv(index=False), end="")
 
 

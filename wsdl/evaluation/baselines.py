@@ -93,8 +93,8 @@ def predict_baseline(method: str, dataset: Dataset, index: np.ndarray) -> Predic
     return scored_by_mean(np.stack([FORENSIC_BASELINES[name](dataset.images[i]) for i in index]))
 
 
-def baseline_rows(dataset: Dataset, seed: int, extra: tuple[str, ...] = ()) -> list[dict]:
-    """The rows of `score_protocols` of all baselines on the test split, computed once per dataset.
+def baseline_rows(dataset: Dataset, seed: int, extra: tuple[str, ...] = (), split: str = "test") -> list[dict]:
+    """The rows of `score_protocols` of all baselines on `split`, computed once per dataset.
 
     extra: protocols besides `dolos`. `seed` fills the column of that name; the numbers do not depend on it. The rows
     are cached in the dataset's folder. A cache of other data, generators or protocols, of another version, or with a
@@ -106,18 +106,20 @@ def baseline_rows(dataset: Dataset, seed: int, extra: tuple[str, ...] = ()) -> l
         "generators": list(dataset.generators),
         "protocols": ["dolos", *extra],
         "baselines": list(BASELINES),
-    }
+    } | ({"split": split} if split != "test" else {})
     path = dataset.cache_folder / f"baselines-{_checksum(made_from)[:16]}.json"
     rows = _read_cache(path, made_from)
     if rows is None:
-        rows = [{"method": method, **row} for method in BASELINES for row in _score_baseline(method, dataset, extra)]
+        rows = [
+            {"method": method, **row} for method in BASELINES for row in _score_baseline(method, dataset, extra, split)
+        ]
         with suppress(WsdlError):  # a folder without write permission has no cache
             write_json(path, {**made_from, "checksum": _checksum(rows), "rows": rows})
     return [{"method": row["method"], "setup": "", "seed": seed, **row} for row in rows]
 
 
-def _score_baseline(method: str, dataset: Dataset, extra: tuple[str, ...]) -> list[dict]:
-    return score_protocols(dataset, lambda index: predict_baseline(method, dataset, index), extra)[1]
+def _score_baseline(method: str, dataset: Dataset, extra: tuple[str, ...], split: str) -> list[dict]:
+    return score_protocols(dataset, lambda index: predict_baseline(method, dataset, index), extra, split)[1]
 
 
 def _read_cache(path, made_from: dict) -> list[dict] | None:

@@ -1,4 +1,4 @@
-"""Evaluation of a run on the test split of a dataset: the detector's numbers, and those of all baselines.
+"""Evaluation of a run on the test or validation split of a dataset: its numbers, and those of all baselines.
 
 Preset `dolos` (section 4 of the paper): maps are upsampled BICUBIC to the size of the mask, a pixel is fake where the
 map is strictly above 0.5, IoU and PBCA are means per image over partial fakes, and AP is computed from the image
@@ -35,18 +35,23 @@ def evaluate(
     data: Path,
     preset: str = "dolos",
     generators: tuple[str, ...] = (),  # whose partial fakes are scored; (): all, of the Dolos download repaint-p2
-    into: Path | None = None,  # the folder of metrics.json; default: the run
+    into: Path | None = None,  # the folder of metrics.json; default: the run, RUN/valid for the validation split
+    split: str = "test",  # or "valid", for choices that the test split must not see
 ) -> dict:
-    """Score the detector in `run` on the test split of `data`; returns metrics.json, and writes it.
+    """Score the detector in `run` on a split of `data`; returns metrics.json, and writes it.
 
     pictures.csv in the same folder holds the numbers of each image. Stored results of the same model, data and preset
-    are loaded. WsdlError for an unknown preset, a run without a model, or a test split without images to score.
+    are loaded. WsdlError for an unknown preset or split, a run without a model, or a split without images to score.
     """
     if preset not in PROTOCOLS:
         raise WsdlError(f"--preset: is '{preset}', but must be {' or '.join(PROTOCOLS)}.")
     run, dataset = Path(run), Dataset(data, choose_generators(data, generators))
-    into = Path(into or run)
-    made_from = {"preset": preset, **evaluation_inputs(run, dataset)}
+    if split not in ("test", "valid"):
+        raise WsdlError(f"--split: is '{split}', but must be test or valid.")
+    if split == "valid" and preset != "dolos":
+        raise WsdlError(f"--split valid: is scored with --preset dolos alone, not '{preset}'.")
+    into = Path(into or (run if split == "test" else run / split))
+    made_from = {"preset": preset, **evaluation_inputs(run, dataset), **({"split": split} if split != "test" else {})}
     if stored := _stored(into, _METRICS_FILE, made_from):
         return stored  # also where the folder cannot be written
     if preset != "dolos":
@@ -55,7 +60,7 @@ def evaluate(
         if stored := _stored(into, _METRICS_FILE, made_from):  # another process has written it meanwhile
             return stored
         if preset == "dolos":
-            table, rows = _score_run(run, dataset)
+            table, rows = _score_run(run, dataset, split=split)
             _write_per_image(into, table)
         result = {**made_from, "dataset": dataset.info.get("name"), "rows": metrics_rows(rows, preset)}
         write_json(into / _METRICS_FILE, result)
@@ -72,11 +77,13 @@ def evaluate_protocols(run: Path, data: Path, generators: tuple[str, ...] = ()) 
     return pd.DataFrame(_protocol_rows(Path(run), dataset), columns=PROTOCOL_COLUMNS)
 
 
-def evaluation_table(run: Path, data: Path, preset: str, generators: tuple[str, ...] = ()) -> pd.DataFrame:
+def evaluation_table(
+    run: Path, data: Path, preset: str, generators: tuple[str, ...] = (), split: str = "test"
+) -> pd.DataFrame:
     """The table that `python -m wsdl evaluate` prints: a row per method, or per number where preset is "all"."""
-    if preset == "all":
+    if preset == "all" and split == "test":
         return evaluate_protocols(run, data, generators)
-    result = evaluate(run, data, preset, generators)
+    result = evaluate(run, data, preset, generators, split=split)
     if preset != "dolos":
         return pd.DataFrame(result["rows"])
     _report_unknown_masks(data, result["rows"][0])
@@ -167,19 +174,23 @@ def _protocol_rows(run: Path, dataset: Dataset) -> list[dict]:
     return rows
 
 
-def _score_run(run: Path, dataset: Dataset, extra: tuple[str, ...] = ()) -> tuple[pd.DataFrame, list[dict]]:
+def _score_run(
+    run: Path, dataset: Dataset, extra: tuple[str, ...] = (), split: str = "test"
+) -> tuple[pd.DataFrame, list[dict]]:
     """The numbers of each image (`score_images`), and the rows of the detector and of all baselines."""
     from wsdl.detectors import load_detector
 
     detector = load_detector(run)
     config = read_object(run / "config.json", {"method": str, "setup": str, "seed": int}, ("method", "setup", "seed"))
-    table, rows = score_protocols(dataset, lambda index: detector.predict(dataset.images[index]), extra)
+    table, rows = score_protocols(dataset, lambda index: detector.predict(dataset.images[index]), extra, split)
     if extra and table.iou.isna().all():
         raise WsdlError(f"{dataset.folder}: the other presets need masks, but no test fake has a known one; use dolos.")
     if table[table.kind != "real"].source_id.nunique() < 2:
-        print_stderr(f"{dataset.folder}: has fakes of one test face only, so intervals are empty; prepare more images.")
+        print_stderr(
+            f"{dataset.folder}: has fakes of one {split} face only, so intervals are empty; prepare more images."
+        )
     who = {key: config[key] for key in ("method", "setup", "seed")}
-    return table, [who | row for row in rows] + baseline_rows(dataset, config["seed"], extra)
+    return table, [who | row for row in rows] + baseline_rows(dataset, config["seed"], extra, split)
 
 
 def _report_unknown_masks(data: Path, row: dict) -> None:

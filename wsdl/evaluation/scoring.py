@@ -1,4 +1,4 @@
-"""The pass over the test split: the numbers of every image under every protocol, and their summary.
+"""The pass over a split: the numbers of every image under every protocol, and their summary.
 
 Maps are held one batch at a time. Only the numbers of each image remain in memory, and of all pixels a histogram.
 """
@@ -25,14 +25,14 @@ _BATCH_SIZE = 64
 
 
 def score_protocols(
-    dataset: Dataset, predict: Callable, extra: tuple[str, ...] = ()
+    dataset: Dataset, predict: Callable, extra: tuple[str, ...] = (), split: str = "test"
 ) -> tuple[pd.DataFrame, list[dict]]:
     """The table of `score_images`, and its summary: a row {preset, measure, value, low, high, n} per number.
 
     low, high: 95 % interval over source faces (None for AP and AUC of pooled pixels); n: images behind the number.
     """
     pixels = PixelHistogram() if "pooled" in extra else None
-    table = score_images(dataset, predict, extra, pixels)
+    table = score_images(dataset, predict, extra, pixels, split)
     return table, _summary_rows(table, pixels)
 
 
@@ -41,15 +41,16 @@ def score_images(
     predict: Callable,  # predict(indices) -> Prediction
     extra: tuple[str, ...] = (),  # protocols besides `dolos`, which is always computed
     pixels: PixelHistogram | None = None,  # counts the pixels of all partial fakes
+    split: str = "test",
 ) -> pd.DataFrame:
-    """Score each image of the test split, a batch at a time: a row per image, real images first.
+    """Score each image of `split`, a batch at a time: a row per image, real images first.
 
     Columns: those of pictures.csv, then PROTOCOL.MEASURE such as "benco.f1"; NaN where a protocol does not score an
     image, such as a fake whose mask is unknown. Where there is one, `marked` is the fraction of pixels above 0.5.
-    Without partial fakes, full ones are scored, of which no mask is known. WsdlError where the test split has no real
+    Without partial fakes, full ones are scored, of which no mask is known. WsdlError where the split has no real
     images or no fakes.
     """
-    table = _test_images(dataset)
+    table = _images_to_score(dataset, split)
     known = (table.kind == "partial") & ~has_unknown_mask(table)
     lacks_masks = bool((known != (table.kind != "real")).any())
     scores, numbers = [], []
@@ -77,16 +78,16 @@ def score_images(
     return table[[*PER_IMAGE_COLUMNS, *table.columns.drop([*PER_IMAGE_COLUMNS])]]
 
 
-def _test_images(dataset: Dataset) -> pd.DataFrame:
-    """The rows of the test split to score: real images, then fakes with a mask, then others.
+def _images_to_score(dataset: Dataset, split: str) -> pd.DataFrame:
+    """The rows of `split` to score: real images, then fakes with a mask, then others.
 
     Full fakes are scored where there are no partial ones. WsdlError where there are no real images or no fakes.
     """
-    real, partial, full = (dataset.select(kind=kind, split="test") for kind in ("real", "partial", "full"))
+    real, partial, full = (dataset.select(kind=kind, split=split) for kind in ("real", "partial", "full"))
     fakes = full if partial.empty and dataset.select("partial").empty else partial
     if real.empty or fakes.empty:
         raise WsdlError(
-            f"{dataset.folder}: has {len(real)} real and {len(partial)} partial images in test; scoring needs both."
+            f"{dataset.folder}: has {len(real)} real and {len(partial)} partial images in {split}; scoring needs both."
         )
     unknown = has_unknown_mask(fakes)
     return pd.concat([real, fakes[~unknown], fakes[unknown]])
