@@ -100,7 +100,7 @@ def first_repaint(monkeypatch) -> None:
 def test_partial_fakes_are_reproduced(style, tmp_path, first_repaint):
     data, settings = Dataset(unpack_dataset(style)), Fakes()
     schedule = settings.schedule
-    generate_partial("repaint-p2", data.folder, tmp_path, unpack_p2(style), 4, 0, batch=settings.batch, **schedule)
+    generate_partial("repaint-p2", data.folder, tmp_path, unpack_p2(style), 2, 0, batch=settings.batch, **schedule)
     again = Dataset(tmp_path)
     stored = data.table.set_index("path")
     for row in again.table.itertuples():

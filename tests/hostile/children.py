@@ -7,6 +7,7 @@ from pathlib import Path
 from helpers import tree
 
 VARYING = ("run.json", "trainer.pt")  # seconds; a checkpoint, saved again by a second call
+LOGS = ".log"  # of child processes: times and paths
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["wsdl.training.detector", "wsdl.generators.write_fakes", "wsdl.demo"])
 
@@ -29,4 +30,5 @@ def run_main(command: str, messages: Path, stand_ins: bool = False) -> None:
 
 def compared(folder: Path) -> dict[str, bytes]:
     """The files of `folder` that must be the same however often the command was called."""
-    return {name: content for name, content in tree(folder).items() if Path(name).name not in VARYING}
+    files = {name: content for name, content in tree(folder).items() if Path(name).name not in VARYING}
+    return {name: content for name, content in files.items() if not name.endswith(LOGS)}
