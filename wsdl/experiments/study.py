@@ -3,7 +3,7 @@
 Each step loads what exists and makes what is missing, so that a notebook, the demo and a second call share their work.
 
 OUT/study.json, profile.json what was asked · OUT/data the dataset · OUT/p2 the run of the generator ·
-OUT/runs/NAME the run of a detector · OUT/lessons/NAME.json the numbers of a lesson
+OUT/runs/NAME the run of a detector · OUT/lessons/NAME.json the numbers of a lesson · OUT/logs/NAME.log
 """
 
 from dataclasses import replace
