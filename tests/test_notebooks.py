@@ -52,6 +52,14 @@ def bad(tmp_path_factory):
     return folder / "out", str(error.value)
 
 
+def test_lessons_that_train_are_started_first():
+    lessons = notebooks.lesson_notebooks(long=True)
+    started = [lesson.stem for lesson in notebooks.slowest_first(lessons)]
+    assert started[:2] == ["04_setup_b", "07_generalisation"]
+    assert started[-1] == "09_explore"
+    assert sorted(started) == [lesson.stem for lesson in lessons]
+
+
 def test_an_unknown_parameter_is_refused(tmp_path):
     toy = make(tmp_path / "toy.ipynb")
     with pytest.raises(WsdlError, match=r"'sede'.*seed, out") as error:

@@ -74,7 +74,7 @@ def run_lessons(study: Study, long: bool = False, kernel: str = "") -> bool:
     parameters = {"out": str(study.out), "profile": str(study.out / "profile.json"), "source": study.source,
                   "images": study.images, "masks": study.masks, "seed": study.seed}  # fmt: skip
     commands = {}
-    for lesson in notebooks.lesson_notebooks(long):
+    for lesson in notebooks.slowest_first(notebooks.lesson_notebooks(long)):
         made_of = {"lesson": sha256(lesson), "results": _results_hash(study)} | ({"kernel": kernel} if kernel else {})
         old = lesson_run(study, lesson)
         if old.get("status") == "done" and (old.get("parameters"), old.get("made_of")) == (parameters, made_of):

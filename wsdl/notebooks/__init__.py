@@ -1,7 +1,7 @@
 """Notebooks: run them with parameters, convert them to HTML pages that work offline, normalise them for git."""
 
 from wsdl.notebooks.pages import STILL, WIDGET, notebook_title, read_notebook, to_html
-from wsdl.notebooks.run import LESSONS_FOLDER, REPORT, lesson_notebooks, refresh_lessons, run_notebook
+from wsdl.notebooks.run import LESSONS_FOLDER, REPORT, lesson_notebooks, refresh_lessons, run_notebook, slowest_first
 from wsdl.notebooks.slides import to_slides
 from wsdl.notebooks.tidy import KERNELSPEC, smaller_png, tidy_notebook
 
@@ -16,6 +16,7 @@ __all__ = [
     "read_notebook",
     "refresh_lessons",
     "run_notebook",
+    "slowest_first",
     "smaller_png",
     "tidy_notebook",
     "to_html",

@@ -20,6 +20,7 @@ from wsdl.notebooks.tidy import tidy_notebook
 LESSONS_FOLDER = Path(__file__).parent.parent.parent / "notebooks"  # the committed lessons, in a checkout
 # Not in the demo: three train detectors of their own, the last is about weights that few have.
 LONG = ("07_generalisation", "08_background", "10_your_own_folders", "11_published_methods")
+SLOW = ("04_setup_b", *LONG)  # these train detectors: where lessons run beside each other, they are started first
 REPORT = "90_report"  # not a lesson: a report of any runs
 
 
@@ -29,6 +30,11 @@ def lesson_notebooks(long: bool = False) -> list[Path]:
     if not found:
         raise WsdlError(f"{LESSONS_FOLDER}: holds no lessons; run wsdl from a checkout of the repository.")
     return [lesson for lesson in found if long or lesson.stem not in LONG]
+
+
+def slowest_first(lessons: list[Path]) -> list[Path]:
+    """`lessons` in the order in which they are started beside each other, so that none is left running alone."""
+    return sorted(lessons, key=lambda lesson: lesson.stem not in SLOW)
 
 
 def run_notebook(
