@@ -8,6 +8,7 @@ import re
 import sys
 from io import BytesIO
 from itertools import pairwise
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -17,10 +18,12 @@ from PIL import Image
 
 from wsdl import notebooks
 from wsdl.core.io import WsdlError, read_json, write_json
+from wsdl.demo import run_lessons
 from wsdl.generators.diffusion import schedule
 from wsdl.report.site import build_site
 
 LESSONS = sorted(notebooks.LESSONS_FOLDER.glob("[01]*.ipynb"))
+PARAMETERS = ("out", "profile", "source", "images", "masks")  # and seed
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
@@ -50,6 +53,24 @@ def bad(tmp_path_factory):
     with pytest.raises(WsdlError) as error:
         notebooks.run_notebook(toy, folder / "out" / "lessons", {})
     return folder / "out", str(error.value)
+
+
+def test_a_failed_lesson_stops_no_other_and_is_named(tmp_path, monkeypatch, capfd):
+    """Each runs in a process of its own; the second call runs only the one that failed."""
+    lessons = [make(tmp_path / "98_bad.ipynb", "1 / 0"), make(tmp_path / "99_good.ipynb", "print(seed)")]
+    for lesson in lessons:
+        book = nbformat.read(lesson, 4)
+        book.cells[1].source = "seed: int = 0\n" + "\n".join(f"{name}: str = ''" for name in PARAMETERS)
+        nbformat.write(book, lesson)
+    monkeypatch.setattr(notebooks, "lesson_notebooks", lambda long: lessons)
+    study = SimpleNamespace(out=tmp_path / "out", source="made-up", images="", masks="", seed=7)
+    assert run_lessons(study) is False
+    assert "98_bad.ipynb: cell 3 (`1 / 0`) failed: ZeroDivisionError: division by zero" in capfd.readouterr().err
+    states = {lesson.stem: read_json(study.out / "lessons" / f"{lesson.stem}.run.json")["status"] for lesson in lessons}
+    assert states == {"98_bad": "failed", "99_good": "done"}
+    assert "7" in (study.out / "lessons/99_good.html").read_text(encoding="utf-8")
+    assert run_lessons(study) is False
+    assert "running 1 lesson, 1 at a time" in capfd.readouterr().err
 
 
 def test_lessons_that_train_are_started_first():

@@ -85,14 +85,16 @@ def run_lessons(study: Study, long: bool = False, kernel: str = "") -> bool:
     if not commands:
         return True
     slots, logs = min(child_slots(), len(commands)), study.out / "logs"
-    print_stderr(f"running {len(commands)} lessons, {slots} at a time; logs: {logs}")
+    many = "lessons" if len(commands) > 1 else "lesson"
+    print_stderr(f"running {len(commands)} {many}, {slots} at a time; logs: {logs}")
     progress = progress_bar(len(commands), "lessons", "lesson")
     try:
         failed = run_children(commands, logs, lambda ended: progress.update(ended - progress.n))
     finally:
         progress.close()
     for name, reason in failed.items():
-        print_stderr(f"{name}: {reason}")
+        reason = reason.removeprefix("wsdl: ")
+        print_stderr(reason if reason.startswith(name) else f"{name}: {reason}")  # a kill does not name the lesson
     return not failed
 
 

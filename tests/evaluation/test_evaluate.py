@@ -295,6 +295,7 @@ def test_stored_results_of_the_validation_split_are_loaded(run, dataset, tmp_pat
 @pytest.mark.parametrize(("options", "message"), [
     ({"split": "train"}, "--split: is 'train', but must be test or valid"),
     ({"split": "valid", "preset": "benco"}, "--split valid: is scored with --preset dolos alone, not 'benco'"),
+    ({"split": "valid", "preset": "all"}, "--split valid: is scored with --preset dolos alone, not 'all'"),
 ])  # fmt: skip
 def test_other_splits_are_refused(run, dataset, options, message):
     with pytest.raises(WsdlError, match=message):

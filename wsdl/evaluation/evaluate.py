@@ -43,13 +43,13 @@ def evaluate(
     pictures.csv in the same folder holds the numbers of each image. Stored results of the same model, data and preset
     are loaded. WsdlError for an unknown preset or split, a run without a model, or a split without images to score.
     """
-    if preset not in PROTOCOLS:
-        raise WsdlError(f"--preset: is '{preset}', but must be {' or '.join(PROTOCOLS)}.")
-    run, dataset = Path(run), Dataset(data, choose_generators(data, generators))
     if split not in ("test", "valid"):
         raise WsdlError(f"--split: is '{split}', but must be test or valid.")
     if split == "valid" and preset != "dolos":
         raise WsdlError(f"--split valid: is scored with --preset dolos alone, not '{preset}'.")
+    if preset not in PROTOCOLS:
+        raise WsdlError(f"--preset: is '{preset}', but must be {' or '.join(PROTOCOLS)}.")
+    run, dataset = Path(run), Dataset(data, choose_generators(data, generators))
     into = Path(into or (run if split == "test" else run / split))
     made_from = {"preset": preset, **evaluation_inputs(run, dataset), **({"split": split} if split != "test" else {})}
     if stored := _stored(into, _METRICS_FILE, made_from):
