@@ -70,7 +70,7 @@ def test_a_failed_lesson_stops_no_other_and_is_named(tmp_path, monkeypatch, capf
     assert states == {"98_bad": "failed", "99_good": "done"}
     assert "7" in (study.out / "lessons/99_good.html").read_text(encoding="utf-8")
     assert run_lessons(study) is False
-    assert "running 1 lesson, 1 at a time" in capfd.readouterr().err
+    assert "lessons to run: 1, 1 at a time" in capfd.readouterr().err
 
 
 def test_lessons_that_train_are_started_first():

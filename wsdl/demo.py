@@ -85,8 +85,7 @@ def run_lessons(study: Study, long: bool = False, kernel: str = "") -> bool:
     if not commands:
         return True
     slots, logs = min(child_slots(), len(commands)), study.out / "logs"
-    many = "lessons" if len(commands) > 1 else "lesson"
-    print_stderr(f"running {len(commands)} {many}, {slots} at a time; logs: {logs}")
+    print_stderr(f"lessons to run: {len(commands)}, {slots} at a time; logs: {logs}")
     progress = progress_bar(len(commands), "lessons", "lesson")
     try:
         failed = run_children(commands, logs, lambda ended: progress.update(ended - progress.n))

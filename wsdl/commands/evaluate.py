@@ -15,7 +15,7 @@ def evaluate(
     preset: Annotated[str, typer.Option(help="dolos (the paper), pooled, benco, trufor, free, or all.")] = "dolos",
     generators: Generators = "",
     split: Annotated[
-        str, typer.Option(help="test, or valid for choices that the test split must not see -> RUN/valid.")
+        str, typer.Option(help="test, or valid: to choose settings without the test split; written to RUN/valid.")
     ] = "test",
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Score under JPEG, resizing, blur and noise instead.")

@@ -17,7 +17,7 @@ PAUSE = 0.3  # seconds between checks of the children
 
 
 def child_slots() -> int:
-    """How many children with one thread each run at a time: as many as this process has CPU cores; one with a GPU."""
+    """The number of children that run at a time: the CPU cores of this process, or 1 with a GPU."""
     if pick_device().type != "cpu":
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -26,17 +26,18 @@ def child_slots() -> int:
 def run_children(commands: dict[str, list[str]], logs: Path, watch: Callable[[int], None]) -> dict[str, str]:
     """Run `commands`, name -> words after `python -m wsdl`, in `child_slots` children; return name -> why it failed.
 
-    Each appends its output to logs/NAME.log. watch: called with the number of those that have ended, several times a
-    second.
+    On a CPU each child has one thread. Each appends its output to logs/NAME.log. watch: called with the number of
+    children that have ended, several times a second.
     """
+    slots = child_slots()
+    threads = {"OMP_NUM_THREADS": "1"} if pick_device().type == "cpu" else {}
     waiting, busy, failed = list(commands), {}, {}
     try:
         while waiting or busy:
-            while waiting and len(busy) < child_slots():
+            while waiting and len(busy) < slots:
                 name = waiting.pop(0)
                 command = [sys.executable, "-m", "wsdl", *commands[name]]
                 mark = f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {shlex.join(command)}"
-                threads = {"OMP_NUM_THREADS": "1"} if pick_device().type == "cpu" else {}
                 busy[name] = start_child([*command, f"--parent={os.getpid()}"], logs / f"{name}.log", threads, mark)
             for name in [name for name, child in busy.items() if child.poll() is not None]:
                 if code := busy.pop(name).returncode:

@@ -36,7 +36,7 @@ def evaluate(
     preset: str = "dolos",
     generators: tuple[str, ...] = (),  # whose partial fakes are scored; (): all, of the Dolos download repaint-p2
     into: Path | None = None,  # the folder of metrics.json; default: the run, RUN/valid for the validation split
-    split: str = "test",  # or "valid", for choices that the test split must not see
+    split: str = "test",  # or "valid", to choose settings without the test split
 ) -> dict:
     """Score the detector in `run` on a split of `data`; returns metrics.json, and writes it.
 

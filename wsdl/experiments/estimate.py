@@ -41,7 +41,7 @@ def plan_study(study: Study) -> list[Stage]:
         Stage("faces", faces_work(study), 0 if (study.out / "data").exists() else 30),
         *generator_stages(study),
         *detector_stages(study),
-        Stage("lessons", f"{len(notebooks.lesson_notebooks())} notebooks", _lessons_left(study) * LESSON_SECONDS, True),
+        _lessons_stage(study),
     ]
 
 
@@ -60,9 +60,11 @@ def faces_work(study: Study) -> str:
     return "unpack the bundle" if study.is_bundled else "decode, resize and split the images"
 
 
-def _lessons_left(study: Study) -> int:
-    """How many lessons have not succeeded in this study yet."""
-    return sum(lesson_run(study, lesson).get("status") != "done" for lesson in notebooks.lesson_notebooks())
+def _lessons_stage(study: Study) -> Stage:
+    """The lessons that have not succeeded in this study yet."""
+    lessons = notebooks.lesson_notebooks()
+    left = sum(lesson_run(study, lesson).get("status") != "done" for lesson in lessons)
+    return Stage("lessons", f"{len(lessons)} notebooks", left * LESSON_SECONDS, is_parallel=True)
 
 
 def lesson_run(study: Study, lesson: Path) -> dict:

@@ -1,7 +1,7 @@
 """Trains the detectors of a study on the CPU: several at a time, in child processes with one thread each.
 
-The networks are small: two trainings of one thread end sooner than one after the other with two threads, and the
-results do not depend on the number of cores.
+The networks are small: two trainings at a time with one thread each take less time than the same two in turn with two
+threads, and the weights do not depend on the number of cores.
 """
 
 from wsdl.config import DEFAULT_GENERATORS, OURS, SETUPS
@@ -47,7 +47,7 @@ def _train_all(study: Study, keys: list[Key]) -> None:
     for setup in sorted({setup for _, setup in keys}):
         decode_examples(study.fakes().folder, setup, study.trained_on(setup, DEFAULT_GENERATORS))
     logs = study.out / "logs"
-    print_stderr(f"training {len(keys)} detectors, {min(child_slots(), len(keys))} at a time; logs: {logs}")
+    print_stderr(f"detectors to train: {len(keys)}, {min(child_slots(), len(keys))} at a time; logs: {logs}")
     progress = progress_bar(_images(study, keys), "training", initial=_images_seen(study, keys))
     commands = {study.run_folder(*key).name: _train_command(study, key) for key in keys}
     try:

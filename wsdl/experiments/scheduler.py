@@ -8,13 +8,11 @@ from dataclasses import dataclass
 
 from wsdl.core.io import WsdlError
 from wsdl.core.locks import forget_holder, lock_holder
-from wsdl.core.processes import failure_reason, kill_children, start_child
+from wsdl.core.processes import PAUSE, failure_reason, kill_children, start_child
 from wsdl.core.progress import print_stderr
 from wsdl.core.records import read_metrics
 from wsdl.experiments.grid import LOG_MARK, Grid, is_finished, prepare_data, write_grid
 from wsdl.experiments.jobs import Job
-
-PAUSE = 0.3  # seconds between checks of the children
 
 
 @dataclass

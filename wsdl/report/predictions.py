@@ -1,6 +1,5 @@
 """Predictions of the runs of a report on a few test images of one dataset, selected by fixed rules."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,17 +70,23 @@ def label_runs(runs: list[RunRecord]) -> dict[str, RunRecord]:
 
     Of several runs with the same label, the one that was evaluated keeps it; the others have the name of their folder.
     """
-    shown = [(run.config["method"], run.config["setup"]) for run in runs]
-    seeds = {(*key, run.config.get("seed")) for key, run in zip(shown, runs, strict=True)}
-    labels = [", ".join(key) for key in shown]
-    if len(seeds) > len(set(shown)):
-        labels = [f"{label}, seed {run.config.get('seed')}" for label, run in zip(labels, runs, strict=True)]
-    evaluated = Counter(label for label, run in zip(labels, runs, strict=True) if run.is_evaluated)
+    settings = {(run.config["method"], run.config["setup"]) for run in runs}
+    seeds = {(run.config["method"], run.config["setup"], run.config.get("seed")) for run in runs}
+    with_seed = len(seeds) > len(settings)
+    by_label: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        by_label.setdefault(_label(run, with_seed), []).append(run)
     labelled = {}
-    for label, run in zip(labels, runs, strict=True):
-        is_main = labels.count(label) == 1 or (run.is_evaluated and evaluated[label] == 1)
-        labelled[run_label(label) if is_main else _short_name(run, runs)] = run
+    for run in runs:
+        same = by_label[_label(run, with_seed)]
+        is_main = len(same) == 1 or [other for other in same if other.is_evaluated] == [run]
+        labelled[_label(run, with_seed) if is_main else _short_name(run, runs)] = run
     return labelled
+
+
+def _label(run: RunRecord, with_seed: bool) -> str:
+    seed = f", seed {run.config.get('seed')}" if with_seed else ""
+    return run_label(f"{run.config['method']}, {run.config['setup']}{seed}")
 
 
 def _short_name(run: RunRecord, runs: list[RunRecord]) -> str:
